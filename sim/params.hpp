@@ -1,0 +1,106 @@
+#pragma once
+
+#include <cmath>
+#include <cstdint>
+#include <functional>
+#include <limits>
+#include <map>
+#include <string>
+#include <string_view>
+#include <type_traits>
+#include <variant>
+#include <vector>
+
+namespace kvr {
+
+/// One configured value. Quantities are stored in SI: bytes, seconds, bytes per second, hertz.
+using Value = std::variant<bool, std::int64_t, double, std::string>;
+using ParamValues = std::map<std::string, Value>;
+
+/// What a number measures. Anything but `none` must be written with a unit (`64MiB`, `25us`, `2.9GB/s`).
+enum class Quantity { none, bytes, seconds, bytes_per_second, hertz, per_second, joules, watts };
+
+enum class ValueType { boolean, integer, real, text };
+
+/// What a parameter is, beyond its name, type and default. `choices` lists the allowed texts: "l2|cosine".
+struct ParamDoc {
+  std::string_view doc;
+  std::string_view unit = "";
+  Quantity quantity = Quantity::none;
+  double min = -std::numeric_limits<double>::infinity();
+  double max = std::numeric_limits<double>::infinity();
+  bool above_min = false;  ///< `min` itself is not allowed
+  bool unlimited = false;  ///< the word `unlimited` is allowed and means infinity (reals only)
+  bool required = false;   ///< has no meaningful default; must be given
+  std::string_view choices = "";
+  std::string_view source = "";
+};
+
+/// One row of an implementation's table, without its C++ type: all that reading YAML, range checks,
+/// `kvreplay list`, the JSON Schema and the resolved dump need.
+struct ParamSpec {
+  std::string name;
+  ValueType type;
+  Value default_value;
+  ParamDoc info;
+};
+
+/// One row of the table of `P`, a plain struct whose member initialisers are the defaults.
+template <class P>
+class Param {
+ public:
+  template <class Member>
+  Param(std::string_view name, Member P::*member, ParamDoc info)
+      : spec_{std::string(name), type_of<Member>(), Value(P{}.*member), info},
+        set_([member](P& params, const Value& value) { params.*member = std::get<Member>(value); }),
+        get_([member](const P& params) { return Value(params.*member); }) {}
+
+  const ParamSpec& spec() const { return spec_; }
+  void set(P& params, const Value& value) const { set_(params, value); }
+  Value get(const P& params) const { return get_(params); }
+
+ private:
+  template <class Member>
+  static constexpr ValueType type_of() {
+    if constexpr (std::is_same_v<Member, bool>) {
+      return ValueType::boolean;
+    } else if constexpr (std::is_same_v<Member, std::int64_t>) {
+      return ValueType::integer;
+    } else if constexpr (std::is_same_v<Member, double>) {
+      return ValueType::real;
+    } else {
+      static_assert(std::is_same_v<Member, std::string>, "parameters are bool, int64, double or string");
+      return ValueType::text;
+    }
+  }
+
+  ParamSpec spec_;
+  std::function<void(P&, const Value&)> set_;
+  std::function<Value(const P&)> get_;
+};
+
+template <class P>
+using ParamTable = std::vector<Param<P>>;
+
+template <class P>
+std::vector<ParamSpec> specs_of(const ParamTable<P>& table) {
+  std::vector<ParamSpec> specs;
+  for (const Param<P>& param : table) {
+    specs.push_back(param.spec());
+  }
+  return specs;
+}
+
+/// Fills a `P` from checked values; names that `values` lacks keep their default.
+template <class P>
+P from_values(const ParamTable<P>& table, const ParamValues& values) {
+  P params;
+  for (const Param<P>& param : table) {
+    if (const auto found = values.find(param.spec().name); found != values.end()) {
+      param.set(params, found->second);
+    }
+  }
+  return params;
+}
+
+}  // namespace kvr

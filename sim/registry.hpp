@@ -1,0 +1,91 @@
+#pragma once
+
+#include <functional>
+#include <map>
+#include <memory>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "sim/error.hpp"
+#include "sim/params.hpp"
+
+namespace kvr {
+
+/// What `kvreplay list`, the schema and the configuration know of one implementation.
+struct Implementation {
+  std::string name;
+  std::string doc;
+  std::string source;
+  std::vector<ParamSpec> params;
+};
+
+/// Every interface with its implementations, sorted, so that listings are stable.
+/// A function-local static, hence free of initialisation-order traps; filled before main() and constant after.
+class Catalogue {
+ public:
+  using Kind = std::map<std::string, Implementation, std::less<>>;
+
+  static Catalogue& instance();
+  void add(std::string_view kind, Implementation implementation);
+  const std::map<std::string, Kind, std::less<>>& kinds() const { return kinds_; }
+  const Kind& kind(std::string_view kind) const;
+  /// Null when there is no such implementation.
+  const Implementation* find(std::string_view kind, std::string_view name) const;
+
+ private:
+  std::map<std::string, Kind, std::less<>> kinds_;
+};
+
+/// Makes implementations of `Interface`, which names its kind (`Interface::kKind`) and what its
+/// implementations are constructed with besides their parameters (`Interface::Context`).
+template <class Interface>
+class Registry {
+ public:
+  using Context = typename Interface::Context;
+  using Factory = std::function<std::unique_ptr<Interface>(const ParamValues&, const Context&)>;
+
+  static Registry& instance() {
+    static Registry registry;
+    return registry;
+  }
+
+  void add(Implementation implementation, Factory factory) {
+    const std::string name = implementation.name;
+    Catalogue::instance().add(Interface::kKind, std::move(implementation));
+    factories_.emplace(name, std::move(factory));
+  }
+
+  std::unique_ptr<Interface> create(std::string_view name, const ParamValues& values, const Context& context) const {
+    const auto found = factories_.find(name);
+    KVR_CHECK(found != factories_.end(), "no {} is called '{}'", Interface::kKind, name);
+    return found->second(values, context);
+  }
+
+ private:
+  std::map<std::string, Factory, std::less<>> factories_;
+};
+
+/// The one line by which an implementation makes itself known:
+///
+///     const Registration<Clustering, KMeans> registered;
+///
+/// `T` gives `kName`, `kDoc`, `kSource`, a struct `Params`, its table `T::params()` and a constructor
+/// `T(Params, const Interface::Context&)`.
+template <class Interface, class T>
+class Registration {
+ public:
+  Registration() {
+    const auto table = T::params();
+    Registry<Interface>::instance().add(
+        {std::string(T::kName), std::string(T::kDoc), std::string(T::kSource), specs_of(table)},
+        [table](const ParamValues& values, const typename Interface::Context& context) {
+          return std::make_unique<T>(from_values(table, values), context);
+        });
+  }
+};
+
+/// For implementations without parameters.
+struct NoParams {};
+
+}  // namespace kvr
