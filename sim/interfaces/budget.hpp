@@ -1,0 +1,39 @@
+#pragma once
+
+#include <cstdint>
+#include <span>
+#include <string_view>
+
+namespace kvr {
+
+/// What a Budget may look at: one item per head of its scope, in head order.
+struct HeadCandidates {
+  std::int64_t layer;             ///< captured layer index
+  std::int64_t head;              ///< KV head
+  std::int64_t visible;           ///< entries that exist, the current one included
+  std::int64_t candidates;        ///< entries that are neither pinned nor pending
+  std::span<const float> scores;  ///< [units], folded over the group (mean where the stage folds by `none`)
+  std::span<const std::int32_t> sizes;  ///< [units], candidates in each unit
+};
+
+enum class BudgetScope { head, layer };
+
+/// Says how many entries each head may select, on top of what is pinned: integers, never a ratio.
+class Budget {
+ public:
+  static constexpr std::string_view kKind = "budget";
+  struct Context {
+    std::int64_t layers;
+    std::int64_t kv_heads;
+    std::int64_t prefill_len;
+  };
+
+  virtual ~Budget() = default;
+
+  /// The engine collects the heads of the scope, in order, before it asks.
+  virtual BudgetScope scope() const { return BudgetScope::head; }
+  /// `entries` [heads.size()]: entries allotted to each head, >= 0; more than `candidates` means all.
+  virtual void allot(std::span<const HeadCandidates> heads, std::span<std::int64_t> entries) const = 0;
+};
+
+}  // namespace kvr

@@ -1,0 +1,70 @@
+#pragma once
+
+#include <cstdint>
+#include <span>
+#include <string_view>
+#include <vector>
+
+#include "sim/types.hpp"
+
+namespace kvr {
+
+/// What happened to the units of one head. Scorer, Layout and the cache follow this stream and nothing else.
+enum class ChangeKind {
+  created,     ///< `unit` is new; its members are what Clustering::members says
+  appended,    ///< `entry` joined `unit`
+  split,       ///< `unit` keeps one part of its members, the new unit `other` has the rest, pending ones included
+  buffered,    ///< `entry` belongs to `unit` but stays in DRAM, visible, until the unit is next loaded
+  wants_load,  ///< `unit` asks to be read now, after this step's attention
+};
+
+struct Change {
+  ChangeKind kind;
+  UnitId unit;
+  UnitId other = -1;
+  EntryIndex entry = -1;
+};
+using ChangeList = std::vector<Change>;
+
+/// Which units of this head have all their members in DRAM at the end of the current step.
+class ResidentUnits {
+ public:
+  virtual ~ResidentUnits() = default;
+  virtual bool resident(UnitId unit) const = 0;
+};
+
+/// Groups the entries of one head into units: what is retrieved at once.
+///
+/// The engine calls `build` once with the prompt's entries, then for every step `append` with the new
+/// entry, after attention; `loaded` follows whenever units asked for by `wants_load`, or selected by a
+/// step, have come into DRAM. Invariant, checked by the engine: every entry handed over is a member of
+/// exactly one unit or pending in exactly one. Every call reports what it did through `changes` and what it
+/// cost through `work`. Heads are processed in parallel: an implementation keeps no state outside itself.
+class Clustering {
+ public:
+  static constexpr std::string_view kKind = "clustering";
+  struct Context {
+    std::int64_t head_dim;
+    HeadId head;
+    std::uint64_t root_seed;
+  };
+
+  virtual ~Clustering() = default;
+
+  virtual void build(const HeadView& prompt, ChangeList& changes, Work& work) = 0;
+  /// `entry` is the last row of `view`.
+  virtual void append(EntryIndex entry, const HeadView& view, const ResidentUnits& resident, ChangeList& changes,
+                      Work& work) = 0;
+  virtual void loaded(std::span<const UnitId> /*units*/, const HeadView& /*view*/, ChangeList& /*changes*/,
+                      Work& /*work*/) {}
+
+  virtual std::int64_t unit_count() const = 0;
+  /// Entries of `unit` that have a place on flash, in the order in which a cut unit gives them up (first kept).
+  virtual std::span<const EntryIndex> members(UnitId unit) const = 0;
+  /// Entries of `unit` that wait in DRAM for its next load.
+  virtual std::span<const EntryIndex> pending(UnitId /*unit*/) const { return {}; }
+  /// DRAM for what the clustering itself must keep (lists, statistics), not counting scorers' summaries.
+  virtual std::int64_t dram_bytes() const = 0;
+};
+
+}  // namespace kvr

@@ -1,0 +1,39 @@
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <string_view>
+
+#include "sim/types.hpp"
+
+namespace kvr {
+
+/// What a command to the storage costs the processor that submits it.
+struct HostCost {
+  double per_command_s = 0.0;         ///< fixed part, submission and completion
+  double cycles_per_command = 0.0;    ///< part that scales with the core's clock
+  double clock_hz = 1.0;
+  double per_byte_s = 0.0;
+  double wake_s = 0.0;                ///< pure delay until the waiting thread runs again
+  std::int64_t threads = 1;           ///< threads that submit
+
+  double command_s(double bytes) const {
+    return per_command_s + cycles_per_command / clock_hz + per_byte_s * bytes;
+  }
+};
+
+/// The processor and the memory of a phone (or board): how long an operation of a decode step takes.
+class ComputeModel {
+ public:
+  static constexpr std::string_view kKind = "phone";
+  struct Context {};
+
+  virtual ~ComputeModel() = default;
+
+  /// Seconds of one operation that does `work` with fp16 arithmetic.
+  virtual double time_s(const Work& work) const = 0;
+  virtual HostCost host_cost() const = 0;
+  virtual std::string describe() const = 0;
+};
+
+}  // namespace kvr

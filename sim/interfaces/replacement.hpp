@@ -1,0 +1,44 @@
+#pragma once
+
+#include <cstdint>
+#include <string_view>
+
+#include "sim/types.hpp"
+
+namespace kvr {
+
+/// One unit of one head, as the cache of a tier knows it.
+struct CacheObject {
+  std::int32_t layer = 0;
+  std::int32_t head = 0;
+  UnitId unit = 0;
+
+  friend auto operator<=>(const CacheObject&, const CacheObject&) = default;
+};
+
+/// Decides which units stay in a tier when its byte budget is exceeded.
+///
+/// The engine keeps the books (what is resident, how many bytes) and calls, for each layer of a step after
+/// its attention, `touched` for every unit the layer used, least wanted first, so that the best-ranked is the
+/// most recent; then asks for `victim`s until the tier fits its budget again. Units in use therefore need no
+/// locks. A policy with `caches() == false` keeps nothing at all.
+class Replacement {
+ public:
+  static constexpr std::string_view kKind = "replacement";
+  struct Context {
+    std::int64_t capacity_bytes;
+    std::uint64_t root_seed;
+  };
+
+  virtual ~Replacement() = default;
+
+  virtual bool caches() const { return true; }
+  /// `object` was used; it is resident now. `hit`: it was before. `bytes`: its size now.
+  virtual void touched(CacheObject object, std::int64_t bytes, bool hit) = 0;
+  /// `object` is resident and was appended to or split; `bytes` is its new size.
+  virtual void updated(CacheObject object, std::int64_t bytes) = 0;
+  /// The object to drop next; the engine drops it. Called only while at least one object is resident.
+  virtual CacheObject victim() = 0;
+};
+
+}  // namespace kvr

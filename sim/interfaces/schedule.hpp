@@ -1,0 +1,80 @@
+#pragma once
+
+#include <cstdint>
+#include <span>
+#include <string_view>
+#include <vector>
+
+#include "sim/interfaces/flash_device.hpp"
+
+namespace kvr {
+
+enum class Resource : std::uint8_t { compute, flash };
+constexpr std::size_t kResources = 2;
+
+/// What an operation is; names the spans of a timeline.
+enum class Stage : std::uint8_t {
+  query_projection,
+  key_value_projection,
+  score,
+  read,
+  attention,
+  output_projection,
+  feed_forward,
+  update,
+  write,
+  output_head,
+};
+
+using OperationId = std::int32_t;
+
+/// One piece of work on one resource. Either `duration_s` counts (compute) or `requests` do (flash).
+struct Operation {
+  Stage stage;
+  std::int32_t layer;
+  Resource resource;
+  double duration_s = 0.0;
+  std::span<const IoRequest> requests = {};
+  std::vector<OperationId> after = {};
+};
+
+/// The operations of one step; an operation may depend on earlier ones only, so the graph has no cycle.
+class OperationGraph {
+ public:
+  OperationId add(Operation operation) {
+    operations_.push_back(std::move(operation));
+    return static_cast<OperationId>(operations_.size() - 1);
+  }
+  std::span<const Operation> operations() const { return operations_; }
+  void clear() { operations_.clear(); }
+
+ private:
+  std::vector<Operation> operations_;
+};
+
+/// Everything one layer has to do in one step: compute in seconds on the phone, flash as requests.
+struct LayerDemand {
+  double query_projection_s = 0.0;
+  double key_value_projection_s = 0.0;
+  double score_s = 0.0;
+  double attention_s = 0.0;
+  double output_projection_s = 0.0;
+  double feed_forward_s = 0.0;
+  double update_s = 0.0;  ///< clustering and summaries of the new entry
+  std::span<const IoRequest> reads;
+  std::span<const IoRequest> writes;
+};
+
+/// Lays the operations of a step on the resources with their dependencies; the engine finds the times.
+class Schedule {
+ public:
+  static constexpr std::string_view kKind = "schedule";
+  struct Context {};
+
+  virtual ~Schedule() = default;
+
+  /// `layers` in order; `output_head_s` closes the step. Adds every operation with a positive cost to `graph`.
+  virtual void lay(std::span<const LayerDemand> layers, double output_head_s, OperationGraph& graph) const = 0;
+};
+
+}  // namespace kvr
