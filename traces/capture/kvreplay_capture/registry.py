@@ -1,0 +1,50 @@
+"""Our place in the attention-function registry of transformers.
+
+Models look their attention up by name for every call. Under ATTENTION_NAME they find a function that
+computes what `sdpa` computes and shows the call to an observer; no model code is patched.
+"""
+
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from transformers.integrations.sdpa_attention import sdpa_attention_forward
+from transformers.masking_utils import ALL_MASK_ATTENTION_FUNCTIONS, sdpa_mask
+from transformers.modeling_utils import ALL_ATTENTION_FUNCTIONS
+
+from .model import ATTENTION_NAME
+
+# (module, query [1, Hq, n, d], key [1, Hkv, n_all, d], value, output [1, n, Hq, d], further arguments)
+Observer = Callable[[Any, torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor, dict[str, Any]], None]
+
+
+def observe_attention(observer: Observer) -> None:
+    """Shows every attention call to `observer` from now on; replaces the observer before it."""
+
+    def attend(
+        module: Any,
+        query: torch.Tensor,
+        key: torch.Tensor,
+        value: torch.Tensor,
+        attention_mask: torch.Tensor | None,
+        **kwargs: Any,
+    ) -> tuple[torch.Tensor, None]:
+        output, _ = sdpa_attention_forward(module, query, key, value, attention_mask, **kwargs)
+        observer(module, query, key, value, output, kwargs)
+        return output, None
+
+    ALL_ATTENTION_FUNCTIONS.register(ATTENTION_NAME, attend)
+    ALL_MASK_ATTENTION_FUNCTIONS.register(ATTENTION_NAME, sdpa_mask)
+
+
+def hook_inputs(modules: list[Any], see: Callable[[Any, torch.Tensor, Any], None]) -> list[Any]:
+    """Shows `see` each attention module's input: (module, hidden [n, hidden_size], (cos, sin) or None).
+
+    Returns the handles; remove them when done.
+    """
+
+    def hook(module: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+        hidden = kwargs["hidden_states"] if "hidden_states" in kwargs else args[0]
+        see(module, hidden[0], kwargs.get("position_embeddings"))
+
+    return [module.register_forward_pre_hook(hook, with_kwargs=True) for module in modules]
