@@ -1,0 +1,73 @@
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "sim/params.hpp"
+#include "sim/registry.hpp"
+
+namespace kvr {
+
+/// An implementation and all its parameters, defaults filled in and ranges checked.
+struct ComponentChoice {
+  std::string type;
+  ParamValues values;
+};
+
+/// One act of selecting.
+struct StageConfig {
+  std::string when;       ///< step
+  std::string effect;     ///< select
+  std::string fold;       ///< how scores of a group's query heads become one: none, mean, max, sum
+  std::string norm;       ///< what is done to each query head's scores before: none, softmax
+  std::string last_unit;  ///< the unit that exceeds the budget is taken in part (cut) or left out (drop)
+  ComponentChoice scorer;
+  ComponentChoice budget;
+  std::int64_t sinks = 0;   ///< first entries, always selected
+  std::int64_t recent = 0;  ///< last entries, always selected
+};
+
+struct SystemConfig {
+  std::string name;
+  ComponentChoice clustering;
+  std::vector<StageConfig> stages;
+  ComponentChoice key_codec;
+  ComponentChoice value_codec;
+  ComponentChoice layout;
+  ComponentChoice replacement;
+  ComponentChoice prefetch;
+  ComponentChoice schedule;
+  std::int64_t cache_capacity_bytes = 0;
+  std::string cache_scope;  ///< what shares one capacity: model, layer, head
+};
+
+/// One point: everything a run needs, nothing left to default.
+struct RunConfig {
+  std::string point;
+  std::string name;
+  std::string description;
+  std::filesystem::path trace_path;  ///< absolute, or relative to the working directory
+  ComponentChoice model;
+  ComponentChoice phone;
+  ComponentChoice device;
+  SystemConfig system;
+  std::int64_t seed = 0;
+  std::int64_t threads = 0;
+  std::int64_t first_step = 0;
+  std::int64_t steps = 0;          ///< 0: all
+  double working_set_bytes = 0.0;  ///< 0: the space that the layouts occupy
+  bool record_per_step = false;
+  bool host_timing = false;
+  std::string resolved_yaml;  ///< canonical: every key in fixed order, with units; itself a configuration
+};
+
+/// Reads a configuration with its includes, lays `sets` (KEY=VALUE) on it and returns its points in order:
+/// `points:` as written, and for each the product of `sweep:`, the last axis fastest. Throws InputError with
+/// every problem found, SystemError when a file cannot be read for other reasons than its absence.
+std::vector<RunConfig> load_config(const std::filesystem::path& file, std::span<const std::string> sets,
+                                   const Catalogue& catalogue = Catalogue::instance());
+
+}  // namespace kvr
