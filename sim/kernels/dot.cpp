@@ -1,0 +1,224 @@
+// for four rows at a time, for each query:
+//   sums[row][lane] = 0
+//   for each run of kLanes channels: sums[row][lane] += query[lane] * row[lane]
+//   the last, shorter run: the same on copies padded with zeros
+//   out[row] = fold of its sums
+#include "sim/kernels/dot.hpp"
+
+#include <algorithm>
+#include <vector>
+
+#include "sim/error.hpp"
+#include "sim/kernels/convert.hpp"
+#include "sim/kernels/lanes.hpp"
+
+namespace kvr::kernels {
+namespace {
+
+constexpr int kRowsAtOnce = 4;
+constexpr int kTileColumns = 32;
+/// Rows converted to float at a time: 32 rows of 128 channels are 16 KiB, half of a small L1 cache.
+constexpr std::int64_t kConvertedRows = 32;
+
+struct Product {
+  [[gnu::always_inline]] static float term(float a, float b) { return a * b; }
+};
+
+struct SquaredDifference {
+  [[gnu::always_inline]] static float term(float a, float b) { return (a - b) * (a - b); }
+};
+
+template <class Term>
+[[gnu::always_inline]] inline float reduce(const float* a, const float* b, std::int64_t d) {
+  float sums[kLanes] = {};
+  std::int64_t i = 0;
+  for (; i + kLanes <= d; i += kLanes) {
+    for (int lane = 0; lane < kLanes; ++lane) {
+      sums[lane] += Term::term(a[i + lane], b[i + lane]);
+    }
+  }
+  for (int lane = 0; lane < d - i; ++lane) {
+    sums[lane] += Term::term(a[i + lane], b[i + lane]);
+  }
+  return lanes::fold(sums);
+}
+
+template <class Term>
+[[gnu::always_inline]] inline void reduce_four(const float* query, const float* rows, std::int64_t stride,
+                                               std::int64_t d, float* out) {
+  float sums[kRowsAtOnce][kLanes] = {};
+  std::int64_t i = 0;
+  for (; i + kLanes <= d; i += kLanes) {
+    for (int row = 0; row < kRowsAtOnce; ++row) {
+      for (int lane = 0; lane < kLanes; ++lane) {
+        sums[row][lane] += Term::term(query[i + lane], rows[row * stride + i + lane]);
+      }
+    }
+  }
+  for (int row = 0; row < kRowsAtOnce && i < d; ++row) {
+    float query_tail[kLanes] = {};
+    float row_tail[kLanes] = {};
+    std::copy(query + i, query + d, query_tail);
+    std::copy(rows + row * stride + i, rows + row * stride + d, row_tail);
+    for (int lane = 0; lane < kLanes; ++lane) {
+      sums[row][lane] += Term::term(query_tail[lane], row_tail[lane]);
+    }
+  }
+  lanes::fold_rows(sums, out);
+}
+
+template <class Term>
+[[gnu::always_inline]] inline void reduce_rows(const float* query, const float* rows, std::int64_t stride,
+                                               std::int64_t n, std::int64_t d, float* out) {
+  std::int64_t i = 0;
+  for (; i + kRowsAtOnce <= n; i += kRowsAtOnce) {
+    reduce_four<Term>(query, rows + i * stride, stride, d, out + i);
+  }
+  for (; i < n; ++i) {
+    out[i] = reduce<Term>(query, rows + i * stride, d);
+  }
+}
+
+void check_dot_shapes(std::int64_t group, std::int64_t query_dim, std::int64_t n, std::int64_t row_dim,
+                      MatrixRef<float> out) {
+  KVR_CHECK(query_dim == row_dim, "dimensions {} and {}", query_dim, row_dim);
+  KVR_CHECK(out.rows == group && out.cols == n, "output [{}, {}] for [{}, {}]", out.rows, out.cols, group, n);
+}
+
+}  // namespace
+
+namespace detail {
+
+KVR_DISPATCHED float dot(const float* a, const float* b, std::int64_t d) {
+  return reduce<Product>(a, b, d);
+}
+
+KVR_DISPATCHED float squared_distance(const float* a, const float* b, std::int64_t d) {
+  return reduce<SquaredDifference>(a, b, d);
+}
+
+KVR_DISPATCHED void dot_rows(const float* query, const float* rows, std::int64_t stride, std::int64_t n,
+                             std::int64_t d, float* out) {
+  reduce_rows<Product>(query, rows, stride, n, d, out);
+}
+
+KVR_DISPATCHED void squared_distance_rows(const float* x, const float* rows, std::int64_t stride,
+                                          std::int64_t n, std::int64_t d, float* out) {
+  reduce_rows<SquaredDifference>(x, rows, stride, n, d, out);
+}
+
+KVR_DISPATCHED void add_scaled(float weight, const float* __restrict__ x, float* __restrict__ y,
+                               std::int64_t d) {
+  for (std::int64_t i = 0; i < d; ++i) {
+    y[i] += weight * x[i];
+  }
+}
+
+/// Four rows of a by kTileColumns columns of b, all sums in registers. a: [4, k]; b: [k, kTileColumns].
+KVR_DISPATCHED void multiply_tile(const float* a, std::int64_t a_stride, const float* b,
+                                  std::int64_t b_stride, std::int64_t depth, float* out,
+                                  std::int64_t out_stride) {
+  float sums[kRowsAtOnce][kTileColumns] = {};
+  for (std::int64_t i = 0; i < depth; ++i) {
+    const float* column = b + i * b_stride;
+    for (int row = 0; row < kRowsAtOnce; ++row) {
+      const float factor = a[row * a_stride + i];
+      for (int lane = 0; lane < kTileColumns; ++lane) {
+        sums[row][lane] += factor * column[lane];
+      }
+    }
+  }
+  for (int row = 0; row < kRowsAtOnce; ++row) {
+    for (int lane = 0; lane < kTileColumns; ++lane) {
+      out[row * out_stride + lane] = sums[row][lane];
+    }
+  }
+}
+
+/// What does not fill a tile; the same additions in the same order.
+KVR_DISPATCHED void multiply_row(const float* a, const float* __restrict__ b, std::int64_t b_stride,
+                                 std::int64_t depth, std::int64_t columns, float* __restrict__ out) {
+  std::fill(out, out + columns, 0.0F);
+  for (std::int64_t i = 0; i < depth; ++i) {
+    for (std::int64_t column = 0; column < columns; ++column) {
+      out[column] += a[i] * b[i * b_stride + column];
+    }
+  }
+}
+
+}  // namespace detail
+
+float dot(std::span<const float> a, std::span<const float> b) {
+  KVR_CHECK(a.size() == b.size(), "lengths {} and {}", a.size(), b.size());
+  return detail::dot(a.data(), b.data(), static_cast<std::int64_t>(a.size()));
+}
+
+float dot(std::span<const float> q, std::span<const Half> k) {
+  std::vector<float> converted(k.size());
+  to_float(k, converted);
+  return dot(q, converted);
+}
+
+float squared_distance(std::span<const float> a, std::span<const float> b) {
+  KVR_CHECK(a.size() == b.size(), "lengths {} and {}", a.size(), b.size());
+  return detail::squared_distance(a.data(), b.data(), static_cast<std::int64_t>(a.size()));
+}
+
+void dot_rows(MatrixView<float> queries, MatrixView<float> rows, MatrixRef<float> out) {
+  check_dot_shapes(queries.rows, queries.cols, rows.rows, rows.cols, out);
+  for (std::int64_t first = 0; first < rows.rows; first += kConvertedRows) {
+    const std::int64_t count = std::min(kConvertedRows, rows.rows - first);
+    for (std::int64_t j = 0; j < queries.rows; ++j) {
+      detail::dot_rows(queries.row_data(j), rows.row_data(first), rows.stride, count, rows.cols,
+                       out.row_data(j) + first);
+    }
+  }
+}
+
+void dot_rows(MatrixView<float> queries, MatrixView<Half> rows, MatrixRef<float> out) {
+  check_dot_shapes(queries.rows, queries.cols, rows.rows, rows.cols, out);
+  std::vector<float> converted(static_cast<std::size_t>(std::min(kConvertedRows, rows.rows) * rows.cols));
+  for (std::int64_t first = 0; first < rows.rows; first += kConvertedRows) {
+    const std::int64_t count = std::min(kConvertedRows, rows.rows - first);
+    to_float(rows.slice(first, count), matrix_ref(converted.data(), count, rows.cols));
+    for (std::int64_t j = 0; j < queries.rows; ++j) {
+      detail::dot_rows(queries.row_data(j), converted.data(), rows.cols, count, rows.cols,
+                       out.row_data(j) + first);
+    }
+  }
+}
+
+void squared_distance_rows(std::span<const float> x, MatrixView<float> rows, std::span<float> out) {
+  const auto d = static_cast<std::int64_t>(x.size());
+  KVR_CHECK(d == rows.cols, "dimensions {} and {}", d, rows.cols);
+  KVR_CHECK(static_cast<std::int64_t>(out.size()) == rows.rows, "output {} for {}", out.size(), rows.rows);
+  detail::squared_distance_rows(x.data(), rows.data, rows.stride, rows.rows, d, out.data());
+}
+
+void multiply(MatrixView<float> a, MatrixView<float> b, MatrixRef<float> out) {
+  KVR_CHECK(a.cols == b.rows, "inner dimensions {} and {}", a.cols, b.rows);
+  KVR_CHECK(out.rows == a.rows && out.cols == b.cols, "output [{}, {}] for [{}, {}]", out.rows, out.cols,
+            a.rows, b.cols);
+  const std::int64_t tiled_rows = a.rows - a.rows % kRowsAtOnce;
+  const std::int64_t tiled_columns = b.cols - b.cols % kTileColumns;
+  for (std::int64_t column = 0; column < tiled_columns; column += kTileColumns) {
+    for (std::int64_t row = 0; row < tiled_rows; row += kRowsAtOnce) {
+      detail::multiply_tile(a.row_data(row), a.stride, b.data + column, b.stride, a.cols,
+                            out.row_data(row) + column, out.stride);
+    }
+  }
+  for (std::int64_t row = 0; row < a.rows; ++row) {
+    const std::int64_t first = row < tiled_rows ? tiled_columns : 0;
+    if (first < b.cols) {
+      detail::multiply_row(a.row_data(row), b.data + first, b.stride, a.cols, b.cols - first,
+                           out.row_data(row) + first);
+    }
+  }
+}
+
+void add_scaled(float weight, std::span<const float> x, std::span<float> y) {
+  KVR_CHECK(x.size() == y.size(), "lengths {} and {}", x.size(), y.size());
+  detail::add_scaled(weight, x.data(), y.data(), static_cast<std::int64_t>(x.size()));
+}
+
+}  // namespace kvr::kernels
