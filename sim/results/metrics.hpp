@@ -1,0 +1,94 @@
+#pragma once
+
+#include <cstddef>
+#include <span>
+#include <string>
+#include <string_view>
+
+namespace kvr {
+
+class PointData;
+
+/// Over what a metric has one value.
+enum class Dims { point, step, step_layer, step_layer_head };
+
+enum class Origin {
+  simulated,  ///< the same on every machine and with any number of threads
+  host,       ///< measured on the machine that ran the replay; never the same twice, so kept in a group apart
+};
+
+enum class Metric : std::size_t {
+  // One value per step, layer and head.
+  recall,
+  mass,
+  relative_mass,
+  output_error,
+  selected_entries,
+  attended_entries,
+  units,
+  demanded_units,
+  hit_units,
+  demanded_bytes,
+  hit_bytes,
+  useful_read_bytes,
+  // One value per step and layer.
+  read_requests,
+  read_bytes,
+  contiguous_mean_entries,
+  contiguous_max_entries,
+  write_bytes,
+  moved_bytes,
+  // One value per step.
+  position,
+  latency_s,
+  compute_s,
+  policy_s,
+  io_s,
+  exposed_io_s,
+  hidden_io_s,
+  cache_bytes,
+  working_buffer_bytes,
+  representative_bytes,
+  metadata_bytes,
+  flash_space_bytes,
+  // One value per step, measured on the host.
+  score_kernel_s,
+  update_kernel_s,
+  attention_kernel_s,
+  truth_kernel_s,
+};
+
+/// One row of the table of metrics; the datasets of a results file and the documentation follow from it.
+/// `unit` is "1" for a ratio and "B" for bytes, `formula` is plain text.
+struct MetricInfo {
+  Metric id;
+  std::string_view name;
+  std::string_view unit;
+  std::string_view long_name;
+  std::string_view formula;
+  Dims dims;
+  Origin origin;
+};
+
+/// Every metric; the index is the value of the enumerator.
+std::span<const MetricInfo> metric_table();
+const MetricInfo& info(Metric metric);
+
+/// One number that sums up a point. NaN when what it needs was not recorded or when it would divide by zero.
+struct SummaryInfo {
+  std::string_view name;
+  std::string_view unit;
+  std::string_view long_name;
+  std::string_view formula;
+  std::string_view heading;  ///< short title for the terminal
+  bool overview;             ///< shown when many points share one table
+  Origin origin;
+  double (*compute)(const PointData&);
+};
+
+std::span<const SummaryInfo> summary_table();
+
+/// Both tables as Markdown, for the documentation.
+std::string metrics_markdown();
+
+}  // namespace kvr

@@ -1,0 +1,62 @@
+#pragma once
+
+#include <cstdint>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "sim/results/metrics.hpp"
+
+namespace kvr {
+
+/// The metrics of one point: float64 [step], [step, layer] or [step, layer, head], as the metric's Dims say.
+///
+/// What nobody set is NaN: not recorded, or not defined there (a ratio over nothing). A metric takes memory
+/// from its first `set` or `record` on. `set` may be called from several threads for different places, but
+/// only after `record` made room for the metric.
+class PointData {
+ public:
+  PointData(std::string name, std::int64_t steps, std::int64_t layers, std::int64_t heads);
+
+  const std::string& name() const { return name_; }
+  std::int64_t steps() const { return steps_; }
+  std::int64_t layers() const { return static_cast<std::int64_t>(layer_numbers_.size()); }
+  std::int64_t heads() const { return static_cast<std::int64_t>(head_numbers_.size()); }
+
+  /// What the layers and heads are called in the results: their numbers in the model, strictly increasing.
+  /// 0, 1, 2, ... unless set; `numbers` has one per layer / head.
+  void set_layer_numbers(std::vector<std::int64_t> numbers);
+  void set_head_numbers(std::vector<std::int64_t> numbers);
+  std::span<const std::int64_t> layer_numbers() const { return layer_numbers_; }
+  std::span<const std::int64_t> head_numbers() const { return head_numbers_; }
+
+  /// Makes room for `metric`, all NaN; does nothing if there is room already.
+  void record(Metric metric);
+  bool recorded(Metric metric) const { return !values(metric).empty(); }
+  /// Values per step: 1, layers or layers * heads.
+  std::int64_t row_size(Metric metric) const;
+
+  /// The number of indices must be that of the metric's Dims; indices count from 0.
+  void set(Metric metric, std::int64_t step, double value);
+  void set(Metric metric, std::int64_t step, std::int64_t layer, double value);
+  void set(Metric metric, std::int64_t step, std::int64_t layer, std::int64_t head, double value);
+  double at(Metric metric, std::int64_t step) const;
+  double at(Metric metric, std::int64_t step, std::int64_t layer) const;
+  double at(Metric metric, std::int64_t step, std::int64_t layer, std::int64_t head) const;
+
+  /// All values in C order; empty if the metric was never set.
+  std::span<const double> values(Metric metric) const { return values_[static_cast<std::size_t>(metric)]; }
+
+ private:
+  std::size_t place(Metric metric, Dims dims, std::int64_t step, std::int64_t layer, std::int64_t head) const;
+  void store(Metric metric, std::size_t place, double value);
+  double load(Metric metric, std::size_t place) const;
+
+  std::string name_;
+  std::int64_t steps_;
+  std::vector<std::int64_t> layer_numbers_;
+  std::vector<std::int64_t> head_numbers_;
+  std::vector<std::vector<double>> values_;  ///< by metric
+};
+
+}  // namespace kvr

@@ -1,0 +1,50 @@
+#pragma once
+
+#include <filesystem>
+#include <span>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "sim/results/point_data.hpp"
+
+namespace kvr {
+
+/// Version of the layout of a results file; raised when a reader of the old layout would be misled.
+constexpr std::int64_t kResultsSchemaVersion = 1;
+
+/// Where results come from, as named texts in the order given; names are unique.
+struct Provenance {
+  std::vector<std::pair<std::string, std::string>> entries;
+
+  void add(std::string name, std::string value) { entries.emplace_back(std::move(name), std::move(value)); }
+};
+
+struct PointResult {
+  PointData data;
+  std::string resolved_config;     ///< YAML
+  std::vector<std::string> notes;  ///< what a reader must know: extrapolated, assumed, oracle
+};
+
+/// Writes an HDF5 file that h5py, pandas and xarray read.
+///
+/// The root group has the dimension scales `point`, `step`, `layer` and `head`, a dataset [point(, step(,
+/// layer(, head)))] for each metric that some point recorded and one [point] for each summary; `/host` has
+/// the same for what was measured on this machine, with scales of its own; `/provenance` has `provenance`
+/// as attributes and, per point, the resolved configuration and the notes. Points may differ in steps, layers
+/// and heads; what one lacks is NaN. The root's datasets depend on nothing but `points`.
+///
+/// The file is written under a temporary name in the same folder and renamed when complete, so what was at
+/// `out` is replaced only on success. Memory: one metric of one point. Throws SystemError if it cannot be
+/// written. The HDF5 library is not thread-safe: call from one thread at a time.
+void write_results(const std::filesystem::path& out, std::span<const PointResult> points,
+                   const Provenance& provenance);
+
+/// The summaries as a table for a terminal, ending in a new line: one column per point, or, if the points are
+/// too many for that, one row per point with the most important summaries.
+std::string summary_text(std::span<const PointResult> points);
+
+/// kvreplay's version, commit and build, this host's processor and system, and the schema version.
+Provenance describe_build_and_host();
+
+}  // namespace kvr
