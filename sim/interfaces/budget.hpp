@@ -13,7 +13,7 @@ struct HeadCandidates {
   std::int64_t visible;           ///< entries that exist, the current one included
   std::int64_t candidates;        ///< entries that are neither pinned nor pending
   std::span<const float> scores;  ///< [units], folded over the group (mean where the stage folds by `none`)
-  std::span<const std::int32_t> sizes;  ///< [units], candidates in each unit
+  std::span<const std::int32_t> sizes;  ///< [units], members of each unit, pinned ones included
 };
 
 enum class BudgetScope { head, layer };

@@ -1,0 +1,65 @@
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <span>
+#include <vector>
+
+#include "sim/interfaces/clustering.hpp"
+#include "sim/interfaces/replacement.hpp"
+#include "sim/types.hpp"
+
+namespace kvr {
+
+/// Which entries of one head are in DRAM on account of the cache. What is resident is a set of entries;
+/// who stays is decided per unit. A unit may be resident in part, after a cut or an append.
+class HeadResidency final : public ResidentUnits {
+ public:
+  HeadResidency(std::int64_t capacity_entries, const Clustering& clustering);
+
+  bool entry_resident(EntryIndex entry) const { return flags_[static_cast<std::size_t>(entry)] != 0; }
+  /// Every member is in DRAM.
+  bool resident(UnitId unit) const override;
+  /// Any member is.
+  bool partly_resident(UnitId unit) const { return count(unit) > 0; }
+  std::int64_t count(UnitId unit) const;
+
+  void add(UnitId unit, EntryIndex entry);
+  /// Drops the unit's entries; returns how many there were.
+  std::int64_t drop(UnitId unit);
+  /// Counts `unit` and `other` anew after a split.
+  void recount(UnitId unit, UnitId other);
+
+ private:
+  std::int64_t& slot(UnitId unit);
+
+  const Clustering* clustering_;
+  std::vector<std::uint8_t> flags_;     ///< [entries]
+  std::vector<std::int64_t> resident_;  ///< [units]
+};
+
+/// The DRAM cache over flash: one byte budget shared by the heads of its scope, one Replacement policy.
+class Cache {
+ public:
+  Cache(std::unique_ptr<Replacement> policy, std::int64_t capacity_bytes, std::int64_t entry_bytes);
+
+  bool enabled() const { return policy_->caches() && capacity_bytes_ > 0; }
+  std::int64_t bytes() const { return bytes_; }
+
+  /// Entries of `object` came in with this step's reads; its place in the order follows by `touched`.
+  void loaded(std::int64_t entries) { bytes_ += entries * entry_bytes_; }
+  void touched(CacheObject object, std::int64_t entries, bool hit) {
+    policy_->touched(object, entries * entry_bytes_, hit);
+  }
+  void updated(CacheObject object, std::int64_t entries) { policy_->updated(object, entries * entry_bytes_); }
+  /// Evicts until the budget holds. `heads` [layer * heads_per_layer + head].
+  void evict(std::span<HeadResidency* const> heads, std::int64_t heads_per_layer);
+
+ private:
+  std::unique_ptr<Replacement> policy_;
+  std::int64_t capacity_bytes_;
+  std::int64_t entry_bytes_;
+  std::int64_t bytes_ = 0;
+};
+
+}  // namespace kvr
