@@ -233,6 +233,11 @@ bool has_type(hid_t dataset, hid_t type) {
   return H5Tequal(stored.get(), type) > 0;
 }
 
+bool is_numeric(hid_t dataset) {
+  const H5T_class_t type = H5Tget_class(Handle(H5Dget_type(dataset), H5Tclose).get());
+  return type == H5T_INTEGER || type == H5T_FLOAT;
+}
+
 Handle create_dataset(hid_t parent, const std::string& path, hid_t type, const Shape& shape,
                       const Storage& storage) {
   const std::string place = where(parent, path);

@@ -91,6 +91,9 @@ std::string type_name_of_dataset(hid_t dataset);
 /// Whether the stored type is `type` to the bit.
 bool has_type(hid_t dataset, hid_t type);
 
+/// Whether it stores integers or floating-point numbers.
+bool is_numeric(hid_t dataset);
+
 struct Storage {
   /// Chunk extents; empty: contiguous and unfiltered.
   Shape chunk;
