@@ -1,0 +1,52 @@
+// Every entry is a unit of its own, and unit i is entry i:
+//
+//   build, append: created(entry)
+#include "sim/interfaces/clustering.hpp"
+#include "sim/registry.hpp"
+
+namespace kvr {
+namespace {
+
+class Token final : public Clustering {
+ public:
+  static constexpr std::string_view kName = "token";
+  static constexpr std::string_view kDoc = "Retrieves single entries; unit i is entry i.";
+  static constexpr std::string_view kSource =
+      "entry-wise retrieval, DynaKV's 'no cluster' baseline (sec. 8.1)";
+
+  using Params = NoParams;
+  static ParamTable<Params> params() { return {}; }
+
+  Token(Params, const Context&) {}
+
+  void build(const HeadView& prompt, ChangeList& changes, Work&) override {
+    for (EntryIndex entry = 0; entry < prompt.entries(); ++entry) {
+      add(entry, changes);
+    }
+  }
+
+  void append(EntryIndex entry, const HeadView&, const ResidentUnits&, ChangeList& changes, Work&) override {
+    add(entry, changes);
+  }
+
+  std::int64_t unit_count() const override { return static_cast<std::int64_t>(entries_.size()); }
+  std::span<const EntryIndex> members(UnitId unit) const override {
+    return std::span(entries_).subspan(static_cast<std::size_t>(unit), 1);
+  }
+  /// The units follow from their number alone.
+  std::int64_t dram_bytes() const override { return 0; }
+
+ private:
+  void add(EntryIndex entry, ChangeList& changes) {
+    KVR_CHECK(entry == unit_count(), "entry {} follows {} entries", entry, unit_count());
+    entries_.push_back(entry);
+    changes.push_back({.kind = ChangeKind::created, .unit = entry});
+  }
+
+  std::vector<EntryIndex> entries_;  // 0, 1, 2 ...: what `members` points into
+};
+
+const Registration<Clustering, Token> registered;
+
+}  // namespace
+}  // namespace kvr
