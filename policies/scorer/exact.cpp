@@ -1,0 +1,87 @@
+// The true worth of every unit, from all keys:
+//
+//   logit(entry) = attention_scale * q . k
+//   mass: score(unit) = log(sum of exp(logit) over the members), so a softmax over units gives their share
+//   max:  score(unit) = largest logit of a member
+#include <algorithm>
+
+#include "sim/interfaces/scorer.hpp"
+#include "sim/kernels/dot.hpp"
+#include "sim/kernels/softmax.hpp"
+#include "sim/registry.hpp"
+
+namespace kvr {
+namespace {
+
+class Exact final : public Scorer {
+ public:
+  static constexpr std::string_view kName = "exact";
+  static constexpr std::string_view kDoc =
+      "Scores units by the true logits of their members; all keys stay in DRAM.";
+  static constexpr std::string_view kSource = "ours (the bound that every other scorer is measured against)";
+
+  struct Params {
+    std::string reduce = "mass";
+  };
+  static ParamTable<Params> params() {
+    return {{"reduce",
+             &Params::reduce,
+             {.doc = "a unit's score: the log of its summed weights, or its largest logit",
+              .choices = "mass|max",
+              .source = "ours"}}};
+  }
+
+  Exact(Params params, const Context& context) : params_(std::move(params)), context_(context) {}
+
+  void update(std::span<const Change>, const Clustering&, const HeadView& view, Work&) override {
+    entries_ = view.entries();
+  }
+
+  void score(const kernels::MatrixView<float>& queries, const Clustering& clustering, const HeadView& view,
+             const kernels::MatrixRef<float>& scores, Work& work) override {
+    logits_.resize(static_cast<std::size_t>(queries.rows * view.entries()));
+    const auto logits = kernels::matrix_ref(logits_.data(), queries.rows, view.entries());
+    kernels::dot_rows(queries, view.keys, logits);
+    for (std::int64_t query = 0; query < queries.rows; ++query) {
+      for (UnitId unit = 0; unit < scores.cols; ++unit) {
+        scores.row(query)[static_cast<std::size_t>(unit)] =
+            worth(logits.row(query), clustering.members(unit));
+      }
+    }
+    work += score_work(queries.rows, view.entries());
+  }
+
+  /// All keys, in fp16.
+  std::int64_t dram_bytes() const override { return entries_ * context_.head_dim * 2; }
+
+ private:
+  /// `dots` [entries]: q . k, not yet scaled.
+  float worth(std::span<const float> dots, std::span<const EntryIndex> members) {
+    KVR_CHECK(!members.empty(), "a unit without members has no logit");
+    unit_logits_.clear();
+    for (const EntryIndex entry : members) {
+      unit_logits_.push_back(static_cast<float>(context_.attention_scale) *
+                             dots[static_cast<std::size_t>(entry)]);
+    }
+    return params_.reduce == "max" ? *std::ranges::max_element(unit_logits_)
+                                   : static_cast<float>(kernels::log_sum_exp(unit_logits_));
+  }
+
+  /// A product and a sum for each element; to scale and to reduce, one operation each for every logit.
+  Work score_work(std::int64_t group, std::int64_t entries) const {
+    const auto d = static_cast<double>(context_.head_dim);
+    const auto keys = static_cast<double>(entries);
+    return {static_cast<double>(group) * keys * (2.0 * d + 2.0), 2.0 * keys * d};
+  }
+
+  Params params_;
+  Context context_;
+  std::int64_t entries_ = 0;
+  std::vector<float> logits_;       // [group, entries], scratch
+  std::vector<float> unit_logits_;  // scratch
+};
+
+const Registration<Scorer, Exact> registered;
+
+}  // namespace
+}  // namespace kvr
