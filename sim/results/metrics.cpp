@@ -1,0 +1,149 @@
+#include "sim/results/metrics.hpp"
+
+#include <fmt/format.h>
+
+#include <array>
+
+#include "sim/error.hpp"
+
+namespace kvr {
+namespace {
+
+using enum Dims;
+using enum Origin;
+
+// S: entries of the selected units; A: entries attention ran over, S and the pinned ones (sinks, recent
+// window, pending); p: softmax of the true scores over all entries; top-B: the B entries with the largest
+// true scores. What concerns one query head is averaged over the query heads that share the KV head.
+constexpr std::array kMetrics{
+    MetricInfo{Metric::recall, "recall", "1", "share of the truly best entries that were selected",
+               "|S intersected with top-B| / B, B = |S|", step_layer_head, simulated},
+    MetricInfo{Metric::mass, "mass", "1", "true attention mass of the attended entries", "sum of p over A",
+               step_layer_head, simulated},
+    MetricInfo{Metric::relative_mass, "relative_mass", "1",
+               "attention mass relative to the best choice of as many entries",
+               "(sum of p over A) / (sum of p over top-|A|)", step_layer_head, simulated},
+    MetricInfo{Metric::output_error, "output_error", "1",
+               "local error of the attention output under exact inputs",
+               "||o_A - o|| / ||o||, o over all entries, o_A over A as the codec stores them",
+               step_layer_head, simulated},
+    MetricInfo{Metric::selected_entries, "selected_entries", "entries", "entries of the selected units",
+               "|S|", step_layer_head, simulated},
+    MetricInfo{Metric::attended_entries, "attended_entries", "entries",
+               "entries attention ran over, pinned ones included", "|A|", step_layer_head, simulated},
+    MetricInfo{Metric::units, "units", "units", "units the clustering keeps", "count", step_layer_head,
+               simulated},
+    MetricInfo{Metric::demanded_units, "demanded_units", "units", "units needed in DRAM for attention",
+               "hits + misses", step_layer_head, simulated},
+    MetricInfo{Metric::hit_units, "hit_units", "units", "demanded units that were in DRAM already", "hits",
+               step_layer_head, simulated},
+    MetricInfo{Metric::demanded_bytes, "demanded_bytes", "B", "stored size of the demanded entries",
+               "hit bytes + missed bytes", step_layer_head, simulated},
+    MetricInfo{Metric::hit_bytes, "hit_bytes", "B", "demanded bytes that were in DRAM already", "hit bytes",
+               step_layer_head, simulated},
+    MetricInfo{Metric::useful_read_bytes, "useful_read_bytes", "B", "bytes read that attention needed",
+               "stored size of the missed entries", step_layer_head, simulated},
+
+    MetricInfo{Metric::read_requests, "read_requests", "requests", "read requests sent to the flash",
+               "count, after neighbours were merged", step_layer, simulated},
+    MetricInfo{Metric::read_bytes, "read_bytes", "B", "bytes read from the flash",
+               "sum of request lengths, whole blocks", step_layer, simulated},
+    MetricInfo{Metric::contiguous_mean_entries, "contiguous_mean_entries", "entries",
+               "mean length of a contiguous run of needed entries",
+               "needed entries read / contiguous runs they lie in", step_layer, simulated},
+    MetricInfo{Metric::contiguous_max_entries, "contiguous_max_entries", "entries",
+               "longest contiguous run of needed entries", "maximum over the runs", step_layer, simulated},
+    MetricInfo{Metric::write_bytes, "write_bytes", "B", "bytes written to the flash",
+               "sum of request lengths, whole blocks, moved entries included", step_layer, simulated},
+    MetricInfo{Metric::moved_bytes, "moved_bytes", "B", "bytes of entries written again elsewhere",
+               "payload moved by the layout", step_layer, simulated},
+
+    MetricInfo{Metric::position, "position", "tokens", "position of the step's token in the sequence",
+               "entries before it", step, simulated},
+    MetricInfo{Metric::latency_s, "latency_s", "s", "time of the decode step",
+               "makespan of the step's operations on compute and flash", step, simulated},
+    MetricInfo{Metric::compute_s, "compute_s", "s", "time the processor is busy",
+               "sum of compute durations, policy included", step, simulated},
+    MetricInfo{Metric::policy_s, "policy_s", "s", "part of the compute time that the policy takes",
+               "scoring + selecting + updating of clusters and summaries", step, simulated},
+    MetricInfo{Metric::io_s, "io_s", "s", "time the flash is busy",
+               "time with at least one request outstanding", step, simulated},
+    MetricInfo{Metric::exposed_io_s, "exposed_io_s", "s", "I/O time that nothing hides",
+               "time with the flash busy and the processor idle", step, simulated},
+    MetricInfo{Metric::hidden_io_s, "hidden_io_s", "s", "I/O time under computation", "io_s - exposed_io_s",
+               step, simulated},
+    MetricInfo{Metric::cache_bytes, "cache_bytes", "B", "DRAM of the entry cache at the end of the step",
+               "sum over the resident units", step, simulated},
+    MetricInfo{Metric::working_buffer_bytes, "working_buffer_bytes", "B", "DRAM of buffers",
+               "read buffers + pinned and pending entries", step, simulated},
+    MetricInfo{Metric::representative_bytes, "representative_bytes", "B",
+               "DRAM of what the scorer keeps about the units", "sum over the units", step, simulated},
+    MetricInfo{Metric::metadata_bytes, "metadata_bytes", "B",
+               "DRAM of lists and statistics of the clustering", "sum over layers and heads", step,
+               simulated},
+    MetricInfo{Metric::flash_space_bytes, "flash_space_bytes", "B", "flash reserved, holes included",
+               "sum over layers", step, simulated},
+
+    MetricInfo{Metric::score_kernel_s, "score_kernel_s", "s", "scoring and selecting, measured",
+               "wall-clock time, sum over layers and heads", step, host},
+    MetricInfo{Metric::update_kernel_s, "update_kernel_s", "s", "updating clusters and summaries, measured",
+               "wall-clock time, sum over layers and heads", step, host},
+    MetricInfo{Metric::attention_kernel_s, "attention_kernel_s", "s",
+               "attention over the attended entries, measured", "wall-clock time, sum over layers and heads",
+               step, host},
+    MetricInfo{Metric::truth_kernel_s, "truth_kernel_s", "s", "attention over all entries, measured",
+               "wall-clock time, sum over layers and heads", step, host},
+};
+
+std::string_view dims_text(Dims dims) {
+  switch (dims) {
+    case point:
+      return "point";
+    case step:
+      return "point, step";
+    case step_layer:
+      return "point, step, layer";
+    case step_layer_head:
+      return "point, step, layer, head";
+  }
+  KVR_CHECK(false, "dims {}", static_cast<int>(dims));
+}
+
+/// A bar would end the table's cell.
+std::string cell(std::string_view text) {
+  std::string escaped;
+  for (const char c : text) {
+    escaped += c == '|' ? "\\|" : std::string(1, c);
+  }
+  return escaped;
+}
+
+std::string_view place(Origin origin) {
+  return origin == host ? "/host/" : "";
+}
+
+}  // namespace
+
+std::span<const MetricInfo> metric_table() {
+  return kMetrics;
+}
+
+const MetricInfo& info(Metric metric) {
+  return kMetrics.at(static_cast<std::size_t>(metric));
+}
+
+std::string metrics_markdown() {
+  std::string text = "| dataset | dimensions | unit | meaning | formula |\n|---|---|---|---|---|\n";
+  for (const MetricInfo& metric : metric_table()) {
+    text += fmt::format("| `{}{}` | {} | {} | {} | {} |\n", place(metric.origin), metric.name,
+                        dims_text(metric.dims), metric.unit, cell(metric.long_name), cell(metric.formula));
+  }
+  text += "\n| summary | unit | meaning | formula |\n|---|---|---|---|\n";
+  for (const SummaryInfo& summary : summary_table()) {
+    text += fmt::format("| `{}{}` | {} | {} | {} |\n", place(summary.origin), summary.name, summary.unit,
+                        cell(summary.long_name), cell(summary.formula));
+  }
+  return text;
+}
+
+}  // namespace kvr

@@ -1,0 +1,110 @@
+#include "sim/results/point_data.hpp"
+
+#include <algorithm>
+#include <functional>
+#include <limits>
+#include <numeric>
+#include <utility>
+
+#include "sim/error.hpp"
+
+namespace kvr {
+namespace {
+
+std::vector<std::int64_t> first_numbers(std::int64_t count) {
+  KVR_CHECK(count >= 1, "{}", count);
+  std::vector<std::int64_t> numbers(static_cast<std::size_t>(count));
+  std::iota(numbers.begin(), numbers.end(), 0);
+  return numbers;
+}
+
+void check_numbers(const std::vector<std::int64_t>& numbers, std::size_t count) {
+  KVR_CHECK(numbers.size() == count, "{} numbers for {}", numbers.size(), count);
+  KVR_CHECK(std::ranges::adjacent_find(numbers, std::greater_equal<>()) == numbers.end(), "[{}]",
+            fmt::join(numbers, ", "));
+}
+
+}  // namespace
+
+PointData::PointData(std::string name, std::int64_t steps, std::int64_t layers, std::int64_t heads)
+    : name_(std::move(name)),
+      steps_(steps),
+      layer_numbers_(first_numbers(layers)),
+      head_numbers_(first_numbers(heads)),
+      values_(metric_table().size()) {
+  KVR_CHECK(steps >= 1, "{}", steps);
+}
+
+void PointData::set_layer_numbers(std::vector<std::int64_t> numbers) {
+  check_numbers(numbers, layer_numbers_.size());
+  layer_numbers_ = std::move(numbers);
+}
+
+void PointData::set_head_numbers(std::vector<std::int64_t> numbers) {
+  check_numbers(numbers, head_numbers_.size());
+  head_numbers_ = std::move(numbers);
+}
+
+void PointData::record(Metric metric) {
+  std::vector<double>& values = values_[static_cast<std::size_t>(metric)];
+  if (values.empty()) {
+    values.assign(static_cast<std::size_t>(steps_ * row_size(metric)),
+                  std::numeric_limits<double>::quiet_NaN());
+  }
+}
+
+std::int64_t PointData::row_size(Metric metric) const {
+  switch (info(metric).dims) {
+    case Dims::step_layer:
+      return layers();
+    case Dims::step_layer_head:
+      return layers() * heads();
+    default:
+      return 1;
+  }
+}
+
+void PointData::set(Metric metric, std::int64_t step, double value) {
+  store(metric, place(metric, Dims::step, step, 0, 0), value);
+}
+
+void PointData::set(Metric metric, std::int64_t step, std::int64_t layer, double value) {
+  store(metric, place(metric, Dims::step_layer, step, layer, 0), value);
+}
+
+void PointData::set(Metric metric, std::int64_t step, std::int64_t layer, std::int64_t head, double value) {
+  store(metric, place(metric, Dims::step_layer_head, step, layer, head), value);
+}
+
+double PointData::at(Metric metric, std::int64_t step) const {
+  return load(metric, place(metric, Dims::step, step, 0, 0));
+}
+
+double PointData::at(Metric metric, std::int64_t step, std::int64_t layer) const {
+  return load(metric, place(metric, Dims::step_layer, step, layer, 0));
+}
+
+double PointData::at(Metric metric, std::int64_t step, std::int64_t layer, std::int64_t head) const {
+  return load(metric, place(metric, Dims::step_layer_head, step, layer, head));
+}
+
+std::size_t PointData::place(Metric metric, Dims dims, std::int64_t step, std::int64_t layer,
+                             std::int64_t head) const {
+  KVR_CHECK(info(metric).dims == dims, "{} has other dimensions than these indices", info(metric).name);
+  KVR_CHECK(0 <= step && step < steps_ && 0 <= layer && layer < layers() && 0 <= head && head < heads(),
+            "{} at step {} of {}, layer {} of {}, head {} of {}", info(metric).name, step, steps_, layer,
+            layers(), head, heads());
+  const std::int64_t row_heads = dims == Dims::step_layer_head ? heads() : 1;
+  return static_cast<std::size_t>(step * row_size(metric) + layer * row_heads + head);
+}
+
+void PointData::store(Metric metric, std::size_t place, double value) {
+  record(metric);
+  values_[static_cast<std::size_t>(metric)][place] = value;
+}
+
+double PointData::load(Metric metric, std::size_t place) const {
+  return recorded(metric) ? values(metric)[place] : std::numeric_limits<double>::quiet_NaN();
+}
+
+}  // namespace kvr

@@ -1,0 +1,64 @@
+#include "sim/results/statistics.hpp"
+
+#include <algorithm>
+#include <cmath>
+#include <limits>
+#include <vector>
+
+#include "sim/error.hpp"
+
+namespace kvr {
+namespace {
+
+constexpr double kNan = std::numeric_limits<double>::quiet_NaN();
+
+std::vector<double> known(std::span<const double> values) {
+  std::vector<double> known_values;
+  known_values.reserve(values.size());
+  std::ranges::copy_if(values, std::back_inserter(known_values),
+                       [](double value) { return !std::isnan(value); });
+  return known_values;
+}
+
+double compensated_sum(std::span<const double> values) {
+  double total = 0.0;
+  double lost = 0.0;
+  for (const double value : values) {
+    const double next = total + value;
+    lost += std::abs(total) >= std::abs(value) ? (total - next) + value : (value - next) + total;
+    total = next;
+  }
+  return std::isfinite(total) ? total + lost : total;
+}
+
+}  // namespace
+
+double sum(std::span<const double> values) {
+  const std::vector<double> given = known(values);
+  return given.empty() ? kNan : compensated_sum(given);
+}
+
+double mean(std::span<const double> values) {
+  const std::vector<double> given = known(values);
+  return given.empty() ? kNan : compensated_sum(given) / static_cast<double>(given.size());
+}
+
+double maximum(std::span<const double> values) {
+  const std::vector<double> given = known(values);
+  return given.empty() ? kNan : *std::ranges::max_element(given);
+}
+
+double quantile(std::span<const double> values, double q) {
+  KVR_CHECK(0.0 <= q && q <= 1.0, "{}", q);
+  std::vector<double> sorted = known(values);
+  if (sorted.empty()) {
+    return kNan;
+  }
+  std::ranges::sort(sorted);
+  const double place = q * static_cast<double>(sorted.size() - 1);
+  const auto below = static_cast<std::size_t>(place);
+  const std::size_t above = std::min(below + 1, sorted.size() - 1);
+  return std::lerp(sorted[below], sorted[above], place - std::floor(place));
+}
+
+}  // namespace kvr
