@@ -45,6 +45,7 @@ class Stream {
   Stream(hid_t file, DatasetSpec spec)
       : spec_(std::move(spec)), dataset_(create(file, spec_)), chunk_rows_(chunk_rows(spec_)) {
     gathered_.reserve(static_cast<std::size_t>(chunk_rows_ * time_bytes()));
+    seal_if_complete();
   }
 
   /// `rows`: [n, heads, width], time outermost.
@@ -53,6 +54,9 @@ class Stream {
     KVR_CHECK(n * time_bytes() == std::ssize(rows), "{}: {} bytes, {} per time", spec_.path, rows.size(),
               time_bytes());
     KVR_CHECK(rows_ + n <= spec_.length(), "{}: {} and {} rows of {}", spec_.path, rows_, n, spec_.length());
+    if (n == 0) {
+      return;
+    }
     hash_.update(rows);
     rows_ += n;
     while (!rows.empty()) {
@@ -64,16 +68,27 @@ class Stream {
         flush();
       }
     }
+    seal_if_complete();
   }
 
-  void finish() {
+  void check_complete() const {
     KVR_CHECK(rows_ == spec_.length(), "{}: {} of {} rows were written", spec_.path, rows_, spec_.length());
-    flush();
-    const std::string digest = spec_.path.starts_with("/truth/") ? hash_of_stored() : hash_.hex();
-    hdf5::write_string(dataset_.get(), "checksum", "sha256:" + digest);
   }
 
  private:
+  /// A complete dataset gets its checksum and gives its memory back.
+  void seal_if_complete() {
+    if (rows_ < spec_.length()) {
+      return;
+    }
+    flush();
+    const std::string digest = spec_.path.starts_with("/truth/") ? hash_of_stored() : hash_.hex();
+    hdf5::write_string(dataset_.get(), "checksum", "sha256:" + digest);
+    dataset_.reset();
+    gathered_ = {};
+    stored_ = {};
+  }
+
   /// Bytes of all heads at one time.
   std::int64_t time_bytes() const {
     return spec_.heads() * spec_.width() * static_cast<std::int64_t>(bytes_of(spec_.element));
@@ -220,8 +235,8 @@ void Writer::finish() {
       state_->stream(spec.path);  // One never written is made here, so that it is checked too.
     }
   }
-  for (auto& [path, stream] : state_->streams) {
-    stream.finish();
+  for (const auto& [path, stream] : state_->streams) {
+    stream.check_complete();
   }
   state_->streams.clear();
   hdf5::close_file(state_->file);
