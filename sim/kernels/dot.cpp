@@ -22,10 +22,18 @@ constexpr std::int64_t kConvertedRows = 32;
 
 struct Product {
   [[gnu::always_inline]] static float term(float a, float b) { return a * b; }
+  [[gnu::always_inline]] static void add(const lanes::VectorInFloats& a, const lanes::VectorInFloats& b,
+                                         lanes::Vector& sum) {
+    sum += a * b;
+  }
 };
 
 struct SquaredDifference {
   [[gnu::always_inline]] static float term(float a, float b) { return (a - b) * (a - b); }
+  [[gnu::always_inline]] static void add(const lanes::VectorInFloats& a, const lanes::VectorInFloats& b,
+                                         lanes::Vector& sum) {
+    sum += (a - b) * (a - b);
+  }
 };
 
 template <class Term>
@@ -43,26 +51,44 @@ template <class Term>
   return lanes::fold(sums);
 }
 
+/// The last d - first channels of four rows, fewer than kLanes, added to their sums by copies padded with
+/// zeros.
 template <class Term>
-[[gnu::always_inline]] inline void reduce_four(const float* query, const float* rows, std::int64_t stride,
-                                               std::int64_t d, float* out) {
-  float sums[kRowsAtOnce][kLanes] = {};
-  std::int64_t i = 0;
-  for (; i + kLanes <= d; i += kLanes) {
-    for (int row = 0; row < kRowsAtOnce; ++row) {
-      for (int lane = 0; lane < kLanes; ++lane) {
-        sums[row][lane] += Term::term(query[i + lane], rows[row * stride + i + lane]);
-      }
-    }
-  }
-  for (int row = 0; row < kRowsAtOnce && i < d; ++row) {
-    float query_tail[kLanes] = {};
+[[gnu::always_inline]] inline void reduce_tails(const float* query, const float* rows, std::int64_t stride,
+                                                std::int64_t first, std::int64_t d,
+                                                float (&sums)[kRowsAtOnce][kLanes]) {
+  float query_tail[kLanes] = {};
+  std::copy(query + first, query + d, query_tail);
+  for (int row = 0; row < kRowsAtOnce; ++row) {
     float row_tail[kLanes] = {};
-    std::copy(query + i, query + d, query_tail);
-    std::copy(rows + row * stride + i, rows + row * stride + d, row_tail);
+    std::copy(rows + row * stride + first, rows + row * stride + d, row_tail);
     for (int lane = 0; lane < kLanes; ++lane) {
       sums[row][lane] += Term::term(query_tail[lane], row_tail[lane]);
     }
+  }
+}
+
+template <class Term>
+[[gnu::always_inline]] inline void reduce_four(const float* query, const float* rows, std::int64_t stride,
+                                               std::int64_t d, float* out) {
+  const std::int64_t whole = d - d % kLanes;
+  lanes::Vector registers[kRowsAtOnce][lanes::kVectors] = {};
+  for (std::int64_t i = 0; i < whole; i += kLanes) {
+    for (int part = 0; part < lanes::kVectors; ++part) {
+      const std::int64_t channel = i + part * lanes::kVectorLanes;
+      for (int row = 0; row < kRowsAtOnce; ++row) {
+        Term::add(lanes::at(query + channel), lanes::at(rows + row * stride + channel), registers[row][part]);
+      }
+    }
+  }
+  float sums[kRowsAtOnce][kLanes];
+  for (int row = 0; row < kRowsAtOnce; ++row) {
+    for (int part = 0; part < lanes::kVectors; ++part) {
+      lanes::at(sums[row] + part * lanes::kVectorLanes) = registers[row][part];
+    }
+  }
+  if (whole < d) {
+    reduce_tails<Term>(query, rows, stride, whole, d, sums);
   }
   lanes::fold_rows(sums, out);
 }

@@ -10,6 +10,28 @@ namespace kvr::kernels::lanes {
 /// Four partial results side by side; 16 bytes, the vector that every 64-bit CPU has.
 using Four = float __attribute__((vector_size(16)));
 
+/// The vector of the loops that the compiler does not vectorise well by itself: as wide as AVX2's registers,
+/// elsewhere as NEON's. A narrower CPU splits it.
+#if defined(__x86_64__)
+inline constexpr int kVectorBytes = 32;
+#else
+inline constexpr int kVectorBytes = 16;
+#endif
+using Vector = float __attribute__((vector_size(kVectorBytes)));
+inline constexpr int kVectorLanes = kVectorBytes / static_cast<int>(sizeof(float));
+inline constexpr int kVectors = kLanes / kVectorLanes;
+
+/// A vector anywhere in an array of floats.
+using VectorInFloats = float __attribute__((vector_size(kVectorBytes), aligned(alignof(float)), may_alias));
+
+[[gnu::always_inline]] inline const VectorInFloats& at(const float* from) {
+  return *reinterpret_cast<const VectorInFloats*>(from);
+}
+
+[[gnu::always_inline]] inline VectorInFloats& at(float* to) {
+  return *reinterpret_cast<VectorInFloats*>(to);
+}
+
 [[gnu::always_inline]] inline Four load_four(const float* from) {
   return Four{from[0], from[1], from[2], from[3]};
 }
