@@ -1,11 +1,12 @@
 """The command line: results on stdout, messages on stderr.
 
 Exit codes: 0 done, 2 the input is wrong or the self-check failed, 3 the system failed (disk full, no
-permission), 70 a bug here, 130 interrupted. No file is left behind by anything but 0.
+permission), 70 a bug here, 130 interrupted, 143 terminated. No file is left behind by anything but 0.
 """
 
 import argparse
 import os
+import signal
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -124,6 +125,7 @@ def _run(arguments: list[str]) -> int:
     quiet, threads = given.pop("quiet"), given.pop("threads")
     del given["debug"]
     options = CaptureOptions(**given)
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that the unfinished file is removed
     check_options(options)
     _prepare_libraries(threads)
     from .progress import Progress
@@ -137,7 +139,7 @@ def _run(arguments: list[str]) -> int:
     )
     print(
         f"self-check: largest relative error {report.check.error:.2e} at {report.check.positions} positions "
-        f"(layer {report.check.layer}, query head row {report.check.head}, position {report.check.position})"
+        f"(layer {report.check.layer}, position {report.check.position})"
     )
     return 0
 

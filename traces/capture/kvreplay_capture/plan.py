@@ -101,10 +101,6 @@ def _choose(option: str, wanted: tuple[int, ...] | None, count: int, what: str) 
 
 
 def _check_layer(layer: int, facts: dict[int, LayerFacts], options: CaptureOptions) -> None:
-    foreign = {number: fact.foreign for number, fact in facts.items() if fact.foreign}
-    if foreign:
-        number, name = next(iter(foreign.items()))
-        raise CaptureError(f"layer {number}: its attention uses '{name}', which kvtrace 1 cannot express")
     if layer not in facts:
         seen = ", ".join(map(str, sorted(facts)))
         raise CaptureError(
@@ -114,7 +110,8 @@ def _check_layer(layer: int, facts: dict[int, LayerFacts], options: CaptureOptio
     if fact.window is not None and options.total > fact.window:
         raise CaptureError(
             f"layer {layer} attends to the last {fact.window} positions only and the trace would be "
-            f"{options.total} long; kvtrace 1 has no sliding windows: shorten the trace or leave the layer out with --layers"
+            f"{options.total} long; kvtrace 1 has no sliding windows: shorten the trace or leave "
+            "the layer out with --layers"
         )
     if fact.value_dim != fact.head_dim:
         raise CaptureError(

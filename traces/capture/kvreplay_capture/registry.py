@@ -12,7 +12,10 @@ from transformers.integrations.sdpa_attention import sdpa_attention_forward
 from transformers.masking_utils import ALL_MASK_ATTENTION_FUNCTIONS, sdpa_mask
 from transformers.modeling_utils import ALL_ATTENTION_FUNCTIONS
 
+from .errors import CaptureError
 from .model import ATTENTION_NAME
+
+FOREIGN_ARGUMENTS = ("softcap", "s_aux", "sinks", "position_bias")
 
 # (module, query [1, Hq, n, d], key [1, Hkv, n_all, d], value, output [1, n, Hq, d], further arguments)
 Observer = Callable[[Any, torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor, dict[str, Any]], None]
@@ -29,12 +32,21 @@ def observe_attention(observer: Observer) -> None:
         attention_mask: torch.Tensor | None,
         **kwargs: Any,
     ) -> tuple[torch.Tensor, None]:
+        _refuse_foreign_arguments(module, kwargs)
         output, _ = sdpa_attention_forward(module, query, key, value, attention_mask, **kwargs)
         observer(module, query, key, value, output, kwargs)
         return output, None
 
     ALL_ATTENTION_FUNCTIONS.register(ATTENTION_NAME, attend)
     ALL_MASK_ATTENTION_FUNCTIONS.register(ATTENTION_NAME, sdpa_mask)
+
+
+def _refuse_foreign_arguments(module: Any, kwargs: dict[str, Any]) -> None:
+    """Some models change by arguments what attention means; neither sdpa nor the format knows them all."""
+    for name in FOREIGN_ARGUMENTS:
+        if kwargs.get(name) is not None:
+            layer = getattr(module, "layer_idx", "?")
+            raise CaptureError(f"layer {layer}: its attention uses '{name}', which kvtrace 1 cannot express")
 
 
 def hook_inputs(modules: list[Any], see: Callable[[Any, torch.Tensor, Any], None]) -> list[Any]:
