@@ -87,33 +87,36 @@ std::vector<std::int64_t> count_from(std::int64_t begin, std::int64_t end) {
   return numbers;
 }
 
+Geometry geometry_of(const SynthOptions& options) {
+  const std::int64_t query_heads = options.kv_heads * options.group;
+  const std::int64_t hidden_size = query_heads * options.head_dim;
+  return {.layers = options.layers,
+          .query_heads = query_heads,
+          .kv_heads = options.kv_heads,
+          .head_dim = options.head_dim,
+          .hidden_size = hidden_size,
+          .ffn_size = 4 * hidden_size,
+          .vocab_size = kVocabSize,
+          .rope_theta = 10000.0,
+          .attention_scale = 1.0 / std::sqrt(static_cast<double>(options.head_dim)),
+          .rope_scaling = "none",
+          .rope_layout = "half"};
+}
+
 Header header_of(const SynthOptions& options) {
-  Header header;
-  Geometry& geometry = header.geometry;
-  geometry.layers = options.layers;
-  geometry.kv_heads = options.kv_heads;
-  geometry.query_heads = options.kv_heads * options.group;
-  geometry.head_dim = options.head_dim;
-  geometry.hidden_size = geometry.query_heads * options.head_dim;
-  geometry.ffn_size = 4 * geometry.hidden_size;
-  geometry.vocab_size = kVocabSize;
-  geometry.rope_theta = 10000.0;
-  geometry.rope_scaling = "none";
-  geometry.rope_layout = "half";
-  geometry.attention_scale = 1.0 / std::sqrt(static_cast<double>(options.head_dim));
-  header.model_name = "synthetic";
-  header.prefill_len = options.prompt;
-  header.seq_len = options.prompt + options.steps;
-  header.captured_layers = count_from(0, options.layers);
-  header.captured_kv_heads = count_from(0, options.kv_heads);
-  header.capture_tool = "kvreplay trace synth";
-  header.capture_version = "1";
-  header.capture_mode = "synthetic";
-  header.weights_sha256 = "none";
-  header.text_source = "none: random numbers with planted clusters";
-  header.licence = "CC0-1.0";
-  header.seed = options.seed;
-  return header;
+  return {.geometry = geometry_of(options),
+          .model_name = "synthetic",
+          .prefill_len = options.prompt,
+          .seq_len = options.prompt + options.steps,
+          .captured_layers = count_from(0, options.layers),
+          .captured_kv_heads = count_from(0, options.kv_heads),
+          .capture_tool = "kvreplay trace synth",
+          .capture_version = "1",
+          .capture_mode = "synthetic",
+          .weights_sha256 = "none",
+          .text_source = "none: random numbers with planted clusters",
+          .licence = "CC0-1.0",
+          .seed = options.seed};
 }
 
 /// The rows of one layer between two appends; time outermost.

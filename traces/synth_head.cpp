@@ -84,9 +84,10 @@ std::int32_t SynthHead::next_queries(std::int64_t t, std::span<float> queries, s
   }
   const auto d = static_cast<std::size_t>(options_.head_dim);
   for (std::size_t begin = 0; begin < queries.size(); begin += d) {
-    point(queries.subspan(begin, d));
+    const auto query = queries.subspan(begin, d);
     const auto guess = speculated.subspan(begin, d);
-    std::copy_n(queries.begin() + static_cast<std::ptrdiff_t>(begin), d, guess.begin());
+    point(query);
+    std::copy(query.begin(), query.end(), guess.begin());
     const double error =
         options_.speculation_error * static_cast<double>(std::sqrt(dot(guess, guess)) / norm_);
     add_noise(guess, error, speculation_rng_);
