@@ -1,0 +1,124 @@
+// The summaries for a terminal. Few points: a row per summary, a column per point. Many: a row per point with
+// the summaries marked for the overview.
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <array>
+#include <cmath>
+#include <string>
+#include <vector>
+
+#include "sim/results/writer.hpp"
+
+namespace kvr {
+namespace {
+
+using Row = std::vector<std::string>;
+
+constexpr std::size_t kWidth = 110;
+
+struct Prefix {
+  double factor;
+  std::string_view name;
+};
+
+/// Three significant digits and the largest prefix that leaves at least 1; the smallest one below that.
+template <std::size_t count>
+std::string scaled(double value, const std::array<Prefix, count>& prefixes, std::string_view unit) {
+  const auto fits = [value](const Prefix& prefix) { return std::abs(value) >= prefix.factor; };
+  const auto found = std::ranges::find_if(prefixes, fits);
+  const Prefix& prefix = found == prefixes.end() ? prefixes.back() : *found;
+  return fmt::format("{:.3g} {}{}", value / prefix.factor, prefix.name, unit);
+}
+
+constexpr std::array kTimes{Prefix{1.0, ""}, Prefix{1e-3, "m"}, Prefix{1e-6, "u"}, Prefix{1e-9, "n"}};
+constexpr std::array kSizes{Prefix{1e12, "T"}, Prefix{1e9, "G"}, Prefix{1e6, "M"}, Prefix{1e3, "k"},
+                            Prefix{1.0, ""}};
+
+std::string human(double value, std::string_view unit) {
+  if (std::isnan(value)) {
+    return "-";
+  }
+  if (unit == "s") {
+    return value == 0.0 ? "0 s" : scaled(value, kTimes, unit);
+  }
+  if (unit == "B" || unit == "B/s") {
+    return scaled(value, kSizes, unit);
+  }
+  return unit == "1" ? fmt::format("{:.2f} %", 100.0 * value) : fmt::format("{:.4g}", value);
+}
+
+std::vector<std::size_t> widths_of(const std::vector<Row>& rows) {
+  std::vector<std::size_t> widths(rows.front().size(), 0);
+  for (const Row& row : rows) {
+    for (std::size_t column = 0; column < row.size(); ++column) {
+      widths[column] = std::max(widths[column], row[column].size());
+    }
+  }
+  return widths;
+}
+
+std::size_t total_width(const std::vector<Row>& rows) {
+  std::size_t total = 0;
+  for (const std::size_t width : widths_of(rows)) {
+    total += width + 2;
+  }
+  return total;
+}
+
+/// The first column to the left, the others to the right, two spaces between.
+std::string aligned(const std::vector<Row>& rows) {
+  const std::vector<std::size_t> widths = widths_of(rows);
+  std::string text;
+  for (const Row& row : rows) {
+    text += fmt::format("{:<{}}", row.front(), widths.front());
+    for (std::size_t column = 1; column < row.size(); ++column) {
+      text += fmt::format("  {:>{}}", row[column], widths[column]);
+    }
+    text += '\n';
+  }
+  return text;
+}
+
+std::vector<Row> row_per_summary(std::span<const PointResult> points) {
+  std::vector<Row> rows{{"point"}};
+  for (const PointResult& point : points) {
+    rows.front().push_back(point.data.name());
+  }
+  for (const SummaryInfo& summary : summary_table()) {
+    Row row{std::string(summary.heading)};
+    for (const PointResult& point : points) {
+      row.push_back(human(summary.compute(point.data), summary.unit));
+    }
+    rows.push_back(std::move(row));
+  }
+  return rows;
+}
+
+std::vector<Row> row_per_point(std::span<const PointResult> points) {
+  std::vector<Row> rows{{"point"}};
+  for (const SummaryInfo& summary : summary_table()) {
+    if (summary.overview) {
+      rows.front().emplace_back(summary.heading);
+    }
+  }
+  for (const PointResult& point : points) {
+    Row row{point.data.name()};
+    for (const SummaryInfo& summary : summary_table()) {
+      if (summary.overview) {
+        row.push_back(human(summary.compute(point.data), summary.unit));
+      }
+    }
+    rows.push_back(std::move(row));
+  }
+  return rows;
+}
+
+}  // namespace
+
+std::string summary_text(std::span<const PointResult> points) {
+  const std::vector<Row> rows = row_per_summary(points);
+  return aligned(points.size() == 1 || total_width(rows) <= kWidth ? rows : row_per_point(points));
+}
+
+}  // namespace kvr

@@ -1,0 +1,257 @@
+// The HDF5 file of results. One dataset after another, one point after another:
+//
+//   axes = the longest point's steps, the union of the points' layer and head numbers
+//   for the groups / (simulated) and /host (measured):
+//     write the scales
+//     for each metric that some point recorded: for each point: write its values, NaN where it has none
+//     for each summary: write one value per point
+//   write /provenance; close; rename
+#include "sim/results/writer.hpp"
+
+#include <hdf5_hl.h>
+
+#include <algorithm>
+#include <cmath>
+#include <limits>
+#include <set>
+
+#include "sim/error.hpp"
+#include "sim/results/new_file.hpp"
+#include "traces/hdf5.hpp"
+
+namespace kvr {
+namespace {
+
+using hdf5::Handle;
+using hdf5::Shape;
+
+constexpr hsize_t kChunkValues = 8192;  // 64 KiB
+constexpr unsigned kDeflate = 4;
+
+/// What the points of a file have in common; every dataset has these extents or the first few of them.
+struct Axes {
+  std::vector<std::string> points;
+  std::int64_t steps = 0;
+  std::vector<std::int64_t> layers;
+  std::vector<std::int64_t> heads;
+};
+
+std::vector<std::int64_t> sorted(const std::set<std::int64_t>& numbers) {
+  return {numbers.begin(), numbers.end()};
+}
+
+Axes axes_of(std::span<const PointResult> points) {
+  Axes axes;
+  std::set<std::int64_t> layers;
+  std::set<std::int64_t> heads;
+  for (const PointResult& point : points) {
+    KVR_CHECK(std::ranges::find(axes.points, point.data.name()) == axes.points.end(), "{} twice",
+              point.data.name());
+    axes.points.push_back(point.data.name());
+    axes.steps = std::max(axes.steps, point.data.steps());
+    layers.insert(point.data.layer_numbers().begin(), point.data.layer_numbers().end());
+    heads.insert(point.data.head_numbers().begin(), point.data.head_numbers().end());
+  }
+  axes.layers = sorted(layers);
+  axes.heads = sorted(heads);
+  return axes;
+}
+
+Shape shape_of(const Axes& axes, Dims dims) {
+  const Shape full{axes.points.size(), static_cast<hsize_t>(axes.steps), axes.layers.size(),
+                   axes.heads.size()};
+  return {full.begin(), full.begin() + static_cast<std::ptrdiff_t>(dims) + 1};
+}
+
+/// About kChunkValues values: whole rows of one point, or several whole points if they are small.
+Shape chunk_of(const Shape& shape) {
+  hsize_t row = 1;
+  for (std::size_t axis = 2; axis < shape.size(); ++axis) {
+    row *= shape[axis];
+  }
+  Shape chunk = shape;
+  chunk[1] = std::clamp<hsize_t>(kChunkValues / row, 1, shape[1]);
+  chunk[0] = std::clamp<hsize_t>(kChunkValues / (row * chunk[1]), 1, shape[0]);
+  return chunk;
+}
+
+void require(herr_t status, hid_t object) {
+  if (status < 0) {
+    throw SystemError(fmt::format("{}: cannot be written: {}", hdf5::where(object), hdf5::error_line()));
+  }
+}
+
+void describe(hid_t dataset, std::string_view unit, std::string_view long_name, std::string_view formula) {
+  hdf5::write_string(dataset, "units", unit);
+  hdf5::write_string(dataset, "long_name", long_name);
+  hdf5::write_string(dataset, "formula", formula);
+}
+
+Handle write_texts(hid_t group, const std::string& name, const std::vector<std::string>& texts) {
+  const Handle type(H5Tcopy(H5T_C_S1), H5Tclose);
+  require(H5Tset_size(type.get(), H5T_VARIABLE), group);
+  require(H5Tset_cset(type.get(), H5T_CSET_UTF8), group);
+  std::vector<const char*> pointers;
+  for (const std::string& text : texts) {
+    pointers.push_back(text.c_str());
+  }
+  Handle dataset = hdf5::create_dataset(group, name, type.get(), {texts.size()}, {});
+  hdf5::write_block(dataset.get(), type.get(), {0}, {texts.size()}, pointers.data());
+  return dataset;
+}
+
+Handle write_integers(hid_t group, const std::string& name, const std::vector<std::int64_t>& values) {
+  Handle dataset = hdf5::create_dataset(group, name, H5T_STD_I64LE, {values.size()}, {});
+  hdf5::write_block(dataset.get(), H5T_NATIVE_INT64, {0}, {values.size()}, values.data());
+  return dataset;
+}
+
+/// The dimension scales of one group, in the order of the dimensions.
+class Scales {
+ public:
+  Scales(hid_t group, const Axes& axes) {
+    std::vector<std::int64_t> steps(static_cast<std::size_t>(axes.steps));
+    std::generate(steps.begin(), steps.end(), [next = std::int64_t{0}]() mutable { return next++; });
+    add(write_texts(group, "point", axes.points), "point", "configuration");
+    add(write_integers(group, "step", steps), "step", "decode step, from the first one replayed");
+    add(write_integers(group, "layer", axes.layers), "layer", "layer, as numbered in the model");
+    add(write_integers(group, "head", axes.heads), "head", "KV head, as numbered in the model");
+  }
+
+  /// Ties the dimensions of `dataset` to the scales.
+  void attach(hid_t dataset) const {
+    const auto rank = hdf5::shape_of(dataset).size();
+    for (std::size_t axis = 0; axis < rank; ++axis) {
+      require(H5DSattach_scale(dataset, scales_[axis].get(), static_cast<unsigned>(axis)), dataset);
+    }
+  }
+
+ private:
+  void add(Handle scale, const char* name, std::string_view long_name) {
+    require(H5DSset_scale(scale.get(), name), scale.get());
+    hdf5::write_string(scale.get(), "long_name", long_name);
+    scales_.push_back(std::move(scale));
+  }
+
+  std::vector<Handle> scales_;
+};
+
+/// Where each of `numbers` stands in `axis`, which has them all.
+std::vector<std::size_t> places(std::span<const std::int64_t> numbers,
+                                const std::vector<std::int64_t>& axis) {
+  std::vector<std::size_t> found;
+  for (const std::int64_t number : numbers) {
+    found.push_back(static_cast<std::size_t>(std::ranges::lower_bound(axis, number) - axis.begin()));
+  }
+  return found;
+}
+
+/// [steps of the file(, its layers(, its heads))]: a point's values, NaN where the point has none.
+std::vector<double> on_axes(const PointData& data, const MetricInfo& metric, const Axes& axes) {
+  const std::size_t layers = metric.dims >= Dims::step_layer ? axes.layers.size() : 1;
+  const std::size_t heads = metric.dims >= Dims::step_layer_head ? axes.heads.size() : 1;
+  std::vector<double> padded(static_cast<std::size_t>(axes.steps) * layers * heads,
+                             std::numeric_limits<double>::quiet_NaN());
+  if (!data.recorded(metric.id)) {
+    return padded;
+  }
+  const std::vector<std::size_t> zero{0};
+  const auto layer_places = layers == 1 ? zero : places(data.layer_numbers(), axes.layers);
+  const auto head_places = heads == 1 ? zero : places(data.head_numbers(), axes.heads);
+  auto value = data.values(metric.id).begin();
+  for (std::size_t step = 0; step < static_cast<std::size_t>(data.steps()); ++step) {
+    for (const std::size_t layer : layer_places) {
+      for (const std::size_t head : head_places) {
+        padded[(step * layers + layer) * heads + head] = *value++;
+      }
+    }
+  }
+  return padded;
+}
+
+void write_metric(hid_t group, const MetricInfo& metric, std::span<const PointResult> points,
+                  const Axes& axes, const Scales& scales) {
+  const Shape shape = shape_of(axes, metric.dims);
+  const Handle dataset = hdf5::create_dataset(group, std::string(metric.name), H5T_IEEE_F64LE, shape,
+                                              {.chunk = chunk_of(shape), .deflate = kDeflate});
+  Shape begin(shape.size(), 0);
+  Shape count = shape;
+  count[0] = 1;
+  for (const PointResult& point : points) {
+    const std::vector<double> values = on_axes(point.data, metric, axes);
+    hdf5::write_block(dataset.get(), H5T_NATIVE_DOUBLE, begin, count, values.data());
+    ++begin[0];
+  }
+  describe(dataset.get(), metric.unit, metric.long_name, metric.formula);
+  scales.attach(dataset.get());
+}
+
+void write_summary(hid_t group, const SummaryInfo& summary, std::span<const PointResult> points,
+                   const Scales& scales) {
+  std::vector<double> values;
+  for (const PointResult& point : points) {
+    values.push_back(summary.compute(point.data));
+  }
+  const Shape shape{values.size()};
+  const Handle dataset = hdf5::create_dataset(group, std::string(summary.name), H5T_IEEE_F64LE, shape, {});
+  hdf5::write_block(dataset.get(), H5T_NATIVE_DOUBLE, {0}, shape, values.data());
+  describe(dataset.get(), summary.unit, summary.long_name, summary.formula);
+  scales.attach(dataset.get());
+}
+
+void write_group(hid_t group, Origin origin, std::span<const PointResult> points, const Axes& axes) {
+  const Scales scales(group, axes);
+  for (const MetricInfo& metric : metric_table()) {
+    const bool wanted =
+        std::ranges::any_of(points, [&](const PointResult& point) { return point.data.recorded(metric.id); });
+    if (metric.origin == origin && wanted) {
+      write_metric(group, metric, points, axes, scales);
+    }
+  }
+  for (const SummaryInfo& summary : summary_table()) {
+    if (summary.origin == origin) {
+      write_summary(group, summary, points, scales);
+    }
+  }
+}
+
+void write_provenance(hid_t group, const Provenance& provenance, std::span<const PointResult> points) {
+  for (const auto& [name, value] : provenance.entries) {
+    hdf5::write_string(group, name, value);
+  }
+  std::vector<std::string> names;
+  std::vector<std::string> configs;
+  std::vector<std::string> notes;
+  for (const PointResult& point : points) {
+    names.push_back(point.data.name());
+    configs.push_back(point.resolved_config);
+    notes.push_back(fmt::format("{}", fmt::join(point.notes, "\n")));
+  }
+  const Handle scale = write_texts(group, "point", names);
+  require(H5DSset_scale(scale.get(), "point"), scale.get());
+  const Handle config = write_texts(group, "resolved_config", configs);
+  hdf5::write_string(config.get(), "long_name", "configuration with every default filled in, YAML");
+  require(H5DSattach_scale(config.get(), scale.get(), 0), config.get());
+  const Handle note = write_texts(group, "notes", notes);
+  hdf5::write_string(note.get(), "long_name", "what a reader must know about the point, one remark per line");
+  require(H5DSattach_scale(note.get(), scale.get(), 0), note.get());
+}
+
+}  // namespace
+
+void write_results(const std::filesystem::path& out, std::span<const PointResult> points,
+                   const Provenance& provenance) {
+  KVR_CHECK(!points.empty(), "{}: no points", out.string());
+  const Axes axes = axes_of(points);
+  NewFile target(out);
+  Handle file = hdf5::create_file(target.temporary());
+  hdf5::write_string(file.get(), "format", "kvreplay-results");
+  hdf5::write_int(file.get(), "version", kResultsSchemaVersion);
+  write_group(file.get(), Origin::simulated, points, axes);
+  write_group(hdf5::create_group(file.get(), "host").get(), Origin::host, points, axes);
+  write_provenance(hdf5::create_group(file.get(), "provenance").get(), provenance, points);
+  hdf5::close_file(file);
+  target.commit();
+}
+
+}  // namespace kvr

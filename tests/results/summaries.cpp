@@ -1,0 +1,187 @@
+#include <doctest/doctest.h>
+
+#include <algorithm>
+#include <cmath>
+#include <limits>
+#include <map>
+#include <string>
+
+#include "sim/results/metrics.hpp"
+#include "sim/results/point_data.hpp"
+#include "sim/results/writer.hpp"
+
+using namespace kvr;
+
+namespace {
+
+/// Two steps, two layers, two heads. Value of a [step, layer, head] metric: a, a + d, a + 2d, ... in C order.
+void fill(PointData& data, Metric metric, double first, double difference) {
+  double value = first;
+  for (std::int64_t step = 0; step < 2; ++step) {
+    for (std::int64_t layer = 0; layer < 2; ++layer) {
+      for (std::int64_t head = 0; head < 2; ++head) {
+        data.set(metric, step, layer, head, value);
+        value += difference;
+      }
+    }
+  }
+}
+
+void fill_layers(PointData& data, Metric metric, double s0l0, double s0l1, double s1l0, double s1l1) {
+  data.set(metric, 0, 0, s0l0);
+  data.set(metric, 0, 1, s0l1);
+  data.set(metric, 1, 0, s1l0);
+  data.set(metric, 1, 1, s1l1);
+}
+
+void fill_steps(PointData& data, Metric metric, double first, double second) {
+  data.set(metric, 0, first);
+  data.set(metric, 1, second);
+}
+
+PointData worked_example() {
+  PointData data("worked", 2, 2, 2);
+  fill(data, Metric::recall, 0.1, 0.1);  // 0.1 ... 0.8
+  fill(data, Metric::mass, 0.5, 0.0);
+  fill(data, Metric::relative_mass, 0.9, 0.01);       // 0.90 ... 0.97
+  fill(data, Metric::output_error, 0.08, -0.01);      // 0.08 ... 0.01
+  fill(data, Metric::selected_entries, 10.0, 2.0);    // 10 ... 24
+  fill(data, Metric::demanded_units, 4.0, 0.0);       // 32 in all
+  fill(data, Metric::hit_units, 0.0, 0.5);            // 0 ... 3.5: 14 in all
+  fill(data, Metric::demanded_bytes, 1000.0, 0.0);    // 8000
+  fill(data, Metric::hit_bytes, 100.0, 100.0);        // 3600
+  fill(data, Metric::useful_read_bytes, 500.0, 0.0);  // 4000
+  fill_layers(data, Metric::read_requests, 1, 2, 3, 4);
+  fill_layers(data, Metric::read_bytes, 1000, 1000, 2000, 2000);
+  fill_layers(data, Metric::contiguous_mean_entries, 1, 2, 3, 6);
+  fill_layers(data, Metric::contiguous_max_entries, 4, 9, 2, 1);
+  fill_layers(data, Metric::write_bytes, 10, 20, 30, 40);
+  fill_layers(data, Metric::moved_bytes, 0, 0, 8, 0);
+  fill_steps(data, Metric::latency_s, 0.010, 0.030);
+  fill_steps(data, Metric::compute_s, 0.008, 0.010);
+  fill_steps(data, Metric::policy_s, 0.001, 0.003);
+  fill_steps(data, Metric::io_s, 0.006, 0.010);
+  fill_steps(data, Metric::exposed_io_s, 0.002, 0.008);
+  fill_steps(data, Metric::hidden_io_s, 0.004, 0.002);
+  fill_steps(data, Metric::cache_bytes, 100, 400);
+  fill_steps(data, Metric::working_buffer_bytes, 1000, 500);
+  fill_steps(data, Metric::representative_bytes, 10, 20);
+  fill_steps(data, Metric::metadata_bytes, 1, 2);
+  fill_steps(data, Metric::flash_space_bytes, 5000, 6000);
+  fill_steps(data, Metric::score_kernel_s, 0.001, 0.002);
+  fill_steps(data, Metric::update_kernel_s, 0.010, 0.020);
+  return data;
+}
+
+const std::map<std::string_view, double> kExpected{
+    {"recall_mean", 0.45},
+    {"mass_mean", 0.5},
+    {"relative_mass_mean", 0.935},
+    {"output_error_mean", 0.045},
+    {"selected_mean", 17.0},
+    {"latency_mean", 0.020},
+    {"latency_p50", 0.020},
+    {"latency_p95", 0.029},
+    {"latency_p99", 0.0298},
+    {"tokens_per_s", 50.0},
+    {"compute_mean", 0.009},
+    {"policy_mean", 0.002},
+    {"exposed_io_mean", 0.005},
+    {"hidden_io_mean", 0.003},
+    {"hit_rate", 14.0 / 32.0},
+    {"hit_rate_bytes", 3600.0 / 8000.0},
+    {"reads_per_step", 5.0},
+    {"bytes_per_step", 3000.0},
+    {"contiguous_mean", 3.0},
+    {"contiguous_max", 9.0},
+    {"effective_bandwidth", 4000.0 / 0.016},
+    {"read_amplification", 6000.0 / 4000.0},
+    {"write_bytes_per_step", 50.0},
+    {"moved_bytes_per_step", 4.0},
+    {"flash_space", 6000.0},
+    {"cache_bytes_max", 400.0},
+    {"dram_total_max", 1111.0},
+    {"policy_kernel_mean", 0.0165},
+};
+
+double summary(const PointData& data, std::string_view name) {
+  for (const SummaryInfo& row : summary_table()) {
+    if (row.name == name) {
+      return row.compute(data);
+    }
+  }
+  return std::numeric_limits<double>::infinity();
+}
+
+}  // namespace
+
+TEST_CASE("every summary is what a hand computes") {
+  const PointData data = worked_example();
+  CHECK(kExpected.size() == summary_table().size());
+  for (const SummaryInfo& row : summary_table()) {
+    CAPTURE(row.name);
+    REQUIRE(kExpected.contains(row.name));
+    CHECK(row.compute(data) == doctest::Approx(kExpected.at(row.name)).epsilon(1e-12));
+  }
+}
+
+TEST_CASE("every summary of a point that recorded nothing is NaN") {
+  const PointData data("empty", 3, 1, 1);
+  for (const SummaryInfo& row : summary_table()) {
+    CAPTURE(row.name);
+    CHECK(std::isnan(row.compute(data)));
+  }
+}
+
+TEST_CASE("a ratio over nothing is NaN, not zero") {
+  PointData data("idle", 1, 1, 1);
+  data.set(Metric::hit_units, 0, 0, 0, 0.0);
+  data.set(Metric::demanded_units, 0, 0, 0, 0.0);
+  CHECK(std::isnan(summary(data, "hit_rate")));
+}
+
+TEST_CASE("steps that were not recorded do not count") {
+  PointData data("short", 3, 1, 1);
+  data.set(Metric::latency_s, 0, 0.1);
+  data.set(Metric::latency_s, 2, 0.3);
+  data.set(Metric::read_bytes, 1, 0, 50.0);
+  CHECK(summary(data, "latency_mean") == doctest::Approx(0.2));
+  CHECK(summary(data, "tokens_per_s") == doctest::Approx(5.0));
+  CHECK(summary(data, "bytes_per_step") == 50.0);
+}
+
+TEST_CASE("a DRAM total that lacks one of its parts is NaN") {
+  PointData data("partial", 1, 1, 1);
+  data.set(Metric::cache_bytes, 0, 100.0);
+  CHECK(std::isnan(summary(data, "dram_total_max")));
+  CHECK(summary(data, "cache_bytes_max") == 100.0);
+}
+
+TEST_CASE("a few points: the terminal shows every summary with human units, one column per point") {
+  const std::vector<PointResult> points{{worked_example(), "", {}}, {PointData("none", 1, 1, 1), "", {}}};
+  const std::string text = summary_text(points);
+  CAPTURE(text);
+  for (const std::string_view line :
+       {"point                     worked  none\n", "recall                   45.00 %     -\n",
+        "latency p95                29 ms     -\n", "bandwidth               250 kB/s     -\n",
+        "read amplification           1.5     -\n", "contiguous",
+        "DRAM                     1.11 kB     -\n"}) {
+    CAPTURE(line);
+    CHECK((line == "contiguous" || text.find(line) != std::string::npos));
+  }
+}
+
+TEST_CASE("many points: the terminal shows one row each") {
+  const std::string long_name(20, 'x');
+  std::vector<PointResult> points;
+  for (int i = 0; i < 5; ++i) {
+    PointData data(long_name + std::to_string(i), 1, 1, 1);
+    data.set(Metric::latency_s, 0, 1e-3 * (i + 1));
+    points.push_back({std::move(data), "", {}});
+  }
+  const std::string text = summary_text(points);
+  CAPTURE(text);
+  CHECK(std::count(text.begin(), text.end(), '\n') == 6);
+  CHECK(text.find("\nxxxxxxxxxxxxxxxxxxxx4       -") != std::string::npos);
+  CHECK(text.find("5 ms") != std::string::npos);
+}
