@@ -1,5 +1,6 @@
 #pragma once
 
+#include <cstdint>
 #include <optional>
 #include <span>
 #include <string>
@@ -17,12 +18,12 @@ struct Unit {
   bool shown;  ///< used when values are written back
 };
 
-/// Units of a quantity; for `none` the multipliers k, M and G.
+/// Units of a quantity; for `none`, which needs no unit, the multipliers k, M and G.
 std::span<const Unit> units_of(Quantity quantity);
 /// "ns, us, ms, s".
 std::string unit_names(Quantity quantity);
 
-enum class ParseFailure { not_a_number, no_unit, unknown_unit, too_large };
+enum class ParseFailure { not_a_number, no_unit, unknown_unit, out_of_reach };
 struct ParsedNumber {
   double value = 0.0;
   std::optional<ParseFailure> failure;

@@ -1,0 +1,235 @@
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <filesystem>
+
+#include "sim/config/grammar.hpp"
+#include "sim/config/resolved.hpp"
+#include "sim/config/suggest.hpp"
+#include "sim/config/values.hpp"
+
+namespace kvr::config {
+
+namespace {
+
+std::vector<std::string_view> names_of(const Catalogue::Kind& kind) {
+  std::vector<std::string_view> names;
+  for (const auto& [name, implementation] : kind) {
+    names.push_back(name);
+  }
+  return names;
+}
+
+std::vector<std::string_view> keys_of(const Field& table) {
+  std::vector<std::string_view> keys;
+  for (const Field& field : table.fields) {
+    if (!is_composition(field)) {
+      keys.push_back(field.name);
+    }
+  }
+  return keys;
+}
+
+/// Whether a table, value, list or component must be given at all.
+bool is_required(const Field& field) {
+  switch (field.shape) {
+    case Shape::value:
+      return field.spec.info.required;
+    case Shape::component:
+      return field.default_type.empty();
+    case Shape::list:
+      return field.min_items > 0;
+    case Shape::table:
+      return std::ranges::any_of(field.fields, is_required);
+    default:
+      return false;
+  }
+}
+
+const ParamSpec& type_spec() {
+  static const ParamSpec spec{"type", ValueType::text, std::string(), {.doc = "name of the implementation"}};
+  return spec;
+}
+
+class Checker {
+ public:
+  Checker(const Catalogue& catalogue, Problems& problems) : catalogue_(catalogue), problems_(problems) {}
+
+  /// `node` is null where nothing is given; problems about that are reported at `parent`.
+  Resolved check(const Field& field, const Node* node, const std::string& path, const Mark& parent) {
+    Resolved resolved{.key = field.name, .mark = node != nullptr ? node->mark : Mark{}};
+    if (node == nullptr && is_required(field)) {
+      problems_.add(parent, path, fmt::format("is missing; required: {}", wanted(field)));
+      return resolved;
+    }
+    switch (field.shape) {
+      case Shape::value:
+        check_value(field, node, path, resolved);
+        break;
+      case Shape::table:
+        check_table(field, node, path, resolved);
+        break;
+      case Shape::component:
+        check_component(field, node, path, parent, resolved);
+        break;
+      case Shape::list:
+        check_list(field, node, path, resolved);
+        break;
+      default:
+        break;
+    }
+    return resolved;
+  }
+
+ private:
+  std::string wanted(const Field& field) const {
+    switch (field.shape) {
+      case Shape::component:
+        return fmt::format("a {}, one of {}", field.kind,
+                           fmt::join(names_of(catalogue_.kind(field.kind)), ", "));
+      case Shape::table:
+        return fmt::format("a map of {}", fmt::join(keys_of(field), ", "));
+      case Shape::list:
+        return "a list";
+      default:
+        return describe_allowed(field.spec);
+    }
+  }
+
+  void check_value(const Field& field, const Node* node, const std::string& path, Resolved& resolved) {
+    resolve_value(field.spec, node, path, {}, resolved);
+    if (field.is_path && node != nullptr && node->kind == NodeKind::scalar) {
+      resolved.value = resolve_path(*node, path);
+    }
+  }
+
+  std::string resolve_path(const Node& node, const std::string& path) {
+    if (node.text.empty()) {
+      problems_.add(node.mark, path, "has no value (an empty text); allowed: a path");
+    }
+    const auto folder = node.mark.in_file() ? std::filesystem::path(node.mark.file).parent_path() : "";
+    return (folder / node.text).lexically_normal().string();
+  }
+
+  void resolve_value(const ParamSpec& spec, const Node* node, const std::string& path, const Mark& parent,
+                     Resolved& resolved) {
+    resolved.kind = NodeKind::scalar;
+    resolved.spec = spec;
+    resolved.value = spec.default_value;
+    if (node != nullptr) {
+      resolved.value = read_value(*node, spec, path, problems_).value_or(spec.default_value);
+    } else if (spec.info.required) {
+      problems_.add(parent, path, fmt::format("is missing; required: {}", describe_allowed(spec)));
+    }
+  }
+
+  void check_table(const Field& field, const Node* node, const std::string& path, Resolved& resolved) {
+    const auto keys = keys_of(field);
+    if (node != nullptr && node->kind != NodeKind::map) {
+      problems_.add(node->mark, path,
+                    fmt::format("is not a map ({}); allowed: {}", describe(*node), fmt::join(keys, ", ")));
+      return;
+    }
+    if (node != nullptr) {
+      refuse_unknown_keys(*node, path, keys);
+    }
+    for (const Field& inner : field.fields) {
+      if (!is_composition(inner)) {
+        const Node* child = node != nullptr ? node->find(inner.name) : nullptr;
+        resolved.children.push_back(check(inner, child, join_path(path, inner.name), resolved.mark));
+      }
+    }
+  }
+
+  void check_list(const Field& field, const Node* node, const std::string& path, Resolved& resolved) {
+    resolved.kind = NodeKind::list;
+    if (node == nullptr) {
+      return;
+    }
+    const std::size_t count = node->kind == NodeKind::list ? node->children.size() : 0;
+    if (node->kind != NodeKind::list || count < field.min_items || count > field.max_items) {
+      const std::string given =
+          node->kind == NodeKind::list ? fmt::format("{} elements", count) : describe(*node);
+      const std::string allowed = field.min_items == field.max_items
+                                      ? std::to_string(field.min_items)
+                                      : fmt::format("{} to {}", field.min_items, field.max_items);
+      problems_.add(node->mark, path,
+                    fmt::format("is not a list of that length ({}); allowed: {}", given, allowed));
+      return;
+    }
+    for (std::size_t i = 0; i < count; ++i) {
+      const Node& element = node->children[i];
+      resolved.children.push_back(
+          check(field.fields.front(), &element, join_path(path, std::to_string(i)), element.mark));
+      resolved.children.back().key.clear();
+    }
+  }
+
+  void check_component(const Field& field, const Node* given, const std::string& path, const Mark& parent,
+                       Resolved& resolved) {
+    Node by_default{.kind = NodeKind::map};
+    by_default.children.push_back(scalar_node("type", field.default_type, {}));
+    const Node& node = given != nullptr ? *given : by_default;
+    const auto known = names_of(catalogue_.kind(field.kind));
+    const Node* type = node.find("type");
+    if (node.kind != NodeKind::map) {
+      problems_.add(node.mark, path,
+                    fmt::format("is not a component ({}); allowed: {}", describe(node), wanted(field)));
+      return;
+    }
+    if (type == nullptr) {
+      problems_.add(node.mark, join_path(path, "type"),
+                    fmt::format("is missing; required: {}", wanted(field)));
+      return;
+    }
+    const Implementation* chosen =
+        type->kind == NodeKind::scalar ? catalogue_.find(field.kind, type->text) : nullptr;
+    if (chosen == nullptr) {
+      const Mark& mark = type->mark.is_default() ? parent : type->mark;
+      problems_.add(
+          mark, path,
+          fmt::format("no such {} ({}); {}", field.kind, describe(*type), suggestion(type->text, known)));
+      return;
+    }
+    check_params(*chosen, node, path, given != nullptr ? given->mark : parent, resolved);
+  }
+
+  void check_params(const Implementation& chosen, const Node& node, const std::string& path,
+                    const Mark& place, Resolved& resolved) {
+    std::vector<std::string_view> keys = {"type"};
+    resolved.children.push_back({.key = "type",
+                                 .mark = node.find("type")->mark,
+                                 .kind = NodeKind::scalar,
+                                 .spec = type_spec(),
+                                 .value = chosen.name});
+    for (const ParamSpec& spec : chosen.params) {
+      keys.push_back(spec.name);
+      const Node* child = node.find(spec.name);
+      Resolved& value = resolved.children.emplace_back(
+          Resolved{.key = spec.name, .mark = child != nullptr ? child->mark : Mark{}});
+      resolve_value(spec, child, join_path(path, spec.name), place, value);
+    }
+    refuse_unknown_keys(node, path, keys);
+  }
+
+  void refuse_unknown_keys(const Node& node, const std::string& path,
+                           std::span<const std::string_view> known) {
+    for (const Node& child : node.children) {
+      if (std::ranges::find(known, child.key) == known.end()) {
+        problems_.add(child.mark, join_path(path, child.key),
+                      fmt::format("unknown key ({}); {}", child.key, suggestion(child.key, known)));
+      }
+    }
+  }
+
+  const Catalogue& catalogue_;
+  Problems& problems_;
+};
+
+}  // namespace
+
+Resolved check(const Node& root, const Catalogue& catalogue, Problems& problems) {
+  return Checker(catalogue, problems).check(root_grammar(), &root, "", root.mark);
+}
+
+}  // namespace kvr::config

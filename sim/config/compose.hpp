@@ -1,0 +1,23 @@
+#pragma once
+
+#include <filesystem>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "sim/config/tree.hpp"
+
+namespace kvr::config {
+
+/// One point before it is checked: a tree without `include`, `points`, `sweep` and `zip`.
+struct PointTree {
+  std::string name;
+  Node root;
+};
+
+/// Reads `file` with what it includes and makes its points. Later wins: included files in order, the file
+/// itself, a point's overlay (its includes first), the sweep's value, `--set`.
+std::vector<PointTree> compose(const std::filesystem::path& file, std::span<const std::string> sets,
+                               Problems& problems);
+
+}  // namespace kvr::config

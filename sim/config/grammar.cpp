@@ -1,0 +1,157 @@
+#include "sim/config/grammar.hpp"
+
+#include <algorithm>
+
+namespace kvr::config {
+
+namespace {
+
+Field value(std::string name, ValueType type, Value default_value, ParamDoc info) {
+  const std::string doc(info.doc);
+  ParamSpec spec{name, type, std::move(default_value), info};
+  return {.name = std::move(name), .shape = Shape::value, .doc = doc, .spec = std::move(spec)};
+}
+
+Field text(std::string name, std::string default_value, ParamDoc info) {
+  return value(std::move(name), ValueType::text, std::move(default_value), info);
+}
+
+Field integer(std::string name, std::int64_t default_value, ParamDoc info) {
+  return value(std::move(name), ValueType::integer, default_value, info);
+}
+
+Field boolean(std::string name, bool default_value, std::string_view doc) {
+  return value(std::move(name), ValueType::boolean, default_value, {.doc = doc});
+}
+
+Field path(std::string name, ParamDoc info) {
+  Field field = text(std::move(name), "", info);
+  field.is_path = true;
+  return field;
+}
+
+Field table(std::string name, std::string doc, std::vector<Field> fields) {
+  return {.name = std::move(name), .shape = Shape::table, .doc = std::move(doc), .fields = std::move(fields)};
+}
+
+Field component(std::string name, std::string kind, std::string doc, std::string default_type = "") {
+  return {.name = std::move(name),
+          .shape = Shape::component,
+          .doc = std::move(doc),
+          .kind = std::move(kind),
+          .default_type = std::move(default_type)};
+}
+
+Field shaped(std::string name, Shape shape, std::string doc) {
+  return {.name = std::move(name), .shape = shape, .doc = std::move(doc)};
+}
+
+Field stage() {
+  return table(
+      "stage", "one act of selecting",
+      {text("when", "step", {.doc = "when the stage acts", .choices = "step"}),
+       text("effect", "select", {.doc = "what it does with the best units", .choices = "select"}),
+       component("scorer", "scorer", "says what each unit is worth to the current queries"),
+       component("budget", "budget", "says how many entries each head may select"),
+       text("norm", "none",
+            {.doc = "what is done to each query head's scores first", .choices = "none|softmax"}),
+       text("fold", "mean",
+            {.doc = "how the scores of a group's query heads become one; none: each query head selects for "
+                    "itself",
+             .choices = "none|mean|max|sum"}),
+       text("last_unit", "cut",
+            {.doc = "the unit that exceeds the budget is taken in part (cut) or left out (drop)",
+             .choices = "cut|drop"}),
+       table("pins", "entries that are always selected, on top of the budget",
+             {integer("sinks", 4, {.doc = "first entries of the sequence", .unit = "entries", .min = 0}),
+              integer("recent", 32, {.doc = "last entries of the sequence", .unit = "entries", .min = 0})})});
+}
+
+Field stages() {
+  return {.name = "stages",
+          .shape = Shape::list,
+          .doc = "acts of selecting, in order",
+          .fields = {stage()},
+          .min_items = 1,
+          .max_items = 1};
+}
+
+Field cache() {
+  return table(
+      "cache", "DRAM that keeps units between steps",
+      {value("capacity", ValueType::integer, std::int64_t{0},
+             {.doc = "DRAM for cached units", .unit = "bytes", .quantity = Quantity::bytes, .min = 0}),
+       text("scope", "model", {.doc = "what shares one capacity", .choices = "model|layer|head"})});
+}
+
+Field system() {
+  return table(
+      "system", "a named composition of policies",
+      {text("name", "", {.doc = "name of the system in results"}),
+       component("clustering", "clustering", "groups the entries of one head into units"), stages(),
+       table("codec", "stored form of keys and of values",
+             {component("k", "codec", "stored form of keys"),
+              component("v", "codec", "stored form of values")}),
+       component("layout", "layout", "places the entries of a layer on flash"),
+       component("replacement", "replacement", "decides which units stay in the cache"), cache(),
+       component("prefetch", "prefetch", "guesses what a later layer will ask for", "none"),
+       component("schedule", "schedule", "lays the operations of a step on compute and flash", "serial")});
+}
+
+Field run() {
+  return table(
+      "run", "how the replay is carried out",
+      {integer("seed", 1, {.doc = "root of every random stream", .min = 0}),
+       integer("threads", 1, {.doc = "worker threads; results do not depend on it", .min = 1, .max = 256}),
+       integer("first_step", 0, {.doc = "first decode step replayed", .unit = "steps", .min = 0}),
+       integer("steps", 0, {.doc = "decode steps replayed; 0: all", .unit = "steps", .min = 0}),
+       value("working_set", ValueType::real, 0.0,
+             {.doc = "flash over which requests are spread; 0B: the space that the layouts occupy",
+              .unit = "bytes",
+              .quantity = Quantity::bytes,
+              .min = 0,
+              .unlimited = true})});
+}
+
+Field record() {
+  return table("record", "what is kept in the results",
+               {boolean("per_step", true, "metrics of every step, layer and head"),
+                boolean("host_timing", true, "times of the kernels on this host")});
+}
+
+Field root() {
+  return table(
+      "", "a kvreplay configuration",
+      {shaped("include", Shape::include,
+              "files this one builds on, relative to it; later ones win, this one over all"),
+       text("name", "", {.doc = "name of the experiment; the file's stem where none is given"}),
+       text("description", "", {.doc = "what it is about"}),
+       table("trace", "the captured sequence that is replayed",
+             {path("path", {.doc = "kvtrace file, relative to the file that names it", .required = true})}),
+       component("model", "model", "the decoder that timing is done for; by default the trace's own",
+                 "decoder"),
+       component("phone", "phone", "processor and memory"), component("device", "device", "flash device"),
+       system(), run(), record(),
+       shaped("points", Shape::overlays, "named variants, each laid on the rest of the file"),
+       shaped("sweep", Shape::axes,
+              "values per dotted key; every combination is a point, the last key fastest"),
+       shaped("zip", Shape::axes, "values per dotted key, lists of one length, taken together")});
+}
+
+}  // namespace
+
+const Field* Field::find(std::string_view wanted) const {
+  const auto found = std::ranges::find(fields, wanted, &Field::name);
+  return found == fields.end() ? nullptr : &*found;
+}
+
+const Field& root_grammar() {
+  static const Field grammar = root();
+  return grammar;
+}
+
+bool is_composition(const Field& field) {
+  return field.shape == Shape::include || field.shape == Shape::overlays || field.shape == Shape::axes;
+}
+
+}  // namespace kvr::config

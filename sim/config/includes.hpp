@@ -1,0 +1,23 @@
+#pragma once
+
+#include <filesystem>
+#include <span>
+#include <string>
+
+#include "sim/config/grammar.hpp"
+#include "sim/config/tree.hpp"
+
+namespace kvr::config {
+
+/// Reads `file` and everything it includes into one tree. Included files are named in marks relative to how
+/// `file` itself was given.
+Node read_with_includes(const std::filesystem::path& file, Problems& problems);
+
+/// A component may be given by its name alone; turns such scalars below `field` into maps with `type`, so
+/// that merging and setting need not know about the short form.
+void expand_components(Node& node, const Field& field);
+
+/// What the grammar says of a dotted key; null where it says nothing, e.g. of a component's parameters.
+const Field* field_at(std::span<const std::string> path);
+
+}  // namespace kvr::config

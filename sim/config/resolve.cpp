@@ -1,0 +1,129 @@
+#include "sim/config/resolve.hpp"
+
+#include <algorithm>
+#include <utility>
+
+#include "sim/config/compose.hpp"
+#include "sim/config/resolved.hpp"
+#include "sim/error.hpp"
+
+namespace kvr {
+
+namespace config {
+
+namespace {
+
+const Resolved& child(const Resolved& node, std::string_view part) {
+  if (node.kind == NodeKind::list) {
+    return node.children.at(static_cast<std::size_t>(std::stoul(std::string(part))));
+  }
+  const auto found = std::ranges::find(node.children, part, &Resolved::key);
+  KVR_CHECK(found != node.children.end(), "'{}' is not in the grammar", part);
+  return *found;
+}
+
+template <class T>
+T get(const Resolved& root, std::string_view path) {
+  return std::get<T>(root.at(path).value);
+}
+
+std::string text(const Resolved& root, std::string_view path) {
+  return get<std::string>(root, path);
+}
+
+std::int64_t integer(const Resolved& root, std::string_view path) {
+  return get<std::int64_t>(root, path);
+}
+
+ComponentChoice component(const Resolved& root, std::string_view path) {
+  ComponentChoice choice;
+  for (const Resolved& param : root.at(path).children) {
+    if (param.key == "type") {
+      choice.type = std::get<std::string>(param.value);
+    } else {
+      choice.values.emplace(param.key, param.value);
+    }
+  }
+  return choice;
+}
+
+StageConfig stage(const Resolved& root) {
+  return {.when = text(root, "when"),
+          .effect = text(root, "effect"),
+          .fold = text(root, "fold"),
+          .norm = text(root, "norm"),
+          .last_unit = text(root, "last_unit"),
+          .scorer = component(root, "scorer"),
+          .budget = component(root, "budget"),
+          .sinks = integer(root, "pins.sinks"),
+          .recent = integer(root, "pins.recent")};
+}
+
+SystemConfig system(const Resolved& root) {
+  SystemConfig config{.name = text(root, "name"),
+                      .clustering = component(root, "clustering"),
+                      .stages = {},
+                      .key_codec = component(root, "codec.k"),
+                      .value_codec = component(root, "codec.v"),
+                      .layout = component(root, "layout"),
+                      .replacement = component(root, "replacement"),
+                      .prefetch = component(root, "prefetch"),
+                      .schedule = component(root, "schedule"),
+                      .cache_capacity_bytes = integer(root, "cache.capacity"),
+                      .cache_scope = text(root, "cache.scope")};
+  std::ranges::transform(root.at("stages").children, std::back_inserter(config.stages), stage);
+  return config;
+}
+
+RunConfig run_config(const ResolvedPoint& point) {
+  const Resolved& root = point.root;
+  return {.point = point.name,
+          .name = text(root, "name"),
+          .description = text(root, "description"),
+          .trace_path = text(root, "trace.path"),
+          .model = component(root, "model"),
+          .phone = component(root, "phone"),
+          .device = component(root, "device"),
+          .system = system(root.at("system")),
+          .seed = integer(root, "run.seed"),
+          .threads = integer(root, "run.threads"),
+          .first_step = integer(root, "run.first_step"),
+          .steps = integer(root, "run.steps"),
+          .working_set_bytes = get<double>(root, "run.working_set"),
+          .record_per_step = get<bool>(root, "record.per_step"),
+          .host_timing = get<bool>(root, "record.host_timing"),
+          .resolved_yaml = dump_yaml(root)};
+}
+
+}  // namespace
+
+const Resolved& Resolved::at(std::string_view path) const {
+  const Resolved* node = this;
+  for (const std::string& part : split_path(path)) {
+    node = &child(*node, part);
+  }
+  return *node;
+}
+
+std::vector<ResolvedPoint> resolve_points(const std::filesystem::path& file,
+                                          std::span<const std::string> sets, const Catalogue& catalogue) {
+  Problems problems;
+  std::vector<ResolvedPoint> points;
+  for (const PointTree& tree : compose(file, sets, problems)) {
+    points.push_back({tree.name, check(tree.root, catalogue, problems)});
+  }
+  problems.throw_if_any();
+  return points;
+}
+
+}  // namespace config
+
+std::vector<RunConfig> load_config(const std::filesystem::path& file, std::span<const std::string> sets,
+                                   const Catalogue& catalogue) {
+  std::vector<RunConfig> runs;
+  std::ranges::transform(config::resolve_points(file, sets, catalogue), std::back_inserter(runs),
+                         config::run_config);
+  return runs;
+}
+
+}  // namespace kvr

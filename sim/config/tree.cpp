@@ -1,0 +1,140 @@
+#include "sim/config/tree.hpp"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <charconv>
+#include <optional>
+#include <utility>
+
+namespace kvr::config {
+
+namespace {
+
+bool other_type(const Node& base, const Node& over) {
+  const Node* ours = base.find("type");
+  const Node* theirs = over.find("type");
+  return ours != nullptr && theirs != nullptr && ours->text != theirs->text;
+}
+
+std::optional<std::size_t> parse_index(std::string_view text) {
+  std::size_t index = 0;
+  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), index);
+  const bool whole = error == std::errc() && end == text.data() + text.size();
+  return whole ? std::optional(index) : std::nullopt;
+}
+
+/// The child of `node` that `part` names, made if it is a key that the map lacks; null after a problem.
+Node* step_into(Node& node, const std::string& part, std::string_view path, const Mark& mark,
+                Problems& problems) {
+  if (node.kind == NodeKind::list) {
+    const auto index = parse_index(part);
+    if (!index || *index >= node.children.size()) {
+      problems.add(mark, path,
+                   fmt::format("no such element ({}); allowed: 0 to {}", part,
+                               static_cast<std::int64_t>(node.children.size()) - 1));
+      return nullptr;
+    }
+    return &node.children[*index];
+  }
+  if (node.kind == NodeKind::scalar) {
+    problems.add(mark, path,
+                 fmt::format("cannot set '{}' in a scalar ({}); allowed: keys of maps", part, node.text));
+    return nullptr;
+  }
+  node.kind = NodeKind::map;
+  if (Node* child = node.find(part)) {
+    return child;
+  }
+  return &node.children.emplace_back(Node{.mark = mark, .key = part});
+}
+
+}  // namespace
+
+const Node* Node::find(std::string_view name) const {
+  const auto found = std::ranges::find(children, name, &Node::key);
+  return kind == NodeKind::map && found != children.end() ? &*found : nullptr;
+}
+
+Node* Node::find(std::string_view name) {
+  return const_cast<Node*>(std::as_const(*this).find(name));
+}
+
+Node Node::take(std::string_view name) {
+  const auto found = std::ranges::find(children, name, &Node::key);
+  if (kind != NodeKind::map || found == children.end()) {
+    return {};
+  }
+  Node taken = std::move(*found);
+  children.erase(found);
+  return taken;
+}
+
+Node scalar_node(std::string key, std::string text, const Mark& mark) {
+  Node node;
+  node.kind = NodeKind::scalar;
+  node.mark = mark;
+  node.key = std::move(key);
+  node.text = std::move(text);
+  return node;
+}
+
+std::string describe(const Node& node) {
+  switch (node.kind) {
+    case NodeKind::null:
+      return "nothing";
+    case NodeKind::scalar:
+      return node.text;
+    case NodeKind::map:
+      return "a map";
+    case NodeKind::list:
+      return "a list";
+  }
+  return "";
+}
+
+void merge(Node& base, Node over) {
+  if (base.kind != NodeKind::map || over.kind != NodeKind::map || other_type(base, over)) {
+    over.key = base.key;
+    base = std::move(over);
+    return;
+  }
+  for (Node& child : over.children) {
+    if (Node* below = base.find(child.key)) {
+      merge(*below, std::move(child));
+    } else {
+      base.children.push_back(std::move(child));
+    }
+  }
+}
+
+std::vector<std::string> split_path(std::string_view path) {
+  std::vector<std::string> parts;
+  for (std::size_t begin = 0;;) {
+    const std::size_t dot = path.find('.', begin);
+    parts.emplace_back(path.substr(begin, dot - begin));
+    if (dot == std::string_view::npos) {
+      return parts;
+    }
+    begin = dot + 1;
+  }
+}
+
+std::string join_path(std::string_view parent, std::string_view key) {
+  return parent.empty() ? std::string(key) : fmt::format("{}.{}", parent, key);
+}
+
+void set_path(Node& root, std::span<const std::string> path, Node value, Problems& problems) {
+  Node* node = &root;
+  std::string walked;
+  for (const std::string& part : path) {
+    walked = join_path(walked, part);
+    node = step_into(*node, part, walked, value.mark, problems);
+    if (node == nullptr) {
+      return;
+    }
+  }
+  merge(*node, std::move(value));
+}
+
+}  // namespace kvr::config

@@ -1,0 +1,205 @@
+#include "sim/config/values.hpp"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <charconv>
+#include <cmath>
+#include <limits>
+
+#include "sim/config/suggest.hpp"
+#include "sim/config/units.hpp"
+#include "sim/error.hpp"
+
+namespace kvr::config {
+
+namespace {
+
+/// Integers with a unit or a multiplier pass through a double, which holds every integer up to here.
+constexpr double kExactIntegers = 9007199254740992.0;  // 2^53
+
+std::string format_bound(double bound, const ParamSpec& spec) {
+  const bool plain = spec.info.quantity == Quantity::none && std::abs(bound) < kExactIntegers;
+  return plain && std::trunc(bound) == bound ? fmt::format("{:.0f}", bound)
+                                             : format_quantity(bound, spec.info.quantity);
+}
+
+std::string describe_type(const ParamSpec& spec) {
+  const bool quantity = spec.info.quantity != Quantity::none;
+  switch (spec.type) {
+    case ValueType::boolean:
+      return "true or false";
+    case ValueType::integer:
+      return quantity ? fmt::format("a whole number with one of {}", unit_names(spec.info.quantity))
+                      : "an integer";
+    case ValueType::real:
+      return quantity ? fmt::format("a number with one of {}", unit_names(spec.info.quantity)) : "a number";
+    case ValueType::text:
+      return spec.info.choices.empty() ? "a text" : fmt::format("{}", fmt::join(choices_of(spec.info), ", "));
+  }
+  return "";
+}
+
+/// One scalar on its way from text to value.
+class Reader {
+ public:
+  Reader(const Node& node, const ParamSpec& spec, std::string_view key, Problems& problems)
+      : node_(node), spec_(spec), key_(key), problems_(problems) {}
+
+  std::optional<Value> read() {
+    if (node_.kind != NodeKind::scalar) {
+      return fail(node_.kind == NodeKind::null ? "has no value" : "is not a single value");
+    }
+    switch (spec_.type) {
+      case ValueType::boolean:
+        return read_boolean();
+      case ValueType::integer:
+        return read_integer();
+      case ValueType::real:
+        return read_real();
+      case ValueType::text:
+        return read_text();
+    }
+    return std::nullopt;
+  }
+
+ private:
+  std::optional<Value> fail(std::string_view what) {
+    problems_.add(node_.mark, key_,
+                  fmt::format("{} ({}); allowed: {}", what, describe(node_), describe_allowed(spec_)));
+    return std::nullopt;
+  }
+
+  std::optional<Value> read_boolean() {
+    const bool known = !node_.quoted && (node_.text == "true" || node_.text == "false");
+    return known ? std::optional<Value>(node_.text == "true") : fail("is not a truth value");
+  }
+
+  std::optional<Value> read_text() {
+    const auto choices = choices_of(spec_.info);
+    if (!choices.empty() && std::ranges::find(choices, node_.text) == choices.end()) {
+      problems_.add(node_.mark, key_,
+                    fmt::format("is not a choice ({}); {}", node_.text, suggestion(node_.text, choices)));
+      return std::nullopt;
+    }
+    return Value(node_.text);
+  }
+
+  std::optional<Value> read_integer() {
+    if (const auto exact = read_plain_integer()) {
+      return in_range(static_cast<double>(*exact)) ? std::optional<Value>(*exact) : fail("is out of range");
+    }
+    const auto number = read_number("is not an integer");
+    if (!number) {
+      return std::nullopt;
+    }
+    if (std::trunc(*number) != *number) {
+      return fail("is not a whole number");
+    }
+    if (std::abs(*number) > kExactIntegers) {
+      return fail("is too large");
+    }
+    return in_range(*number) ? std::optional<Value>(static_cast<std::int64_t>(*number))
+                             : fail("is out of range");
+  }
+
+  /// Integers without unit keep all their 64 bits.
+  std::optional<std::int64_t> read_plain_integer() const {
+    std::int64_t value = 0;
+    const char* end = node_.text.data() + node_.text.size();
+    const auto read = std::from_chars(node_.text.data(), end, value);
+    const bool plain = spec_.info.quantity == Quantity::none && !node_.quoted;
+    return plain && read.ec == std::errc() && read.ptr == end ? std::optional(value) : std::nullopt;
+  }
+
+  std::optional<Value> read_real() {
+    if (node_.text == "unlimited" && spec_.info.unlimited) {
+      return Value(std::numeric_limits<double>::infinity());
+    }
+    const auto number = read_number("is not a number");
+    if (!number) {
+      return std::nullopt;
+    }
+    return in_range(*number) ? std::optional<Value>(*number) : fail("is out of range");
+  }
+
+  std::optional<double> read_number(std::string_view not_a_number) {
+    const ParsedNumber parsed = parse_quantity(node_.text, spec_.info.quantity);
+    const bool quoted_number = node_.quoted && spec_.info.quantity == Quantity::none;
+    if (!parsed.failure && !quoted_number) {
+      return parsed.value;
+    }
+    const ParseFailure failure = quoted_number ? ParseFailure::not_a_number : *parsed.failure;
+    fail(failure == ParseFailure::not_a_number   ? not_a_number
+         : failure == ParseFailure::no_unit      ? "has no unit"
+         : failure == ParseFailure::unknown_unit ? "has an unknown unit"
+                                                 : "is beyond what a double holds");
+    return std::nullopt;
+  }
+
+  bool in_range(double value) const {
+    const ParamDoc& info = spec_.info;
+    return value <= info.max && (info.above_min ? value > info.min : value >= info.min);
+  }
+
+  const Node& node_;
+  const ParamSpec& spec_;
+  std::string_view key_;
+  Problems& problems_;
+};
+
+}  // namespace
+
+std::vector<std::string_view> choices_of(const ParamDoc& info) {
+  std::vector<std::string_view> words;
+  std::string_view rest = info.choices;
+  while (!rest.empty()) {
+    const std::size_t bar = rest.find('|');
+    words.push_back(rest.substr(0, bar));
+    rest = bar == std::string_view::npos ? "" : rest.substr(bar + 1);
+  }
+  return words;
+}
+
+std::string describe_range(const ParamSpec& spec) {
+  const bool below = std::isfinite(spec.info.min);
+  const bool above = std::isfinite(spec.info.max);
+  const std::string min = below ? format_bound(spec.info.min, spec) : "";
+  const std::string max = above ? format_bound(spec.info.max, spec) : "";
+  if (below && above) {
+    return spec.info.above_min ? fmt::format("above {}, at most {}", min, max)
+                               : fmt::format("{} to {}", min, max);
+  }
+  if (below) {
+    return fmt::format("{} {}", spec.info.above_min ? "above" : "at least", min);
+  }
+  return above ? fmt::format("at most {}", max) : "";
+}
+
+std::string describe_allowed(const ParamSpec& spec) {
+  const std::string range = describe_range(spec);
+  return fmt::format("{}{}{}{}", describe_type(spec), range.empty() ? "" : ", ", range,
+                     spec.info.unlimited ? ", or unlimited" : "");
+}
+
+std::optional<Value> read_value(const Node& node, const ParamSpec& spec, std::string_view key,
+                                Problems& problems) {
+  return Reader(node, spec, key, problems).read();
+}
+
+std::string format_value(const Value& value, const ParamSpec& spec) {
+  if (const auto* truth = std::get_if<bool>(&value)) {
+    return *truth ? "true" : "false";
+  }
+  if (const auto* whole = std::get_if<std::int64_t>(&value)) {
+    return spec.info.quantity == Quantity::none
+               ? std::to_string(*whole)
+               : format_quantity(static_cast<double>(*whole), spec.info.quantity);
+  }
+  if (const auto* real = std::get_if<double>(&value)) {
+    return format_quantity(*real, spec.info.quantity);
+  }
+  return std::get<std::string>(value);
+}
+
+}  // namespace kvr::config
