@@ -40,7 +40,8 @@ class InternalError : public std::logic_error {
 };
 
 namespace detail {
-[[noreturn]] inline void fail_check(const char* condition, const char* file, int line, const std::string& what) {
+[[noreturn]] inline void fail_check(const char* condition, const char* file, int line,
+                                    const std::string& what) {
   throw InternalError(fmt::format("{}:{}: '{}' does not hold: {}", file, line, condition, what));
 }
 }  // namespace detail

@@ -21,7 +21,8 @@ struct Implementation {
 };
 
 /// Every interface with its implementations, sorted, so that listings are stable.
-/// A function-local static, hence free of initialisation-order traps; filled before main() and constant after.
+/// A function-local static, hence free of initialisation-order traps; filled before main() and constant
+/// after.
 class Catalogue {
  public:
   using Kind = std::map<std::string, Implementation, std::less<>>;
@@ -56,7 +57,8 @@ class Registry {
     factories_.emplace(name, std::move(factory));
   }
 
-  std::unique_ptr<Interface> create(std::string_view name, const ParamValues& values, const Context& context) const {
+  std::unique_ptr<Interface> create(std::string_view name, const ParamValues& values,
+                                    const Context& context) const {
     const auto found = factories_.find(name);
     KVR_CHECK(found != factories_.end(), "no {} is called '{}'", Interface::kKind, name);
     return found->second(values, context);

@@ -5,7 +5,8 @@
 
 namespace kvr {
 
-HeadStore::HeadStore(std::int64_t capacity, std::int64_t head_dim, const Codec& key_codec, const Codec& value_codec)
+HeadStore::HeadStore(std::int64_t capacity, std::int64_t head_dim, const Codec& key_codec,
+                     const Codec& value_codec)
     : capacity_(capacity), head_dim_(head_dim), keys_{&key_codec, {}, {}}, values_{&value_codec, {}, {}} {
   const auto elements = static_cast<std::size_t>(capacity * head_dim);
   for (Plane* plane : {&keys_, &values_}) {
@@ -18,7 +19,8 @@ HeadStore::HeadStore(std::int64_t capacity, std::int64_t head_dim, const Codec& 
 
 void HeadStore::append(std::span<const Half> keys, std::span<const Half> values) {
   const std::int64_t rows = static_cast<std::int64_t>(keys.size()) / head_dim_;
-  KVR_CHECK(keys.size() == values.size(), "{} key elements and {} value elements", keys.size(), values.size());
+  KVR_CHECK(keys.size() == values.size(), "{} key elements and {} value elements", keys.size(),
+            values.size());
   KVR_CHECK(entries_ + rows <= capacity_, "{} entries and {} more do not fit {}", entries_, rows, capacity_);
   append_plane(keys_, keys);
   append_plane(values_, values);
@@ -51,7 +53,8 @@ HeadView HeadStore::captured(std::int64_t count) const {
 HeadView HeadStore::stored(std::int64_t count) const {
   const auto& keys = keys_.codec->lossless() ? keys_.captured : keys_.decoded;
   const auto& values = values_.codec->lossless() ? values_.captured : values_.decoded;
-  return {kernels::matrix_view(keys.data(), count, head_dim_), kernels::matrix_view(values.data(), count, head_dim_)};
+  return {kernels::matrix_view(keys.data(), count, head_dim_),
+          kernels::matrix_view(values.data(), count, head_dim_)};
 }
 
 }  // namespace kvr

@@ -1,5 +1,7 @@
 #include "sim/engine/residency.hpp"
 
+#include <algorithm>
+
 #include "sim/error.hpp"
 
 namespace kvr {
@@ -19,7 +21,9 @@ std::int64_t HeadResidency::count(UnitId unit) const {
 }
 
 bool HeadResidency::resident(UnitId unit) const {
-  return count(unit) == static_cast<std::int64_t>(clustering_->members(unit).size());
+  const auto members = clustering_->members(unit);
+  return std::all_of(members.begin(), members.end(),
+                     [this](EntryIndex entry) { return entry_resident(entry) || !range_.contains(entry); });
 }
 
 void HeadResidency::add(UnitId unit, EntryIndex entry) {
@@ -60,7 +64,8 @@ void Cache::evict(std::span<HeadResidency* const> heads, std::int64_t heads_per_
     const CacheObject object = policy_->victim();
     HeadResidency& head = *heads[static_cast<std::size_t>(object.layer * heads_per_layer + object.head)];
     const std::int64_t dropped = head.drop(object.unit);
-    KVR_CHECK(dropped > 0, "the replacement policy gave up unit {} of layer {}, head {}, which is not resident",
+    KVR_CHECK(dropped > 0,
+              "the replacement policy gave up unit {} of layer {}, head {}, which is not resident",
               object.unit, object.layer, object.head);
     bytes_ -= dropped * entry_bytes_;
   }

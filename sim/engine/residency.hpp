@@ -5,6 +5,7 @@
 #include <span>
 #include <vector>
 
+#include "sim/engine/selection.hpp"
 #include "sim/interfaces/clustering.hpp"
 #include "sim/interfaces/replacement.hpp"
 #include "sim/types.hpp"
@@ -17,8 +18,10 @@ class HeadResidency final : public ResidentUnits {
  public:
   HeadResidency(std::int64_t capacity_entries, const Clustering& clustering);
 
+  /// Entries outside `range` are pinned from now on: in DRAM anyway, not on the cache's account.
+  void set_candidates(const CandidateRange& range) { range_ = range; }
   bool entry_resident(EntryIndex entry) const { return flags_[static_cast<std::size_t>(entry)] != 0; }
-  /// Every member is in DRAM.
+  /// Every member is in DRAM, cached or pinned.
   bool resident(UnitId unit) const override;
   /// Any member is.
   bool partly_resident(UnitId unit) const { return count(unit) > 0; }
@@ -34,6 +37,7 @@ class HeadResidency final : public ResidentUnits {
   std::int64_t& slot(UnitId unit);
 
   const Clustering* clustering_;
+  CandidateRange range_;
   std::vector<std::uint8_t> flags_;     ///< [entries]
   std::vector<std::int64_t> resident_;  ///< [units]
 };
@@ -52,6 +56,8 @@ class Cache {
     policy_->touched(object, entries * entry_bytes_, hit);
   }
   void updated(CacheObject object, std::int64_t entries) { policy_->updated(object, entries * entry_bytes_); }
+  /// Entries left on other grounds than the policy's choice.
+  void dropped(std::int64_t entries) { bytes_ -= entries * entry_bytes_; }
   /// Evicts until the budget holds. `heads` [layer * heads_per_layer + head].
   void evict(std::span<HeadResidency* const> heads, std::int64_t heads_per_layer);
 

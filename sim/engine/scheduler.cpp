@@ -63,9 +63,10 @@ StepTimes Scheduler::run(const OperationGraph& graph, double begin_s, std::vecto
     std::optional<std::pair<double, std::size_t>> first;
     for (std::size_t r = 0; r < kResources; ++r) {
       if (!ready[r].empty()) {
-        const auto next = std::min_element(ready[r].begin(), ready[r].end(), [](const Ready& a, const Ready& b) {
-          return std::pair(a.since_s, a.id) < std::pair(b.since_s, b.id);
-        });
+        const auto next =
+            std::min_element(ready[r].begin(), ready[r].end(), [](const Ready& a, const Ready& b) {
+              return std::pair(a.since_s, a.id) < std::pair(b.since_s, b.id);
+            });
         std::iter_swap(next, ready[r].begin());
         const double start_s = std::max(ready[r].front().since_s, free_s[r]);
         if (!first || start_s < first->first) {
@@ -102,7 +103,8 @@ StepTimes Scheduler::run(const OperationGraph& graph, double begin_s, std::vecto
   times.hidden_io_s = times.io_s - times.exposed_io_s;
   const double slack = 1e-9 * std::max(1.0, times.end_s);
   KVR_CHECK(times.latency_s() + slack >= std::max(times.compute_s, times.io_s),
-            "a step of {} s has resources busy for {} s and {} s", times.latency_s(), times.compute_s, times.io_s);
+            "a step of {} s has resources busy for {} s and {} s", times.latency_s(), times.compute_s,
+            times.io_s);
   return times;
 }
 
@@ -126,8 +128,8 @@ double Scheduler::flash_batch(std::span<const IoRequest> requests, double start_
   std::size_t outstanding = batch_.size();
   while (outstanding > 0) {
     const double next_s = device_->next_event_s();
-    KVR_CHECK(std::isfinite(next_s) && next_s >= start_s, "{} requests are outstanding and the next event is at {} s",
-              outstanding, next_s);
+    KVR_CHECK(std::isfinite(next_s) && next_s >= start_s,
+              "{} requests are outstanding and the next event is at {} s", outstanding, next_s);
     done_.clear();
     device_->advance(next_s, done_);
     KVR_CHECK(!done_.empty() && done_.size() <= outstanding, "{} completions for {} requests", done_.size(),

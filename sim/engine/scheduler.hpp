@@ -16,7 +16,8 @@ struct Span {
 };
 
 /// What a step took. Exposed I/O is the time when flash works and compute waits, hidden I/O the rest of the
-/// time flash works, so io = exposed + hidden and, on these two resources, latency = compute + exposed + idle.
+/// time flash works, so io = exposed + hidden and, on these two resources, latency = compute + exposed +
+/// idle.
 struct StepTimes {
   double begin_s = 0.0;
   double end_s = 0.0;

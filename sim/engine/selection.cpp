@@ -35,9 +35,13 @@ Fold fold_of(const std::string& name) {
   return name == "none" ? Fold::none : name == "max" ? Fold::max : name == "sum" ? Fold::sum : Fold::mean;
 }
 
-Norm norm_of(const std::string& name) { return name == "softmax" ? Norm::softmax : Norm::none; }
+Norm norm_of(const std::string& name) {
+  return name == "softmax" ? Norm::softmax : Norm::none;
+}
 
-LastUnit last_unit_of(const std::string& name) { return name == "drop" ? LastUnit::drop : LastUnit::cut; }
+LastUnit last_unit_of(const std::string& name) {
+  return name == "drop" ? LastUnit::drop : LastUnit::cut;
+}
 
 CandidateRange candidate_range(std::int64_t before_current, std::int64_t sinks, std::int64_t recent) {
   const std::int64_t begin = std::min(sinks, before_current);
@@ -70,8 +74,9 @@ void fold_scores(const kernels::MatrixRef<float>& scores, Norm norm, Fold fold, 
   }
 }
 
-void select_units(std::span<const float> scores, const Clustering& clustering, const CandidateRange& candidates,
-                  std::int64_t budget, LastUnit last_unit, Selection& selection) {
+void select_units(std::span<const float> scores, const Clustering& clustering,
+                  const CandidateRange& candidates, std::int64_t budget, LastUnit last_unit,
+                  Selection& selection) {
   selection.clear();
   kernels::LazyRanking ranking(scores);
   auto left = static_cast<std::size_t>(std::max<std::int64_t>(budget, 0));
@@ -113,9 +118,10 @@ void unite(std::span<const Selection> selections, Selection& united) {
   for (const Selection& selection : selections) {
     for (std::size_t rank = 0; rank < selection.units.size(); ++rank) {
       const UnitChoice& choice = selection.units[rank];
-      all.push_back({choice.unit, rank,
-                     std::span(selection.entries)
-                         .subspan(static_cast<std::size_t>(choice.first), static_cast<std::size_t>(choice.count))});
+      all.push_back(
+          {choice.unit, rank,
+           std::span(selection.entries)
+               .subspan(static_cast<std::size_t>(choice.first), static_cast<std::size_t>(choice.count))});
     }
   }
   std::sort(all.begin(), all.end(), [](const Ranked& a, const Ranked& b) {

@@ -58,8 +58,9 @@ struct Selection {
 
 /// Takes units by descending score (ties: lower unit) until `budget` candidates are selected.
 /// Units without candidates are passed over and cost nothing.
-void select_units(std::span<const float> scores, const Clustering& clustering, const CandidateRange& candidates,
-                  std::int64_t budget, LastUnit last_unit, Selection& selection);
+void select_units(std::span<const float> scores, const Clustering& clustering,
+                  const CandidateRange& candidates, std::int64_t budget, LastUnit last_unit,
+                  Selection& selection);
 
 /// The union of the selections of a group's query heads: each unit once, ordered by its best rank, each entry
 /// once. With one selection it is that selection.

@@ -11,9 +11,9 @@ namespace kvr {
 
 /// What happened to the units of one head. Scorer, Layout and the cache follow this stream and nothing else.
 enum class ChangeKind {
-  created,     ///< `unit` is new; its members are what Clustering::members says
-  appended,    ///< `entry` joined `unit`
-  split,       ///< `unit` keeps one part of its members, the new unit `other` has the rest, pending ones included
+  created,   ///< `unit` is new; its members are what Clustering::members says
+  appended,  ///< `entry` joined `unit`
+  split,  ///< `unit` keeps one part of its members, the new unit `other` has the rest, pending ones included
   buffered,    ///< `entry` belongs to `unit` but stays in DRAM, visible, until the unit is next loaded
   wants_load,  ///< `unit` asks to be read now, after this step's attention
 };
@@ -53,13 +53,14 @@ class Clustering {
 
   virtual void build(const HeadView& prompt, ChangeList& changes, Work& work) = 0;
   /// `entry` is the last row of `view`.
-  virtual void append(EntryIndex entry, const HeadView& view, const ResidentUnits& resident, ChangeList& changes,
-                      Work& work) = 0;
+  virtual void append(EntryIndex entry, const HeadView& view, const ResidentUnits& resident,
+                      ChangeList& changes, Work& work) = 0;
   virtual void loaded(std::span<const UnitId> /*units*/, const HeadView& /*view*/, ChangeList& /*changes*/,
                       Work& /*work*/) {}
 
   virtual std::int64_t unit_count() const = 0;
-  /// Entries of `unit` that have a place on flash, in the order in which a cut unit gives them up (first kept).
+  /// Entries of `unit` that have a place on flash, in the order in which a cut unit gives them up (first
+  /// kept).
   virtual std::span<const EntryIndex> members(UnitId unit) const = 0;
   /// Entries of `unit` that wait in DRAM for its next load.
   virtual std::span<const EntryIndex> pending(UnitId /*unit*/) const { return {}; }

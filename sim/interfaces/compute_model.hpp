@@ -10,12 +10,12 @@ namespace kvr {
 
 /// What a command to the storage costs the processor that submits it.
 struct HostCost {
-  double per_command_s = 0.0;         ///< fixed part, submission and completion
-  double cycles_per_command = 0.0;    ///< part that scales with the core's clock
+  double per_command_s = 0.0;       ///< fixed part, submission and completion
+  double cycles_per_command = 0.0;  ///< part that scales with the core's clock
   double clock_hz = 1.0;
   double per_byte_s = 0.0;
-  double wake_s = 0.0;                ///< pure delay until the waiting thread runs again
-  std::int64_t threads = 1;           ///< threads that submit
+  double wake_s = 0.0;       ///< pure delay until the waiting thread runs again
+  std::int64_t threads = 1;  ///< threads that submit
 
   double command_s(double bytes) const {
     return per_command_s + cycles_per_command / clock_hz + per_byte_s * bytes;

@@ -10,9 +10,9 @@ namespace kvr {
 
 /// What a Prefetch may look at when it guesses for one head of a later layer.
 struct PrefetchView {
-  HeadId head;                                   ///< the head guessed for
-  std::span<const UnitId> last_selection;        ///< units this head selected in the previous step, best first
-  kernels::MatrixView<float> speculated_queries; ///< [group, head_dim], or no rows where the trace has none
+  HeadId head;                             ///< the head guessed for
+  std::span<const UnitId> last_selection;  ///< units this head selected in the previous step, best first
+  kernels::MatrixView<float> speculated_queries;  ///< [group, head_dim], or no rows where the trace has none
 };
 
 /// Guesses what a layer will ask for before its queries exist, so that reads hide behind earlier layers.

@@ -73,8 +73,10 @@ class Schedule {
 
   virtual ~Schedule() = default;
 
-  /// `layers` in order; `output_head_s` closes the step. Adds every operation with a positive cost to `graph`.
-  virtual void lay(std::span<const LayerDemand> layers, double output_head_s, OperationGraph& graph) const = 0;
+  /// `layers` in order; `output_head_s` closes the step. Adds every operation with a positive cost to
+  /// `graph`.
+  virtual void lay(std::span<const LayerDemand> layers, double output_head_s,
+                   OperationGraph& graph) const = 0;
 };
 
 }  // namespace kvr

@@ -1,0 +1,180 @@
+#include "sim/cli/run_command.hpp"
+
+#include <fmt/format.h>
+
+#include <boost/program_options.hpp>
+#include <charconv>
+#include <cstdio>
+#include <map>
+#include <memory>
+#include <optional>
+#include <sstream>
+#include <vector>
+
+#include "sim/cli/progress.hpp"
+#include "sim/config/resolve.hpp"
+#include "sim/engine/replay.hpp"
+#include "sim/engine/timeline.hpp"
+#include "sim/error.hpp"
+#include "sim/results/writer.hpp"
+#include "traces/reader.hpp"
+#include "traces/sha256.hpp"
+
+namespace kvr {
+namespace {
+
+namespace po = boost::program_options;
+
+struct Options {
+  std::string config;
+  std::vector<std::string> sets;
+  std::string out;
+  std::string timeline;
+  std::string timeline_steps;
+};
+
+po::options_description describe(Options& options) {
+  po::options_description described("kvreplay run CONFIG.yaml [options]");
+  described.add_options()("help,h", "this text")("config", po::value(&options.config), "the configuration")(
+      "set", po::value(&options.sets)->composing(),
+      "key=value, laid over the configuration; may be repeated")("out,o", po::value(&options.out),
+                                                                 "write the results to this HDF5 file")(
+      "timeline", po::value(&options.timeline), "write a Chrome trace of some steps to this JSON file")(
+      "timeline-steps", po::value(&options.timeline_steps)->default_value("0-3"),
+      "which of the replayed steps the timeline shows, FIRST-LAST");
+  return described;
+}
+
+std::int64_t whole_number(std::string_view text, const std::string& option) {
+  std::int64_t value = 0;
+  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
+  if (error != std::errc{} || end != text.data() + text.size() || value < 0) {
+    throw InputError(fmt::format("--timeline-steps: '{}' is not FIRST-LAST, e.g. 0-3", option));
+  }
+  return value;
+}
+
+TimelineSteps timeline_steps_of(const std::string& text) {
+  const std::size_t dash = text.find('-');
+  const std::int64_t first = whole_number(std::string_view(text).substr(0, dash), text);
+  const std::int64_t last =
+      dash == std::string::npos ? first : whole_number(std::string_view(text).substr(dash + 1), text);
+  if (last < first) {
+    throw InputError(fmt::format("--timeline-steps: '{}' ends before it begins", text));
+  }
+  return {first, last - first + 1};
+}
+
+/// Points usually share a trace; each file is opened and hashed once.
+class Traces {
+ public:
+  const trace::Reader& open(const std::filesystem::path& path) {
+    auto& reader = readers_[path];
+    if (!reader) {
+      reader = std::make_unique<trace::Reader>(path);
+      hashes_[path] = sha256_of_file(path);
+    }
+    return *reader;
+  }
+
+  void describe(Provenance& provenance) const {
+    std::vector<std::string> names;
+    std::vector<std::string> hashes;
+    for (const auto& [path, reader] : readers_) {
+      names.push_back(path.string());
+      hashes.push_back(hashes_.at(path));
+    }
+    provenance.add("trace_path", fmt::format("{}", fmt::join(names, "\n")));
+    provenance.add("trace_sha256", fmt::format("{}", fmt::join(hashes, "\n")));
+  }
+
+ private:
+  std::map<std::filesystem::path, std::unique_ptr<trace::Reader>> readers_;
+  std::map<std::filesystem::path, std::string> hashes_;
+};
+
+void print_notes(std::span<const PointResult> results) {
+  for (const PointResult& result : results) {
+    for (const std::string& note : result.notes) {
+      fmt::print("{}: {}\n", result.data.name(), note);
+    }
+  }
+}
+
+/// Hours of replay must not end in a folder that was never there.
+void check_writable(const std::filesystem::path& file) {
+  const std::filesystem::path folder = file.has_parent_path() ? file.parent_path() : ".";
+  if (!std::filesystem::is_directory(folder)) {
+    throw InputError(fmt::format("{}: the folder {} does not exist", file.string(), folder.string()));
+  }
+}
+
+/// Empty when only help was asked for.
+std::optional<Options> parse(std::span<const std::string> args) {
+  Options options;
+  const po::options_description described = describe(options);
+  po::positional_options_description positional;
+  positional.add("config", 1);
+  po::variables_map given;
+  try {
+    po::store(po::command_line_parser(std::vector<std::string>(args.begin(), args.end()))
+                  .options(described)
+                  .positional(positional)
+                  .run(),
+              given);
+    po::notify(given);
+  } catch (const po::error& error) {
+    throw InputError(fmt::format("run: {}; see kvreplay run --help", error.what()));
+  }
+  if (given.count("help") > 0) {
+    std::ostringstream text;
+    text << described;
+    fmt::print("{}", text.str());
+    return std::nullopt;
+  }
+  if (options.config.empty()) {
+    throw InputError("run: no configuration is given; see kvreplay run --help");
+  }
+  return options;
+}
+
+}  // namespace
+
+int run_run_command(std::span<const std::string> args, bool quiet) {
+  const std::optional<Options> options = parse(args);
+  if (!options) {
+    return 0;
+  }
+  std::optional<Timeline> timeline;
+  if (!options->timeline.empty()) {
+    check_writable(options->timeline);
+    timeline.emplace(timeline_steps_of(options->timeline_steps));
+  }
+  if (!options->out.empty()) {
+    check_writable(options->out);
+  }
+  Provenance provenance = describe_build_and_host();
+  provenance.add("configuration", options->config);
+  Traces traces;
+  std::vector<PointResult> results;
+  for (const RunConfig& point : load_config(options->config, options->sets)) {
+    ProgressBar bar(point.point, quiet);
+    results.push_back(replay(
+        point, traces.open(point.trace_path),
+        [&bar](std::int64_t done, std::int64_t total) { bar.update(done, total); },
+        timeline ? &*timeline : nullptr));
+    if (!options->out.empty()) {  // after every point, so that a killed run keeps what was finished
+      Provenance so_far = provenance;
+      traces.describe(so_far);
+      write_results(options->out, results, so_far);
+    }
+  }
+  if (timeline) {
+    timeline->write(options->timeline);
+  }
+  fmt::print("{}", summary_text(results));
+  print_notes(results);
+  return 0;
+}
+
+}  // namespace kvr

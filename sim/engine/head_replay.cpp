@@ -1,0 +1,256 @@
+#include "sim/engine/head_replay.hpp"
+
+#include <algorithm>
+#include <chrono>
+#include <cmath>
+
+#include "sim/error.hpp"
+#include "sim/kernels/attention.hpp"
+#include "sim/kernels/convert.hpp"
+#include "sim/kernels/topk.hpp"
+
+namespace kvr {
+namespace {
+
+/// Adds the time until its end of life to a total.
+class Stopwatch {
+ public:
+  explicit Stopwatch(double& total_s) : total_s_(&total_s), begin_(std::chrono::steady_clock::now()) {}
+  ~Stopwatch() {
+    *total_s_ += std::chrono::duration<double>(std::chrono::steady_clock::now() - begin_).count();
+  }
+  Stopwatch(const Stopwatch&) = delete;
+  Stopwatch& operator=(const Stopwatch&) = delete;
+
+ private:
+  double* total_s_;
+  std::chrono::steady_clock::time_point begin_;
+};
+
+double relative_distance(std::span<const float> a, std::span<const float> truth) {
+  double difference = 0.0;
+  double norm = 0.0;
+  for (std::size_t i = 0; i < truth.size(); ++i) {
+    const double delta = static_cast<double>(a[i]) - static_cast<double>(truth[i]);
+    difference += delta * delta;
+    norm += static_cast<double>(truth[i]) * static_cast<double>(truth[i]);
+  }
+  return norm > 0.0 ? std::sqrt(difference / norm) : std::sqrt(difference);
+}
+
+double sum_over(std::span<const float> probabilities, std::span<const EntryIndex> entries) {
+  double sum = 0.0;
+  for (const EntryIndex entry : entries) {
+    sum += static_cast<double>(probabilities[static_cast<std::size_t>(entry)]);
+  }
+  return sum;
+}
+
+}  // namespace
+
+SelectRules select_rules_of(const StageConfig& stage) {
+  return {fold_of(stage.fold), norm_of(stage.norm), last_unit_of(stage.last_unit), stage.sinks, stage.recent};
+}
+
+KernelTimes& KernelTimes::operator+=(const KernelTimes& other) {
+  score_s += other.score_s;
+  update_s += other.update_s;
+  attention_s += other.attention_s;
+  truth_s += other.truth_s;
+  return *this;
+}
+
+/// Attention over everything: what a selection is held against.
+struct HeadReplay::Truth {
+  kernels::MatrixRef<float> out;
+  kernels::MatrixRef<float> probabilities;
+};
+
+HeadReplay::HeadReplay(HeadId head, std::int64_t group, double attention_scale, HeadStore store,
+                       std::unique_ptr<Clustering> clustering, std::unique_ptr<Scorer> scorer,
+                       const SelectRules& rules)
+    : head_(head),
+      group_(group),
+      head_dim_(store.captured(0).keys.cols),
+      attention_scale_(static_cast<float>(attention_scale)),
+      store_(std::move(store)),
+      clustering_(std::move(clustering)),
+      scorer_(std::move(scorer)),
+      rules_(rules),
+      queries_(static_cast<std::size_t>(group * head_dim_)),
+      selections_(static_cast<std::size_t>(rules.fold == Fold::none ? group : 1)),
+      truth_out_(queries_.size()),
+      selected_out_(queries_.size()) {}
+
+void HeadReplay::build() {
+  const HeadView view = store_.stored(store_.entries());
+  changes_.clear();
+  Work prefill;
+  clustering_->build(view, changes_, prefill);
+  scorer_->update(changes_, *clustering_, view, prefill);
+  partition_.follow(changes_, *clustering_);
+  partition_.expect(store_.entries());
+  partition_.check(*clustering_);
+}
+
+void HeadReplay::begin_step(std::span<const Half> queries, std::span<const Half> key,
+                            std::span<const Half> value) {
+  before_current_ = store_.entries();
+  store_.append(key, value);
+  kernels::to_float(queries, queries_);
+  range_ = candidate_range(before_current_, rules_.sinks, rules_.recent);
+  quality_ = {};
+  score_work_ = {};
+  update_work_ = {};
+  times_ = {};
+}
+
+void HeadReplay::score() {
+  const std::int64_t units = clustering_->unit_count();
+  scores_.resize(static_cast<std::size_t>(group_ * units));
+  const auto scores = kernels::matrix_ref(scores_.data(), group_, units);
+  {
+    const Stopwatch watch(times_.score_s);
+    scorer_->score(kernels::matrix_view(queries_.data(), group_, head_dim_), *clustering_,
+                   store_.stored(before_current_), scores, score_work_);
+    fold_scores(scores, rules_.norm, rules_.fold, folded_);
+  }
+  pending_.clear();
+  sizes_.resize(static_cast<std::size_t>(units));
+  for (UnitId unit = 0; unit < units; ++unit) {
+    sizes_[static_cast<std::size_t>(unit)] = static_cast<std::int32_t>(clustering_->members(unit).size());
+    const auto pending = clustering_->pending(unit);
+    pending_.insert(pending_.end(), pending.begin(), pending.end());
+  }
+  if (rules_.fold == Fold::none) {
+    fold_scores(scores, Norm::none, Fold::mean, budget_scores_);
+  }
+}
+
+std::int64_t HeadReplay::pending_candidates() const {
+  return std::count_if(pending_.begin(), pending_.end(), [this](EntryIndex e) { return range_.contains(e); });
+}
+
+HeadCandidates HeadReplay::candidates() const {
+  const auto& scores = rules_.fold == Fold::none ? budget_scores_ : folded_;
+  return {head_.layer, head_.head, before_current_ + 1, range_.size() - pending_candidates(), scores, sizes_};
+}
+
+void HeadReplay::attend(std::int64_t budget) {
+  KVR_CHECK(budget >= 0, "layer {}, head {} is allotted {} entries", head_.layer, head_.head, budget);
+  // Entries that a clustering keeps visible on its own account are part of what it may select.
+  const std::int64_t to_select = std::max<std::int64_t>(0, budget - pending_candidates());
+  const std::size_t units = sizes_.size();
+  for (std::size_t s = 0; s < selections_.size(); ++s) {
+    const Stopwatch watch(times_.score_s);
+    select_units(std::span(folded_).subspan(s * units, units), *clustering_, range_, to_select,
+                 rules_.last_unit, selections_[s]);
+  }
+  unite(selections_, demanded_);
+  Truth truth;
+  find_truth(truth);
+  for (std::int64_t g = 0; g < group_; ++g) {
+    const std::size_t s = selections_.size() == 1 ? 0 : static_cast<std::size_t>(g);
+    if (g == 0 || s > 0) {
+      collect_attended(selections_[s]);
+    }
+    judge(selections_[s], g, truth, budget);
+  }
+}
+
+void HeadReplay::collect_attended(const Selection& selection) {
+  attended_.clear();
+  for (EntryIndex e = 0; e < range_.begin; ++e) {
+    attended_.push_back(e);
+  }
+  attended_.insert(attended_.end(), selection.entries.begin(), selection.entries.end());
+  std::copy_if(pending_.begin(), pending_.end(), std::back_inserter(attended_),
+               [this](EntryIndex e) { return range_.contains(e); });
+  for (EntryIndex e = range_.end; e <= static_cast<EntryIndex>(before_current_); ++e) {
+    attended_.push_back(e);
+  }
+}
+
+void HeadReplay::find_truth(Truth& truth) {
+  const Stopwatch watch(times_.truth_s);
+  const std::int64_t entries = before_current_ + 1;
+  truth_probabilities_.resize(static_cast<std::size_t>(group_ * entries));
+  truth.out = kernels::matrix_ref(truth_out_.data(), group_, head_dim_);
+  truth.probabilities = kernels::matrix_ref(truth_probabilities_.data(), group_, entries);
+  const HeadView view = store_.captured(entries);
+  std::vector<kernels::AttentionResult> normalisers(static_cast<std::size_t>(group_));
+  kernels::attend_all(kernels::matrix_view(queries_.data(), group_, head_dim_), view.keys, view.values,
+                      attention_scale_, truth.out, normalisers, truth.probabilities);
+}
+
+void HeadReplay::judge(const Selection& selection, std::int64_t query_head, const Truth& truth,
+                       std::int64_t budget) {
+  const HeadView view = store_.stored(before_current_ + 1);
+  const auto d = static_cast<std::size_t>(head_dim_);
+  const auto g = static_cast<std::size_t>(query_head);
+  const std::span<float> out = std::span(selected_out_).subspan(g * d, d);
+  {
+    const Stopwatch watch(times_.attention_s);
+    kernels::attend_selected(std::span<const float>(queries_).subspan(g * d, d), view.keys, view.values,
+                             attended_, attention_scale_, out);
+  }
+  const std::span<const float> probabilities = truth.probabilities.row(query_head);
+  const auto candidates = static_cast<std::size_t>(range_.size());
+  kernels::top_k(probabilities.subspan(static_cast<std::size_t>(range_.begin), candidates),
+                 std::min(budget, range_.size()), best_);
+  for (std::int32_t& entry : best_) {
+    entry += range_.begin;
+  }
+  marked_.assign(static_cast<std::size_t>(before_current_ + 1), 0);
+  for (const EntryIndex entry : attended_) {
+    std::uint8_t& mark = marked_[static_cast<std::size_t>(entry)];
+    KVR_CHECK(mark == 0, "layer {}, head {}: entry {} is attended to twice", head_.layer, head_.head, entry);
+    mark = 1;
+  }
+  const auto found = std::count_if(
+      best_.begin(), best_.end(), [this](EntryIndex e) { return marked_[static_cast<std::size_t>(e)] != 0; });
+  double pinned_mass = 0.0;
+  for (EntryIndex e = 0; e <= static_cast<EntryIndex>(before_current_); ++e) {
+    pinned_mass += range_.contains(e) ? 0.0 : static_cast<double>(probabilities[static_cast<std::size_t>(e)]);
+  }
+  const double mass = sum_over(probabilities, attended_);
+  const double share = 1.0 / static_cast<double>(group_);
+  quality_.recall +=
+      share * (best_.empty() ? 1.0 : static_cast<double>(found) / static_cast<double>(best_.size()));
+  quality_.mass += share * mass;
+  quality_.relative_mass += share * mass / (pinned_mass + sum_over(probabilities, best_));
+  quality_.output_error += share * relative_distance(out, truth.out.row(query_head));
+  quality_.selected +=
+      share * static_cast<double>(selection.entries.size() + static_cast<std::size_t>(pending_candidates()));
+  quality_.attended += share * static_cast<double>(attended_.size());
+}
+
+void HeadReplay::follow(const ResidentUnits& resident) {
+  const Stopwatch watch(times_.update_s);
+  const HeadView view = store_.stored(before_current_ + 1);
+  changes_.clear();
+  loaded_.clear();
+  for (const UnitChoice& choice : demanded_.units) {
+    if (resident.resident(choice.unit)) {
+      loaded_.push_back(choice.unit);
+    }
+  }
+  clustering_->loaded(loaded_, view, changes_, update_work_);
+  clustering_->append(static_cast<EntryIndex>(before_current_), view, resident, changes_, update_work_);
+  scorer_->update(changes_, *clustering_, view, update_work_);
+  partition_.follow(changes_, *clustering_);
+  partition_.expect(before_current_ + 1);
+}
+
+void HeadReplay::follow_loads(std::span<const UnitId> units) {
+  const Stopwatch watch(times_.update_s);
+  const HeadView view = store_.stored(before_current_ + 1);
+  ChangeList more;
+  clustering_->loaded(units, view, more, update_work_);
+  scorer_->update(more, *clustering_, view, update_work_);
+  partition_.follow(more, *clustering_);
+  partition_.expect(before_current_ + 1);
+  changes_.insert(changes_.end(), more.begin(), more.end());
+}
+
+}  // namespace kvr

@@ -1,0 +1,200 @@
+#include "sim/engine/layer_replay.hpp"
+
+#include "sim/error.hpp"
+
+namespace kvr {
+
+LayerReplay::LayerReplay(std::int64_t layer, std::span<HeadReplay> heads, std::unique_ptr<Layout> layout,
+                         std::int64_t capacity_entries, std::int64_t entry_bytes, std::int64_t block_bytes,
+                         std::vector<Cache*> caches)
+    : layer_(layer),
+      heads_(heads),
+      layout_(std::move(layout)),
+      entry_bytes_(entry_bytes),
+      block_bytes_(block_bytes),
+      caches_(std::move(caches)),
+      traffic_(heads.size()),
+      unit_hit_(heads.size()) {
+  for (const HeadReplay& head : heads_) {
+    residencies_.emplace_back(capacity_entries, head.clustering());
+  }
+}
+
+CacheObject LayerReplay::object(std::int64_t head, UnitId unit) const {
+  return {static_cast<std::int32_t>(layer_), static_cast<std::int32_t>(head), unit};
+}
+
+void LayerReplay::place() {
+  std::vector<const Clustering*> clusterings;
+  for (const HeadReplay& head : heads_) {
+    clusterings.push_back(&head.clustering());
+  }
+  LayoutTraffic prefill;
+  layout_->place(clusterings, prefill);
+  check_placement();
+}
+
+void LayerReplay::read() {
+  reads_.clear();
+  for (std::size_t head = 0; head < heads_.size(); ++head) {
+    read_head(static_cast<std::int64_t>(head));
+  }
+  merge_extents(reads_);
+  contiguity_ = contiguity_of(reads_, entry_bytes_);
+  align_and_merge(reads_, block_bytes_);
+}
+
+void LayerReplay::read_head(std::int64_t head) {
+  const auto h = static_cast<std::size_t>(head);
+  const Selection& demanded = heads_[h].demanded();
+  HeadResidency& residency = residencies_[h];
+  residency.set_candidates(heads_[h].range());
+  HeadTraffic& traffic = traffic_[h];
+  traffic = {};
+  unit_hit_[h].clear();
+  for (const UnitChoice& choice : demanded.units) {
+    missing_.clear();
+    for (std::int32_t i = 0; i < choice.count; ++i) {
+      const EntryIndex entry = demanded.entries[static_cast<std::size_t>(choice.first + i)];
+      if (!residency.entry_resident(entry)) {
+        missing_.push_back(entry);
+        residency.add(choice.unit, entry);
+      }
+    }
+    if (!missing_.empty()) {
+      layout_->locate(head, choice.unit, missing_, reads_);
+      caches_[h]->loaded(static_cast<std::int64_t>(missing_.size()));
+    }
+    unit_hit_[h].push_back(missing_.empty() ? 1 : 0);
+    ++traffic.demanded_units;
+    traffic.hit_units += missing_.empty() ? 1 : 0;
+    traffic.demanded_entries += choice.count;
+    traffic.hit_entries += choice.count - static_cast<std::int64_t>(missing_.size());
+  }
+}
+
+std::int64_t LayerReplay::missed_entries() const {
+  std::int64_t missed = 0;
+  for (const HeadTraffic& traffic : traffic_) {
+    missed += traffic.demanded_entries - traffic.hit_entries;
+  }
+  return missed;
+}
+
+void LayerReplay::settle(std::span<HeadResidency* const> all) {
+  flash_.clear();
+  update_reads_.clear();
+  for (std::size_t head = 0; head < heads_.size(); ++head) {
+    settle_head(static_cast<std::int64_t>(head));
+  }
+  for (Cache* const cache : caches_) {
+    if (cache->enabled()) {
+      cache->evict(all, static_cast<std::int64_t>(heads_.size()));
+    }
+  }
+  update_reads_.insert(update_reads_.end(), flash_.reads.begin(), flash_.reads.end());
+  align_and_merge(update_reads_, block_bytes_);
+  writes_ = flash_.writes;
+  align_and_merge(writes_, block_bytes_);
+}
+
+void LayerReplay::settle_head(std::int64_t head) {
+  const auto h = static_cast<std::size_t>(head);
+  HeadReplay& replay = heads_[h];
+  HeadResidency& residency = residencies_[h];
+  const Selection& demanded = replay.demanded();
+  if (caches_[h]->enabled()) {
+    for (std::size_t i = demanded.units.size(); i-- > 0;) {
+      const UnitId unit = demanded.units[i].unit;
+      caches_[h]->touched(object(head, unit), residency.count(unit), unit_hit_[h][i] != 0);
+    }
+  }
+  load_wanted(head);
+  for (const Change& change : replay.changes()) {
+    apply_to_cache(head, change);
+  }
+  layout_->update(head, replay.changes(), replay.clustering(), flash_);
+  if (!caches_[h]->enabled()) {
+    for (UnitId unit = 0; unit < replay.clustering().unit_count(); ++unit) {
+      if (residency.partly_resident(unit)) {
+        caches_[h]->dropped(residency.drop(unit));
+      }
+    }
+  }
+}
+
+void LayerReplay::apply_to_cache(std::int64_t head, const Change& change) {
+  const auto h = static_cast<std::size_t>(head);
+  HeadResidency& residency = residencies_[h];
+  Cache& cache = *caches_[h];
+  if (change.kind == ChangeKind::appended && cache.enabled() && residency.partly_resident(change.unit)) {
+    residency.add(change.unit, change.entry);
+    cache.loaded(1);
+    cache.updated(object(head, change.unit), residency.count(change.unit));
+  } else if (change.kind == ChangeKind::split) {
+    residency.recount(change.unit, change.other);
+    for (const UnitId part : {change.unit, change.other}) {
+      if (cache.enabled() && residency.partly_resident(part)) {
+        cache.updated(object(head, part), residency.count(part));
+      }
+    }
+  }
+}
+
+void LayerReplay::load_wanted(std::int64_t head) {
+  const auto h = static_cast<std::size_t>(head);
+  std::vector<UnitId> wanted;
+  for (const Change& change : heads_[h].changes()) {
+    if (change.kind == ChangeKind::wants_load) {
+      wanted.push_back(change.unit);
+    }
+  }
+  for (const UnitId unit : wanted) {
+    missing_.clear();
+    for (const EntryIndex entry : heads_[h].clustering().members(unit)) {
+      if (!residencies_[h].entry_resident(entry) && heads_[h].range().contains(entry)) {
+        missing_.push_back(entry);
+        residencies_[h].add(unit, entry);
+      }
+    }
+    if (!missing_.empty()) {
+      layout_->locate(head, unit, missing_, update_reads_);
+      caches_[h]->loaded(static_cast<std::int64_t>(missing_.size()));
+    }
+    if (caches_[h]->enabled()) {
+      caches_[h]->touched(object(head, unit), residencies_[h].count(unit), missing_.empty());
+    }
+  }
+  if (!wanted.empty()) {
+    heads_[h].follow_loads(wanted);
+  }
+}
+
+void LayerReplay::check_placement() const {
+  std::vector<Extent> records;
+  for (std::size_t head = 0; head < heads_.size(); ++head) {
+    const Clustering& clustering = heads_[head].clustering();
+    for (UnitId unit = 0; unit < clustering.unit_count(); ++unit) {
+      const std::size_t before = records.size();
+      const auto members = clustering.members(unit);
+      layout_->locate(static_cast<std::int64_t>(head), unit, members, records);
+      std::int64_t bytes = 0;
+      for (std::size_t i = before; i < records.size(); ++i) {
+        bytes += records[i].length_bytes;
+      }
+      KVR_CHECK(bytes == static_cast<std::int64_t>(members.size()) * entry_bytes_,
+                "layer {}, head {}, unit {}: {} members lie in {} bytes", layer_, head, unit, members.size(),
+                bytes);
+    }
+  }
+  const std::int64_t bytes = total_bytes(records);
+  merge_extents(records);
+  KVR_CHECK(total_bytes(records) == bytes, "layer {}: records of {} bytes cover {} bytes", layer_, bytes,
+            total_bytes(records));
+  KVR_CHECK(
+      records.empty() || (records.front().offset_bytes >= 0 && records.back().end_bytes() <= space_bytes()),
+      "layer {}: records end at {}, the space at {}", layer_,
+      records.empty() ? 0 : records.back().end_bytes(), space_bytes());
+}
+
+}  // namespace kvr

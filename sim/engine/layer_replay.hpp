@@ -1,0 +1,83 @@
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <span>
+#include <vector>
+
+#include "sim/engine/flash_requests.hpp"
+#include "sim/engine/head_replay.hpp"
+#include "sim/engine/residency.hpp"
+#include "sim/interfaces/layout.hpp"
+
+namespace kvr {
+
+/// What one head asked of the memory in one step, in entries and units.
+struct HeadTraffic {
+  std::int64_t demanded_units = 0;
+  std::int64_t hit_units = 0;  ///< all of the unit's demanded entries were in the cache
+  std::int64_t demanded_entries = 0;
+  std::int64_t hit_entries = 0;
+};
+
+/// The memory side of one captured layer: where its entries lie on flash, what its heads have in DRAM, and
+/// what a step reads and writes. Heads of a layer share one layout, hence requests that span heads.
+///
+/// In a step, after every head has selected: `read` splits demands into hits and misses and plans the reads;
+/// after the heads have followed the new entry: `settle` applies their changes and lets the cache evict.
+class LayerReplay {
+ public:
+  /// `caches` [heads]: the cache each head belongs to; heads may share one.
+  LayerReplay(std::int64_t layer, std::span<HeadReplay> heads, std::unique_ptr<Layout> layout,
+              std::int64_t capacity_entries, std::int64_t entry_bytes, std::int64_t block_bytes,
+              std::vector<Cache*> caches);
+
+  HeadResidency& residency(std::int64_t head) { return residencies_[static_cast<std::size_t>(head)]; }
+
+  /// Places the prompt's units.
+  void place();
+  void read();
+  /// `all` [layer * heads + head]: the residencies of every layer, because a shared cache may evict any.
+  void settle(std::span<HeadResidency* const> all);
+
+  std::span<const HeadTraffic> head_traffic() const { return traffic_; }
+  /// Whole blocks, merged: what the device is asked for.
+  std::span<const Extent> reads() const { return reads_; }
+  /// Read back and written behind the step's attention.
+  std::span<const Extent> update_reads() const { return update_reads_; }
+  std::span<const Extent> writes() const { return writes_; }
+  const Contiguity& contiguity() const { return contiguity_; }
+  std::int64_t missed_entries() const;
+  std::int64_t moved_bytes() const { return flash_.moved_bytes; }
+  std::int64_t space_bytes() const { return layout_->space_bytes(); }
+
+  /// Throws InternalError unless every member of every unit has a record, no two records overlap and all
+  /// lie inside the layout's space.
+  void check_placement() const;
+
+ private:
+  void read_head(std::int64_t head);
+  void settle_head(std::int64_t head);
+  void apply_to_cache(std::int64_t head, const Change& change);
+  void load_wanted(std::int64_t head);
+  CacheObject object(std::int64_t head, UnitId unit) const;
+
+  std::int64_t layer_;
+  std::span<HeadReplay> heads_;
+  std::unique_ptr<Layout> layout_;
+  std::int64_t entry_bytes_;
+  std::int64_t block_bytes_;
+  std::vector<Cache*> caches_;
+  std::vector<HeadResidency> residencies_;
+
+  std::vector<HeadTraffic> traffic_;
+  std::vector<std::vector<std::uint8_t>> unit_hit_;  ///< [heads][demanded units]
+  std::vector<EntryIndex> missing_;
+  std::vector<Extent> reads_;
+  std::vector<Extent> update_reads_;
+  std::vector<Extent> writes_;
+  Contiguity contiguity_;
+  LayoutTraffic flash_;
+};
+
+}  // namespace kvr

@@ -1,0 +1,183 @@
+#include "sim/engine/machine.hpp"
+
+#include <fmt/format.h>
+
+#include <cmath>
+#include <limits>
+
+#include "sim/error.hpp"
+#include "sim/registry.hpp"
+
+namespace kvr {
+namespace {
+
+/// Every layer and copy has a region of its own, so that no two share an address. A power of two far above
+/// what a head's entries take, so that regions stay aligned to whatever the device stripes by.
+constexpr std::int64_t kRegionBytes = std::int64_t{1} << 36;
+
+template <class Interface>
+std::unique_ptr<Interface> make(const ComponentChoice& choice, const typename Interface::Context& context) {
+  return Registry<Interface>::instance().create(choice.type, choice.values, context);
+}
+
+DecoderGeometry geometry_of(const trace::Header& header) {
+  const trace::Geometry& g = header.geometry;
+  const auto captured_layers = static_cast<std::int64_t>(header.captured_layers.size());
+  const std::int64_t heads = header.kv_heads_captured();
+  return {captured_layers, heads * g.group(), heads, g.head_dim, g.hidden_size, g.ffn_size, g.vocab_size};
+}
+
+Extrapolation extrapolate(const DecoderGeometry& model, const trace::Header& header) {
+  Extrapolation result;
+  result.layers = model.layers;
+  result.captured_layers = static_cast<std::int64_t>(header.captured_layers.size());
+  std::vector<std::string> problems;
+  if (model.layers < result.captured_layers) {
+    problems.push_back(
+        fmt::format("model.layers: {} layers cannot replay the {} captured ones; give at least as many",
+                    model.layers, result.captured_layers));
+  }
+  const std::int64_t heads = header.kv_heads_captured();
+  if (model.kv_heads % heads != 0) {
+    problems.push_back(
+        fmt::format("model.kv_heads: {} is no multiple of the {} captured KV heads; give a multiple, or "
+                    "capture other heads",
+                    model.kv_heads, heads));
+  }
+  if (!problems.empty()) {
+    throw InputError(problems);
+  }
+  result.head_copies = model.kv_heads / heads;
+  result.dim_ratio = static_cast<double>(model.head_dim) / static_cast<double>(header.geometry.head_dim);
+  result.group_ratio = static_cast<double>(model.group()) / static_cast<double>(header.geometry.group());
+  return result;
+}
+
+}  // namespace
+
+Machine::Machine(const RunConfig& config, const trace::Header& header)
+    : model_(make<LanguageModel>(config.model, {geometry_of(header)})),
+      phone_(make<ComputeModel>(config.phone, {})),
+      device_(
+          make<FlashDevice>(config.device, {phone_->host_cost(), static_cast<std::uint64_t>(config.seed)})),
+      key_codec_(make<Codec>(config.system.key_codec, {header.geometry.head_dim})),
+      value_codec_(make<Codec>(config.system.value_codec, {header.geometry.head_dim})),
+      schedule_(make<Schedule>(config.system.schedule, {})),
+      scheduler_(*device_),
+      extrapolation_(extrapolate(model_->geometry(), header)),
+      trace_head_dim_(header.geometry.head_dim),
+      configured_working_set_bytes_(config.working_set_bytes),
+      read_requests_(static_cast<std::size_t>(extrapolation_.layers)),
+      write_requests_(static_cast<std::size_t>(extrapolation_.layers)) {
+  const std::int64_t d = model_->geometry().head_dim;
+  entry_bytes_ = key_codec_->row_bytes(d) + value_codec_->row_bytes(d);
+}
+
+std::vector<std::string> Machine::notes() const {
+  std::vector<std::string> notes;
+  if (model_->borrowed()) {
+    const DecoderGeometry& g = model_->geometry();
+    notes.push_back(fmt::format(
+        "extrapolated: timing is for {} layers of {} KV heads ({} query heads, head_dim {}); each of the {} "
+        "captured "
+        "layers is replayed by up to {} model layers and each captured head by {} heads of a layer; work of "
+        "the "
+        "policies is scaled by the head dimension ({:.3g}) and, for scoring, by the group ({:.3g})",
+        g.layers, g.kv_heads, g.query_heads, g.head_dim, extrapolation_.captured_layers,
+        (extrapolation_.layers + extrapolation_.captured_layers - 1) / extrapolation_.captured_layers,
+        extrapolation_.head_copies, extrapolation_.dim_ratio, extrapolation_.group_ratio));
+  }
+  return notes;
+}
+
+double Machine::time_s(const Work& work) const {
+  return work.flops > 0.0 || work.bytes > 0.0 ? phone_->time_s(work) : 0.0;
+}
+
+LayerDemand Machine::demand_of(std::int64_t captured, std::span<const HeadReplay> heads) const {
+  const auto per_layer = static_cast<std::int64_t>(heads.size()) / extrapolation_.captured_layers;
+  const auto copies = static_cast<double>(extrapolation_.head_copies);
+  Work score;
+  Work update;
+  Work attention;
+  for (const HeadReplay& head :
+       heads.subspan(static_cast<std::size_t>(captured * per_layer), static_cast<std::size_t>(per_layer))) {
+    score += head.score_work();
+    update += head.update_work();
+    attention += model_->attention(head.quality().attended, static_cast<double>(entry_bytes_));
+  }
+  const double dim = extrapolation_.dim_ratio;
+  LayerDemand demand;
+  demand.query_projection_s = time_s(model_->query_projection());
+  demand.key_value_projection_s = time_s(model_->key_value_projection());
+  demand.score_s =
+      time_s({copies * dim * extrapolation_.group_ratio * score.flops, copies * dim * score.bytes});
+  demand.attention_s = time_s(copies * attention);
+  demand.output_projection_s = time_s(model_->output_projection());
+  demand.feed_forward_s = time_s(model_->feed_forward());
+  demand.update_s = time_s(copies * dim * update);
+  return demand;
+}
+
+std::span<const IoRequest> Machine::requests_of(std::int64_t layer, const LayerReplay& from, bool reads) {
+  std::vector<IoRequest>& requests =
+      (reads ? read_requests_ : write_requests_)[static_cast<std::size_t>(layer)];
+  requests.clear();
+  const auto add = [&](std::span<const Extent> extents, IoKind kind, std::int64_t base) {
+    for (const Extent& extent : extents) {
+      requests.push_back({0, kind, 0, base + extent.offset_bytes, extent.length_bytes, 0.0});
+      (kind == IoKind::read ? asked_read_bytes_ : asked_write_bytes_) += extent.length_bytes;
+    }
+  };
+  for (std::int64_t copy = 0; copy < extrapolation_.head_copies; ++copy) {
+    const std::int64_t base = (layer * extrapolation_.head_copies + copy) * kRegionBytes;
+    if (reads) {
+      add(from.reads(), IoKind::read, base);
+    } else {
+      add(from.update_reads(), IoKind::read, base);
+      add(from.writes(), IoKind::write, base);
+    }
+  }
+  return requests;
+}
+
+void Machine::set_working_set(double space_bytes) {
+  const double bytes = configured_working_set_bytes_ > 0.0 ? configured_working_set_bytes_ : space_bytes;
+  constexpr auto kMost = std::numeric_limits<std::int64_t>::max();
+  device_->set_working_set(bytes < static_cast<double>(kMost) ? static_cast<std::int64_t>(bytes) : kMost);
+}
+
+StepTimes Machine::run_step(std::span<const LayerReplay> layers, std::span<const HeadReplay> heads) {
+  double space_bytes = 0.0;
+  policy_s_ = 0.0;
+  demands_.clear();
+  std::vector<LayerDemand> captured;
+  for (std::int64_t layer = 0; layer < extrapolation_.captured_layers; ++layer) {
+    captured.push_back(demand_of(layer, heads));
+  }
+  for (std::int64_t m = 0; m < extrapolation_.layers; ++m) {
+    const auto from = static_cast<std::size_t>(extrapolation_.captured_layer(m));
+    LayerDemand demand = captured[from];
+    demand.reads = requests_of(m, layers[from], true);
+    demand.writes = requests_of(m, layers[from], false);
+    space_bytes += static_cast<double>(layers[from].space_bytes() * extrapolation_.head_copies);
+    policy_s_ += demand.score_s + demand.update_s;
+    demands_.push_back(demand);
+  }
+  set_working_set(space_bytes);
+  graph_.clear();
+  schedule_->lay(demands_, time_s(model_->output_head()), graph_);
+  const StepTimes times = scheduler_.run(graph_, now_s_, spans_);
+  now_s_ = times.end_s;
+  return times;
+}
+
+void Machine::check_conservation() const {
+  const DeviceStats stats = device_->stats();
+  KVR_CHECK(stats.read_bytes == asked_read_bytes_, "{} bytes were asked for, {} read", asked_read_bytes_,
+            stats.read_bytes);
+  KVR_CHECK(stats.written_bytes == asked_write_bytes_, "{} bytes were to be written, {} were",
+            asked_write_bytes_, stats.written_bytes);
+}
+
+}  // namespace kvr

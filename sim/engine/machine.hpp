@@ -1,0 +1,98 @@
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "sim/config/resolve.hpp"
+#include "sim/engine/layer_replay.hpp"
+#include "sim/engine/scheduler.hpp"
+#include "sim/interfaces/codec.hpp"
+#include "sim/interfaces/compute_model.hpp"
+#include "sim/interfaces/flash_device.hpp"
+#include "sim/interfaces/language_model.hpp"
+#include "sim/interfaces/schedule.hpp"
+#include "traces/header.hpp"
+
+namespace kvr {
+
+/// How the captured streams stand for the model that is timed. Where the model is the trace's own, every
+/// factor is 1.
+///
+/// Model layer m replays captured layer m modulo the captured layers; the model's KV heads repeat the
+/// captured ones. Work of policies is scaled with the head dimension (and, for scoring, with the group).
+struct Extrapolation {
+  std::int64_t layers = 0;  ///< of the model
+  std::int64_t captured_layers = 0;
+  std::int64_t head_copies = 1;  ///< model KV heads per captured head
+  double dim_ratio = 1.0;        ///< model head_dim over the trace's
+  double group_ratio = 1.0;
+
+  std::int64_t captured_layer(std::int64_t layer) const { return layer % captured_layers; }
+  /// Heads of the model that replay one captured head of captured layer `layer`.
+  std::int64_t copies(std::int64_t layer) const {
+    return head_copies * (layers / captured_layers + (layer < layers % captured_layers ? 1 : 0));
+  }
+};
+
+/// The simulated phone: turns what the captured layers did in a step into operations of every layer of the
+/// model, lays them out and runs them.
+class Machine {
+ public:
+  /// Throws InputError when the model cannot be made from the captured streams.
+  Machine(const RunConfig& config, const trace::Header& header);
+
+  const Extrapolation& extrapolation() const { return extrapolation_; }
+  const LanguageModel& model() const { return *model_; }
+  const FlashDevice& device() const { return *device_; }
+  std::int64_t block_bytes() const { return device_->limits().block_bytes; }
+  /// What a reader of the results must know.
+  std::vector<std::string> notes() const;
+
+  /// K and V of one entry of one KV head of the model, as the codecs store them.
+  std::int64_t entry_bytes() const { return entry_bytes_; }
+  const Codec& key_codec() const { return *key_codec_; }
+  const Codec& value_codec() const { return *value_codec_; }
+
+  /// One decode step: `layers` and `heads` [captured layers (* heads)] after their `settle`.
+  StepTimes run_step(std::span<const LayerReplay> layers, std::span<const HeadReplay> heads);
+  const OperationGraph& graph() const { return graph_; }
+  std::span<const Span> spans() const { return spans_; }
+  /// Simulated seconds that scoring and updating took in the last step.
+  double policy_s() const { return policy_s_; }
+  /// Every byte asked for must have been served.
+  void check_conservation() const;
+
+ private:
+  LayerDemand demand_of(std::int64_t captured, std::span<const HeadReplay> heads) const;
+  std::span<const IoRequest> requests_of(std::int64_t layer, const LayerReplay& from, bool reads);
+  double time_s(const Work& work) const;
+  void set_working_set(double space_bytes);
+
+  std::unique_ptr<LanguageModel> model_;
+  std::unique_ptr<ComputeModel> phone_;
+  std::unique_ptr<FlashDevice> device_;
+  std::unique_ptr<Codec> key_codec_;
+  std::unique_ptr<Codec> value_codec_;
+  std::unique_ptr<Schedule> schedule_;
+  Scheduler scheduler_;
+  Extrapolation extrapolation_;
+  std::int64_t entry_bytes_ = 0;
+  std::int64_t trace_head_dim_ = 0;
+  double configured_working_set_bytes_ = 0.0;
+  std::uint16_t threads_ = 1;
+
+  double now_s_ = 0.0;
+  double policy_s_ = 0.0;
+  std::int64_t asked_read_bytes_ = 0;
+  std::int64_t asked_write_bytes_ = 0;
+  std::vector<std::vector<IoRequest>> read_requests_;   ///< [model layers]
+  std::vector<std::vector<IoRequest>> write_requests_;  ///< [model layers]
+  std::vector<LayerDemand> demands_;
+  OperationGraph graph_;
+  std::vector<Span> spans_;
+};
+
+}  // namespace kvr

@@ -1,0 +1,364 @@
+// One step at position p:
+//   every head, in parallel:  rank the units of entries 0..p-1
+//   every layer:              ask the budget
+//   every head, in parallel:  select, attend, compare with the truth over 0..p
+//   layer by layer:           split demands into hits and misses, plan reads;
+//                             heads follow entry p; changes reach layout and cache; the cache evicts
+//   the machine:              lay the step's operations on its resources, find its latency
+
+#include "sim/engine/replay.hpp"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <memory>
+#include <vector>
+
+#include "sim/engine/layer_replay.hpp"
+#include "sim/engine/machine.hpp"
+#include "sim/engine/trace_feed.hpp"
+#include "sim/engine/workers.hpp"
+#include "sim/error.hpp"
+#include "sim/registry.hpp"
+
+namespace kvr {
+namespace {
+
+struct StepRange {
+  std::int64_t first_position = 0;  ///< entries before it are the prompt, as the policies see it
+  std::int64_t count = 0;
+};
+
+StepRange step_range(const RunConfig& config, const trace::Header& header) {
+  const std::int64_t available = header.seq_len - header.prefill_len;
+  const std::int64_t left = available - config.first_step;
+  if (left <= 0) {
+    throw InputError(
+        fmt::format("run.first_step: {} is past the end; {} has {} decode steps, allowed is 0 to {}",
+                    config.first_step, config.trace_path.string(), available, available - 1));
+  }
+  if (config.steps > left) {
+    throw InputError(fmt::format("run.steps: {} from step {} on; {} has only {} left, 0 means all of them",
+                                 config.steps, config.first_step, config.trace_path.string(), left));
+  }
+  return {header.prefill_len + config.first_step, config.steps == 0 ? left : config.steps};
+}
+
+void check_needs(const TraceNeeds& needs, const RunConfig& config, const trace::Reader& trace) {
+  std::vector<std::string> problems;
+  const auto layers = static_cast<std::int64_t>(trace.header().captured_layers.size());
+  for (std::int64_t layer = 0; layer < layers; ++layer) {
+    const auto number = trace.header().captured_layers[static_cast<std::size_t>(layer)];
+    if (needs.speculated_queries && number > 0 && !trace.has(trace::Field::speculated_queries, layer)) {
+      problems.push_back(fmt::format("{}: layer {} has no speculated_queries, which a policy of '{}' needs",
+                                     config.trace_path.string(), number, config.system.name));
+    }
+    if (needs.prompt_attention_sums && !trace.has_prompt_attention_sums(layer)) {
+      problems.push_back(
+          fmt::format("{}: layer {} has no prompt_attention_sums, which a policy of '{}' needs",
+                      config.trace_path.string(), number, config.system.name));
+    }
+  }
+  if (!problems.empty()) {
+    throw InputError(problems);
+  }
+}
+
+class Replay {
+ public:
+  Replay(const RunConfig& config, const trace::Reader& trace);
+  PointResult run(const Progress& progress, Timeline* timeline);
+
+ private:
+  void make_heads();
+  void make_caches();
+  void make_layers();
+  void load_prompt();
+  void step(std::int64_t position);
+  void allot();
+  void record(std::int64_t step, std::int64_t position, const StepTimes& times);
+  void record_layer(std::int64_t step, std::int64_t layer);
+  void record_host(std::int64_t step);
+  double model_share(double captured_bytes) const;
+
+  HeadId head_id(std::int64_t index) const { return {index / kv_heads_, index % kv_heads_}; }
+  std::int64_t head_count() const { return layers_ * kv_heads_; }
+  std::span<HeadReplay> heads_of(std::int64_t layer) {
+    return std::span(heads_).subspan(static_cast<std::size_t>(layer * kv_heads_),
+                                     static_cast<std::size_t>(kv_heads_));
+  }
+
+  const RunConfig& config_;
+  const trace::Reader& trace_;
+  const trace::Header& header_;
+  std::int64_t layers_;
+  std::int64_t kv_heads_;
+  StepRange steps_;
+  Machine machine_;
+  Workers workers_;
+  TraceFeed feed_;
+  std::unique_ptr<Budget> budget_;
+  std::vector<HeadReplay> heads_;
+  std::vector<std::unique_ptr<Cache>> caches_;
+  std::vector<LayerReplay> replays_;
+  std::vector<HeadResidency*> residencies_;
+  std::vector<std::int64_t> allotted_;
+  std::int64_t working_buffer_bytes_ = 0;
+  PointData data_;
+};
+
+Replay::Replay(const RunConfig& config, const trace::Reader& trace)
+    : config_(config),
+      trace_(trace),
+      header_(trace.header()),
+      layers_(static_cast<std::int64_t>(header_.captured_layers.size())),
+      kv_heads_(header_.kv_heads_captured()),
+      steps_(step_range(config, header_)),
+      machine_(config, header_),
+      workers_(config.threads),
+      feed_(trace),
+      budget_(Registry<Budget>::instance().create(config.system.stages.front().budget.type,
+                                                  config.system.stages.front().budget.values,
+                                                  {layers_, kv_heads_, header_.prefill_len})),
+      allotted_(static_cast<std::size_t>(layers_ * kv_heads_)),
+      data_(config.point, steps_.count, layers_, kv_heads_) {
+  data_.set_layer_numbers(header_.captured_layers);
+  data_.set_head_numbers(header_.captured_kv_heads);
+  make_heads();
+  make_caches();
+  make_layers();
+}
+
+void Replay::make_heads() {
+  const StageConfig& stage = config_.system.stages.front();
+  const auto seed = static_cast<std::uint64_t>(config_.seed);
+  const trace::Geometry& g = header_.geometry;
+  heads_.reserve(static_cast<std::size_t>(head_count()));
+  for (std::int64_t i = 0; i < head_count(); ++i) {
+    const HeadId head = head_id(i);
+    auto clustering = Registry<Clustering>::instance().create(
+        config_.system.clustering.type, config_.system.clustering.values, {g.head_dim, head, seed});
+    auto scorer = Registry<Scorer>::instance().create(stage.scorer.type, stage.scorer.values,
+                                                      {g.head_dim, g.group(), g.attention_scale, head, seed});
+    check_needs(scorer->needs(), config_, trace_);
+    heads_.emplace_back(head, g.group(), g.attention_scale,
+                        HeadStore(steps_.first_position + steps_.count, g.head_dim, machine_.key_codec(),
+                                  machine_.value_codec()),
+                        std::move(clustering), std::move(scorer), select_rules_of(stage));
+  }
+}
+
+void Replay::make_caches() {
+  // The capacity is the model's; the captured heads get the share of it that they stand for.
+  const double model_heads =
+      static_cast<double>(machine_.extrapolation().layers * machine_.extrapolation().head_copies * kv_heads_);
+  const std::string& scope = config_.system.cache_scope;
+  const std::int64_t domains = scope == "model" ? 1 : scope == "layer" ? layers_ : head_count();
+  const double share = static_cast<double>(head_count()) / model_heads / static_cast<double>(domains);
+  const auto capacity =
+      static_cast<std::int64_t>(static_cast<double>(config_.system.cache_capacity_bytes) * share);
+  for (std::int64_t i = 0; i < domains; ++i) {
+    auto policy = Registry<Replacement>::instance().create(
+        config_.system.replacement.type, config_.system.replacement.values,
+        {capacity, static_cast<std::uint64_t>(config_.seed)});
+    if (policy->caches() && capacity < machine_.entry_bytes()) {
+      throw InputError(
+          fmt::format("system.cache.capacity: {} bytes leave replacement '{}' {} bytes in each of {} caches, "
+                      "less than one entry "
+                      "of {}; give more, or replacement none",
+                      config_.system.cache_capacity_bytes, config_.system.replacement.type, capacity, domains,
+                      machine_.entry_bytes()));
+    }
+    caches_.push_back(std::make_unique<Cache>(std::move(policy), capacity, machine_.entry_bytes()));
+  }
+}
+
+void Replay::make_layers() {
+  replays_.reserve(static_cast<std::size_t>(layers_));
+  for (std::int64_t layer = 0; layer < layers_; ++layer) {
+    auto layout =
+        Registry<Layout>::instance().create(config_.system.layout.type, config_.system.layout.values,
+                                            {kv_heads_, machine_.entry_bytes(), machine_.block_bytes(),
+                                             static_cast<std::uint64_t>(config_.seed)});
+    std::vector<Cache*> caches;
+    for (std::int64_t head = 0; head < kv_heads_; ++head) {
+      const std::size_t i = caches_.size() == 1 ? 0
+                            : config_.system.cache_scope == "layer"
+                                ? static_cast<std::size_t>(layer)
+                                : static_cast<std::size_t>(layer * kv_heads_ + head);
+      caches.push_back(caches_[i].get());
+    }
+    replays_.emplace_back(layer, heads_of(layer), std::move(layout), steps_.first_position + steps_.count,
+                          machine_.entry_bytes(), machine_.block_bytes(), std::move(caches));
+  }
+  for (LayerReplay& layer : replays_) {
+    for (std::int64_t head = 0; head < kv_heads_; ++head) {
+      residencies_.push_back(&layer.residency(head));
+    }
+  }
+}
+
+void Replay::load_prompt() {
+  for (std::int64_t i = 0; i < head_count(); ++i) {
+    feed_.fill(head_id(i), steps_.first_position, heads_[static_cast<std::size_t>(i)].store());
+  }
+  workers_.for_each(head_count(), [this](std::int64_t i) { heads_[static_cast<std::size_t>(i)].build(); });
+  for (LayerReplay& layer : replays_) {
+    layer.place();
+  }
+}
+
+void Replay::allot() {
+  std::vector<HeadCandidates> candidates;
+  for (const HeadReplay& head : heads_) {
+    candidates.push_back(head.candidates());
+  }
+  const std::size_t scope = budget_->scope() == BudgetScope::head ? 1 : static_cast<std::size_t>(kv_heads_);
+  for (std::size_t first = 0; first < candidates.size(); first += scope) {
+    budget_->allot(std::span(candidates).subspan(first, scope), std::span(allotted_).subspan(first, scope));
+  }
+}
+
+void Replay::step(std::int64_t position) {
+  for (std::int64_t i = 0; i < head_count(); ++i) {
+    const TraceFeed::Rows rows = feed_.rows(head_id(i), position);
+    heads_[static_cast<std::size_t>(i)].begin_step(rows.queries, rows.key, rows.value);
+  }
+  workers_.for_each(head_count(), [this](std::int64_t i) { heads_[static_cast<std::size_t>(i)].score(); });
+  allot();
+  workers_.for_each(head_count(), [this](std::int64_t i) {
+    heads_[static_cast<std::size_t>(i)].attend(allotted_[static_cast<std::size_t>(i)]);
+  });
+  working_buffer_bytes_ = 0;
+  for (std::int64_t layer = 0; layer < layers_; ++layer) {
+    LayerReplay& replay = replays_[static_cast<std::size_t>(layer)];
+    replay.read();
+    workers_.for_each(kv_heads_, [&](std::int64_t head) {
+      heads_of(layer)[static_cast<std::size_t>(head)].follow(replay.residency(head));
+    });
+    replay.settle(residencies_);
+    working_buffer_bytes_ = std::max(working_buffer_bytes_, replay.missed_entries() * machine_.entry_bytes() *
+                                                                machine_.extrapolation().head_copies);
+  }
+}
+
+double Replay::model_share(double captured_bytes) const {
+  return captured_bytes * static_cast<double>(machine_.extrapolation().layers) /
+         static_cast<double>(layers_) * static_cast<double>(machine_.extrapolation().head_copies);
+}
+
+void Replay::record(std::int64_t step, std::int64_t position, const StepTimes& times) {
+  data_.set(Metric::position, step, static_cast<double>(position));
+  data_.set(Metric::latency_s, step, times.latency_s());
+  data_.set(Metric::compute_s, step, times.compute_s);
+  data_.set(Metric::policy_s, step, machine_.policy_s());
+  data_.set(Metric::io_s, step, times.io_s);
+  data_.set(Metric::exposed_io_s, step, times.exposed_io_s);
+  data_.set(Metric::hidden_io_s, step, times.hidden_io_s);
+  double cache = 0.0;
+  double representatives = 0.0;
+  double metadata = 0.0;
+  double space = 0.0;
+  for (const auto& one : caches_) {
+    cache += static_cast<double>(one->bytes());
+  }
+  for (const HeadReplay& head : heads_) {
+    representatives += static_cast<double>(head.representative_bytes());
+    metadata += static_cast<double>(head.metadata_bytes());
+  }
+  for (const LayerReplay& layer : replays_) {
+    space += static_cast<double>(layer.space_bytes());
+  }
+  const double dim = machine_.extrapolation().dim_ratio;
+  data_.set(Metric::cache_bytes, step, model_share(cache));
+  data_.set(Metric::working_buffer_bytes, step, static_cast<double>(working_buffer_bytes_));
+  data_.set(Metric::representative_bytes, step, model_share(dim * representatives));
+  data_.set(Metric::metadata_bytes, step, model_share(metadata));
+  data_.set(Metric::flash_space_bytes, step, model_share(space));
+  for (std::int64_t layer = 0; layer < layers_; ++layer) {
+    record_layer(step, layer);
+  }
+  if (config_.host_timing) {
+    record_host(step);
+  }
+}
+
+void Replay::record_layer(std::int64_t step, std::int64_t layer) {
+  const LayerReplay& replay = replays_[static_cast<std::size_t>(layer)];
+  const auto copies = static_cast<double>(machine_.extrapolation().copies(layer));
+  const auto entry_bytes = copies * static_cast<double>(machine_.entry_bytes());
+  data_.set(Metric::read_requests, step, layer, copies * static_cast<double>(replay.reads().size()));
+  data_.set(Metric::read_bytes, step, layer, copies * static_cast<double>(total_bytes(replay.reads())));
+  if (replay.contiguity().runs > 0) {
+    data_.set(Metric::contiguous_mean_entries, step, layer, replay.contiguity().mean_entries);
+    data_.set(Metric::contiguous_max_entries, step, layer, replay.contiguity().max_entries);
+  }
+  data_.set(Metric::write_bytes, step, layer, copies * static_cast<double>(total_bytes(replay.writes())));
+  data_.set(Metric::moved_bytes, step, layer, copies * static_cast<double>(replay.moved_bytes()));
+  for (std::int64_t head = 0; head < kv_heads_; ++head) {
+    const HeadReplay& one = heads_of(layer)[static_cast<std::size_t>(head)];
+    const HeadQuality& quality = one.quality();
+    const HeadTraffic& traffic = replay.head_traffic()[static_cast<std::size_t>(head)];
+    data_.set(Metric::recall, step, layer, head, quality.recall);
+    data_.set(Metric::mass, step, layer, head, quality.mass);
+    data_.set(Metric::relative_mass, step, layer, head, quality.relative_mass);
+    data_.set(Metric::output_error, step, layer, head, quality.output_error);
+    data_.set(Metric::selected_entries, step, layer, head, quality.selected);
+    data_.set(Metric::attended_entries, step, layer, head, quality.attended);
+    data_.set(Metric::units, step, layer, head, static_cast<double>(one.clustering().unit_count()));
+    data_.set(Metric::demanded_units, step, layer, head, static_cast<double>(traffic.demanded_units));
+    data_.set(Metric::hit_units, step, layer, head, static_cast<double>(traffic.hit_units));
+    data_.set(Metric::demanded_bytes, step, layer, head,
+              entry_bytes * static_cast<double>(traffic.demanded_entries));
+    data_.set(Metric::hit_bytes, step, layer, head, entry_bytes * static_cast<double>(traffic.hit_entries));
+    data_.set(Metric::useful_read_bytes, step, layer, head,
+              entry_bytes * static_cast<double>(traffic.demanded_entries - traffic.hit_entries));
+  }
+}
+
+void Replay::record_host(std::int64_t step) {
+  KernelTimes times;
+  for (const HeadReplay& head : heads_) {
+    times += head.kernel_times();
+  }
+  data_.set(Metric::score_kernel_s, step, times.score_s);
+  data_.set(Metric::update_kernel_s, step, times.update_s);
+  data_.set(Metric::attention_kernel_s, step, times.attention_s);
+  data_.set(Metric::truth_kernel_s, step, times.truth_s);
+}
+
+PointResult Replay::run(const Progress& progress, Timeline* timeline) {
+  if (timeline != nullptr) {
+    timeline->begin_point(config_.point);
+  }
+  load_prompt();
+  for (std::int64_t i = 0; i < steps_.count; ++i) {
+    const std::int64_t position = steps_.first_position + i;
+    step(position);
+    const StepTimes times = machine_.run_step(replays_, heads_);
+    record(i, position, times);
+    if (timeline != nullptr && timeline->steps().contains(i)) {
+      timeline->add_step(i, position, machine_.graph(), machine_.spans(), times);
+    }
+    if (progress) {
+      progress(i + 1, steps_.count);
+    }
+  }
+  for (const HeadReplay& head : heads_) {
+    head.check_partition();
+  }
+  for (const LayerReplay& layer : replays_) {
+    layer.check_placement();
+  }
+  machine_.check_conservation();
+  return {std::move(data_), config_.resolved_yaml, machine_.notes()};
+}
+
+}  // namespace
+
+PointResult replay(const RunConfig& config, const trace::Reader& trace, const Progress& progress,
+                   Timeline* timeline) {
+  return Replay(config, trace).run(progress, timeline);
+}
+
+}  // namespace kvr

@@ -1,0 +1,23 @@
+#pragma once
+
+#include <cstdint>
+#include <functional>
+
+#include "sim/config/resolve.hpp"
+#include "sim/engine/timeline.hpp"
+#include "sim/results/writer.hpp"
+#include "traces/reader.hpp"
+
+namespace kvr {
+
+/// Called after every step with the number of steps done and to do.
+using Progress = std::function<void(std::int64_t done, std::int64_t total)>;
+
+/// Replays one point of a configuration on its trace.
+///
+/// Throws InputError when the configuration asks for what the trace does not have, InternalError when a
+/// conservation check fails. `timeline` may be null.
+PointResult replay(const RunConfig& config, const trace::Reader& trace, const Progress& progress,
+                   Timeline* timeline);
+
+}  // namespace kvr

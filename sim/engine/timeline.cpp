@@ -1,0 +1,101 @@
+#include "sim/engine/timeline.hpp"
+
+#include <fmt/format.h>
+
+#include <array>
+#include <fstream>
+#include <string_view>
+
+#include "sim/error.hpp"
+
+namespace kvr {
+namespace {
+
+constexpr std::array<std::string_view, kResources> kResourceNames = {"compute", "flash"};
+constexpr std::size_t kStepTrack = kResources;
+
+constexpr std::array<std::string_view, 10> kStageNames = {
+    "Q projection", "K/V projection", "score",  "read",  "attention",
+    "O projection", "feed forward",   "update", "write", "output head",
+};
+
+std::string json_text(std::string_view text) {
+  std::string out = "\"";
+  for (const char c : text) {
+    if (c == '"' || c == '\\') {
+      out += '\\';
+      out += c;
+    } else if (static_cast<unsigned char>(c) < 0x20) {
+      out += fmt::format("\\u{:04x}", static_cast<int>(c));
+    } else {
+      out += c;
+    }
+  }
+  return out + '"';
+}
+
+std::string name_event(std::string_view what, std::int64_t process, std::size_t thread,
+                       std::string_view name) {
+  return fmt::format(R"({{"ph":"M","name":"{}","pid":{},"tid":{},"args":{{"name":{}}}}})", what, process,
+                     thread, json_text(name));
+}
+
+std::string span_event(std::string_view name, std::int64_t process, std::size_t thread, const Span& span,
+                       const std::string& args) {
+  return fmt::format(R"({{"ph":"X","name":{},"pid":{},"tid":{},"ts":{:.3f},"dur":{:.3f},"args":{{{}}}}})",
+                     json_text(name), process, thread, span.begin_s * 1e6, (span.end_s - span.begin_s) * 1e6,
+                     args);
+}
+
+std::string arguments_of(const Operation& operation) {
+  if (operation.resource != Resource::flash) {
+    return fmt::format(R"("layer":{})", operation.layer);
+  }
+  std::int64_t bytes = 0;
+  for (const IoRequest& request : operation.requests) {
+    bytes += request.length_bytes;
+  }
+  return fmt::format(R"("layer":{},"requests":{},"bytes":{})", operation.layer, operation.requests.size(),
+                     bytes);
+}
+
+}  // namespace
+
+void Timeline::begin_point(const std::string& name) {
+  ++points_;
+  events_.push_back(name_event("process_name", points_, 0, name));
+  for (std::size_t r = 0; r < kResources; ++r) {
+    events_.push_back(name_event("thread_name", points_, r, kResourceNames[r]));
+  }
+  events_.push_back(name_event("thread_name", points_, kStepTrack, "step"));
+}
+
+void Timeline::add_step(std::int64_t step, std::int64_t position, const OperationGraph& graph,
+                        std::span<const Span> spans, const StepTimes& times) {
+  const auto operations = graph.operations();
+  for (std::size_t i = 0; i < operations.size(); ++i) {
+    events_.push_back(span_event(kStageNames[static_cast<std::size_t>(operations[i].stage)], points_,
+                                 static_cast<std::size_t>(operations[i].resource), spans[i],
+                                 arguments_of(operations[i])));
+  }
+  events_.push_back(span_event(fmt::format("step {}", step), points_, kStepTrack,
+                               {times.begin_s, times.end_s}, fmt::format(R"("position":{})", position)));
+}
+
+void Timeline::write(const std::filesystem::path& out) const {
+  const std::filesystem::path temporary = out.string() + ".tmp";
+  {
+    std::ofstream file(temporary);
+    file << fmt::format("{{\"displayTimeUnit\":\"ms\",\"traceEvents\":[\n{}\n]}}\n",
+                        fmt::join(events_, ",\n"));
+    file.flush();
+    if (!file) {
+      std::error_code ignored;
+      std::filesystem::remove(temporary, ignored);
+      throw SystemError(fmt::format("{}: the timeline cannot be written", out.string()));
+    }
+  }
+  std::filesystem::rename(temporary, out);
+}
+
+}  // namespace kvr

@@ -1,0 +1,41 @@
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "sim/engine/scheduler.hpp"
+#include "sim/interfaces/schedule.hpp"
+
+namespace kvr {
+
+/// Which steps a timeline shows: [first, first + count) of the replayed ones.
+struct TimelineSteps {
+  std::int64_t first = 0;
+  std::int64_t count = 0;
+
+  bool contains(std::int64_t step) const { return step >= first && step < first + count; }
+};
+
+/// Collects the operations of chosen steps and writes them in the Chrome trace event format, which Perfetto
+/// and chrome://tracing open: one process per point, one thread per resource, times in simulated us.
+class Timeline {
+ public:
+  explicit Timeline(TimelineSteps steps) : steps_(steps) {}
+
+  const TimelineSteps& steps() const { return steps_; }
+  void begin_point(const std::string& name);
+  void add_step(std::int64_t step, std::int64_t position, const OperationGraph& graph,
+                std::span<const Span> spans, const StepTimes& times);
+  /// Whole or not at all; SystemError if it cannot be written.
+  void write(const std::filesystem::path& out) const;
+
+ private:
+  TimelineSteps steps_;
+  std::int64_t points_ = 0;
+  std::vector<std::string> events_;  ///< JSON objects
+};
+
+}  // namespace kvr

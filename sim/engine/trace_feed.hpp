@@ -1,0 +1,42 @@
+#pragma once
+
+#include <cstdint>
+#include <span>
+#include <vector>
+
+#include "sim/engine/head_store.hpp"
+#include "sim/types.hpp"
+#include "traces/reader.hpp"
+
+namespace kvr {
+
+/// Brings the rows of a trace to the heads, in order, through bounded buffers. One thread only.
+class TraceFeed {
+ public:
+  explicit TraceFeed(const trace::Reader& trace);
+
+  /// Entries [0, count) of one head into its empty store.
+  void fill(HeadId head, std::int64_t count, HeadStore& store) const;
+  /// The rows of one head for the step at `position`; valid until the next call.
+  struct Rows {
+    std::span<const Half> queries;  ///< [group, head_dim]
+    std::span<const Half> key;
+    std::span<const Half> value;
+  };
+  Rows rows(HeadId head, std::int64_t position);
+
+ private:
+  struct HeadWindows {
+    trace::Window key;
+    trace::Window value;
+    std::vector<trace::Window> queries;  ///< [group]
+  };
+
+  const trace::Reader* trace_;
+  std::int64_t heads_;
+  std::int64_t group_;
+  std::vector<HeadWindows> windows_;
+  std::vector<Half> queries_;
+};
+
+}  // namespace kvr
