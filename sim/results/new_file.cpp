@@ -28,7 +28,7 @@ void flush_to_disk(const std::filesystem::path& path) {
 }  // namespace
 
 NewFile::NewFile(std::filesystem::path path) : path_(std::move(path)), temporary_(path_) {
-  temporary_ += ".partial";
+  temporary_ += fmt::format(".partial-{}", getpid());
   const std::filesystem::path folder = path_.has_parent_path() ? path_.parent_path() : ".";
   std::error_code ignored;
   if (!std::filesystem::is_directory(folder, ignored)) {

@@ -5,8 +5,8 @@
 namespace kvr {
 
 /// A file that appears whole or not at all: it is written under a temporary name in the same folder, and
-/// `commit` puts it on the disk and renames it. Without `commit` the temporary is removed. A process that is
-/// killed leaves a temporary that the next one for the same path overwrites.
+/// `commit` puts it on the disk and renames it. Without `commit` the temporary is removed; only a process
+/// that is killed leaves one.
 class NewFile {
  public:
   explicit NewFile(std::filesystem::path path);

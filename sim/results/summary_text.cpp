@@ -22,13 +22,22 @@ struct Prefix {
   std::string_view name;
 };
 
-/// Three significant digits and the largest prefix that leaves at least 1; the smallest one below that.
+/// Three significant digits, more only before the point.
+std::string rounded(double value) {
+  const double size = std::abs(value);
+  return size == 0.0 ? "0" : fmt::format("{:.{}f}", value, size < 9.995 ? 2 : size < 99.95 ? 1 : 0);
+}
+
+/// With the largest prefix that leaves at least 1, or the smallest one below that.
 template <std::size_t count>
 std::string scaled(double value, const std::array<Prefix, count>& prefixes, std::string_view unit) {
+  if (value == 0.0) {
+    return fmt::format("0 {}", unit);
+  }
   const auto fits = [value](const Prefix& prefix) { return std::abs(value) >= prefix.factor; };
   const auto found = std::ranges::find_if(prefixes, fits);
   const Prefix& prefix = found == prefixes.end() ? prefixes.back() : *found;
-  return fmt::format("{:.3g} {}{}", value / prefix.factor, prefix.name, unit);
+  return fmt::format("{} {}{}", rounded(value / prefix.factor), prefix.name, unit);
 }
 
 constexpr std::array kTimes{Prefix{1.0, ""}, Prefix{1e-3, "m"}, Prefix{1e-6, "u"}, Prefix{1e-9, "n"}};
@@ -40,12 +49,12 @@ std::string human(double value, std::string_view unit) {
     return "-";
   }
   if (unit == "s") {
-    return value == 0.0 ? "0 s" : scaled(value, kTimes, unit);
+    return scaled(value, kTimes, unit);
   }
   if (unit == "B" || unit == "B/s") {
     return scaled(value, kSizes, unit);
   }
-  return unit == "1" ? fmt::format("{:.2f} %", 100.0 * value) : fmt::format("{:.4g}", value);
+  return unit == "1" ? fmt::format("{:.2f} %", 100.0 * value) : rounded(value);
 }
 
 std::vector<std::size_t> widths_of(const std::vector<Row>& rows) {
