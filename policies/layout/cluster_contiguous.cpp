@@ -64,7 +64,7 @@ class ClusterContiguous final : public Layout {
       }
     }
     for (const Change& change : changes) {  // last, lest an entry be written and split off at once
-      if (change.kind == ChangeKind::appended) {
+      if (change.kind == ChangeKind::appended && !placed(at(head), change.entry)) {
         put(at(head), change.unit, change.entry, clustering, traffic);
       }
     }
@@ -89,6 +89,11 @@ class ClusterContiguous final : public Layout {
     std::vector<Record> of_entry;
     std::vector<std::set<std::int64_t>> free;  // [unit], offsets of free records
   };
+
+  static bool placed(const Head& head, EntryIndex entry) {
+    const auto index = static_cast<std::size_t>(entry);
+    return index < head.of_entry.size() && head.of_entry[index].unit >= 0;
+  }
 
   Head& at(std::int64_t head) { return heads_[static_cast<std::size_t>(head)]; }
   Extent extent(std::int64_t offset_bytes) const { return {offset_bytes, context_.entry_bytes}; }
