@@ -1,0 +1,179 @@
+// What holds for every layout, under random changes of the units.
+#include <doctest/doctest.h>
+
+#include "sim/interfaces/layout.hpp"
+#include "tests/policies/support.hpp"
+
+namespace kvr {
+namespace {
+
+using test::RandomClustering;
+using test::Sequence;
+
+constexpr std::int64_t kHeads = 2;
+constexpr std::int64_t kEntryBytes = 96;
+constexpr EntryIndex kPrompt = 40;
+constexpr EntryIndex kEntries = 240;
+
+/// Offsets of all members of a head, by entry; -1 where an entry is pending.
+std::vector<std::int64_t> offsets_of(const Layout& layout, std::int64_t head, const Clustering& clustering) {
+  std::vector<std::int64_t> offsets(static_cast<std::size_t>(kEntries), -1);
+  for (UnitId unit = 0; unit < clustering.unit_count(); ++unit) {
+    const auto members = clustering.members(unit);
+    std::vector<Extent> extents;
+    layout.locate(head, unit, members, extents);
+    REQUIRE(extents.size() == members.size());
+    bool once = true;
+    for (std::size_t i = 0; i < extents.size(); ++i) {
+      std::int64_t& offset = offsets[static_cast<std::size_t>(members[i])];
+      once = once && offset == -1 && extents[i].length_bytes == kEntryBytes;
+      offset = extents[i].offset_bytes;
+    }
+    REQUIRE(once);
+  }
+  return offsets;
+}
+
+void check_disjoint(std::vector<Extent> extents, std::int64_t space_bytes) {
+  std::ranges::sort(extents, {}, &Extent::offset_bytes);
+  std::int64_t end = 0;
+  bool disjoint = true;
+  for (const Extent& extent : extents) {
+    disjoint = disjoint && extent.offset_bytes >= end;
+    end = extent.end_bytes();
+  }
+  REQUIRE(disjoint);
+  REQUIRE(end <= space_bytes);
+}
+
+void check_records(const std::vector<std::vector<std::int64_t>>& offsets, std::int64_t space_bytes) {
+  std::vector<Extent> extents;
+  for (const std::vector<std::int64_t>& of_head : offsets) {
+    for (const std::int64_t offset : of_head) {
+      if (offset >= 0) {
+        extents.push_back({offset, kEntryBytes});
+      }
+    }
+  }
+  check_disjoint(std::move(extents), space_bytes);
+}
+
+std::int64_t total(std::span<const Extent> extents) {
+  std::int64_t bytes = 0;
+  for (const Extent& extent : extents) {
+    bytes += extent.length_bytes;
+  }
+  return bytes;
+}
+
+bool has_split(const ChangeList& changes) {
+  return std::ranges::any_of(changes, [](const Change& c) { return c.kind == ChangeKind::split; });
+}
+
+/// Traffic is what the change of places says: new records were appended, others moved, and only by a split.
+void check_traffic(const LayoutTraffic& traffic, const std::vector<std::int64_t>& before,
+                   const std::vector<std::int64_t>& after, bool may_move) {
+  std::int64_t appended = 0;
+  std::int64_t moved = 0;
+  for (std::size_t entry = 0; entry < before.size(); ++entry) {
+    if (before[entry] < 0 && after[entry] >= 0) {
+      ++appended;
+    } else if (before[entry] != after[entry]) {
+      ++moved;
+    }
+  }
+  REQUIRE(traffic.appended_bytes == appended * kEntryBytes);
+  REQUIRE(traffic.moved_bytes == moved * kEntryBytes);
+  REQUIRE(total(traffic.writes) == traffic.appended_bytes + traffic.moved_bytes);
+  REQUIRE(total(traffic.reads) == traffic.moved_bytes);
+  REQUIRE((may_move || moved == 0));
+}
+
+void replay(const std::string& name, const ParamValues& values, std::uint64_t seed) {
+  Rng rng(seed);
+  const Sequence sequence = Sequence::random(kEntries, 1, rng);
+  const auto layout = test::make<Layout>(
+      name, values, {.kv_heads = kHeads, .entry_bytes = kEntryBytes, .block_bytes = 512, .root_seed = seed});
+  RandomClustering first(rng);
+  RandomClustering second(rng);
+  const std::vector<Clustering*> heads = {&first, &second};
+  const std::vector<const Clustering*> views = {&first, &second};
+  ChangeList changes;
+  Work work;
+  for (Clustering* head : heads) {
+    head->build(sequence.view(kPrompt), changes, work);
+  }
+  LayoutTraffic traffic;
+  layout->place(views, traffic);
+  CHECK(traffic.appended_bytes == kHeads * kPrompt * kEntryBytes);
+  CHECK(total(traffic.writes) == traffic.appended_bytes);
+  check_disjoint(traffic.writes, layout->space_bytes());
+  std::vector<std::vector<std::int64_t>> places = {offsets_of(*layout, 0, first),
+                                                   offsets_of(*layout, 1, second)};
+  check_records(places, layout->space_bytes());
+
+  for (EntryIndex entry = kPrompt; entry < kEntries; ++entry) {
+    for (std::size_t head = 0; head < heads.size(); ++head) {
+      changes.clear();
+      traffic.clear();
+      heads[head]->append(entry, sequence.view(entry + 1), test::NothingResident{}, changes, work);
+      const auto index = static_cast<std::int64_t>(head);
+      layout->update(index, changes, *heads[head], traffic);
+      const std::vector<std::int64_t> after = offsets_of(*layout, index, *heads[head]);
+      check_traffic(traffic, places[head], after, has_split(changes));
+      places[head] = after;
+      check_records(places, layout->space_bytes());
+    }
+  }
+}
+
+TEST_CASE("layouts: records stay disjoint and inside, and traffic is what the places say") {
+  const std::vector<std::pair<std::string, ParamValues>> layouts = {
+      {"token_order", {{"chunk_tokens", std::int64_t{7}}}},
+      {"token_order", {{"interleave_heads", true}}},
+      {"cluster_contiguous", {}},
+      {"cluster_contiguous", {{"growth", 2.0}, {"slack", 0.4}}},
+      {"cluster_contiguous", {{"growth", 0.0}}}};
+  for (const auto& [name, values] : layouts) {
+    for (std::uint64_t seed = 1; seed <= 5; ++seed) {
+      CAPTURE(name);
+      CAPTURE(seed);
+      replay(name, values, seed);
+    }
+  }
+}
+
+TEST_CASE("layouts: every clustering of the catalogue has a place for all its entries") {
+  Rng rng(6);
+  const Sequence sequence = Sequence::random(50, 4, rng);
+  for (const auto& [layout_name, layout_implementation] : Catalogue::instance().kind(Layout::kKind)) {
+    for (const std::string clustering_name : {"token", "page", "kmeans"}) {
+      for (const EntryIndex prompt : {1, 33}) {
+        CAPTURE(layout_name);
+        CAPTURE(clustering_name);
+        CAPTURE(prompt);
+        const auto layout = test::make<Layout>(
+            layout_name, {}, {.kv_heads = 1, .entry_bytes = kEntryBytes, .block_bytes = 512, .root_seed = 1});
+        const auto clustering =
+            test::make<Clustering>(clustering_name, {}, {.head_dim = 4, .head = {}, .root_seed = 1});
+        ChangeList changes;
+        LayoutTraffic traffic;
+        Work work;
+        clustering->build(sequence.view(prompt), changes, work);
+        const Clustering* head = clustering.get();
+        layout->place({&head, 1}, traffic);
+        for (EntryIndex entry = prompt; entry < 50; ++entry) {
+          changes.clear();
+          clustering->append(entry, sequence.view(entry + 1), test::NothingResident{}, changes, work);
+          layout->update(0, changes, *clustering, traffic);
+        }
+        check_records({offsets_of(*layout, 0, *clustering)}, layout->space_bytes());
+        CHECK(traffic.appended_bytes == 50 * kEntryBytes);
+        CHECK(traffic.moved_bytes == 0);
+      }
+    }
+  }
+}
+
+}  // namespace
+}  // namespace kvr
