@@ -1,0 +1,100 @@
+#include "models/flash/analytic_model.hpp"
+
+#include <algorithm>
+#include <cmath>
+
+#include "sim/error.hpp"
+
+namespace kvr::flash {
+
+namespace {
+
+constexpr double kKiB = 1024.0;
+
+std::int64_t divide_up(std::int64_t a, std::int64_t b) {
+  return (a + b - 1) / b;
+}
+
+/// (a^p + b^p)^(1/p), the smooth maximum; a > 0.
+double norm(double a, double b, double p) {
+  const double larger = std::max(a, b);
+  return larger * std::pow(1.0 + std::pow(std::min(a, b) / larger, p), 1.0 / p);
+}
+
+double fit_host_s(const DeviceParams& device, double bytes) {
+  return device.fit_host_command + device.fit_host_per_kib * bytes / kKiB + device.fit_host_wake;
+}
+
+}  // namespace
+
+double map_hit_share(const DeviceParams& device, double working_set_bytes) {
+  return working_set_bytes <= device.map_coverage ? 1.0 : device.map_coverage / working_set_bytes;
+}
+
+ReadPath read_path(DeviceParams device, const HostCost& host, double working_set_bytes) {
+  const double hits = map_hit_share(device, working_set_bytes);
+  return {std::move(device), host, hits};
+}
+
+double service_s(const ReadPath& path, double bytes) {
+  const DeviceParams& d = path.device;
+  const double operations = 1.0 + (bytes - static_cast<double>(d.block)) / static_cast<double>(d.stripe);
+  const double die = d.hit_time * operations + (1.0 - path.map_hits) * d.miss_time;
+  const double bus = bytes / (d.read_bandwidth * d.thermal_factor);
+  const double cpu =
+      path.host.command_s(bytes) / static_cast<double>(std::min(path.host.threads, d.hw_queues));
+  const double slowdown = path.host.threads > 1 ? 1.0 + d.contention : 1.0;
+  return std::max(norm(die, bus, d.smoothing), cpu) * slowdown;
+}
+
+double latency_s(const ReadPath& path, double bytes) {
+  const DeviceParams& d = path.device;
+  const double grown = (bytes - static_cast<double>(d.block)) / (d.latency_bandwidth * d.thermal_factor);
+  const double measured = d.latency + (1.0 - path.map_hits) * d.map_latency + grown;
+  const double other_host = path.host.command_s(bytes) + path.host.wake_s - fit_host_s(d, bytes);
+  return std::max(measured + other_host, service_s(path, bytes));
+}
+
+double requests_per_s(const ReadPath& path, double bytes, std::int64_t queue_depth) {
+  KVR_CHECK(queue_depth > 0 && bytes > 0.0, "queue depth {}, {} B", queue_depth, bytes);
+  const double parts = std::ceil(bytes / static_cast<double>(path.device.max_transfer));
+  const double service = service_s(path, bytes / parts);
+  const double delay = latency_s(path, bytes / parts) - service;
+  const auto outstanding = static_cast<std::int64_t>(parts) * queue_depth;
+  const std::int64_t depth = std::min(outstanding, path.device.queue_depth);
+  double queued = 0.0;
+  double commands_per_s = 0.0;
+  for (std::int64_t i = 1; i <= depth; ++i) {
+    const double response = service * (1.0 + queued);
+    commands_per_s = static_cast<double>(i) / (response + delay);
+    queued = commands_per_s * response;
+  }
+  return commands_per_s / parts;
+}
+
+double batch_s(const ReadPath& path, const ReadBatch& batch) {
+  if (batch.commands == 0) {
+    return 0.0;
+  }
+  const double mean_bytes = batch.bytes / static_cast<double>(batch.commands);
+  const double latency = latency_s(path, mean_bytes);
+  const double pipelined = latency + batch.service_s - service_s(path, mean_bytes);
+  const auto rounds = static_cast<double>(divide_up(batch.commands, path.device.queue_depth));
+  return std::max({pipelined, rounds * latency, latency_s(path, batch.largest_bytes)});
+}
+
+double batch_s(const ReadPath& path, std::span<const std::int64_t> sizes) {
+  ReadBatch batch;
+  for (const std::int64_t size : sizes) {
+    for (std::int64_t left = size; left > 0; left -= path.device.max_transfer) {
+      const auto bytes = static_cast<double>(std::min(left, path.device.max_transfer));
+      batch.commands += 1;
+      batch.bytes += bytes;
+      batch.service_s += service_s(path, bytes);
+      batch.largest_bytes = std::max(batch.largest_bytes, bytes);
+    }
+  }
+  return batch_s(path, batch);
+}
+
+}  // namespace kvr::flash

@@ -1,0 +1,62 @@
+#pragma once
+
+#include <cstdint>
+#include <span>
+
+#include "models/flash/device_params.hpp"
+#include "sim/interfaces/compute_model.hpp"
+
+namespace kvr::flash {
+
+/// The way a read takes: the device, the host that submits, and the share of mapping lookups that hit.
+struct ReadPath {
+  DeviceParams device;
+  HostCost host;
+  double map_hits = 1.0;
+};
+
+/// Share of lookups that find their mapping page when reads are spread at random over `working_set_bytes`:
+/// min(1, coverage / working set). Nothing touched (0 B) is covered.
+double map_hit_share(const DeviceParams& device, double working_set_bytes);
+
+ReadPath read_path(DeviceParams device, const HostCost& host, double working_set_bytes);
+
+/// S: what one read of `bytes` (one command) adds to the time of a saturated device.
+///   die  = hit_time * (1 + (bytes - block) / stripe) + (1 - map_hits) * miss_time
+///   bus  = bytes / (read_bandwidth * thermal_factor)
+///   cpu  = host time of the command / min(threads, hw_queues)
+///   S    = max((die^p + bus^p)^(1/p), cpu) * (1 + contention if several threads share one queue)
+/// (bytes - block) / stripe is the expected number of stripe borders a block-aligned read crosses.
+double service_s(const ReadPath& path, double bytes);
+
+/// L: one read of `bytes` (one command) on the idle device, from its submission until the host has it.
+///   L = latency + (1 - map_hits) * map_latency + (bytes - block) / (latency_bandwidth * thermal_factor)
+///       + (command time and wake-up of this host) - (those of the host of the fit)
+/// `latency` was measured with some host and contains that host's share, so the share is exchanged, not
+/// added. Never below S: what occupies the device that long cannot be ready sooner.
+double latency_s(const ReadPath& path, double bytes);
+
+/// Requests per second when `queue_depth` reads of `bytes` are always outstanding: mean-value analysis of a
+/// closed network of one queue (S) and one delay (L - S), exact for it (Reiser and Lavenberg 1980).
+///   R(i) = S (1 + Q(i-1)),  X(i) = i / (R(i) + L - S),  Q(i) = X(i) R(i);  bounds: X <= min(i / L, 1 / S)
+/// Outstanding beyond the device's queue depth waits in the host and gains nothing. Reads longer than
+/// max_transfer count as their commands.
+double requests_per_s(const ReadPath& path, double bytes, std::int64_t queue_depth);
+
+/// What the time of a batch depends on.
+struct ReadBatch {
+  std::int64_t commands = 0;
+  double bytes = 0.0;
+  double service_s = 0.0;  ///< sum of S
+  double largest_bytes = 0.0;
+};
+
+/// Reads issued together, with m the mean size of a command, N commands and D the queue depth:
+///   T = max(L(m) + sum S - S(m),  ceil(N / D) * L(m),  L(largest))
+/// The last bound, ours, matters for uneven sizes only: no batch ends before its longest read could alone.
+double batch_s(const ReadPath& path, const ReadBatch& batch);
+
+/// The same for requests of `sizes` bytes, each split into commands of at most max_transfer.
+double batch_s(const ReadPath& path, std::span<const std::int64_t> sizes);
+
+}  // namespace kvr::flash

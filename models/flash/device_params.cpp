@@ -1,0 +1,303 @@
+#include "models/flash/device_params.hpp"
+
+namespace kvr::flash {
+
+namespace {
+
+using Table = ParamTable<DeviceParams>;
+
+constexpr auto kBytes = Quantity::bytes;
+constexpr auto kSeconds = Quantity::seconds;
+constexpr auto kBandwidth = Quantity::bytes_per_second;
+constexpr double kKiB = 1024.0;
+constexpr double kMiB = 1024.0 * kKiB;
+
+// The rows' sources say where such a figure comes from in general; each file under configs/devices says where
+// its own value does.
+constexpr std::string_view kSheet = "data sheet of the part or standard of its interface";
+constexpr std::string_view kArray =
+    "no vendor states it: fitted, only ratios are constrained by measurements";
+constexpr std::string_view kFit = "least squares on random-read measurements of the part";
+
+Table link_rows() {
+  using P = DeviceParams;
+  return {
+      {"name", &P::name, {.doc = "what results call the device"}},
+      {"queue_depth",
+       &P::queue_depth,
+       {.doc = "commands outstanding in the device, of one queue", .min = 1, .max = 65536, .source = kSheet}},
+      {"hw_queues",
+       &P::hw_queues,
+       {.doc = "submission queues; more than one lets threads submit side by side",
+        .min = 1,
+        .max = 1024,
+        .source = "NVMe and UFSHCI 4.0 multi-circular queue; older hosts have one"}},
+      {"duplex",
+       &P::duplex,
+       {.doc = "half: reads and writes share the link", .choices = "half|full", .source = kSheet}},
+      {"link",
+       &P::link,
+       {.doc = "usable bandwidth of the link, line coding removed, one direction",
+        .quantity = kBandwidth,
+        .min = 0,
+        .above_min = true,
+        .source = kSheet}},
+      {"command_link_time",
+       &P::command_link_time,
+       {.doc = "link time of one command besides its data",
+        .quantity = kSeconds,
+        .min = 0,
+        .max = 1e-3,
+        .source = kArray}},
+      {"max_transfer",
+       &P::max_transfer,
+       {.doc = "largest command; longer requests are split",
+        .quantity = kBytes,
+        .min = 512,
+        .max = 16 * kMiB,
+        .source = "host driver: maximum data buffer of a command"}},
+      {"block",
+       &P::block,
+       {.doc = "smallest addressable unit, and the size that latency is stated for",
+        .quantity = kBytes,
+        .min = 512,
+        .max = 64 * kKiB,
+        .source = kSheet}},
+      {"firmware_time",
+       &P::firmware_time,
+       {.doc = "controller time of one command",
+        .quantity = kSeconds,
+        .min = 0,
+        .max = 10e-3,
+        .source = kArray}},
+      {"firmware_servers",
+       &P::firmware_servers,
+       {.doc = "commands the controller works on at once", .min = 1, .max = 64, .source = kArray}},
+  };
+}
+
+Table array_rows() {
+  using P = DeviceParams;
+  return {
+      {"channels", &P::channels, {.doc = "flash channels", .min = 1, .max = 64, .source = kArray}},
+      {"dies_per_channel",
+       &P::dies_per_channel,
+       {.doc = "dies on each channel", .min = 1, .max = 64, .source = kArray}},
+      {"stripe",
+       &P::stripe,
+       {.doc = "bytes that one die operation delivers at most (all planes)",
+        .quantity = kBytes,
+        .min = 4 * kKiB,
+        .max = 4 * kMiB,
+        .source = kArray}},
+      {"read_time",
+       &P::read_time,
+       {.doc = "tR: array to page register",
+        .quantity = kSeconds,
+        .min = 0,
+        .max = 10e-3,
+        .above_min = true,
+        .source = kArray}},
+      {"map_read_time",
+       &P::map_read_time,
+       {.doc = "array read of a mapping page",
+        .quantity = kSeconds,
+        .min = 0,
+        .max = 10e-3,
+        .source = kArray}},
+      {"channel_bandwidth",
+       &P::channel_bandwidth,
+       {.doc = "bandwidth of one channel",
+        .quantity = kBandwidth,
+        .min = 0,
+        .above_min = true,
+        .source = kArray}},
+      {"map_coverage",
+       &P::map_coverage,
+       {.doc = "bytes of flash whose mapping the controller holds at once",
+        .quantity = kBytes,
+        .min = 0,
+        .unlimited = true,
+        .source = "Samsung's HPB measurements over the range of random reads, 2020"}},
+  };
+}
+
+Table write_rate_rows() {
+  using P = DeviceParams;
+  return {
+      {"slc_bandwidth",
+       &P::slc_bandwidth,
+       {.doc = "sequential writes into the SLC pool",
+        .quantity = kBandwidth,
+        .min = 0,
+        .above_min = true,
+        .source = kSheet}},
+      {"tlc_bandwidth",
+       &P::tlc_bandwidth,
+       {.doc = "sequential writes once the pool is full, without amplification",
+        .quantity = kBandwidth,
+        .min = 0,
+        .above_min = true,
+        .source = "long write runs; data sheets state the pool's"}},
+      {"fold_bandwidth",
+       &P::fold_bandwidth,
+       {.doc = "rate at which an idle device empties the pool",
+        .quantity = kBandwidth,
+        .min = 0,
+        .source = "assumed half of tlc_bandwidth: each byte is read and programmed"}},
+      {"slc_pool",
+       &P::slc_pool,
+       {.doc = "bytes the SLC pool takes; 0: none", .quantity = kBytes, .min = 0, .source = "assumed"}},
+      {"write_amplification",
+       &P::write_amplification,
+       {.doc = "bytes programmed for each byte written, append-only use",
+        .min = 1,
+        .max = 20,
+        .source = "assumed"}},
+  };
+}
+
+Table program_rows() {
+  using P = DeviceParams;
+  return {
+      {"slc_program_time",
+       &P::slc_program_time,
+       {.doc = "programming one stripe, SLC", .quantity = kSeconds, .min = 0, .max = 1, .source = "assumed"}},
+      {"tlc_program_time",
+       &P::tlc_program_time,
+       {.doc = "programming one stripe, TLC", .quantity = kSeconds, .min = 0, .max = 1, .source = "assumed"}},
+      {"erase_time",
+       &P::erase_time,
+       {.doc = "erasing a block", .quantity = kSeconds, .min = 0, .max = 1, .source = "assumed"}},
+      {"program_suspend_time",
+       &P::program_suspend_time,
+       {.doc = "until a program gives way to a read; unlimited: never",
+        .quantity = kSeconds,
+        .min = 0,
+        .unlimited = true,
+        .source = "MQSim's default where the part suspends"}},
+      {"erase_suspend_time",
+       &P::erase_suspend_time,
+       {.doc = "until an erase gives way to a read; unlimited: never",
+        .quantity = kSeconds,
+        .min = 0,
+        .unlimited = true,
+        .source = "MQSim's default where the part suspends"}},
+      {"write_buffer",
+       &P::write_buffer,
+       {.doc = "written bytes the controller holds before they are programmed",
+        .quantity = kBytes,
+        .min = 0,
+        .source = "assumed"}},
+  };
+}
+
+Table throughput_rows() {
+  using P = DeviceParams;
+  return {
+      {"hit_time",
+       &P::hit_time,
+       {.doc = "device time of a one-block read whose mapping is at hand, all dies working",
+        .quantity = kSeconds,
+        .min = 0,
+        .max = 10e-3,
+        .above_min = true,
+        .source = kFit}},
+      {"miss_time",
+       &P::miss_time,
+       {.doc = "added when the mapping must be read first",
+        .quantity = kSeconds,
+        .min = 0,
+        .max = 10e-3,
+        .source = kFit}},
+      {"read_bandwidth",
+       &P::read_bandwidth,
+       {.doc = "bandwidth of large reads",
+        .quantity = kBandwidth,
+        .min = 0,
+        .above_min = true,
+        .source = kFit}},
+      {"smoothing",
+       &P::smoothing,
+       {.doc = "sharpness of the knee between die and bandwidth limits: exponent of the norm that joins them",
+        .min = 1,
+        .max = 16,
+        .source = "3 fits an event-driven model of five devices best"}},
+      {"contention",
+       &P::contention,
+       {.doc = "share by which several threads on one queue lengthen each command",
+        .min = 0,
+        .max = 4,
+        .source = "fio on a Pixel 4: 23 to 38 % less with 8 threads than with one"}},
+      {"thermal_factor",
+       &P::thermal_factor,
+       {.doc = "share of the read bandwidth that heat leaves",
+        .min = 0,
+        .max = 1,
+        .above_min = true,
+        .source = "1 cold; 0.67 after an hour of load, measured on a OnePlus 15R"}},
+  };
+}
+
+Table latency_rows() {
+  using P = DeviceParams;
+  return {
+      {"latency_bandwidth",
+       &P::latency_bandwidth,
+       {.doc = "growth of one read's latency with its size, as bytes per second",
+        .quantity = kBandwidth,
+        .min = 0,
+        .above_min = true,
+        .source = kFit}},
+      {"latency",
+       &P::latency,
+       {.doc = "one read of a block on the idle device, from submission until the thread has it, mapping at "
+               "hand, fit_host_* included",
+        .quantity = kSeconds,
+        .min = 0,
+        .max = 1,
+        .above_min = true,
+        .source = kFit}},
+      {"map_latency",
+       &P::map_latency,
+       {.doc = "added to the latency when the mapping must be read first",
+        .quantity = kSeconds,
+        .min = 0,
+        .max = 1,
+        .source = kFit}},
+      {"fit_host_command",
+       &P::fit_host_command,
+       {.doc = "host time of a command contained in `latency`",
+        .quantity = kSeconds,
+        .min = 0,
+        .max = 1,
+        .source = "host of the measurements behind the fit"}},
+      {"fit_host_per_kib",
+       &P::fit_host_per_kib,
+       {.doc = "host time of each KiB contained in `latency` and `latency_bandwidth`",
+        .quantity = kSeconds,
+        .min = 0,
+        .max = 1,
+        .source = "host of the measurements behind the fit"}},
+      {"fit_host_wake",
+       &P::fit_host_wake,
+       {.doc = "delay until the waiting thread runs again contained in `latency`",
+        .quantity = kSeconds,
+        .min = 0,
+        .max = 1,
+        .source = "host of the measurements behind the fit"}},
+  };
+}
+
+}  // namespace
+
+ParamTable<DeviceParams> device_param_table() {
+  Table table = link_rows();
+  for (const Table& rows :
+       {array_rows(), write_rate_rows(), program_rows(), throughput_rows(), latency_rows()}) {
+    table.insert(table.end(), rows.begin(), rows.end());
+  }
+  return table;
+}
+
+}  // namespace kvr::flash

@@ -1,0 +1,74 @@
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "sim/params.hpp"
+
+namespace kvr::flash {
+
+/// One flash device as every fidelity sees it, so that one file fitted to a part drives them all. A fidelity
+/// reads the rows it models and ignores the rest. The defaults are a UFS 4.0 part
+/// (configs/devices/ufs40.yaml).
+struct DeviceParams {
+  std::string name = "ufs40";
+
+  // The link and the command path.
+  std::int64_t queue_depth = 32;
+  std::int64_t hw_queues = 1;
+  std::string duplex = "full";
+  double link = 4200e6;
+  double command_link_time = 0.3e-6;
+  std::int64_t max_transfer = 512 * 1024;
+  std::int64_t block = 4096;
+  double firmware_time = 1.5e-6;
+  std::int64_t firmware_servers = 1;
+
+  // The flash array and its mapping table.
+  std::int64_t channels = 4;
+  std::int64_t dies_per_channel = 2;
+  std::int64_t stripe = 64 * 1024;
+  double read_time = 27e-6;
+  double map_read_time = 36e-6;
+  double channel_bandwidth = 1000e6;
+  double map_coverage = 400e6;
+
+  // Writes.
+  double slc_bandwidth = 1650e6;
+  double tlc_bandwidth = 583e6;
+  double fold_bandwidth = 290e6;
+  std::int64_t slc_pool = 12'000'000'000;
+  double slc_program_time = 200e-6;
+  double tlc_program_time = 1200e-6;
+  double erase_time = 3.5e-3;
+  double program_suspend_time = 100e-6;
+  double erase_suspend_time = 700e-6;
+  std::int64_t write_buffer = 2048 * 1024;
+  double write_amplification = 1.1;
+
+  // What the closed formulas are fitted with (analytic_model.hpp).
+  double hit_time = 4.09e-6;
+  double miss_time = 5.03e-6;
+  double read_bandwidth = 3990e6;
+  double latency_bandwidth = 3469e6;
+  double latency = 52e-6;
+  double map_latency = 41e-6;
+  double smoothing = 3.0;
+  double contention = 0.35;
+  double thermal_factor = 1.0;
+  double fit_host_command = 4e-6;
+  double fit_host_per_kib = 0.0;
+  double fit_host_wake = 15e-6;
+};
+
+ParamTable<DeviceParams> device_param_table();
+
+/// What contradicts itself across parameters, one line each; empty when the set is sound. Ranges of single
+/// parameters are the table's.
+std::vector<std::string> check(const DeviceParams& params);
+
+/// Throws InputError with every problem that `check` finds.
+void require_sound(const DeviceParams& params);
+
+}  // namespace kvr::flash

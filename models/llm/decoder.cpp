@@ -1,0 +1,154 @@
+// A dense decoder-only transformer with grouped-query attention and a gated feed-forward network, one token
+// at a time, so that every product is a matrix times a vector:
+//
+//   product of n inputs and m outputs:  flops = 2 n m,  bytes = n m * weight_bytes + 2 (n + m)   (fp16
+//   vectors) query            hidden -> query_heads * head_dim key and value    hidden -> 2 * kv_heads *
+//   head_dim output           query_heads * head_dim -> hidden feed-forward     hidden -> ffn twice (gate,
+//   up), ffn -> hidden (down) output head      hidden -> vocab
+//
+// Norms, rotary embedding, biases, residuals and the embedding row are left out: together below 0.1 % of the
+// flops and bytes of the models under configs/models.
+#include <fmt/format.h>
+
+#include <utility>
+#include <vector>
+
+#include "sim/error.hpp"
+#include "sim/interfaces/language_model.hpp"
+#include "sim/registry.hpp"
+
+namespace kvr {
+namespace {
+
+constexpr double kActivationBytes = 2.0;
+
+struct DecoderParams {
+  std::string name = "trace";
+  std::int64_t layers = 0;
+  std::int64_t query_heads = 0;
+  std::int64_t kv_heads = 0;
+  std::int64_t head_dim = 0;
+  std::int64_t hidden = 0;
+  std::int64_t ffn = 0;
+  std::int64_t vocab = 0;
+  double weight_bytes = 2.0;
+};
+
+constexpr ParamDoc count(std::string_view doc) {
+  return {.doc = doc, .min = 0, .max = 1e9, .source = "configuration file of the model; 0: the trace's"};
+}
+
+ParamTable<DecoderParams> decoder_table() {
+  using P = DecoderParams;
+  return {
+      {"name", &P::name, {.doc = "what results call the model"}},
+      {"layers", &P::layers, count("transformer layers; 0: the trace's")},
+      {"query_heads", &P::query_heads, count("query heads of a layer; 0: the trace's")},
+      {"kv_heads", &P::kv_heads, count("KV heads of a layer; 0: the trace's")},
+      {"head_dim", &P::head_dim, count("channels of a head; 0: the trace's")},
+      {"hidden", &P::hidden, count("channels of the residual stream; 0: the trace's")},
+      {"ffn", &P::ffn, count("inner width of the feed-forward network; 0: the trace's")},
+      {"vocab", &P::vocab, count("tokens the output head scores; 0: the trace's")},
+      {"weight_bytes",
+       &P::weight_bytes,
+       {.doc = "bytes of a weight as stored, scales included; 2: fp16, 0.5625: 4-bit Q4_0",
+        .unit = "B",
+        .min = 0,
+        .max = 8,
+        .above_min = true,
+        .source = "18 bytes for 32 weights in llama.cpp's Q4_0"}},
+  };
+}
+
+/// The trace's geometry, with what the configuration gives laid over it.
+DecoderGeometry resolve(const DecoderParams& given, const DecoderGeometry& trace) {
+  const auto pick = [](std::int64_t value, std::int64_t otherwise) { return value > 0 ? value : otherwise; };
+  return {pick(given.layers, trace.layers),     pick(given.query_heads, trace.query_heads),
+          pick(given.kv_heads, trace.kv_heads), pick(given.head_dim, trace.head_dim),
+          pick(given.hidden, trace.hidden),     pick(given.ffn, trace.ffn),
+          pick(given.vocab, trace.vocab)};
+}
+
+bool same(const DecoderGeometry& a, const DecoderGeometry& b) {
+  return a.layers == b.layers && a.query_heads == b.query_heads && a.kv_heads == b.kv_heads &&
+         a.head_dim == b.head_dim && a.hidden == b.hidden && a.ffn == b.ffn && a.vocab == b.vocab;
+}
+
+void require_consistent(const std::string& name, const DecoderGeometry& g) {
+  std::vector<std::string> problems;
+  const std::pair<std::string_view, std::int64_t> counts[] = {
+      {"layers", g.layers},     {"query_heads", g.query_heads}, {"kv_heads", g.kv_heads},
+      {"head_dim", g.head_dim}, {"hidden", g.hidden},           {"ffn", g.ffn},
+      {"vocab", g.vocab}};
+  for (const auto& [what, value] : counts) {
+    if (value <= 0) {
+      problems.push_back(
+          fmt::format("model {}: {} is {}; neither it nor the trace gives one", name, what, value));
+    }
+  }
+  if (g.kv_heads > 0 && g.query_heads % g.kv_heads != 0) {
+    problems.push_back(fmt::format("model {}: query_heads ({}) is no multiple of kv_heads ({})", name,
+                                   g.query_heads, g.kv_heads));
+  }
+  if (!problems.empty()) {
+    throw InputError(std::move(problems));
+  }
+}
+
+class Decoder final : public LanguageModel {
+ public:
+  static constexpr std::string_view kName = "decoder";
+  static constexpr std::string_view kDoc =
+      "Dense decoder with grouped-query attention; whatever is 0 is taken from the trace.";
+  static constexpr std::string_view kSource = "counted from the architecture of Llama, Qwen2.5 and Mistral";
+
+  using Params = DecoderParams;
+  static ParamTable<Params> params() { return decoder_table(); }
+
+  Decoder(const Params& params, const Context& context)
+      : geometry_(resolve(params, context.trace)),
+        borrowed_(!same(geometry_, context.trace)),
+        weight_bytes_(params.weight_bytes) {
+    require_consistent(params.name, geometry_);
+  }
+
+  const DecoderGeometry& geometry() const override { return geometry_; }
+  bool borrowed() const override { return borrowed_; }
+
+  Work query_projection() const override {
+    return product(geometry_.hidden, geometry_.query_heads * geometry_.head_dim);
+  }
+  Work key_value_projection() const override {
+    return product(geometry_.hidden, 2 * geometry_.kv_heads * geometry_.head_dim);
+  }
+  Work output_projection() const override {
+    return product(geometry_.query_heads * geometry_.head_dim, geometry_.hidden);
+  }
+  Work feed_forward() const override {
+    return 2.0 * product(geometry_.hidden, geometry_.ffn) + product(geometry_.ffn, geometry_.hidden);
+  }
+  Work output_head() const override { return product(geometry_.hidden, geometry_.vocab); }
+
+  /// q.k and the weighted sum of values: 2 * head_dim flops each, for every entry and query head of the
+  /// group. The group reads each entry once; queries and outputs stay in cache.
+  Work attention(double entries, double entry_bytes) const override {
+    const auto group = static_cast<double>(geometry_.group());
+    return {4.0 * group * entries * static_cast<double>(geometry_.head_dim), entries * entry_bytes};
+  }
+
+ private:
+  Work product(std::int64_t inputs, std::int64_t outputs) const {
+    const auto n = static_cast<double>(inputs);
+    const auto m = static_cast<double>(outputs);
+    return {2.0 * n * m, n * m * weight_bytes_ + kActivationBytes * (n + m)};
+  }
+
+  DecoderGeometry geometry_;
+  bool borrowed_;
+  double weight_bytes_;
+};
+
+const Registration<LanguageModel, Decoder> registered;
+
+}  // namespace
+}  // namespace kvr

@@ -1,0 +1,141 @@
+// The processor of a phone as a roofline (Williams, Waterman, Patterson 2009), an operation at a time:
+//
+//   time = max(bytes / gemv_bandwidth, flops / fp16_peak) + sync_time
+#include <fmt/format.h>
+
+#include <algorithm>
+
+#include "sim/interfaces/compute_model.hpp"
+#include "sim/registry.hpp"
+
+namespace kvr {
+namespace {
+
+constexpr double kKiB = 1024.0;
+
+struct RooflineParams {
+  std::string name = "oneplus_12";
+  double gemv_bandwidth = 43e9;
+  double fp16_peak = 661e9;
+  double sync_time = 5e-6;
+  std::int64_t dram = 24LL << 30;
+  double host_per_command = 1.5e-6;
+  double host_cycles = 8500.0;
+  double host_clock = 3.3e9;
+  double host_per_kib = 0.0;
+  double host_wake = 15e-6;
+  std::int64_t host_threads = 1;
+};
+
+ParamTable<RooflineParams> roofline_table() {
+  using P = RooflineParams;
+  constexpr auto kSeconds = Quantity::seconds;
+  return {
+      {"name", &P::name, {.doc = "what results call the phone"}},
+      {"gemv_bandwidth",
+       &P::gemv_bandwidth,
+       {.doc = "DRAM bandwidth that matrix-vector products reach with all cores that decode",
+        .quantity = Quantity::bytes_per_second,
+        .min = 0,
+        .above_min = true,
+        .source = "decode speed of a quantised model times its size"}},
+      {"fp16_peak",
+       &P::fp16_peak,
+       {.doc = "fp16 operations per second of the cores that decode",
+        .quantity = Quantity::per_second,
+        .min = 0,
+        .above_min = true,
+        .source = "measured operations per cycle and core, times clocks"}},
+      {"sync_time",
+       &P::sync_time,
+       {.doc = "starting an operation on all cores and waiting for the last",
+        .quantity = kSeconds,
+        .min = 0,
+        .max = 1,
+        .source = "assumed"}},
+      {"dram",
+       &P::dram,
+       {.doc = "memory of the phone", .quantity = Quantity::bytes, .min = 1, .source = "data sheet"}},
+      {"host_per_command",
+       &P::host_per_command,
+       {.doc = "time a storage command costs the submitting core at any clock",
+        .quantity = kSeconds,
+        .min = 0,
+        .max = 1,
+        .source = "two clocks of PowerInfer-2's measurements (arXiv 2406.06282)"}},
+      {"host_cycles",
+       &P::host_cycles,
+       {.doc = "cycles a storage command costs the submitting core",
+        .unit = "cycles",
+        .min = 0,
+        .max = 1e9,
+        .source = "two clocks of PowerInfer-2's measurements (arXiv 2406.06282)"}},
+      {"host_clock",
+       &P::host_clock,
+       {.doc = "clock of the core that submits",
+        .quantity = Quantity::hertz,
+        .min = 1e6,
+        .max = 1e10,
+        .source = "data sheet of the SoC"}},
+      {"host_per_kib",
+       &P::host_per_kib,
+       {.doc = "time each KiB of a storage command costs the submitting core",
+        .quantity = kSeconds,
+        .min = 0,
+        .max = 1,
+        .source = "fio submission latency over size; 0 with direct I/O into registered buffers"}},
+      {"host_wake",
+       &P::host_wake,
+       {.doc = "delay from a completion until the waiting thread runs",
+        .quantity = kSeconds,
+        .min = 0,
+        .max = 1,
+        .source = "assumed"}},
+      {"host_threads",
+       &P::host_threads,
+       {.doc = "threads that submit storage commands",
+        .min = 1,
+        .max = 1024,
+        .source = "one loading thread, as DynaKV (arXiv 2511.07427, section 7)"}},
+  };
+}
+
+class Roofline final : public ComputeModel {
+ public:
+  static constexpr std::string_view kName = "roofline";
+  static constexpr std::string_view kDoc =
+      "Operations bound by DRAM bandwidth or fp16 peak, whichever is slower.";
+  static constexpr std::string_view kSource = "Williams, Waterman, Patterson, CACM 52(4), 2009";
+
+  using Params = RooflineParams;
+  static ParamTable<Params> params() { return roofline_table(); }
+
+  Roofline(Params params, const Context&) : params_(std::move(params)) {}
+
+  double time_s(const Work& work) const override {
+    return std::max(work.bytes / params_.gemv_bandwidth, work.flops / params_.fp16_peak) + params_.sync_time;
+  }
+
+  HostCost host_cost() const override {
+    return {.per_command_s = params_.host_per_command,
+            .cycles_per_command = params_.host_cycles,
+            .clock_hz = params_.host_clock,
+            .per_byte_s = params_.host_per_kib / kKiB,
+            .wake_s = params_.host_wake,
+            .threads = params_.host_threads};
+  }
+
+  std::string describe() const override {
+    return fmt::format("{}: {:.4g} GB/s, {:.4g} GFLOPS fp16, {:.4g} GiB DRAM", params_.name,
+                       params_.gemv_bandwidth / 1e9, params_.fp16_peak / 1e9,
+                       static_cast<double>(params_.dram) / (kKiB * kKiB * kKiB));
+  }
+
+ private:
+  Params params_;
+};
+
+const Registration<ComputeModel, Roofline> registered;
+
+}  // namespace
+}  // namespace kvr
