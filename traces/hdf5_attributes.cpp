@@ -79,7 +79,8 @@ void write(hid_t object, const std::string& name, hid_t stored, hid_t memory, co
            const void* value) {
   const Handle attribute(H5Acreate2(object, name.c_str(), stored, space.get(), H5P_DEFAULT, H5P_DEFAULT),
                          H5Aclose);
-  if (!attribute || H5Awrite(attribute.get(), memory, value) < 0) {
+  const bool is_empty = H5Sget_simple_extent_npoints(space.get()) == 0;
+  if (!attribute || (!is_empty && H5Awrite(attribute.get(), memory, value) < 0)) {
     throw SystemError(fmt::format("{}: cannot be written: {}", place_of(object, name), error_line()));
   }
 }

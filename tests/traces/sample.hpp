@@ -1,0 +1,58 @@
+#pragma once
+
+#include <filesystem>
+#include <functional>
+#include <string>
+#include <vector>
+
+#include "sim/half.hpp"
+#include "traces/hdf5.hpp"
+#include "traces/header.hpp"
+
+namespace kvr::trace {
+
+/// A folder that goes when the test ends.
+class TemporaryFolder {
+ public:
+  TemporaryFolder();
+  ~TemporaryFolder();
+  TemporaryFolder(const TemporaryFolder&) = delete;
+  TemporaryFolder& operator=(const TemporaryFolder&) = delete;
+
+  std::filesystem::path operator/(const std::string& name) const { return path_ / name; }
+  const std::filesystem::path& path() const { return path_; }
+
+ private:
+  std::filesystem::path path_;
+};
+
+/// 4 layers of which 0 and 3 are captured, 2 KV heads with 2 query heads each, 2 channels, 6 prompt tokens,
+/// 4 steps, queries from position 4 on.
+Header sample_header();
+std::vector<std::int64_t> sample_positions();
+/// Time-major rows of a field of the sample, the same at every call: [times, heads, head_dim].
+std::vector<Half> sample_rows(Field field, std::int64_t layer);
+std::vector<std::int32_t> sample_tokens();
+/// Sums for layer 0, [prefill_len, query heads]; every head's add up to prefill_len.
+std::vector<float> sample_sums();
+/// Norms for layer 0, [seq_len, query heads].
+std::vector<float> sample_norms();
+/// A valid trace with every optional dataset somewhere, and a label of each token under /truth/labels.
+void write_sample(const std::filesystem::path& path);
+
+/// Writes the sample to `path` and lets `edit` change the file.
+void write_edited(const std::filesystem::path& path, const std::function<void(hid_t file)>& edit);
+/// Replaces an attribute of `object`.
+void replace_string(hid_t object, const std::string& name, const std::string& value);
+void replace_int(hid_t object, const std::string& name, std::int64_t value);
+void replace_ints(hid_t object, const std::string& name, const std::vector<std::int64_t>& values);
+/// Replaces the attribute of a dataset or group.
+void replace_string_at(hid_t file, const std::string& path, const std::string& name,
+                       const std::string& value);
+/// Replaces a dataset by zeros of another type or shape, keeping units and long_name; the checksum fits.
+void replace_dataset(hid_t file, const std::string& path, hid_t type, const hdf5::Shape& shape);
+/// Overwrites one element.
+void poke(hid_t file, const std::string& path, hid_t type, const hdf5::Shape& index, const void* value);
+std::string checksum_of(hid_t file, const std::string& path);
+
+}  // namespace kvr::trace
