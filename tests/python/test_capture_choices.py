@@ -142,3 +142,9 @@ def test_index_lists() -> None:
     for wrong in ("", "a", "3-1", "1,1", "1-", "-1"):
         with pytest.raises(ValueError):
             parse_indices(wrong)
+
+
+def test_a_trace_beyond_the_models_context_is_made_with_a_warning(tmp_path: Path) -> None:
+    folder = save_model(tmp_path / "short", tiny_config("llama", max_position_embeddings=32))
+    report = session.capture(options(folder, tmp_path / "t.h5"))
+    assert report.warnings == ("the trace has 64 tokens; the model was made for 32",)

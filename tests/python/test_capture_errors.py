@@ -1,5 +1,8 @@
 """Captures that must fail: one line that says why, exit code 2, and no file left behind."""
 
+import os
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -193,4 +196,18 @@ def test_folders_that_cannot_be_captured_say_why(broken: Any, tmp_path: Path, ca
     code, out, err = run_cli(capsys, *arguments(folder, tmp_path / "t.h5", "-q"))
     assert message in err and err.count("\n") == 1
     assert code == 2 and out == ""
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_full_disk_is_one_line_and_exit_3(model_folders: dict[str, Path], tmp_path: Path) -> None:
+    """In a process of its own, since HDF5 does not survive it; a limit on file sizes stands for the disk."""
+    code = (
+        "import resource, sys; resource.setrlimit(resource.RLIMIT_FSIZE, (30000, 30000)); "
+        "from kvreplay_capture import cli; cli.command()"
+    )
+    command = [sys.executable, "-c", code, *arguments(model_folders["llama"], tmp_path / "t.h5", "-q")]
+    environment = os.environ | {"PYTHONPATH": str(Path(cli.__file__).parents[1])}
+    result = subprocess.run(command, capture_output=True, text=True, env=environment)
+    assert result.returncode == 3
+    assert result.stderr == f"kvreplay-capture: {tmp_path / 't.h5'}: File too large\n"
     assert list(tmp_path.iterdir()) == []

@@ -87,9 +87,8 @@ def _add_choice_options(p: argparse.ArgumentParser, default: CaptureOptions) -> 
     p.add_argument(
         "--window",
         type=int,
-        default=default.window,
         metavar="W",
-        help="last prompt positions whose queries are kept (%(default)s)",
+        help=f"last prompt positions whose queries are kept ({default.window}, or all of a shorter prompt)",
     )
     p.add_argument("--no-speculated", dest="speculated", action="store_false", help="no speculated queries")
     p.add_argument(
@@ -106,13 +105,27 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except CaptureError as error:
         return _fail(str(error), 2)
     except OSError as error:
-        return _fail(str(error), 3)
+        return _fail(f"{error.filename}: {error.strerror}" if error.filename else str(error), 3)
     except KeyboardInterrupt:
         return _fail("interrupted; the unfinished file was removed", 130)
     except Exception as error:
         if "--debug" in arguments:
             raise
         return _fail(f"internal error: {type(error).__name__}: {error} (run again with --debug)", 70)
+
+
+def command() -> None:
+    """The console script: main, and out.
+
+    After a failed write HDF5 cannot close the file and crashes while the interpreter shuts down, so that
+    case leaves without its exit handlers.
+    """
+    code = main()
+    if code == 3:
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(code)
+    sys.exit(code)
 
 
 def _fail(message: str, code: int) -> int:
@@ -124,6 +137,8 @@ def _run(arguments: list[str]) -> int:
     given = vars(build_parser().parse_args(arguments))
     quiet, threads = given.pop("quiet"), given.pop("threads")
     del given["debug"]
+    if given["window"] is None:
+        given["window"] = min(CaptureOptions.window, given["prompt_tokens"])
     options = CaptureOptions(**given)
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that the unfinished file is removed
     check_options(options)
@@ -132,6 +147,8 @@ def _run(arguments: list[str]) -> int:
     from .session import capture
 
     report = capture(options, Progress(options.total, quiet))
+    for warning in report.warnings:
+        print(f"kvreplay-capture: warning: {warning}", file=sys.stderr)
     print(
         f"{report.path}: {options.total} tokens ({options.prompt_tokens} prompt), layers "
         f"{len(report.plan.layers)}, KV heads {len(report.plan.kv_heads)}, {report.file_bytes} bytes, "
@@ -159,4 +176,4 @@ def _prepare_libraries(threads: int | None) -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    command()

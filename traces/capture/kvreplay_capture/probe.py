@@ -62,7 +62,7 @@ def _logits(model: Any, tokens: torch.Tensor, facts: dict[int, LayerFacts]) -> t
             return model(input_ids=tokens, use_cache=False).logits[0].float()
     except (RuntimeError, ValueError, TypeError, AttributeError, KeyError, NotImplementedError) as error:
         if not facts:  # models beside the registry stumble over the mask that sdpa takes
-            raise _beside_registry(model) from error
+            raise CaptureError(f"{_beside_registry(model)} (it stops with: {first_line(error)})") from error
         raise CaptureError(f"{type(model).__name__} fails on eight tokens: {first_line(error)}") from error
 
 

@@ -38,6 +38,7 @@ class Report:
     check: CheckResult
     file_bytes: int
     run_s: float
+    warnings: tuple[str, ...]
 
 
 def capture(options: CaptureOptions, progress: Progress | None = None) -> Report:
@@ -58,7 +59,16 @@ def capture(options: CaptureOptions, progress: Progress | None = None) -> Report
         writer.finish()
         check = require_reproduction(writer.temporary, recorder.outputs, options.tolerance, options.dtype)
         writer.publish()
-    return Report(options.output, plan, check, options.output.stat().st_size, time.monotonic() - begun)
+    size = options.output.stat().st_size
+    return Report(options.output, plan, check, size, time.monotonic() - begun, _warnings(options, config))
+
+
+def _warnings(options: CaptureOptions, config: Any) -> tuple[str, ...]:
+    """What may be meant but should not pass in silence."""
+    limit = getattr(config, "max_position_embeddings", None)
+    if limit is None or options.total <= limit:
+        return ()
+    return (f"the trace has {options.total} tokens; the model was made for {limit}",)
 
 
 def _probe_tokens(tokens: list[int], vocab_size: int) -> tuple[int, int]:

@@ -2,7 +2,9 @@
 
 import hashlib
 import os
-from collections.abc import Mapping
+import re
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -93,13 +95,27 @@ class DatasetStream:
         self._dataset.attrs["checksum"] = f"sha256:{self._sha256.hexdigest()}"
 
 
+@contextmanager
+def _naming(output: Path) -> Iterator[None]:
+    """HDF5 reports a full disk as OSError or RuntimeError with a page of its state; this keeps the cause."""
+    try:
+        yield
+    except (OSError, RuntimeError) as error:
+        number = re.search(r"errno = (\d+)", str(error))
+        if number is None:
+            raise
+        raise OSError(int(number[1]), os.strerror(int(number[1])), str(output)) from error
+
+
 class TraceWriter:
     """A kvtrace under a temporary name; `publish` renames it, leaving the context without that removes it."""
 
     def __init__(self, output: Path, attributes: Mapping[str, Any]) -> None:
         self.output = output
         self.temporary = output.with_name(f".{output.name}.{os.getpid()}.partial")
-        self._file: h5py.File | None = h5py.File(self.temporary, "w")
+        self._file: h5py.File | None = None
+        with _naming(output):
+            self._file = h5py.File(self.temporary, "w")
         self._streams: dict[str, DatasetStream] = {}
         for name, value in attributes.items():
             self._file.attrs[name] = value
@@ -126,14 +142,16 @@ class TraceWriter:
 
     def append(self, name: str, block: np.ndarray) -> None:
         """The next points in time of a dataset, time axis first."""
-        self._streams[name].append(block)
+        with _naming(self.output):
+            self._streams[name].append(block)
 
     def finish(self) -> None:
         """Completes the file under its temporary name, where the self-check reads it."""
         assert self._file is not None
-        for stream in self._streams.values():
-            stream.finish()
-        self._file.close()
+        with _naming(self.output):
+            for stream in self._streams.values():
+                stream.finish()
+            self._file.close()
         self._file = None
 
     def publish(self) -> None:
