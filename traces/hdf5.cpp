@@ -13,7 +13,11 @@ static_assert(std::endian::native == std::endian::little,
 
 namespace {
 
-void silence_library() {
+/// Before the first call into the library. It must not clean up at exit: after a disk was full it crashes
+/// there, on the file it could not close, and every handle of ours is closed by then anyway.
+void prepare_library() {
+  static const herr_t once = H5dont_atexit();
+  static_cast<void>(once);
   H5Eset_auto2(H5E_DEFAULT, nullptr, nullptr);
 }
 
@@ -122,6 +126,12 @@ void Handle::reset() {
 std::string error_line() {
   std::string line;
   H5Ewalk2(H5E_DEFAULT, H5E_WALK_DOWNWARD, append_error, &line);
+  // What the system said, if it was asked, is the reason; the rest is the way there.
+  constexpr std::string_view kSystem = "error message = '";
+  if (const auto found = line.find(kSystem); found != std::string::npos) {
+    const auto begin = found + kSystem.size();
+    return line.substr(begin, line.find('\'', begin) - begin);
+  }
   return line.empty() ? "no reason given by HDF5" : line;
 }
 
@@ -131,7 +141,7 @@ std::string where(hid_t object) {
 }
 
 Handle open_file(const std::filesystem::path& path) {
-  silence_library();
+  prepare_library();
   if (!std::filesystem::exists(path)) {
     throw InputError(fmt::format("{}: no such file", path.string()));
   }
@@ -157,7 +167,7 @@ Handle open_file(const std::filesystem::path& path) {
 }
 
 Handle create_file(const std::filesystem::path& path) {
-  silence_library();
+  prepare_library();
   Handle file(H5Fcreate(path.c_str(), H5F_ACC_TRUNC, H5P_DEFAULT, H5P_DEFAULT), H5Fclose);
   if (!file) {
     throw SystemError(fmt::format("{}: cannot be created: {}", path.string(), error_line()));

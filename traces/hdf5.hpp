@@ -38,7 +38,8 @@ class Handle {
   Close close_ = nullptr;
 };
 
-/// The library's error stack as one line, outermost call first.
+/// Why the last call failed, as one line: the system's words if it was the system, else the library's error
+/// stack, outermost call first.
 std::string error_line();
 /// "file: /path/in/file" of an open object, the way every message starts.
 std::string where(hid_t object);
