@@ -1,10 +1,30 @@
 #include "sim/config/grammar.hpp"
 
 #include <algorithm>
+#include <array>
 
 namespace kvr::config {
 
 namespace {
+
+struct KindDoc {
+  std::string_view kind;
+  std::string_view doc;
+};
+
+constexpr std::array kKindDocs = {
+    KindDoc{"budget", "says how many entries each head may select"},
+    KindDoc{"clustering", "groups the entries of one head into units"},
+    KindDoc{"codec", "stored form of a row of keys or values"},
+    KindDoc{"device", "flash device"},
+    KindDoc{"layout", "places the entries of a layer on flash"},
+    KindDoc{"model", "the decoder that timing is done for"},
+    KindDoc{"phone", "processor and memory"},
+    KindDoc{"prefetch", "guesses what a later layer will ask for"},
+    KindDoc{"replacement", "decides which units stay in the cache"},
+    KindDoc{"schedule", "lays the operations of a step on compute and flash"},
+    KindDoc{"scorer", "says what each unit is worth to the current queries"},
+};
 
 Field value(std::string name, ValueType type, Value default_value, ParamDoc info) {
   const std::string doc(info.doc);
@@ -34,10 +54,12 @@ Field table(std::string name, std::string doc, std::vector<Field> fields) {
   return {.name = std::move(name), .shape = Shape::table, .doc = std::move(doc), .fields = std::move(fields)};
 }
 
-Field component(std::string name, std::string kind, std::string doc, std::string default_type = "") {
+Field component(std::string name, std::string kind, std::string default_type = "",
+                std::string_view doc = "") {
+  const std::string_view said = doc.empty() ? kind_doc(kind) : doc;
   return {.name = std::move(name),
           .shape = Shape::component,
-          .doc = std::move(doc),
+          .doc = std::string(said),
           .kind = std::move(kind),
           .default_type = std::move(default_type)};
 }
@@ -51,8 +73,7 @@ Field stage() {
       "stage", "one act of selecting",
       {text("when", "step", {.doc = "when the stage acts", .choices = "step"}),
        text("effect", "select", {.doc = "what it does with the best units", .choices = "select"}),
-       component("scorer", "scorer", "says what each unit is worth to the current queries"),
-       component("budget", "budget", "says how many entries each head may select"),
+       component("scorer", "scorer"), component("budget", "budget"),
        text("norm", "none",
             {.doc = "what is done to each query head's scores first", .choices = "none|softmax"}),
        text("fold", "mean",
@@ -85,17 +106,14 @@ Field cache() {
 }
 
 Field system() {
-  return table(
-      "system", "a named composition of policies",
-      {text("name", "", {.doc = "name of the system in results"}),
-       component("clustering", "clustering", "groups the entries of one head into units"), stages(),
-       table("codec", "stored form of keys and of values",
-             {component("k", "codec", "stored form of keys"),
-              component("v", "codec", "stored form of values")}),
-       component("layout", "layout", "places the entries of a layer on flash"),
-       component("replacement", "replacement", "decides which units stay in the cache"), cache(),
-       component("prefetch", "prefetch", "guesses what a later layer will ask for", "none"),
-       component("schedule", "schedule", "lays the operations of a step on compute and flash", "serial")});
+  return table("system", "a named composition of policies",
+               {text("name", "", {.doc = "name of the system in results"}),
+                component("clustering", "clustering"), stages(),
+                table("codec", "stored form of keys and of values",
+                      {component("k", "codec", "", "stored form of keys"),
+                       component("v", "codec", "", "stored form of values")}),
+                component("layout", "layout"), component("replacement", "replacement"), cache(),
+                component("prefetch", "prefetch", "none"), component("schedule", "schedule", "serial")});
 }
 
 Field run() {
@@ -128,9 +146,7 @@ Field root() {
        text("description", "", {.doc = "what it is about"}),
        table("trace", "the captured sequence that is replayed",
              {path("path", {.doc = "kvtrace file, relative to the file that names it", .required = true})}),
-       component("model", "model", "the decoder that timing is done for; by default the trace's own",
-                 "decoder"),
-       component("phone", "phone", "processor and memory"), component("device", "device", "flash device"),
+       component("model", "model", "decoder"), component("phone", "phone"), component("device", "device"),
        system(), run(), record(),
        shaped("points", Shape::overlays, "named variants, each laid on the rest of the file"),
        shaped("sweep", Shape::axes,
@@ -148,6 +164,11 @@ const Field* Field::find(std::string_view wanted) const {
 const Field& root_grammar() {
   static const Field grammar = root();
   return grammar;
+}
+
+std::string_view kind_doc(std::string_view kind) {
+  const auto found = std::ranges::find(kKindDocs, kind, &KindDoc::kind);
+  return found == kKindDocs.end() ? "" : found->doc;
 }
 
 bool is_composition(const Field& field) {

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "sim/params.hpp"
@@ -36,6 +37,9 @@ struct Field {
 
 /// The whole grammar; checking, the canonical dump, the JSON Schema and `explain` all walk it.
 const Field& root_grammar();
+
+/// What implementations of `kind` do, in a line; empty for a kind that no configuration names.
+std::string_view kind_doc(std::string_view kind);
 
 /// Keys that say how points are made; a resolved point has none of them.
 bool is_composition(const Field& field);

@@ -1,0 +1,12 @@
+#pragma once
+
+#include <cstdio>
+#include <span>
+#include <string>
+
+namespace kvr {
+
+/// `kvreplay list [KIND [NAME]] [--markdown]`: kinds, implementations, parameters. Returns the exit code.
+int run_list_command(std::span<const std::string> args, std::FILE* out);
+
+}  // namespace kvr

@@ -1,0 +1,118 @@
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <array>
+#include <cstdio>
+#include <exception>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "sim/cli/bench_command.hpp"
+#include "sim/cli/explain_command.hpp"
+#include "sim/cli/list_command.hpp"
+#include "sim/cli/run_command.hpp"
+#include "sim/cli/schema_command.hpp"
+#include "sim/cli/trace_command.hpp"
+#include "sim/config/suggest.hpp"
+#include "sim/error.hpp"
+
+namespace kvr {
+
+namespace {
+
+constexpr int kInputExit = 2;
+constexpr int kSystemExit = 3;
+constexpr int kBugExit = 70;
+
+using Args = std::span<const std::string>;
+
+struct Command {
+  std::string_view name;
+  std::string_view doc;
+  int (*run)(Args args, bool quiet);
+};
+
+constexpr std::array kCommands = {
+    Command{"run", "replay every point of a configuration",
+            [](Args args, bool quiet) { return run_run_command(args, quiet); }},
+    Command{"list", "what can stand in a configuration",
+            [](Args args, bool) { return run_list_command(args, stdout); }},
+    Command{"explain", "every value of a configuration and where it came from",
+            [](Args args, bool) { return run_explain_command(args, stdout); }},
+    Command{"schema", "JSON Schema of configurations, for editors",
+            [](Args args, bool) { return run_schema_command(args, stdout); }},
+    Command{"trace", "look at, check and make traces",
+            [](Args args, bool) { return run_trace_command(args, stdout, stderr); }},
+    Command{"bench", "time the kernels on this host",
+            [](Args args, bool) { return run_bench_command(args); }},
+};
+
+std::string help() {
+  std::string text = "usage: kvreplay COMMAND [options]\n\n";
+  for (const Command& command : kCommands) {
+    text += fmt::format("  {:8}  {}\n", command.name, command.doc);
+  }
+  return text +
+         "\n  --help     this text; after a command, its own\n"
+         "  --version  the version\n"
+         "  --quiet    no progress\n";
+}
+
+const Command& find_command(const std::string& name) {
+  const auto found = std::ranges::find(kCommands, name, &Command::name);
+  if (found == kCommands.end()) {
+    std::array<std::string_view, kCommands.size()> names;
+    std::ranges::transform(kCommands, names.begin(), &Command::name);
+    throw InputError(fmt::format("no such command ({}); {}", name, config::suggestion(name, names)));
+  }
+  return *found;
+}
+
+int dispatch(std::vector<std::string> words) {
+  const bool quiet = std::erase(words, "--quiet") > 0;
+  if (words.empty()) {
+    throw InputError("no command is given; see 'kvreplay --help'");
+  }
+  if (words[0] == "--help" || words[0] == "-h") {
+    fmt::print("{}", help());
+    return 0;
+  }
+  if (words[0] == "--version") {
+    fmt::print("kvreplay {}\n", KVREPLAY_VERSION);
+    return 0;
+  }
+  return find_command(words[0]).run(Args(words).subspan(1), quiet);
+}
+
+/// What stdout still holds may yet fail to be written, e.g. on a full disk.
+int with_output_flushed(int exit_code) {
+  if (std::fflush(stdout) != 0) {
+    throw SystemError("the standard output cannot be written");
+  }
+  return exit_code;
+}
+
+int run(const std::vector<std::string>& words) {
+  try {
+    return with_output_flushed(dispatch(words));
+  } catch (const InputError& error) {
+    fmt::print(stderr, "{}\n", error.what());
+    return kInputExit;
+  } catch (const SystemError& error) {
+    fmt::print(stderr, "{}\n", error.what());
+    return kSystemExit;
+  } catch (const std::exception& error) {
+    fmt::print(stderr, "this is a bug in kvreplay: {}\n", error.what());
+    return kBugExit;
+  }
+}
+
+}  // namespace
+
+}  // namespace kvr
+
+int main(int argc, char** argv) {
+  return kvr::run(std::vector<std::string>(argv + 1, argv + argc));
+}
