@@ -12,10 +12,21 @@
 
 #include "sim/error.hpp"
 #include "sim/kernels/convert.hpp"
+#include "sim/kernels/dispatch.hpp"
 #include "sim/kernels/dot.hpp"
 #include "sim/kernels/softmax.hpp"
 
 namespace kvr::kernels {
+namespace detail {
+
+KVR_DISPATCHED void add_floats(const float* __restrict__ terms, std::int64_t n, double* __restrict__ sums) {
+  for (std::int64_t i = 0; i < n; ++i) {
+    sums[i] += static_cast<double>(terms[i]);
+  }
+}
+
+}  // namespace detail
+
 namespace {
 
 /// Entries per block: as float, 32 x 128 channels are 16 KiB and stay in the smallest L1 caches.
@@ -49,9 +60,6 @@ class OnlineAttention {
   MatrixView<float> score(std::int64_t count) {
     const MatrixRef<float> logits = matrix_ref(logits_.data(), queries_.rows, count);
     dot_rows(queries_, key_buffer(count).view(), logits);
-    for (std::int64_t i = 0; i < queries_.rows * count; ++i) {
-      logits.data[i] *= scale_;
-    }
     for (std::int64_t j = 0; j < queries_.rows; ++j) {
       weigh(j, logits.row(j), {weights_.data() + j * count, as_size(count)});
     }
@@ -62,9 +70,7 @@ class OnlineAttention {
   void accumulate(std::int64_t count) {
     multiply(matrix_view(weights_.data(), queries_.rows, count), value_buffer(count).view(),
              matrix_ref(block_out_.data(), queries_.rows, value_dim_));
-    for (std::size_t i = 0; i < sums_.size(); ++i) {
-      sums_[i] += static_cast<double>(block_out_[i]);
-    }
+    detail::add_floats(block_out_.data(), static_cast<std::int64_t>(sums_.size()), sums_.data());
   }
 
   void finish(MatrixRef<float> out) const {
@@ -78,9 +84,9 @@ class OnlineAttention {
   }
 
  private:
-  void weigh(std::int64_t query, std::span<const float> logits, std::span<float> weights) {
+  void weigh(std::int64_t query, std::span<float> logits, std::span<float> weights) {
     AttentionResult& result = results_[as_size(query)];
-    const float block_max = *std::max_element(logits.begin(), logits.end());
+    const float block_max = scale_logits(logits, scale_);
     if (block_max > result.max_logit) {
       rescale(query, exp_nonpositive(result.max_logit - block_max));
       result.max_logit = block_max;
@@ -153,12 +159,16 @@ void attend_all(MatrixView<float> queries, MatrixView<Half> keys, MatrixView<Hal
   OnlineAttention attention(queries, values.cols, scale, results);
   for (std::int64_t first = 0; first < keys.rows; first += kBlock) {
     const std::int64_t count = std::min(kBlock, keys.rows - first);
+    const std::int64_t next = first + count;
+    const std::int64_t next_count = std::min(kBlock, keys.rows - next);
     to_float(keys.slice(first, count), attention.key_buffer(count));
+    prefetch_rows(keys.slice(next, next_count));
     const MatrixView<float> logits = attention.score(count);
     if (wanted) {
       keep_logits(logits, first, probabilities);
     }
     to_float(values.slice(first, count), attention.value_buffer(count));
+    prefetch_rows(values.slice(next, next_count));
     attention.accumulate(count);
   }
   attention.finish(out);

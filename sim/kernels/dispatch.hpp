@@ -7,10 +7,10 @@
 /// of independent accumulators (kLanes), and the build forbids contraction into fused multiply-adds, so
 /// every clone does the same additions in the same order: the bits do not depend on the machine.
 ///
-/// Sanitizers run without clones: their run-time is not up yet when the loader chooses one.
+/// Under ThreadSanitizer there are no clones: its run-time is not up yet when the loader chooses one, and the
+/// program dies at start-up.
 /// A macro because an attribute cannot be named otherwise.
-#if defined(__x86_64__) && defined(__gnu_linux__) && !defined(__clang__) && !defined(__SANITIZE_THREAD__) && \
-    !defined(__SANITIZE_ADDRESS__)
+#if defined(__x86_64__) && defined(__gnu_linux__) && !defined(__clang__) && !defined(__SANITIZE_THREAD__)
 #define KVR_DISPATCHED __attribute__((target_clones("arch=x86-64-v4", "arch=x86-64-v3", "default")))
 #else
 #define KVR_DISPATCHED

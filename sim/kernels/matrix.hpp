@@ -46,6 +46,19 @@ MatrixRef<T> matrix_ref(T* data, std::int64_t rows, std::int64_t cols) {
   return {data, rows, cols, cols};
 }
 
+/// Asks the caches for rows that will be read soon, while the CPU works on others. No effect on results.
+template <class T>
+void prefetch_rows(MatrixView<T> rows) {
+  constexpr std::int64_t kCacheLineBytes = 64;
+  const std::int64_t row_bytes = rows.cols * static_cast<std::int64_t>(sizeof(T));
+  for (std::int64_t i = 0; i < rows.rows; ++i) {
+    const char* row = reinterpret_cast<const char*>(rows.row_data(i));
+    for (std::int64_t byte = 0; byte < row_bytes; byte += kCacheLineBytes) {
+      __builtin_prefetch(row + byte);
+    }
+  }
+}
+
 /// One row.
 template <class T>
 MatrixView<T> row_view(std::span<const T> row) {

@@ -6,6 +6,7 @@
 #include <bit>
 #include <cmath>
 #include <cstdint>
+#include <iterator>
 #include <limits>
 #include <vector>
 
@@ -45,6 +46,23 @@ constexpr float kSmallestExponent = -87.336544F;
 
 namespace detail {
 
+KVR_DISPATCHED float scale_logits(float* logits, std::int64_t n, float scale) {
+  float largest[kLanes];
+  std::fill(std::begin(largest), std::end(largest), -std::numeric_limits<float>::infinity());
+  std::int64_t i = 0;
+  for (; i + kLanes <= n; i += kLanes) {
+    for (int lane = 0; lane < kLanes; ++lane) {
+      logits[i + lane] *= scale;
+      largest[lane] = logits[i + lane] > largest[lane] ? logits[i + lane] : largest[lane];
+    }
+  }
+  for (; i < n; ++i) {
+    logits[i] *= scale;
+    largest[0] = std::max(largest[0], logits[i]);
+  }
+  return *std::max_element(std::begin(largest), std::end(largest));
+}
+
 KVR_DISPATCHED double exp_weights(const float* __restrict__ logits, std::int64_t n, float max_logit,
                                   float* __restrict__ weights) {
   for (std::int64_t i = 0; i < n; ++i) {
@@ -68,6 +86,10 @@ KVR_DISPATCHED double exp_weights(const float* __restrict__ logits, std::int64_t
 }
 
 }  // namespace detail
+
+float scale_logits(std::span<float> logits, float scale) {
+  return detail::scale_logits(logits.data(), static_cast<std::int64_t>(logits.size()), scale);
+}
 
 double exp_weights(std::span<const float> logits, float max_logit, std::span<float> weights) {
   KVR_CHECK(logits.size() == weights.size(), "lengths {} and {}", logits.size(), weights.size());

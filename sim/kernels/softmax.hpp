@@ -4,6 +4,9 @@
 
 namespace kvr::kernels {
 
+/// logits[i] *= scale; returns the largest, -infinity for none.
+float scale_logits(std::span<float> logits, float scale);
+
 /// weights[i] = exp(logits[i] - max_logit); returns their sum. No logit exceeds max_logit; same length.
 /// Own polynomial rather than the library's exp: it vectorises, and its bits are the same on every machine.
 /// Relative error below 3e-7; what would be below 2^-126 becomes 0.
