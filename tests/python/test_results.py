@@ -1,0 +1,198 @@
+"""A results file: readable with h5py, pandas and xarray, described, right and reproducible."""
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import h5py
+import numpy as np
+import pandas as pd
+import pytest
+import xarray as xr
+
+AXES = ("point", "step", "layer", "head")
+
+
+@pytest.fixture
+def file(demo_results: Path) -> Iterator[h5py.File]:
+    with h5py.File(demo_results) as opened:
+        yield opened
+
+
+def datasets(group: h5py.Group) -> dict[str, h5py.Dataset]:
+    """The datasets of a group that are not its axes."""
+    return {name: item for name, item in group.items() if isinstance(item, h5py.Dataset) and name not in AXES}
+
+
+def data_bytes(path: Path) -> dict[str, bytes]:
+    """What must be the same for the same inputs: the root's datasets with their types, shapes and attributes."""
+    with h5py.File(path) as file:
+        sections = {}
+        for name, item in file.items():
+            if isinstance(item, h5py.Dataset):
+                texts = [
+                    f"{key}={item.attrs[key]}"
+                    for key in ("units", "long_name", "formula")
+                    if key in item.attrs
+                ]
+                values = item.asstr()[:].astype("U").tobytes() if item.dtype == object else item[()].tobytes()
+                sections[name] = f"{item.dtype} {item.shape} {texts}".encode() + values
+        return sections
+
+
+# --- Form ---
+
+
+def test_the_axes_are_dimension_scales_of_every_dataset(file: h5py.File) -> None:
+    assert len(datasets(file)) > 30
+    for group in (file, file["host"]):
+        for name, dataset in datasets(group).items():
+            labels = tuple(dim[0].name.rsplit("/", 1)[1] for dim in dataset.dims)
+            assert labels == AXES[: dataset.ndim], name
+
+
+def test_every_dataset_says_its_unit_meaning_and_formula(file: h5py.File) -> None:
+    for group in (file, file["host"]):
+        for name, dataset in datasets(group).items():
+            for attribute in ("units", "long_name", "formula"):
+                assert isinstance(dataset.attrs[attribute], str) and dataset.attrs[attribute], (
+                    f"{name}@{attribute}"
+                )
+
+
+def test_the_provenance_names_build_host_and_inputs(file: h5py.File) -> None:
+    attributes = file["provenance"].attrs
+    for name in ("schema_version", "kvreplay_version", "commit", "compiler", "build_type", "host_cpu", "host_os",
+                 "seed", "trace_path", "trace_sha256"):  # fmt: skip
+        assert isinstance(attributes[name], str) and attributes[name], name
+    assert len(file["provenance/resolved_config"]) == len(file["provenance/notes"]) == len(file["point"])
+    assert all(file["provenance/resolved_config"].asstr()[:])
+
+
+def test_xarray_opens_the_root_and_the_groups(demo_results: Path) -> None:
+    with xr.open_dataset(demo_results, engine="h5netcdf") as data:
+        assert set(data.coords) == set(AXES)
+        assert data.latency_s.dims == ("point", "step")
+        assert data.recall.dims == AXES
+        assert data.latency_s.units == "s"
+        first = data.recall.sel(point=data.point[0], layer=data.layer[0], head=data["head"][0])
+        assert first.sizes == {"step": 32}
+    with xr.open_dataset(demo_results, engine="h5netcdf", group="host") as host:
+        assert host.score_kernel_s.dims == ("point", "step")
+    with xr.open_dataset(demo_results, engine="h5netcdf", group="provenance") as provenance:
+        assert provenance.resolved_config.dims == ("point",)
+
+
+def test_pandas_makes_a_table_of_the_summary(file: h5py.File) -> None:
+    summary = {name: dataset[:] for name, dataset in datasets(file).items() if dataset.ndim == 1}
+    table = pd.DataFrame(summary, index=file["point"].asstr()[:])
+    assert table.loc[file["point"].asstr()[0], "latency_p50"] > 0
+    assert table["recall_mean"].between(0, 1).all()
+
+
+# --- Values ---
+
+
+def per_step(values: np.ndarray) -> np.ndarray:
+    """[step]: sums over layers and heads; NaN where nothing was recorded."""
+    rows = values.reshape(len(values), -1)
+    return np.where(np.isnan(rows).all(axis=1), np.nan, np.nansum(rows, axis=1))
+
+
+def percentile(q: float) -> Callable[[h5py.Group, int], float]:
+    return lambda data, point: np.nanpercentile(data["latency_s"][point], q)
+
+
+def mean_of(name: str) -> Callable[[h5py.Group, int], float]:
+    return lambda data, point: np.nanmean(data[name][point])
+
+
+def max_of(name: str) -> Callable[[h5py.Group, int], float]:
+    return lambda data, point: np.nanmax(data[name][point])
+
+
+def step_mean_of(name: str) -> Callable[[h5py.Group, int], float]:
+    return lambda data, point: np.nanmean(per_step(data[name][point]))
+
+
+def ratio_of(numerator: str, denominator: str) -> Callable[[h5py.Group, int], float]:
+    def ratio(data: h5py.Group, point: int) -> float:
+        below = np.nansum(data[denominator][point])
+        return np.nansum(data[numerator][point]) / below if below != 0 else np.nan
+
+    return ratio
+
+
+def dram_total_max(data: h5py.Group, point: int) -> float:
+    parts = ("cache_bytes", "working_buffer_bytes", "representative_bytes", "metadata_bytes")
+    return np.nanmax(sum(data[part][point] for part in parts))
+
+
+def policy_kernel_mean(data: h5py.Group, point: int) -> float:
+    return np.nanmean(data["score_kernel_s"][point] + data["update_kernel_s"][point])
+
+
+SUMMARIES: dict[str, Callable[[h5py.Group, int], float]] = {
+    "recall_mean": mean_of("recall"),
+    "mass_mean": mean_of("mass"),
+    "relative_mass_mean": mean_of("relative_mass"),
+    "output_error_mean": mean_of("output_error"),
+    "selected_mean": mean_of("selected_entries"),
+    "latency_mean": mean_of("latency_s"),
+    "latency_p50": percentile(50),
+    "latency_p95": percentile(95),
+    "latency_p99": percentile(99),
+    "tokens_per_s": lambda data, point: 1 / np.nanmean(data["latency_s"][point]),
+    "compute_mean": mean_of("compute_s"),
+    "policy_mean": mean_of("policy_s"),
+    "exposed_io_mean": mean_of("exposed_io_s"),
+    "hidden_io_mean": mean_of("hidden_io_s"),
+    "hit_rate": ratio_of("hit_units", "demanded_units"),
+    "hit_rate_bytes": ratio_of("hit_bytes", "demanded_bytes"),
+    "reads_per_step": step_mean_of("read_requests"),
+    "bytes_per_step": step_mean_of("read_bytes"),
+    "contiguous_mean": mean_of("contiguous_mean_entries"),
+    "contiguous_max": max_of("contiguous_max_entries"),
+    "effective_bandwidth": ratio_of("useful_read_bytes", "io_s"),
+    "read_amplification": ratio_of("read_bytes", "useful_read_bytes"),
+    "write_bytes_per_step": step_mean_of("write_bytes"),
+    "moved_bytes_per_step": step_mean_of("moved_bytes"),
+    "flash_space": max_of("flash_space_bytes"),
+    "cache_bytes_max": max_of("cache_bytes"),
+    "dram_total_max": dram_total_max,
+    "policy_kernel_mean": policy_kernel_mean,
+}
+
+
+def test_every_stored_summary_is_recomputed_below(file: h5py.File) -> None:
+    groups = (file, file["host"])
+    stored = {name for group in groups for name, dataset in datasets(group).items() if dataset.ndim == 1}
+    assert stored == set(SUMMARIES)
+
+
+@pytest.mark.filterwarnings("ignore:(All-NaN|Mean of empty)")
+@pytest.mark.parametrize("name", SUMMARIES)
+def test_a_summary_is_what_numpy_computes_from_the_steps(file: h5py.File, name: str) -> None:
+    group = file if name in file else file["host"]
+    computed = [SUMMARIES[name](group, point) for point in range(len(file["point"]))]
+    np.testing.assert_allclose(group[name][:], computed, rtol=1e-12, atol=0, equal_nan=True)
+
+
+def test_what_is_counted_and_timed_agrees_with_itself(file: h5py.File) -> None:
+    assert (file["hit_units"][:] <= file["demanded_units"][:]).all()
+    assert (file["hit_bytes"][:] <= file["demanded_bytes"][:]).all()
+    assert (file["selected_entries"][:] <= file["attended_entries"][:]).all()
+    hidden = file["io_s"][:] - file["exposed_io_s"][:]
+    np.testing.assert_allclose(file["hidden_io_s"][:], hidden, rtol=1e-9, atol=1e-12)
+    assert (file["latency_s"][:] >= file["io_s"][:] - 1e-12).all()
+    assert (np.diff(file["position"][:], axis=1) == 1).all()
+
+
+# --- Reproducibility ---
+
+
+def test_a_second_run_gives_the_same_bytes(demo_results: Path, demo_run: Callable[..., Path]) -> None:
+    assert data_bytes(demo_run()) == data_bytes(demo_results)
+
+
+def test_the_number_of_threads_changes_no_byte(demo_run: Callable[..., Path]) -> None:
+    assert data_bytes(demo_run("run.threads=1")) == data_bytes(demo_run("run.threads=2"))
