@@ -1,9 +1,11 @@
 #include "sim/results/writer.hpp"
 
 #include <doctest/doctest.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 #include <cmath>
+#include <csignal>
 #include <fstream>
 #include <limits>
 #include <vector>
@@ -36,6 +38,26 @@ class Folder {
   }
 
   std::filesystem::path path;
+};
+
+/// While it lives, no file of this process can grow beyond `limit_bytes`, as if the disk were full there.
+class FullDisk {
+ public:
+  explicit FullDisk(rlim_t limit_bytes) : handler_(std::signal(SIGXFSZ, SIG_IGN)) {
+    getrlimit(RLIMIT_FSIZE, &before_);
+    const rlimit limit{limit_bytes, before_.rlim_max};
+    setrlimit(RLIMIT_FSIZE, &limit);
+  }
+  ~FullDisk() {
+    setrlimit(RLIMIT_FSIZE, &before_);
+    std::signal(SIGXFSZ, handler_);
+  }
+  FullDisk(const FullDisk&) = delete;
+  FullDisk& operator=(const FullDisk&) = delete;
+
+ private:
+  rlimit before_{};
+  void (*handler_)(int);
 };
 
 /// Two points that differ in steps, layers and heads.
@@ -167,6 +189,20 @@ TEST_CASE("a failure after the first bytes leaves the old file and no temporary"
   std::string content;
   std::ifstream(folder.path / "out.h5") >> content;
   CHECK(content == "old");
+}
+
+TEST_CASE("a full disk is a system error that leaves the old file and no temporary, whenever it strikes") {
+  const Folder folder;
+  std::ofstream(folder.path / "out.h5") << "old";
+  for (const rlim_t limit_bytes : {0U, 100U, 4096U, 16384U}) {
+    CAPTURE(limit_bytes);
+    const FullDisk full(limit_bytes);
+    CHECK_THROWS_AS(write_results(folder.path / "out.h5", two_points(), {}), SystemError);
+    CHECK(folder.files() == 1);
+  }
+  CHECK(std::filesystem::file_size(folder.path / "out.h5") == 3);
+  write_results(folder.path / "out.h5", two_points(), {});
+  CHECK(hdf5::has_dataset(hdf5::open_file(folder.path / "out.h5").get(), "latency_s"));
 }
 
 TEST_CASE("two points of one name are a broken invariant") {
