@@ -61,9 +61,7 @@ def describe_origin(provenance: dict[str, str]) -> str:
     short = commit[:10] + ("-dirty" if commit.endswith("-dirty") else "")
     parts = [f"kvreplay {provenance.get('kvreplay_version', 'unknown')}, commit {short}"]
     if "trace_path" in provenance:
-        parts.insert(0, Path(provenance["trace_path"]).name)
-    if "seed" in provenance:
-        parts.append(f"seed {provenance['seed']}")
+        parts.insert(0, ", ".join(Path(path).name for path in provenance["trace_path"].splitlines()))
     return " · ".join(parts)
 
 

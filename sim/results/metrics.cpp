@@ -12,25 +12,28 @@ namespace {
 using enum Dims;
 using enum Origin;
 
-// S: entries of the selected units; A: entries attention ran over, S and the pinned ones (sinks, recent
-// window, pending); p: softmax of the true scores over all entries; top-B: the B entries with the largest
-// true scores. What concerns one query head is averaged over the query heads that share the KV head.
+// Candidates are all entries but the pinned ones (sinks, recent window, the current entry). What concerns one
+// query head is averaged over the query heads that share the KV head.
 constexpr std::array kMetrics{
-    MetricInfo{Metric::recall, "recall", "1", "share of the truly best entries that were selected",
-               "|S intersected with top-B| / B, B = |S|", step_layer_head, simulated},
-    MetricInfo{Metric::mass, "mass", "1", "true attention mass of the attended entries", "sum of p over A",
+    MetricInfo{Metric::recall, "recall", "1", "share of the truly best candidates that were attended to",
+               "|attended and best| / |best|; best: the candidates with the largest true scores, as many as "
+               "the budget allows; 1 without candidates",
                step_layer_head, simulated},
+    MetricInfo{Metric::mass, "mass", "1", "true attention mass of the attended entries",
+               "sum of the true softmax over the attended entries", step_layer_head, simulated},
     MetricInfo{Metric::relative_mass, "relative_mass", "1",
-               "attention mass relative to the best choice of as many entries",
-               "(sum of p over A) / (sum of p over top-|A|)", step_layer_head, simulated},
+               "attention mass relative to the best choice within the budget",
+               "mass / sum of the true softmax over the pinned entries and the best candidates",
+               step_layer_head, simulated},
     MetricInfo{Metric::output_error, "output_error", "1",
                "local error of the attention output under exact inputs",
-               "||o_A - o|| / ||o||, o over all entries, o_A over A as the codec stores them",
+               "||o_attended - o|| / ||o||; o: over all entries, o_attended: over the attended ones as the "
+               "codec stores them",
                step_layer_head, simulated},
-    MetricInfo{Metric::selected_entries, "selected_entries", "entries", "entries of the selected units",
-               "|S|", step_layer_head, simulated},
-    MetricInfo{Metric::attended_entries, "attended_entries", "entries",
-               "entries attention ran over, pinned ones included", "|A|", step_layer_head, simulated},
+    MetricInfo{Metric::selected_entries, "selected_entries", "entries", "entries chosen by the policy",
+               "candidates in the selected units + pending candidates", step_layer_head, simulated},
+    MetricInfo{Metric::attended_entries, "attended_entries", "entries", "entries attention ran over",
+               "selected entries + pinned entries", step_layer_head, simulated},
     MetricInfo{Metric::units, "units", "units", "units the clustering keeps", "count", step_layer_head,
                simulated},
     MetricInfo{Metric::demanded_units, "demanded_units", "units", "units needed in DRAM for attention",
@@ -74,8 +77,8 @@ constexpr std::array kMetrics{
                step, simulated},
     MetricInfo{Metric::cache_bytes, "cache_bytes", "B", "DRAM of the entry cache at the end of the step",
                "sum over the resident units", step, simulated},
-    MetricInfo{Metric::working_buffer_bytes, "working_buffer_bytes", "B", "DRAM of buffers",
-               "read buffers + pinned and pending entries", step, simulated},
+    MetricInfo{Metric::working_buffer_bytes, "working_buffer_bytes", "B", "DRAM into which a layer reads",
+               "stored size of the missed entries of the layer that reads most", step, simulated},
     MetricInfo{Metric::representative_bytes, "representative_bytes", "B",
                "DRAM of what the scorer keeps about the units", "sum over the units", step, simulated},
     MetricInfo{Metric::metadata_bytes, "metadata_bytes", "B",

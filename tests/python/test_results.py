@@ -62,10 +62,10 @@ def test_every_dataset_says_its_unit_meaning_and_formula(file: h5py.File) -> Non
 def test_the_provenance_names_build_host_and_inputs(file: h5py.File) -> None:
     attributes = file["provenance"].attrs
     for name in ("schema_version", "kvreplay_version", "commit", "compiler", "build_type", "host_cpu", "host_os",
-                 "seed", "trace_path", "trace_sha256"):  # fmt: skip
+                 "trace_path", "trace_sha256"):  # fmt: skip
         assert isinstance(attributes[name], str) and attributes[name], name
     assert len(file["provenance/resolved_config"]) == len(file["provenance/notes"]) == len(file["point"])
-    assert all(file["provenance/resolved_config"].asstr()[:])
+    assert all("seed:" in config for config in file["provenance/resolved_config"].asstr()[:])
 
 
 def test_xarray_opens_the_root_and_the_groups(demo_results: Path) -> None:
@@ -183,7 +183,7 @@ def test_what_is_counted_and_timed_agrees_with_itself(file: h5py.File) -> None:
     assert (file["selected_entries"][:] <= file["attended_entries"][:]).all()
     hidden = file["io_s"][:] - file["exposed_io_s"][:]
     np.testing.assert_allclose(file["hidden_io_s"][:], hidden, rtol=1e-9, atol=1e-12)
-    assert (file["latency_s"][:] >= file["io_s"][:] - 1e-12).all()
+    assert (file["latency_s"][:] >= file["io_s"][:] - 1e-9).all()
     assert (np.diff(file["position"][:], axis=1) == 1).all()
 
 

@@ -52,5 +52,5 @@ TEST_CASE("the documentation has a line for every metric and every summary") {
     CHECK(text.find(std::string(summary.name) + "` |") != std::string::npos);
   }
   CHECK(text.find("| `/host/truth_kernel_s` | point, step | s |") != std::string::npos);
-  CHECK(text.find("\\|S intersected with top-B\\| / B") != std::string::npos);
+  CHECK(text.find("\\|attended and best\\| / \\|best\\|") != std::string::npos);
 }
