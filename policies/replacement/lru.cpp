@@ -1,6 +1,7 @@
 // Least recently used:
 //
 //   touched(object): move the object to the front of the list, or put it there
+//   updated(object): nothing, or to the front if it is new: the part that a split took off a resident unit
 //   victim():        take the object at the back
 //
 // The engine touches the units of a layer from the least to the most wanted, so among units of the same
@@ -40,13 +41,16 @@ class Lru final : public Replacement {
   void touched(CacheObject object, std::int64_t, bool) override {
     if (const auto found = place_.find(object); found != place_.end()) {
       recency_.splice(recency_.begin(), recency_, found->second);
-      return;
+    } else {
+      insert(object);
     }
-    recency_.push_front(object);
-    place_.emplace(object, recency_.begin());
   }
 
-  void updated(CacheObject, std::int64_t) override {}
+  void updated(CacheObject object, std::int64_t) override {
+    if (!place_.contains(object)) {  // split off a resident unit just now
+      insert(object);
+    }
+  }
 
   CacheObject victim() override {
     KVR_CHECK(!recency_.empty(), "a victim was asked for while nothing is resident");
@@ -57,6 +61,11 @@ class Lru final : public Replacement {
   }
 
  private:
+  void insert(CacheObject object) {
+    recency_.push_front(object);
+    place_.emplace(object, recency_.begin());
+  }
+
   std::list<CacheObject> recency_;  // most recent first
   std::unordered_map<CacheObject, std::list<CacheObject>::iterator, Hash> place_;
 };

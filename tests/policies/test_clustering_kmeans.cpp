@@ -53,7 +53,7 @@ double distance(std::span<const float> key, const std::vector<double>& mean, boo
 }
 
 TEST_CASE("kmeans: two heaps on a line are found, and new keys join the nearer one, whose centroid stays") {
-  // The heaps' means are 1 and 11, so the border is at 6. With moving centroids it would be at about 6.7
+  // The heaps' means are 1 and 11, so the border is at 6. With moving centroids it would be at about 7.1
   // after the keys 5 and 5.9 have joined the left heap, and the key 6.2 would go left.
   const Sequence sequence({0, 2, 10, 12, 5, 5.9F, 6.2F}, 1);
   const auto clustering = make({{"clusters", std::int64_t{2}}}, 1);

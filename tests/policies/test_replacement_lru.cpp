@@ -28,6 +28,17 @@ TEST_CASE("lru: of units touched 1 2 3 1, the victims are 2, 3 and 1; an update 
   CHECK_THROWS_AS(lru->victim(), InternalError);
 }
 
+TEST_CASE("lru: the part that a split takes off a unit is resident too and becomes a victim in its turn") {
+  const auto lru = make_lru();
+  const CacheObject unit = {.layer = 0, .head = 0, .unit = 1};
+  const CacheObject part = {.layer = 0, .head = 0, .unit = 9};
+  lru->touched(unit, 100, false);
+  lru->updated(unit, 50);
+  lru->updated(part, 50);
+  CHECK(lru->victim() == unit);
+  CHECK(lru->victim() == part);
+}
+
 TEST_CASE("lru: 2,000 random operations agree with a list that is searched from end to end") {
   for (std::uint64_t seed = 1; seed <= 5; ++seed) {
     CAPTURE(seed);
@@ -42,8 +53,11 @@ TEST_CASE("lru: 2,000 random operations agree with a list that is searched from 
       if (rng.below(3) == 0 && !recent_first.empty()) {
         REQUIRE(lru->victim() == recent_first.back());
         recent_first.pop_back();
-      } else if (rng.below(4) == 0 && resident) {
+      } else if (rng.below(4) == 0) {
         lru->updated(object, 64);
+        if (!resident) {
+          recent_first.push_front(object);
+        }
       } else {
         lru->touched(object, 64, resident);
         recent_first.remove(object);
