@@ -7,7 +7,9 @@
 #include "sim/error.hpp"
 #include "sim/kernels/convert.hpp"
 #include "sim/rng.hpp"
+#include "traces/reader.hpp"
 #include "traces/sha256.hpp"
+#include "traces/validate.hpp"
 #include "traces/writer.hpp"
 
 namespace kvr::trace {
@@ -101,11 +103,35 @@ void write_sample(const std::filesystem::path& path) {
   writer.finish();
 }
 
-void write_edited(const std::filesystem::path& path, const std::function<void(hid_t file)>& edit) {
+void write_edited(const std::filesystem::path& path, const Edit& edit) {
   write_sample(path);
   const hdf5::Handle file(H5Fopen(path.c_str(), H5F_ACC_RDWR, H5P_DEFAULT), H5Fclose);
   KVR_CHECK(static_cast<bool>(file), "{}", path.string());
   edit(file.get());
+}
+
+Messages problems_after(const Edit& edit) {
+  const TemporaryFolder folder;
+  const std::filesystem::path path = folder / "a.h5";
+  write_edited(path, edit);
+  Messages messages = validate(path);
+  for (std::string& message : messages) {
+    const std::string start = path.string() + ": ";
+    KVR_CHECK(message.starts_with(start), "{}", message);
+    message.erase(0, start.size());
+  }
+  return messages;
+}
+
+bool reader_refuses(const Edit& edit) {
+  const TemporaryFolder folder;
+  write_edited(folder / "a.h5", edit);
+  try {
+    const Reader reader(folder / "a.h5");
+    return false;
+  } catch (const InputError&) {
+    return true;
+  }
 }
 
 void replace_string(hid_t object, const std::string& name, const std::string& value) {

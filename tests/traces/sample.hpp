@@ -40,8 +40,16 @@ std::vector<float> sample_norms();
 /// A valid trace with every optional dataset somewhere, and a label of each token under /truth/labels.
 void write_sample(const std::filesystem::path& path);
 
+using Edit = std::function<void(hid_t file)>;
+using Messages = std::vector<std::string>;
+
 /// Writes the sample to `path` and lets `edit` change the file.
-void write_edited(const std::filesystem::path& path, const std::function<void(hid_t file)>& edit);
+void write_edited(const std::filesystem::path& path, const Edit& edit);
+/// What validate says of the sample after `edit`, without the file's name in front.
+Messages problems_after(const Edit& edit);
+/// Whether a Reader of the sample after `edit` throws InputError.
+bool reader_refuses(const Edit& edit);
+
 /// Replaces an attribute of `object`.
 void replace_string(hid_t object, const std::string& name, const std::string& value);
 void replace_int(hid_t object, const std::string& name, std::int64_t value);
