@@ -46,6 +46,16 @@ bool is_required(const Field& field) {
   }
 }
 
+std::vector<std::string_view> required_keys_of(const Field& table) {
+  std::vector<std::string_view> keys;
+  for (const Field& field : table.fields) {
+    if (is_required(field)) {
+      keys.push_back(field.name);
+    }
+  }
+  return keys;
+}
+
 const ParamSpec& type_spec() {
   static const ParamSpec spec{"type", ValueType::text, std::string(), {.doc = "name of the implementation"}};
   return spec;
@@ -88,7 +98,7 @@ class Checker {
         return fmt::format("a {}, one of {}", field.kind,
                            fmt::join(names_of(catalogue_.kind(field.kind)), ", "));
       case Shape::table:
-        return fmt::format("a map of {}", fmt::join(keys_of(field), ", "));
+        return fmt::format("a map with {}", fmt::join(required_keys_of(field), ", "));
       case Shape::list:
         return "a list";
       default:

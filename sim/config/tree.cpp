@@ -30,9 +30,9 @@ Node* step_into(Node& node, const std::string& part, std::string_view path, cons
   if (node.kind == NodeKind::list) {
     const auto index = parse_index(part);
     if (!index || *index >= node.children.size()) {
-      problems.add(mark, path,
-                   fmt::format("no such element ({}); allowed: 0 to {}", part,
-                               static_cast<std::int64_t>(node.children.size()) - 1));
+      problems.add(
+          mark, path,
+          fmt::format("no such element ({}); allowed: a number below {}", part, node.children.size()));
       return nullptr;
     }
     return &node.children[*index];

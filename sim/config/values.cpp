@@ -30,10 +30,10 @@ std::string describe_type(const ParamSpec& spec) {
     case ValueType::boolean:
       return "true or false";
     case ValueType::integer:
-      return quantity ? fmt::format("a whole number with one of {}", unit_names(spec.info.quantity))
+      return quantity ? fmt::format("a whole number with a unit ({})", unit_names(spec.info.quantity))
                       : "an integer";
     case ValueType::real:
-      return quantity ? fmt::format("a number with one of {}", unit_names(spec.info.quantity)) : "a number";
+      return quantity ? fmt::format("a number with a unit ({})", unit_names(spec.info.quantity)) : "a number";
     case ValueType::text:
       return spec.info.choices.empty() ? "a text" : fmt::format("{}", fmt::join(choices_of(spec.info), ", "));
   }
@@ -129,11 +129,15 @@ class Reader {
     if (!parsed.failure && !quoted_number) {
       return parsed.value;
     }
-    const ParseFailure failure = quoted_number ? ParseFailure::not_a_number : *parsed.failure;
-    fail(failure == ParseFailure::not_a_number   ? not_a_number
-         : failure == ParseFailure::no_unit      ? "has no unit"
-         : failure == ParseFailure::unknown_unit ? "has an unknown unit"
-                                                 : "is beyond what a double holds");
+    if (quoted_number || *parsed.failure == ParseFailure::not_a_number) {
+      fail(not_a_number);
+    } else if (*parsed.failure == ParseFailure::out_of_reach) {
+      fail("is beyond what a double holds");
+    } else if (*parsed.failure == ParseFailure::no_unit) {
+      fail("has no unit");
+    } else {
+      fail(spec_.info.quantity == Quantity::none ? not_a_number : "has an unknown unit");
+    }
     return std::nullopt;
   }
 

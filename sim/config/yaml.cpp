@@ -21,7 +21,7 @@ class Converter {
   Node convert(const YAML::Node& yaml, const Mark& mark, const std::string& path, int depth) {
     Node node{.mark = mark};
     if (++nodes_ > kMaxNodes || depth > kMaxDepth) {
-      report_size(mark, path);
+      report_size(mark);
       return node;
     }
     check_tag(yaml, mark, path);
@@ -80,11 +80,11 @@ class Converter {
     }
   }
 
-  void report_size(const Mark& mark, const std::string& path) {
+  void report_size(const Mark& mark) {
     if (!reported_size_) {
       reported_size_ = true;
       problems_.add_fatal(
-          mark, path,
+          mark, "",
           fmt::format("the document is too large; allowed: {} nodes, {} levels", kMaxNodes, kMaxDepth));
     }
   }

@@ -1,0 +1,176 @@
+#include <doctest/doctest.h>
+
+#include "tests/config/fixture.hpp"
+
+namespace kvr::test {
+
+namespace {
+
+std::vector<std::string> names_of(const std::vector<RunConfig>& runs) {
+  std::vector<std::string> names;
+  for (const RunConfig& run : runs) {
+    names.push_back(run.point);
+  }
+  return names;
+}
+
+using Names = std::vector<std::string>;
+
+}  // namespace
+
+TEST_CASE("a good configuration gives typed values in SI, defaults filled in") {
+  const Folder folder;
+  folder.write("c.yaml", kGood);
+  const auto runs = load("c.yaml");
+  REQUIRE(runs.size() == 1);
+  const RunConfig& run = runs[0];
+  CHECK(run.point == "good");
+  CHECK(run.trace_path == "t.h5");
+  CHECK(run.model.type == "decoder");
+  CHECK(std::get<std::int64_t>(run.model.values.at("layers")) == 0);
+  CHECK(std::get<double>(run.device.values.at("latency")) == 25e-6);
+  CHECK(std::get<std::string>(run.device.values.at("serial")) == "A1");
+  CHECK(std::get<std::int64_t>(run.system.clustering.values.at("page_tokens")) == 32);
+  REQUIRE(run.system.stages.size() == 1);
+  const StageConfig& stage = run.system.stages[0];
+  CHECK(stage.when == "step");
+  CHECK(stage.effect == "select");
+  CHECK(stage.fold == "mean");
+  CHECK(stage.norm == "none");
+  CHECK(stage.last_unit == "cut");
+  CHECK(stage.scorer.type == "exact");
+  CHECK(std::get<double>(stage.budget.values.at("share")) == 0.25);
+  CHECK(stage.sinks == 4);
+  CHECK(stage.recent == 32);
+  CHECK(run.system.key_codec.type == "fp16");
+  CHECK(run.system.value_codec.type == "fp16");
+  CHECK(run.system.layout.type == "token_order");
+  CHECK(run.system.replacement.type == "lru");
+  CHECK(run.system.prefetch.type == "none");
+  CHECK(run.system.schedule.type == "serial");
+  CHECK(run.system.cache_capacity_bytes == 64 * 1024 * 1024);
+  CHECK(run.system.cache_scope == "model");
+  CHECK(run.seed == 7);
+  CHECK(run.threads == 1);
+  CHECK(run.first_step == 0);
+  CHECK(run.steps == 0);
+  CHECK(run.working_set_bytes == 0.0);
+  CHECK(run.record_per_step);
+  CHECK(run.host_timing);
+}
+
+TEST_CASE("unlimited is infinity, and integers keep all their bits") {
+  const Folder folder;
+  folder.write("c.yaml", kGood);
+  const auto run = load("c.yaml", {"run.working_set=unlimited", "run.seed=9223372036854775807"})[0];
+  CHECK(run.working_set_bytes == std::numeric_limits<double>::infinity());
+  CHECK(run.seed == std::numeric_limits<std::int64_t>::max());
+}
+
+TEST_CASE("later includes win over earlier ones, and the file over all that it includes") {
+  const Folder folder;
+  folder.write("deep/one.yaml", "run: {seed: 1, threads: 1, steps: 1}\ntrace: {path: one.h5}\n");
+  folder.write("deep/two.yaml", "include: three.yaml\nrun: {threads: 2, steps: 2}\n");
+  folder.write("deep/three.yaml", "run: {threads: 3, first_step: 3}\n");
+  folder.write("c.yaml", "include: [deep/one.yaml, deep/two.yaml]\n" +
+                             good_with("  seed: 7", "  steps: 9").replace(0, kGood.find("phone"), ""));
+  const RunConfig run = load("c.yaml")[0];
+  CHECK(run.seed == 1);
+  CHECK(run.threads == 2);
+  CHECK(run.first_step == 3);
+  CHECK(run.steps == 9);
+  CHECK_MESSAGE(run.trace_path == "deep/one.h5", "a path counts from the file that states it");
+  CHECK_MESSAGE(run.name == "c", "without a name, the file's stem");
+}
+
+TEST_CASE("a component of another type replaces the old one with its parameters; the same type is merged") {
+  const Folder folder;
+  folder.write("base.yaml", good_with("scorer: exact", "scorer: {type: sketch, rank: 4}"));
+  folder.write("same.yaml", "include: base.yaml\nsystem: {clustering: {metric: cosine}}\n");
+  folder.write("other.yaml", "include: base.yaml\nsystem: {clustering: token}\n");
+  const auto same = load("same.yaml")[0].system.clustering;
+  CHECK(std::get<std::int64_t>(same.values.at("page_tokens")) == 32);
+  CHECK(std::get<std::string>(same.values.at("metric")) == "cosine");
+  const auto other = load("other.yaml")[0].system.clustering;
+  CHECK(other.type == "token");
+  CHECK(other.values.empty());
+  CHECK(load("base.yaml", {"system.stages.0.scorer=exact"})[0].system.stages[0].scorer.type == "exact");
+}
+
+TEST_CASE("a file may be included twice, but not by itself in a circle") {
+  const Folder folder;
+  folder.write("base.yaml", kGood);
+  folder.write("x.yaml", "include: base.yaml\n");
+  folder.write("y.yaml", "include: base.yaml\nrun: {seed: 8}\n");
+  folder.write("both.yaml", "include: [x.yaml, y.yaml]\n");
+  CHECK(load("both.yaml")[0].seed == 8);
+  folder.write("p.yaml", "include: d/q.yaml\n");
+  folder.write("d/q.yaml", "include: ../p.yaml\n");
+  CHECK(error_of("p.yaml") ==
+        "d/q.yaml:1:1: include: files include each other (p.yaml -> d/q.yaml -> p.yaml)");
+}
+
+TEST_CASE("settings win over everything and reach into lists") {
+  const Folder folder;
+  folder.write("c.yaml", std::string(kGood) + "points: {a: {run: {seed: 1}}, b: {run: {seed: 2}}}\n");
+  const auto runs = load("c.yaml", {"run.seed=5", "system.stages.0.budget.share=0.5",
+                                    "system.stages.0.pins.sinks=1", "device={block: 8KiB}", "name=by hand"});
+  for (const RunConfig& run : runs) {
+    CHECK(run.seed == 5);
+    CHECK(std::get<double>(run.system.stages[0].budget.values.at("share")) == 0.5);
+    CHECK(run.system.stages[0].sinks == 1);
+    CHECK(std::get<std::int64_t>(run.device.values.at("block")) == 8192);
+    CHECK(std::get<std::string>(run.device.values.at("serial")) == "A1");
+    CHECK(run.name == "by hand");
+  }
+  CHECK(load("c.yaml", {"points.b.run.seed=9"})[1].seed == 9);
+  CHECK_MESSAGE(load("c.yaml", {"run.seed=5", "run.seed=6"})[0].seed == 6, "later settings win");
+}
+
+TEST_CASE("points come in the order written, each with its own includes under it") {
+  const Folder folder;
+  folder.write("s/token.yaml", "system: {clustering: token, cache: {scope: head}}\nrun: {seed: 3}\n");
+  folder.write("c.yaml", std::string(kGood) +
+                             "points:\n"
+                             "  zeta: {include: s/token.yaml, run: {seed: 4}}\n"
+                             "  alpha:\n"
+                             "  beta: {include: [s/token.yaml]}\n");
+  const auto runs = load("c.yaml");
+  REQUIRE(names_of(runs) == Names{"zeta", "alpha", "beta"});
+  CHECK(runs[0].seed == 4);
+  CHECK(runs[0].system.clustering.type == "token");
+  CHECK(runs[1].seed == 7);
+  CHECK(runs[1].system.clustering.type == "page");
+  CHECK(runs[2].seed == 3);
+  CHECK(runs[2].system.cache_scope == "head");
+}
+
+TEST_CASE("a sweep is a product, the last axis fastest, for each point") {
+  const Folder folder;
+  folder.write("c.yaml",
+               std::string(kGood) +
+                   "points: {a: {}, b: {}}\n"
+                   "sweep: {system.stages.0.budget.share: [0.1, 0.2], system.stages.0.scorer: [exact, "
+                   "{type: sketch, rank: 2}]}\n");
+  const auto runs = load("c.yaml");
+  CHECK(names_of(runs) == Names{"a,share=0.1,scorer=exact", "a,share=0.1,scorer=sketch",
+                                "a,share=0.2,scorer=exact", "a,share=0.2,scorer=sketch",
+                                "b,share=0.1,scorer=exact", "b,share=0.1,scorer=sketch",
+                                "b,share=0.2,scorer=exact", "b,share=0.2,scorer=sketch"});
+  REQUIRE(runs.size() == 8);
+  CHECK(std::get<double>(runs[3].system.stages[0].budget.values.at("share")) == 0.2);
+  CHECK(std::get<std::int64_t>(runs[3].system.stages[0].scorer.values.at("rank")) == 2);
+}
+
+TEST_CASE("a zip takes its lists together, after the sweep") {
+  const Folder folder;
+  folder.write("c.yaml", std::string(kGood) +
+                             "sweep: {run.steps: [10, 20]}\n"
+                             "zip: {run.seed: [1, 2], run.threads: [3, 4]}\n");
+  const auto runs = load("c.yaml");
+  CHECK(names_of(runs) == Names{"steps=10,seed=1,threads=3", "steps=10,seed=2,threads=4",
+                                "steps=20,seed=1,threads=3", "steps=20,seed=2,threads=4"});
+  CHECK(names_of(load("c.yaml", {"sweep.run.steps=[5]"})).front() == "steps=5,seed=1,threads=3");
+}
+
+}  // namespace kvr::test
