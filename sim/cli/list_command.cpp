@@ -53,6 +53,11 @@ std::string type_of(const ParamSpec& spec) {
   return "";
 }
 
+std::string default_of(const ParamSpec& spec) {
+  const std::string text = config::format_value(spec.default_value, spec);
+  return spec.info.required ? "required" : text.empty() ? "\"\"" : text;
+}
+
 std::string allowed(const ParamSpec& spec) {
   if (!spec.info.choices.empty()) {
     return fmt::format("{}", fmt::join(config::choices_of(spec.info), ", "));
@@ -80,8 +85,7 @@ Table implementations_table(const Catalogue::Kind& kind) {
 Table params_table(const Implementation& implementation) {
   Table table{{"parameter", "type", "unit", "default", "allowed", "meaning", "source"}, {}};
   for (const ParamSpec& spec : implementation.params) {
-    table.rows.push_back({spec.name, type_of(spec), std::string(spec.info.unit),
-                          spec.info.required ? "required" : config::format_value(spec.default_value, spec),
+    table.rows.push_back({spec.name, type_of(spec), std::string(spec.info.unit), default_of(spec),
                           allowed(spec), std::string(spec.info.doc), std::string(spec.info.source)});
   }
   return table;

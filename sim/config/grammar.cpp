@@ -110,8 +110,8 @@ Field system() {
                {text("name", "", {.doc = "name of the system in results"}),
                 component("clustering", "clustering"), stages(),
                 table("codec", "stored form of keys and of values",
-                      {component("k", "codec", "", "stored form of keys"),
-                       component("v", "codec", "", "stored form of values")}),
+                      {component("k", "codec", "fp16", "stored form of keys"),
+                       component("v", "codec", "fp16", "stored form of values")}),
                 component("layout", "layout"), component("replacement", "replacement"), cache(),
                 component("prefetch", "prefetch", "none"), component("schedule", "schedule", "serial")});
 }

@@ -141,7 +141,7 @@ TEST_CASE("what is required and missing is reported where it belongs") {
       {kGood, "",
        "c.yaml:1:1: device: is missing; required: a device, one of ufs\n"
        "c.yaml:1:1: phone: is missing; required: a phone, one of soc\n"
-       "c.yaml:1:1: system: is missing; required: a map with clustering, stages, codec, layout, replacement\n"
+       "c.yaml:1:1: system: is missing; required: a map with clustering, stages, layout, replacement\n"
        "c.yaml:1:1: trace: is missing; required: a map with path"},
   });
 }
