@@ -25,6 +25,14 @@ double fit_host_s(const DeviceParams& device, double bytes) {
   return device.fit_host_command + device.fit_host_per_kib * bytes / kKiB + device.fit_host_wake;
 }
 
+/// L before it is bounded by S.
+double unbounded_latency_s(const ReadPath& path, double bytes) {
+  const DeviceParams& d = path.device;
+  const double grown = (bytes - static_cast<double>(d.block)) / (d.latency_bandwidth * d.thermal_factor);
+  const double measured = d.latency + (1.0 - path.map_hits) * d.map_latency + grown;
+  return measured + path.host.command_s(bytes) + path.host.wake_s - fit_host_s(d, bytes);
+}
+
 }  // namespace
 
 double map_hit_share(const DeviceParams& device, double working_set_bytes) {
@@ -48,11 +56,7 @@ double service_s(const ReadPath& path, double bytes) {
 }
 
 double latency_s(const ReadPath& path, double bytes) {
-  const DeviceParams& d = path.device;
-  const double grown = (bytes - static_cast<double>(d.block)) / (d.latency_bandwidth * d.thermal_factor);
-  const double measured = d.latency + (1.0 - path.map_hits) * d.map_latency + grown;
-  const double other_host = path.host.command_s(bytes) + path.host.wake_s - fit_host_s(d, bytes);
-  return std::max(measured + other_host, service_s(path, bytes));
+  return std::max(unbounded_latency_s(path, bytes), service_s(path, bytes));
 }
 
 double requests_per_s(const ReadPath& path, double bytes, std::int64_t queue_depth) {
@@ -77,10 +81,11 @@ double batch_s(const ReadPath& path, const ReadBatch& batch) {
     return 0.0;
   }
   const double mean_bytes = batch.bytes / static_cast<double>(batch.commands);
-  const double latency = latency_s(path, mean_bytes);
-  const double pipelined = latency + batch.service_s - service_s(path, mean_bytes);
+  const double service = service_s(path, mean_bytes);
+  const double latency = std::max(unbounded_latency_s(path, mean_bytes), service);
   const auto rounds = static_cast<double>(divide_up(batch.commands, path.device.queue_depth));
-  return std::max({pipelined, rounds * latency, latency_s(path, batch.largest_bytes)});
+  const double total = std::max(latency + batch.service_s - service, rounds * latency);
+  return batch.largest_bytes > mean_bytes ? std::max(total, latency_s(path, batch.largest_bytes)) : total;
 }
 
 double batch_s(const ReadPath& path, std::span<const std::int64_t> sizes) {

@@ -48,6 +48,11 @@ class Checker {
     require(p_.read_bandwidth <= all_channels,
             "read_bandwidth ({:.4g} B/s) exceeds what the channels deliver together ({:.4g} B/s)",
             p_.read_bandwidth, all_channels);
+    const double dies = static_cast<double>(p_.stripe) / p_.hit_time;
+    require(
+        p_.read_bandwidth <= dies,
+        "read_bandwidth ({:.4g} B/s) exceeds what the dies deliver, one stripe each hit_time ({:.4g} B/s)",
+        p_.read_bandwidth, dies);
     require(p_.slc_bandwidth <= p_.link, "slc_bandwidth ({:.4g} B/s) exceeds the link ({:.4g} B/s)",
             p_.slc_bandwidth, p_.link);
     require(p_.tlc_bandwidth <= p_.slc_bandwidth,
