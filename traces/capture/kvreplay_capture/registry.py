@@ -57,6 +57,7 @@ def hook_inputs(modules: list[Any], see: Callable[[Any, torch.Tensor, Any], None
 
     def hook(module: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
         hidden = kwargs["hidden_states"] if "hidden_states" in kwargs else args[0]
-        see(module, hidden[0], kwargs.get("position_embeddings"))
+        rotary = kwargs.get("position_embeddings")
+        see(module, hidden[0], rotary if isinstance(rotary, tuple | list) else None)
 
     return [module.register_forward_pre_hook(hook, with_kwargs=True) for module in modules]
