@@ -91,10 +91,8 @@ Handle write_texts(hid_t group, const std::string& name, const std::vector<std::
   const Handle type(H5Tcopy(H5T_C_S1), H5Tclose);
   require(H5Tset_size(type.get(), H5T_VARIABLE), group);
   require(H5Tset_cset(type.get(), H5T_CSET_UTF8), group);
-  std::vector<const char*> pointers;
-  for (const std::string& text : texts) {
-    pointers.push_back(text.c_str());
-  }
+  std::vector<const char*> pointers(texts.size());
+  std::ranges::transform(texts, pointers.begin(), [](const std::string& text) { return text.c_str(); });
   Handle dataset = hdf5::create_dataset(group, name, type.get(), {texts.size()}, {});
   hdf5::write_block(dataset.get(), type.get(), {0}, {texts.size()}, pointers.data());
   return dataset;
