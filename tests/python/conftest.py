@@ -1,7 +1,8 @@
-"""What the Python tests share: the program under test and a results file that it wrote."""
+"""What the Python tests share: the program, a results file that it wrote, and tiny models to capture from."""
 
 import os
 import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -9,6 +10,26 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
 DEMO = ROOT / "configs" / "experiments" / "demo.yaml"
+
+# The capture runs from the source tree, on one thread (small models are slower on more) and offline.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+os.environ.setdefault("HF_HUB_OFFLINE", "1")
+sys.path.insert(0, str(ROOT / "traces" / "capture"))
+
+
+@pytest.fixture(scope="session")
+def project_root() -> Path:
+    """The root of the repository."""
+    return ROOT
+
+
+@pytest.fixture(scope="session")
+def model_folders(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    """Folders of tiny random models, one per family; made only when a test asks for them."""
+    from capture_models import FAMILIES, save_model, tiny_config
+
+    root = tmp_path_factory.mktemp("models")
+    return {family: save_model(root / family, tiny_config(family)) for family in FAMILIES}
 
 
 @pytest.fixture(scope="session")
