@@ -104,6 +104,9 @@ class RandomClustering final : public Clustering {
   }
 
   void append(EntryIndex entry, const HeadView&, const ResidentUnits&, ChangeList& changes, Work&) override {
+    if (rng_.below(4) == 0) {  // as `loaded` may do, whose changes the engine puts into the same list
+      split(any_unit(), changes);
+    }
     const std::uint64_t choice = rng_.below(8);
     const UnitId unit = any_unit();
     if (choice == 0) {
