@@ -1,7 +1,7 @@
 #pragma once
 
-#include <array>
 #include <cstdint>
+#include <span>
 #include <vector>
 
 #include "sim/interfaces/flash_device.hpp"
@@ -40,11 +40,6 @@ class Scheduler {
   StepTimes run(const OperationGraph& graph, double begin_s, std::vector<Span>& spans);
 
  private:
-  struct Ready {
-    double since_s;
-    OperationId id;
-  };
-
   double execute(const Operation& operation, double start_s);
   double flash_batch(std::span<const IoRequest> requests, double start_s);
 
