@@ -29,6 +29,7 @@ void Workers::for_each(std::int64_t count, const std::function<void(std::int64_t
     count_ = count;
     next_ = 0;
     failure_ = nullptr;
+    failed_at_ = count;
     active_ = static_cast<std::int64_t>(threads_.size());
     ++round_;
   }
@@ -76,7 +77,8 @@ void Workers::drain(const std::function<void(std::int64_t)>& body, std::int64_t 
       body(i);
     } catch (...) {
       const std::lock_guard lock(mutex_);
-      if (!failure_) {
+      if (i < failed_at_) {
+        failed_at_ = i;
         failure_ = std::current_exception();
       }
     }

@@ -13,7 +13,8 @@ namespace kvr {
 /// A fixed set of threads that run loops together with the caller.
 ///
 /// Iterations must not depend on one another: which thread takes which is open, so results are the same for
-/// any number of threads. The first exception of an iteration reaches the caller after the loop.
+/// any number of threads. The exception of the lowest iteration that throws reaches the caller, so messages
+/// do not depend on the threads either; with several threads the other iterations have run by then.
 class Workers {
  public:
   /// `threads` >= 1 counts the caller.
@@ -38,6 +39,7 @@ class Workers {
   std::uint64_t round_ = 0;
   bool stop_ = false;
   std::exception_ptr failure_;
+  std::int64_t failed_at_ = 0;  ///< iteration of `failure_`
   std::vector<std::jthread> threads_;
 };
 
