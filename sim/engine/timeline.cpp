@@ -59,6 +59,12 @@ std::string arguments_of(const Operation& operation) {
                      bytes);
 }
 
+[[noreturn]] void give_up(const std::filesystem::path& temporary, const std::filesystem::path& out) {
+  std::error_code ignored;
+  std::filesystem::remove(temporary, ignored);
+  throw SystemError(fmt::format("{}: the timeline cannot be written", out.string()));
+}
+
 }  // namespace
 
 void Timeline::begin_point(const std::string& name) {
@@ -90,12 +96,14 @@ void Timeline::write(const std::filesystem::path& out) const {
                         fmt::join(events_, ",\n"));
     file.flush();
     if (!file) {
-      std::error_code ignored;
-      std::filesystem::remove(temporary, ignored);
-      throw SystemError(fmt::format("{}: the timeline cannot be written", out.string()));
+      give_up(temporary, out);
     }
   }
-  std::filesystem::rename(temporary, out);
+  std::error_code failed;
+  std::filesystem::rename(temporary, out, failed);
+  if (failed) {
+    give_up(temporary, out);
+  }
 }
 
 }  // namespace kvr
