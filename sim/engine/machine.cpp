@@ -65,7 +65,6 @@ Machine::Machine(const RunConfig& config, const trace::Header& header)
       schedule_(make<Schedule>(config.system.schedule, {})),
       scheduler_(*device_),
       extrapolation_(extrapolate(model_->geometry(), header)),
-      trace_head_dim_(header.geometry.head_dim),
       configured_working_set_bytes_(config.working_set_bytes),
       read_requests_(static_cast<std::size_t>(extrapolation_.layers)),
       write_requests_(static_cast<std::size_t>(extrapolation_.layers)) {

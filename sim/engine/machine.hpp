@@ -80,9 +80,7 @@ class Machine {
   Scheduler scheduler_;
   Extrapolation extrapolation_;
   std::int64_t entry_bytes_ = 0;
-  std::int64_t trace_head_dim_ = 0;
   double configured_working_set_bytes_ = 0.0;
-  std::uint16_t threads_ = 1;
 
   double now_s_ = 0.0;
   double policy_s_ = 0.0;
