@@ -1,8 +1,45 @@
 #include "sim/engine/partition_check.hpp"
 
+#include <map>
+
 #include "sim/error.hpp"
 
 namespace kvr {
+namespace {
+
+/// By new unit, the one it was split off. A list is read when all of it has happened, so the entries of a
+/// unit may have come through several splits of it.
+using Origins = std::map<UnitId, UnitId>;
+
+Origins origins_of(std::span<const Change> changes) {
+  Origins origins;
+  for (const Change& change : changes) {
+    if (change.kind == ChangeKind::split) {
+      KVR_CHECK(change.other > change.unit, "unit {} cannot be new after unit {}", change.other, change.unit);
+      origins.emplace(change.other, change.unit);
+    }
+  }
+  return origins;
+}
+
+bool comes_from(UnitId unit, UnitId ancestor, const Origins& origins) {
+  while (unit != ancestor) {
+    const auto origin = origins.find(unit);
+    if (origin == origins.end()) {
+      return false;
+    }
+    unit = origin->second;
+  }
+  return true;
+}
+
+}  // namespace
+
+UnitId PartitionCheck::unit_of(EntryIndex entry) const {
+  KVR_CHECK(entry >= 0 && static_cast<std::size_t>(entry) < unit_of_.size(),
+            "entry {} is in a unit and was never handed over", entry);
+  return unit_of_[static_cast<std::size_t>(entry)];
+}
 
 void PartitionCheck::claim(EntryIndex entry, UnitId unit) {
   KVR_CHECK(entry >= 0, "unit {} holds entry {}", unit, entry);
@@ -16,6 +53,7 @@ void PartitionCheck::claim(EntryIndex entry, UnitId unit) {
 }
 
 void PartitionCheck::follow(std::span<const Change> changes, const Clustering& clustering) {
+  const Origins origins = origins_of(changes);
   for (const Change& change : changes) {
     switch (change.kind) {
       case ChangeKind::created:
@@ -30,10 +68,10 @@ void PartitionCheck::follow(std::span<const Change> changes, const Clustering& c
       case ChangeKind::split:
         for (const UnitId part : {change.unit, change.other}) {
           for (const EntryIndex entry : clustering.members(part)) {
-            UnitId& unit = unit_of_.at(static_cast<std::size_t>(entry));
-            KVR_CHECK(unit == change.unit, "entry {} came to unit {} from unit {} in a split of {}", entry,
-                      part, unit, change.unit);
-            unit = part;
+            KVR_CHECK(comes_from(part, unit_of(entry), origins),
+                      "entry {} came to unit {} from unit {} in a split of {}", entry, part, unit_of(entry),
+                      change.unit);
+            unit_of_[static_cast<std::size_t>(entry)] = part;
           }
         }
         break;
@@ -52,9 +90,8 @@ void PartitionCheck::check(const Clustering& clustering) const {
   for (UnitId unit = 0; unit < clustering.unit_count(); ++unit) {
     for (const auto& entries : {clustering.members(unit), clustering.pending(unit)}) {
       for (const EntryIndex entry : entries) {
-        KVR_CHECK(unit_of_.at(static_cast<std::size_t>(entry)) == unit,
-                  "entry {} is in unit {}, expected in {}", entry, unit,
-                  unit_of_.at(static_cast<std::size_t>(entry)));
+        KVR_CHECK(unit_of(entry) == unit, "entry {} is in unit {}, expected in {}", entry, unit,
+                  unit_of(entry));
       }
       held += static_cast<std::int64_t>(entries.size());
     }

@@ -21,6 +21,7 @@ class PartitionCheck {
 
  private:
   void claim(EntryIndex entry, UnitId unit);
+  UnitId unit_of(EntryIndex entry) const;
 
   std::vector<UnitId> unit_of_;
   std::int64_t entries_ = 0;
