@@ -132,11 +132,15 @@ void LayerReplay::apply_to_cache(std::int64_t head, const Change& change) {
     cache.loaded(1);
     cache.updated(object(head, change.unit), residency.count(change.unit));
   } else if (change.kind == ChangeKind::split) {
+    const bool was_resident = residency.partly_resident(change.unit);
     residency.recount(change.unit, change.other);
     for (const UnitId part : {change.unit, change.other}) {
       if (cache.enabled() && residency.partly_resident(part)) {
         cache.updated(object(head, part), residency.count(part));
       }
+    }
+    if (cache.enabled() && was_resident && !residency.partly_resident(change.unit)) {
+      cache.emptied(object(head, change.unit));
     }
   }
 }
@@ -161,7 +165,7 @@ void LayerReplay::load_wanted(std::int64_t head) {
       layout_->locate(head, unit, missing_, update_reads_);
       caches_[h]->loaded(static_cast<std::int64_t>(missing_.size()));
     }
-    if (caches_[h]->enabled()) {
+    if (caches_[h]->enabled() && residencies_[h].partly_resident(unit)) {
       caches_[h]->touched(object(head, unit), residencies_[h].count(unit), missing_.empty());
     }
   }

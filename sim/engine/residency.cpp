@@ -64,7 +64,7 @@ void Cache::evict(std::span<HeadResidency* const> heads, std::int64_t heads_per_
     const CacheObject object = policy_->victim();
     HeadResidency& head = *heads[static_cast<std::size_t>(object.layer * heads_per_layer + object.head)];
     const std::int64_t dropped = head.drop(object.unit);
-    KVR_CHECK(dropped > 0,
+    KVR_CHECK(dropped > 0 || emptied_.erase(object) > 0,
               "the replacement policy gave up unit {} of layer {}, head {}, which is not resident",
               object.unit, object.layer, object.head);
     bytes_ -= dropped * entry_bytes_;

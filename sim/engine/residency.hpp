@@ -2,6 +2,7 @@
 
 #include <cstdint>
 #include <memory>
+#include <set>
 #include <span>
 #include <vector>
 
@@ -53,9 +54,12 @@ class Cache {
   /// Entries of `object` came in with this step's reads; its place in the order follows by `touched`.
   void loaded(std::int64_t entries) { bytes_ += entries * entry_bytes_; }
   void touched(CacheObject object, std::int64_t entries, bool hit) {
+    emptied_.erase(object);
     policy_->touched(object, entries * entry_bytes_, hit);
   }
   void updated(CacheObject object, std::int64_t entries) { policy_->updated(object, entries * entry_bytes_); }
+  /// A split took all resident entries off `object`; the policy may still give it up.
+  void emptied(CacheObject object) { emptied_.insert(object); }
   /// Entries left on other grounds than the policy's choice.
   void dropped(std::int64_t entries) { bytes_ -= entries * entry_bytes_; }
   /// Evicts until the budget holds. `heads` [layer * heads_per_layer + head].
@@ -66,6 +70,7 @@ class Cache {
   std::int64_t capacity_bytes_;
   std::int64_t entry_bytes_;
   std::int64_t bytes_ = 0;
+  std::set<CacheObject> emptied_;  ///< the policy knows them, but nothing of them is resident
 };
 
 }  // namespace kvr
