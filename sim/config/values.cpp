@@ -72,7 +72,10 @@ class Reader {
 
   std::optional<Value> read_boolean() {
     const bool known = !node_.quoted && (node_.text == "true" || node_.text == "false");
-    return known ? std::optional<Value>(node_.text == "true") : fail("is not a truth value");
+    if (!known) {
+      return fail("is not a truth value");
+    }
+    return std::make_optional<Value>(node_.text == "true");
   }
 
   std::optional<Value> read_text() {
@@ -82,12 +85,15 @@ class Reader {
                     fmt::format("is not a choice ({}); {}", node_.text, suggestion(node_.text, choices)));
       return std::nullopt;
     }
-    return Value(node_.text);
+    return std::make_optional<Value>(node_.text);
   }
 
   std::optional<Value> read_integer() {
     if (const auto exact = read_plain_integer()) {
-      return in_range(static_cast<double>(*exact)) ? std::optional<Value>(*exact) : fail("is out of range");
+      if (!in_range(static_cast<double>(*exact))) {
+        return fail("is out of range");
+      }
+      return std::make_optional<Value>(*exact);
     }
     const auto number = read_number("is not an integer");
     if (!number) {
@@ -99,8 +105,10 @@ class Reader {
     if (std::abs(*number) > kExactIntegers) {
       return fail("is too large");
     }
-    return in_range(*number) ? std::optional<Value>(static_cast<std::int64_t>(*number))
-                             : fail("is out of range");
+    if (!in_range(*number)) {
+      return fail("is out of range");
+    }
+    return std::make_optional<Value>(static_cast<std::int64_t>(*number));
   }
 
   /// Integers without unit keep all their 64 bits.
@@ -114,13 +122,16 @@ class Reader {
 
   std::optional<Value> read_real() {
     if (node_.text == "unlimited" && spec_.info.unlimited) {
-      return Value(std::numeric_limits<double>::infinity());
+      return std::make_optional<Value>(std::numeric_limits<double>::infinity());
     }
     const auto number = read_number("is not a number");
     if (!number) {
       return std::nullopt;
     }
-    return in_range(*number) ? std::optional<Value>(*number) : fail("is out of range");
+    if (!in_range(*number)) {
+      return fail("is out of range");
+    }
+    return std::make_optional<Value>(*number);
   }
 
   std::optional<double> read_number(std::string_view not_a_number) {
