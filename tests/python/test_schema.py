@@ -1,4 +1,4 @@
-"""The JSON Schema, held against an independent validator: it accepts every file under configs/ and refuses slips."""
+"""The JSON Schema under an independent validator: it accepts every file of configs/ and refuses slips."""
 
 import copy
 import json
@@ -18,7 +18,9 @@ GOOD: dict[str, Any] = {
     "trace": {"path": "t.h5"},
     "system": {
         "clustering": "token",
-        "stages": [{"scorer": {"type": "exact"}, "budget": {"type": "fraction", "share": 0.1}, "fold": "max"}],
+        "stages": [
+            {"scorer": {"type": "exact"}, "budget": {"type": "fraction", "share": 0.1}, "fold": "max"},
+        ],
         "layout": {"type": "token_order"},
         "cache": {"capacity": "64MiB"},
     },
