@@ -219,6 +219,7 @@ void Replay::record(std::int64_t step, std::int64_t position, const StepTimes& t
   double cache = 0.0;
   double representatives = 0.0;
   double metadata = 0.0;
+  double visible = 0.0;
   double space = 0.0;
   for (const auto& one : caches_) {
     cache += static_cast<double>(one->bytes());
@@ -226,6 +227,7 @@ void Replay::record(std::int64_t step, std::int64_t position, const StepTimes& t
   for (const HeadReplay& head : heads_) {
     representatives += static_cast<double>(head.representative_bytes());
     metadata += static_cast<double>(head.metadata_bytes());
+    visible += static_cast<double>(head.always_visible());
   }
   for (const LayerReplay& layer : replays_) {
     space += static_cast<double>(layer.space_bytes());
@@ -233,6 +235,7 @@ void Replay::record(std::int64_t step, std::int64_t position, const StepTimes& t
   const double dim = machine_.extrapolation().dim_ratio;
   data_.set(Metric::cache_bytes, step, model_share(cache));
   data_.set(Metric::working_buffer_bytes, step, static_cast<double>(working_buffer_bytes_));
+  data_.set(Metric::pinned_bytes, step, model_share(visible * static_cast<double>(machine_.entry_bytes())));
   data_.set(Metric::representative_bytes, step, model_share(dim * representatives));
   data_.set(Metric::metadata_bytes, step, model_share(metadata));
   data_.set(Metric::flash_space_bytes, step, model_share(space));
@@ -248,8 +251,11 @@ void Replay::record_layer(std::int64_t step, std::int64_t layer) {
   const LayerReplay& replay = replays_[static_cast<std::size_t>(layer)];
   const auto copies = static_cast<double>(machine_.extrapolation().copies(layer));
   const auto entry_bytes = copies * static_cast<double>(machine_.entry_bytes());
-  data_.set(Metric::read_requests, step, layer, copies * static_cast<double>(replay.reads().size()));
-  data_.set(Metric::read_bytes, step, layer, copies * static_cast<double>(total_bytes(replay.reads())));
+  // For attention and for updates: what the device is asked for.
+  data_.set(Metric::read_requests, step, layer,
+            copies * static_cast<double>(replay.reads().size() + replay.update_reads().size()));
+  data_.set(Metric::read_bytes, step, layer,
+            copies * static_cast<double>(total_bytes(replay.reads()) + total_bytes(replay.update_reads())));
   if (replay.contiguity().runs > 0) {
     data_.set(Metric::contiguous_mean_entries, step, layer, replay.contiguity().mean_entries);
     data_.set(Metric::contiguous_max_entries, step, layer, replay.contiguity().max_entries);
