@@ -170,8 +170,9 @@ class Analytic final : public FlashDevice {
     const auto count = static_cast<double>(commands);
     const double fill_s = write_fill_s(bytes_in / count);
     const std::int64_t depth = path_.device.queue_depth;
-    const auto rounds = static_cast<double>((commands + depth - 1) / depth);
-    const double total_s = std::max(fill_s + service_s, rounds * (fill_s + service_s / count));
+    const std::int64_t rounds = (commands + depth - 1) / depth;
+    const double alone_s = fill_s + service_s / count;
+    const double total_s = std::max(fill_s + service_s, static_cast<double>(rounds) * alone_s);
     return spread(sequence, fill_s + first_s, total_s);
   }
 

@@ -222,7 +222,7 @@ Table throughput_rows() {
        {.doc = "sharpness of the knee between die and bandwidth limits: exponent of the norm that joins them",
         .min = 1,
         .max = 16,
-        .source = "3 fits an event-driven model of five devices best"}},
+        .source = "chosen on batches of five devices: 3 agrees better than 2"}},
       {"contention",
        &P::contention,
        {.doc = "share by which several threads on one queue lengthen each command",

@@ -20,7 +20,7 @@ struct DeviceParams {
   std::string duplex = "full";
   double link = 4200e6;
   double command_link_time = 0.3e-6;
-  std::int64_t max_transfer = 512 * 1024;
+  std::int64_t max_transfer = 524'288;
   std::int64_t block = 4096;
   double firmware_time = 1.5e-6;
   std::int64_t firmware_servers = 1;
@@ -28,7 +28,7 @@ struct DeviceParams {
   // The flash array and its mapping table.
   std::int64_t channels = 4;
   std::int64_t dies_per_channel = 2;
-  std::int64_t stripe = 64 * 1024;
+  std::int64_t stripe = 65'536;
   double read_time = 27e-6;
   double map_read_time = 36e-6;
   double channel_bandwidth = 1000e6;
@@ -44,7 +44,7 @@ struct DeviceParams {
   double erase_time = 3.5e-3;
   double program_suspend_time = 100e-6;
   double erase_suspend_time = 700e-6;
-  std::int64_t write_buffer = 2048 * 1024;
+  std::int64_t write_buffer = 2'097'152;
   double write_amplification = 1.1;
 
   // What the closed formulas are fitted with (analytic_model.hpp).
