@@ -1,9 +1,10 @@
 #include "sim/engine/selection.hpp"
 
 #include <algorithm>
-#include <cmath>
+#include <vector>
 
 #include "sim/error.hpp"
+#include "sim/kernels/softmax.hpp"
 #include "sim/kernels/topk.hpp"
 
 namespace kvr {
@@ -11,13 +12,9 @@ namespace {
 
 /// Replaces a row of logits by its softmax.
 void softmax_in_place(std::span<float> row) {
-  const float peak = *std::max_element(row.begin(), row.end());
-  double sum = 0.0;
-  for (float& x : row) {
-    x = std::exp(x - peak);
-    sum += static_cast<double>(x);
-  }
-  const auto scale = static_cast<float>(1.0 / sum);
+  const std::vector<float> logits(row.begin(), row.end());
+  const float peak = *std::max_element(logits.begin(), logits.end());
+  const auto scale = static_cast<float>(1.0 / kernels::exp_weights(logits, peak, row));
   for (float& x : row) {
     x *= scale;
   }
