@@ -2,7 +2,8 @@
 
     python notebooks/plot_recall_latency.py RESULTS.h5 OUT.png
 
-The marker stands at the median latency and the mean recall; the bar reaches to the 95th percentile of the latency.
+The marker stands at the median latency and the mean recall; the bar reaches to the 95th percentile of
+the latency.
 """
 
 import argparse
