@@ -148,7 +148,6 @@ class ClusterContiguous final : public Layout {
       grow(head, unit, std::ssize(clustering.members(unit)));
     }
     if (record.unit >= 0) {
-      append_extent(extent(record.offset_bytes), traffic.reads);
       head.free[static_cast<std::size_t>(record.unit)].insert(record.offset_bytes);
     }
     (record.unit < 0 ? traffic.appended_bytes : traffic.moved_bytes) += context_.entry_bytes;

@@ -13,7 +13,7 @@ namespace kvr {
 /// What a layout did to the flash: the engine charges the device for it.
 struct LayoutTraffic {
   std::vector<Extent> writes;       ///< every byte range written, new entries and moved ones
-  std::vector<Extent> reads;        ///< read back in order to be moved
+  std::vector<Extent> reads;        ///< of entries that are moved without being in DRAM
   std::int64_t appended_bytes = 0;  ///< payload of entries placed for the first time
   std::int64_t moved_bytes = 0;     ///< payload written again elsewhere
 

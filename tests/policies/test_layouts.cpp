@@ -85,7 +85,7 @@ void check_traffic(const LayoutTraffic& traffic, const std::vector<std::int64_t>
   REQUIRE(traffic.appended_bytes == appended * kEntryBytes);
   REQUIRE(traffic.moved_bytes == moved * kEntryBytes);
   REQUIRE(total(traffic.writes) == traffic.appended_bytes + traffic.moved_bytes);
-  REQUIRE(total(traffic.reads) == traffic.moved_bytes);
+  REQUIRE(traffic.reads.empty());  // units that change are in DRAM
   REQUIRE((may_move || moved == 0));
 }
 

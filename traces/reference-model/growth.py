@@ -161,7 +161,7 @@ def scale_lanes(layer, rms: float, lanes: Lanes) -> None:
 
 
 def wire_offsets(attention, d: int, theta: float, squeeze: torch.Tensor, lanes: Lanes) -> None:
-    """Head j attends OFFSETS[j] tokens back, whatever stands there, and writes that token's code into tap j."""
+    """Head j attends OFFSETS[j] tokens back, whatever stands there, and writes the code there into tap j."""
     freqs = theta ** (-torch.arange(d // 2) / (d // 2))
     amplitude = torch.zeros(d // 2)
     amplitude[:9] = 1.0
@@ -181,7 +181,7 @@ def wire_offsets(attention, d: int, theta: float, squeeze: torch.Tensor, lanes: 
 
 
 def wire_match(attention, d: int, principal: torch.Tensor, squeeze: torch.Tensor, lanes: Lanes) -> None:
-    """Finds where the tokens before an entry match the current token and those before it; copies the entry."""
+    """Finds entries whose predecessors match the current token and its own; copies the entry."""
     slow = 12  # frequencies slow enough to carry content over thousands of tokens
     channels = torch.cat([torch.arange(d // 2 - slow, d // 2), torch.arange(d - slow, d)])
     for group in range(2):
@@ -193,7 +193,8 @@ def wire_match(attention, d: int, principal: torch.Tensor, squeeze: torch.Tensor
             attention.q_proj.weight[rows, lanes.code] = MATCH_GAIN * sketch[0] @ squeeze
             for step in range(1, len(OFFSETS)):
                 attention.q_proj.weight[rows, lanes.taps[step - 1]] = MATCH_GAIN * 0.8 * sketch[step]
-        attention.v_proj.weight[group * d : group * d + CODE, lanes.code] = torch.eye(CODE) / CODE**0.5
+        rows = slice(group * d, group * d + CODE)
+        attention.v_proj.weight[rows, lanes.code] = torch.eye(CODE) / CODE**0.5
     for head in range(4):
         columns = slice(head * d, head * d + CODE)
         attention.o_proj.weight[: lanes.constant, columns] = COPY_GAIN / 4 * principal.T
