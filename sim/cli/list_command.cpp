@@ -12,6 +12,7 @@
 #include "sim/config/values.hpp"
 #include "sim/error.hpp"
 #include "sim/registry.hpp"
+#include "sim/results/metrics.hpp"
 
 namespace kvr {
 
@@ -144,13 +145,18 @@ std::string plain(const Catalogue& catalogue, const std::string& kind, const std
 
 int run_list_command(std::span<const std::string> args, std::FILE* out) {
   po::options_description options("options");
-  options.add_options()("help,h", "this text")("markdown", "tables in Markdown, parameters included");
+  options.add_options()("help,h", "this text")("markdown", "tables in Markdown, parameters included")(
+      "metrics", "what results hold, by formula, in Markdown");
   po::options_description all;
   all.add(options).add_options()("kind", po::value<std::string>(), "")("name", po::value<std::string>(), "");
   constexpr std::array<std::string_view, 2> kPositional = {"kind", "name"};
   const auto values = cli::parse("kvreplay list", args, all, kPositional);
   if (values.count("help") > 0) {
     fmt::print(out, "{}", cli::help_text("kvreplay list [KIND [NAME]] [options]", options));
+    return 0;
+  }
+  if (values.count("metrics") > 0) {
+    fmt::print(out, "{}", metrics_markdown());
     return 0;
   }
   const Catalogue& catalogue = Catalogue::instance();

@@ -77,6 +77,8 @@ class HeadReplay {
 
   const HeadQuality& quality() const { return quality_; }
   const ChangeList& changes() const { return changes_; }
+  /// Entries in DRAM whatever the cache does: pinned, pending and the current one.
+  std::int64_t always_visible() const { return before_current_ + 1 - range_.size() + pending_candidates(); }
   /// What the policies cost on the phone in this step.
   const Work& score_work() const { return score_work_; }
   const Work& update_work() const { return update_work_; }

@@ -48,6 +48,7 @@ enum class Metric : std::size_t {
   hidden_io_s,
   cache_bytes,
   working_buffer_bytes,
+  pinned_bytes,
   representative_bytes,
   metadata_bytes,
   flash_space_bytes,

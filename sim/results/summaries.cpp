@@ -71,8 +71,8 @@ double tokens_per_second(const PointData& data) {
 }
 
 double dram_total_max(const PointData& data) {
-  return maximum(added(data, {Metric::cache_bytes, Metric::working_buffer_bytes, Metric::representative_bytes,
-                              Metric::metadata_bytes}));
+  return maximum(added(data, {Metric::cache_bytes, Metric::working_buffer_bytes, Metric::pinned_bytes,
+                              Metric::representative_bytes, Metric::metadata_bytes}));
 }
 
 double policy_kernel_mean(const PointData& data) {
@@ -145,10 +145,10 @@ constexpr std::array kSummaries{
                 "flash space", false, simulated, max_of<Metric::flash_space_bytes>},
     SummaryInfo{"cache_bytes_max", "B", "largest entry cache", "maximum of cache_bytes", "cache", false,
                 simulated, max_of<Metric::cache_bytes>},
-    SummaryInfo{
-        "dram_total_max", "B", "largest DRAM need",
-        "maximum over steps of cache_bytes + working_buffer_bytes + representative_bytes + metadata_bytes",
-        "DRAM", true, simulated, dram_total_max},
+    SummaryInfo{"dram_total_max", "B", "largest DRAM need",
+                "maximum over steps of cache_bytes + working_buffer_bytes + pinned_bytes + "
+                "representative_bytes + metadata_bytes",
+                "DRAM", true, simulated, dram_total_max},
     SummaryInfo{"policy_kernel_mean", "s", "policy kernels per step, measured on the host",
                 "mean over steps of score_kernel_s + update_kernel_s", "policy kernels (host)", false, host,
                 policy_kernel_mean},

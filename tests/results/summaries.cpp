@@ -65,6 +65,7 @@ PointData worked_example() {
   fill_steps(data, Metric::hidden_io_s, 0.004, 0.002);
   fill_steps(data, Metric::cache_bytes, 100, 400);
   fill_steps(data, Metric::working_buffer_bytes, 1000, 500);
+  fill_steps(data, Metric::pinned_bytes, 0, 0);
   fill_steps(data, Metric::representative_bytes, 10, 20);
   fill_steps(data, Metric::metadata_bytes, 1, 2);
   fill_steps(data, Metric::flash_space_bytes, 5000, 6000);
