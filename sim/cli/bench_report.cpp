@@ -1,0 +1,187 @@
+#include "sim/cli/bench_report.hpp"
+
+#include <fmt/format.h>
+
+#include <fstream>
+#include <span>
+#include <utility>
+
+#include "sim/cli/bench_peers.hpp"
+#include "sim/cli/table.hpp"
+#include "sim/config/json_writer.hpp"
+#include "sim/error.hpp"
+#include "sim/results/new_file.hpp"
+#include "sim/results/writer.hpp"
+
+namespace kvr::bench {
+namespace {
+
+using config::JsonWriter;
+
+std::string milliseconds(double seconds) {
+  return fmt::format("{:.3g} ms", 1e3 * seconds);
+}
+
+/// By what binds the kernel.
+std::string throughput(const KernelResult& result) {
+  return result.is_memory_bound() ? fmt::format("{:.3g} GB/s", 1e-9 * result.bytes_per_s())
+                                  : fmt::format("{:.3g} GFLOP/s", 1e-9 * result.flops_per_s());
+}
+
+std::string roofline(const KernelResult& result) {
+  const double reading_rate = static_cast<double>(result.bytes) / result.reading.median_s;
+  const std::string roof = result.is_memory_bound() ? fmt::format("{:.3g} GB/s", 1e-9 * reading_rate)
+                                                    : fmt::format("{:.3g} GFLOP/s", 1e-9 * result.peak_flops);
+  return fmt::format("{:.0f} % of {}", 100.0 * result.roofline_share(), roof);
+}
+
+std::string verdict(bool met) {
+  return met ? "met" : "EXCEEDED";
+}
+
+std::string wall_limit(const ReplayResult& result) {
+  return result.wall_limit_s > 0.0
+             ? fmt::format("< {:.3g} s: {}", result.wall_limit_s, verdict(result.meets_wall_limit()))
+             : "-";
+}
+
+std::string peak_limit(const ReplayResult& result) {
+  return fmt::format("< {:.4g} MB: {}", 1e-6 * static_cast<double>(result.peak_limit_bytes),
+                     verdict(result.meets_peak_limit()));
+}
+
+Provenance context() {
+  Provenance provenance = describe_build_and_host();
+  provenance.add("kernel_instruction_set", kernel_instruction_set());
+  provenance.add("peer_library", eigen_build());
+  return provenance;
+}
+
+void write_timing(JsonWriter& json, std::string_view name, const Timing& timing) {
+  json.key(name).open('{');
+  json.key("runs").integer(timing.runs);
+  json.key("median_s").real(timing.median_s);
+  json.key("min_s").real(timing.min_s);
+  json.key("max_s").real(timing.max_s);
+  json.close();
+}
+
+void write_replay(JsonWriter& json, const ReplayResult& result) {
+  json.open('{');
+  json.key("name").text(result.name);
+  json.key("what").text(result.what);
+  json.key("prompt_tokens").integer(result.prompt);
+  json.key("steps").integer(result.steps);
+  write_timing(json, "wall", result.wall);
+  write_timing(json, "cpu", result.cpu);
+  json.key("peak_bytes").integer(result.peak_bytes);
+  if (result.wall_limit_s > 0.0) {
+    json.key("wall_limit_s").real(result.wall_limit_s);
+    json.key("wall_limit_met").truth(result.meets_wall_limit());
+  }
+  json.key("peak_limit_bytes").integer(result.peak_limit_bytes);
+  json.key("peak_limit_met").truth(result.meets_peak_limit());
+  json.close();
+}
+
+void write_kernel(JsonWriter& json, const KernelResult& result) {
+  json.open('{');
+  json.key("name").text(result.name);
+  json.key("shape").text(result.shape);
+  json.key("peer").text(result.peer);
+  json.key("bytes").integer(result.bytes);
+  json.key("flops").real(result.flops);
+  write_timing(json, "cpu", result.kernel);
+  write_timing(json, "peer_cpu", result.peer_timing);
+  write_timing(json, "reading_as_many_bytes_cpu", result.reading);
+  json.key("peak_flops_per_s").real(result.peak_flops);
+  json.key("bytes_per_s").real(result.bytes_per_s());
+  json.key("flops_per_s").real(result.flops_per_s());
+  json.key("speedup_over_peer").real(result.peer_ratio());
+  json.key("roof").text(result.is_memory_bound() ? "memory" : "compute");
+  json.key("roofline_share").real(result.roofline_share());
+  json.close();
+}
+
+std::string json_text(const Report& report) {
+  JsonWriter json;
+  json.open('{').key("context").open('{');
+  for (const auto& [name, value] : context().entries) {
+    json.key(name).text(value);
+  }
+  json.close().key("replays").open('[');
+  for (const ReplayResult& result : report.replays) {
+    write_replay(json, result);
+  }
+  json.close().key("kernels").open('[');
+  for (const KernelResult& result : report.kernels) {
+    write_kernel(json, result);
+  }
+  json.close().close();
+  return std::move(json).take();
+}
+
+std::string replay_text(std::span<const ReplayResult> results) {
+  if (results.empty()) {
+    return "";
+  }
+  cli::Table table{{"replay", "prompt", "steps", "runs", "wall", "min-max", "limit", "CPU", "peak memory",
+                    "limit", "what"},
+                   {}};
+  for (const ReplayResult& r : results) {
+    table.rows.push_back(
+        {r.name, fmt::format("{}", r.prompt), fmt::format("{}", r.steps), fmt::format("{}", r.wall.runs),
+         fmt::format("{:.3g} s", r.wall.median_s), fmt::format("{:.3g}-{:.3g}", r.wall.min_s, r.wall.max_s),
+         wall_limit(r), fmt::format("{:.3g} s", r.cpu.median_s),
+         fmt::format("{:.4g} MB", 1e-6 * static_cast<double>(r.peak_bytes)), peak_limit(r), r.what});
+  }
+  return cli::plain_table(table) +
+         "A process of its own each; wall and CPU are medians of the runs, memory the most of them.\n\n";
+}
+
+std::string kernel_text(std::span<const KernelResult> results) {
+  if (results.empty()) {
+    return "";
+  }
+  cli::Table table{
+      {"kernel", "runs", "median", "min-max", "throughput", "roofline", "faster than", "peer", "shape"}, {}};
+  for (const KernelResult& r : results) {
+    table.rows.push_back({r.name, fmt::format("{}", r.kernel.runs), milliseconds(r.kernel.median_s),
+                          fmt::format("{:.3g}-{:.3g}", 1e3 * r.kernel.min_s, 1e3 * r.kernel.max_s),
+                          throughput(r), roofline(r), fmt::format("{:.2f} x", r.peer_ratio()), r.peer,
+                          r.shape});
+  }
+  return cli::plain_table(table) +
+         fmt::format(
+             "CPU time of one thread, warm caches. The roof is the slower of reading as many bytes from one\n"
+             "buffer and, where operations are counted, this core's peak of multiply-adds in registers.\n"
+             "Kernels: {}. Peers: {}; -DKVREPLAY_MARCH=native builds them for this CPU.\n\n",
+             kernel_instruction_set(), eigen_build());
+}
+
+std::string context_text() {
+  std::string text;
+  for (const auto& [name, value] : context().entries) {
+    text += fmt::format("{}: {}\n", name, value);
+  }
+  return text;
+}
+
+}  // namespace
+
+std::string report_text(const Report& report) {
+  return replay_text(report.replays) + kernel_text(report.kernels) + context_text();
+}
+
+void write_json(const Report& report, const std::filesystem::path& out) {
+  NewFile file(out);
+  std::ofstream stream(file.temporary());
+  stream << json_text(report);
+  stream.close();
+  if (!stream) {
+    throw SystemError(fmt::format("{}: cannot be written", out.string()));
+  }
+  file.commit();
+}
+
+}  // namespace kvr::bench

@@ -1,0 +1,24 @@
+#pragma once
+
+#include <filesystem>
+#include <string>
+#include <vector>
+
+#include "sim/cli/bench_kernels.hpp"
+#include "sim/cli/bench_replay.hpp"
+
+namespace kvr::bench {
+
+/// Everything that was measured; what was not asked for is empty.
+struct Report {
+  std::vector<ReplayResult> replays;
+  std::vector<KernelResult> kernels;
+};
+
+/// Tables with what is needed to read them, then the build and the host.
+std::string report_text(const Report& report);
+
+/// As JSON: "context", "replays" and "kernels"; names carry the units.
+void write_json(const Report& report, const std::filesystem::path& out);
+
+}  // namespace kvr::bench
