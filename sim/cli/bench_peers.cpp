@@ -1,5 +1,12 @@
 #include "sim/cli/bench_peers.hpp"
 
+// GCC 12's own AVX-512 headers seem to use uninitialised registers once they are inlined (GCC bug 105593);
+// they come in with Eigen where the build is for a CPU with AVX-512.
+#if defined(__GNUC__) && !defined(__clang__)
+#pragma GCC diagnostic ignored "-Wuninitialized"
+#pragma GCC diagnostic ignored "-Wmaybe-uninitialized"
+#endif
+
 #include <fmt/format.h>
 
 #include <Eigen/Core>
