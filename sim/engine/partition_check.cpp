@@ -1,14 +1,10 @@
 #include "sim/engine/partition_check.hpp"
 
-#include <map>
-
 #include "sim/error.hpp"
 
 namespace kvr {
 namespace {
 
-/// By new unit, the one it was split off. A list is read when all of it has happened, so the entries of a
-/// unit may have come through several splits of it.
 using Origins = std::map<UnitId, UnitId>;
 
 Origins origins_of(std::span<const Change> changes) {
@@ -53,30 +49,40 @@ void PartitionCheck::claim(EntryIndex entry, UnitId unit) {
 }
 
 void PartitionCheck::follow(std::span<const Change> changes, const Clustering& clustering) {
+  // New entries first: they are among the members of every unit that the list created or split.
+  for (const Change& change : changes) {
+    if (change.kind == ChangeKind::appended || change.kind == ChangeKind::buffered) {
+      claim(change.entry, change.unit);
+    }
+  }
   const Origins origins = origins_of(changes);
   for (const Change& change : changes) {
-    switch (change.kind) {
-      case ChangeKind::created:
-        for (const EntryIndex entry : clustering.members(change.unit)) {
-          claim(entry, change.unit);
-        }
-        break;
-      case ChangeKind::appended:
-      case ChangeKind::buffered:
-        claim(change.entry, change.unit);
-        break;
-      case ChangeKind::split:
-        for (const UnitId part : {change.unit, change.other}) {
-          for (const EntryIndex entry : clustering.members(part)) {
-            KVR_CHECK(comes_from(part, unit_of(entry), origins),
-                      "entry {} came to unit {} from unit {} in a split of {}", entry, part, unit_of(entry),
-                      change.unit);
-            unit_of_[static_cast<std::size_t>(entry)] = part;
-          }
-        }
-        break;
-      case ChangeKind::wants_load:
-        break;
+    if (change.kind == ChangeKind::created) {
+      follow_created(change.unit, clustering);
+    } else if (change.kind == ChangeKind::split) {
+      follow_split(change, clustering, origins);
+    }
+  }
+}
+
+void PartitionCheck::follow_created(UnitId unit, const Clustering& clustering) {
+  for (const EntryIndex entry : clustering.members(unit)) {
+    const auto at = static_cast<std::size_t>(entry);
+    const bool is_claimed = entry >= 0 && at < unit_of_.size() && unit_of_[at] == unit;
+    if (!is_claimed) {
+      claim(entry, unit);
+    }
+  }
+}
+
+void PartitionCheck::follow_split(const Change& change, const Clustering& clustering,
+                                  const Origins& origins) {
+  for (const UnitId part : {change.unit, change.other}) {
+    for (const EntryIndex entry : clustering.members(part)) {
+      KVR_CHECK(comes_from(part, unit_of(entry), origins),
+                "entry {} came to unit {} from unit {} in a split of {}", entry, part, unit_of(entry),
+                change.unit);
+      unit_of_[static_cast<std::size_t>(entry)] = part;
     }
   }
 }

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstdint>
+#include <map>
 #include <span>
 #include <vector>
 
@@ -20,7 +21,13 @@ class PartitionCheck {
   void check(const Clustering& clustering) const;
 
  private:
+  /// By new unit, the one it was split off. A list is read when all of it has happened, so the entries of a
+  /// unit may have come through several splits of it.
+  using Origins = std::map<UnitId, UnitId>;
+
   void claim(EntryIndex entry, UnitId unit);
+  void follow_created(UnitId unit, const Clustering& clustering);
+  void follow_split(const Change& change, const Clustering& clustering, const Origins& origins);
   UnitId unit_of(EntryIndex entry) const;
 
   std::vector<UnitId> unit_of_;
