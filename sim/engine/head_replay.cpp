@@ -207,22 +207,39 @@ void HeadReplay::judge(const Selection& selection, std::int64_t query_head, cons
     KVR_CHECK(mark == 0, "layer {}, head {}: entry {} is attended to twice", head_.layer, head_.head, entry);
     mark = 1;
   }
-  const auto found = std::count_if(
-      best_.begin(), best_.end(), [this](EntryIndex e) { return marked_[static_cast<std::size_t>(e)] != 0; });
   double pinned_mass = 0.0;
   for (EntryIndex e = 0; e <= static_cast<EntryIndex>(before_current_); ++e) {
     pinned_mass += range_.contains(e) ? 0.0 : static_cast<double>(probabilities[static_cast<std::size_t>(e)]);
   }
   const double mass = sum_over(probabilities, attended_);
   const double share = 1.0 / static_cast<double>(group_);
-  quality_.recall +=
-      share * (best_.empty() ? 1.0 : static_cast<double>(found) / static_cast<double>(best_.size()));
+  quality_.recall += share * recall_of_best(probabilities);
   quality_.mass += share * mass;
   quality_.relative_mass += share * mass / (pinned_mass + sum_over(probabilities, best_));
   quality_.output_error += share * relative_distance(out, truth.out.row(query_head));
   quality_.selected +=
       share * static_cast<double>(selection.entries.size() + static_cast<std::size_t>(pending_candidates()));
   quality_.attended += share * static_cast<double>(attended_.size());
+}
+
+double HeadReplay::recall_of_best(std::span<const float> probabilities) const {
+  if (best_.empty()) {
+    return 1.0;
+  }
+  const auto weight = [&](EntryIndex e) { return probabilities[static_cast<std::size_t>(e)]; };
+  const float least = weight(best_.back());
+  const auto better =
+      std::count_if(best_.begin(), best_.end(), [&](EntryIndex e) { return weight(e) > least; });
+  std::int64_t found_better = 0;
+  std::int64_t found_least = 0;
+  for (const EntryIndex e : attended_) {
+    if (range_.contains(e)) {
+      found_better += weight(e) > least ? 1 : 0;
+      found_least += weight(e) == least ? 1 : 0;
+    }
+  }
+  const std::int64_t found = found_better + std::min<std::int64_t>(found_least, std::ssize(best_) - better);
+  return static_cast<double>(found) / static_cast<double>(best_.size());
 }
 
 void HeadReplay::follow(const ResidentUnits& resident) {

@@ -94,6 +94,9 @@ class HeadReplay {
   void collect_attended(const Selection& selection);
   void find_truth(Truth& truth);
   void judge(const Selection& selection, std::int64_t query_head, const Truth& truth, std::int64_t budget);
+  /// Share of `best_` that was attended to. Of candidates that weigh as much as the least of the best any
+  /// will do: where logits lie far apart, most weights are zero in a float.
+  double recall_of_best(std::span<const float> probabilities) const;
   std::int64_t pending_candidates() const;
 
   HeadId head_;
