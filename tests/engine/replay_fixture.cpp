@@ -1,0 +1,143 @@
+#include "tests/engine/replay_fixture.hpp"
+
+#include <doctest/doctest.h>
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cstring>
+#include <numeric>
+
+#include "sim/error.hpp"
+
+namespace kvr::test {
+
+Setup Setup::with_budget(std::int64_t entries) const {
+  Setup setup = *this;
+  setup.budget = fmt::format("{{type: fixed, entries: {}}}", entries);
+  return setup;
+}
+
+std::string Setup::describe() const {
+  return fmt::format("{} | {} | {} | {} | fold {} | {}", clustering, scorer, layout, replacement, fold,
+                     budget);
+}
+
+trace::SynthOptions small_trace() {
+  trace::SynthOptions options;
+  options.layers = 2;
+  options.kv_heads = 2;
+  options.group = 2;
+  options.head_dim = 16;
+  options.prompt = 65;
+  options.steps = 40;
+  options.prompt_window = 3;
+  options.clusters = 7;
+  options.recent_tokens = 32;
+  options.seed = 11;
+  return options;
+}
+
+ReplayFixture::ReplayFixture(const trace::SynthOptions& options) : trace_path_(folder_ / "trace.h5") {
+  trace::synthesise(options, trace_path_);
+  reader_.emplace(trace_path_);
+}
+
+RunConfig ReplayFixture::config(const Setup& setup) const {
+  const std::filesystem::path file = folder_ / "config.yaml";
+  write_text(file,
+             fmt::format(R"(name: test
+trace: {{path: {}}}
+model: {}
+phone: roofline
+device: analytic
+system:
+  name: system under test
+  clustering: {}
+  stages:
+    - scorer: {}
+      budget: {}
+      fold: {}
+      norm: {}
+      last_unit: {}
+      pins: {{sinks: {}, recent: {}}}
+  codec: {{k: {}, v: {}}}
+  layout: {}
+  replacement: {}
+  cache: {{capacity: {}B, scope: {}}}
+run: {{threads: {}, first_step: {}, steps: {}}}
+)",
+                         trace_path_.string(), setup.model, setup.clustering, setup.scorer, setup.budget,
+                         setup.fold, setup.norm, setup.last_unit, setup.sinks, setup.recent, setup.codec,
+                         setup.codec, setup.layout, setup.replacement, setup.cache_bytes, setup.cache_scope,
+                         setup.threads, setup.first_step, setup.steps));
+  return load_config(file, {}).front();
+}
+
+PointResult ReplayFixture::run(const Setup& setup, const Progress& progress, Timeline* timeline) const {
+  return replay(config(setup), *reader_, progress, timeline);
+}
+
+std::string ReplayFixture::error_of(const Setup& setup) const {
+  try {
+    run(setup);
+  } catch (const InputError& error) {
+    return error.what();
+  }
+  FAIL("no error from " << setup.describe());
+  return "";
+}
+
+std::vector<Setup> all_setups() {
+  std::vector<Setup> setups;
+  for (const char* clustering :
+       {"token", "{type: page, page_tokens: 8}", "{type: kmeans, entries_per_cluster: 7}"}) {
+    for (const char* scorer : {"exact", "centroid"}) {
+      for (const char* layout : {"token_order", "cluster_contiguous"}) {
+        for (const char* replacement : {"none", "lru"}) {
+          for (const char* fold : {"none", "mean"}) {
+            Setup setup;
+            setup.clustering = clustering;
+            setup.scorer = scorer;
+            setup.layout = layout;
+            setup.replacement = replacement;
+            setup.fold = fold;
+            setup.cache_bytes = 60 * kEntryBytes;
+            setups.push_back(setup);
+          }
+        }
+      }
+    }
+  }
+  return setups;
+}
+
+std::span<const double> values(const PointResult& result, Metric metric) {
+  return result.data.values(metric);
+}
+
+double total(const PointResult& result, Metric metric) {
+  const auto all = values(result, metric);
+  return std::accumulate(all.begin(), all.end(), 0.0);
+}
+
+double smallest(const PointResult& result, Metric metric) {
+  return *std::ranges::min_element(values(result, metric));
+}
+
+double largest(const PointResult& result, Metric metric) {
+  return *std::ranges::max_element(values(result, metric));
+}
+
+bool same_bits(const PointResult& a, const PointResult& b, Metric metric) {
+  const auto x = values(a, metric);
+  const auto y = values(b, metric);
+  return x.size() == y.size() && (x.empty() || std::memcmp(x.data(), y.data(), x.size_bytes()) == 0);
+}
+
+bool same_bits(const PointResult& a, const PointResult& b) {
+  return std::ranges::all_of(metric_table(), [&](const MetricInfo& metric) {
+    return metric.origin == Origin::host || same_bits(a, b, metric.id);
+  });
+}
+
+}  // namespace kvr::test

@@ -1,0 +1,121 @@
+// Units that split, entries that wait and loads asked for: the engine checks after every step and at the end
+// that no entry is lost, held twice or without a place, and that the cache's books are right.
+#include <doctest/doctest.h>
+#include <fmt/format.h>
+
+#include <string>
+#include <vector>
+
+#include "tests/engine/replay_fixture.hpp"
+#include "tests/engine/splitting_clustering.hpp"
+
+namespace kvr {
+namespace {
+
+using test::largest;
+using test::Setup;
+using test::smallest;
+using test::total;
+using test::values;
+
+const test::ReplayFixture& fixture() {
+  static const test::ReplayFixture made;
+  return made;
+}
+
+/// Every way to cache, place and rank that matters for splits.
+std::vector<Setup> splitting_setups() {
+  std::vector<Setup> setups;
+  for (const int max_members : {2, 5, 9}) {
+    for (const int buffer_every : {1, 3, 7}) {
+      for (const char* layout : {"token_order", "cluster_contiguous"}) {
+        for (const std::int64_t cached_entries : {0, 2, 15, 60, 1000}) {
+          Setup setup;
+          setup.clustering = fmt::format("{{type: {}, max_members: {}, buffer_every: {}}}", test::kSplitting,
+                                         max_members, buffer_every);
+          setup.scorer = max_members == 5 ? "exact" : "centroid";
+          setup.fold = buffer_every == 3 ? "none" : "mean";
+          setup.layout = layout;
+          setup.replacement = cached_entries > 0 ? "lru" : "none";
+          setup.cache_bytes = cached_entries * test::kEntryBytes;
+          setup.cache_scope = cached_entries == 60 ? "layer" : "model";
+          setup.recent = buffer_every == 7 ? 0 : 5;
+          setups.push_back(setup);
+        }
+      }
+    }
+  }
+  return setups;
+}
+
+TEST_CASE("splits, buffers and loads lose nothing: a budget for everything stays full attention") {
+  for (const Setup& setup : splitting_setups()) {
+    CAPTURE(setup.describe());
+    CAPTURE(setup.cache_bytes);
+    const PointResult result = fixture().run(setup.with_budget(1000));
+    CHECK(largest(result, Metric::output_error) <= 1e-5);
+    CHECK(smallest(result, Metric::recall) == 1.0);
+    CHECK(largest(result, Metric::units) > 6.0);
+  }
+}
+
+TEST_CASE("with a small budget caches and layouts stay consistent while units split under them") {
+  for (const Setup& setup : splitting_setups()) {
+    for (const std::int64_t budget : {3, 12}) {
+      CAPTURE(setup.describe());
+      CAPTURE(setup.cache_bytes);
+      const PointResult result = fixture().run(setup.with_budget(budget));
+      CHECK(largest(result, Metric::cache_bytes) <= static_cast<double>(setup.cache_bytes));
+      CHECK(smallest(result, Metric::recall) >= 0.0);
+      CHECK(largest(result, Metric::recall) <= 1.0);
+      CHECK(largest(result, Metric::mass) <= 1.0 + 1e-6);
+    }
+  }
+}
+
+TEST_CASE("pending entries count against the budget before units do") {
+  Setup setup;
+  setup.clustering = fmt::format("{{type: {}, max_members: 1000, buffer_every: 9}}", test::kSplitting);
+  setup.sinks = 0;
+  setup.recent = 0;
+  const PointResult result = fixture().run(setup);
+  CHECK(largest(result, Metric::selected_entries) <= 10.0);
+  setup.clustering = fmt::format("{{type: {}, max_members: 1000, buffer_every: 1}}", test::kSplitting);
+  const PointResult none = fixture().run(setup.with_budget(0));
+  CHECK(largest(none, Metric::selected_entries) > 0.0);  // they are visible all the same
+  CHECK(total(none, Metric::demanded_bytes) == 0.0);     // and in DRAM already
+}
+
+TEST_CASE("contiguous clusters move bytes when they split, token order moves none") {
+  Setup setup;
+  setup.clustering = fmt::format("{{type: {}, max_members: 5}}", test::kSplitting);
+  CHECK(total(fixture().run(setup), Metric::moved_bytes) == 0.0);
+  setup.layout = "cluster_contiguous";
+  const PointResult moved = fixture().run(setup);
+  CHECK(total(moved, Metric::moved_bytes) > 0.0);
+  CHECK(total(moved, Metric::write_bytes) >= total(moved, Metric::moved_bytes));
+}
+
+TEST_CASE("what a clustering asks to load and a layout reads back is among the bytes read") {
+  Setup setup;
+  setup.clustering = fmt::format("{{type: {}, max_members: 5}}", test::kSplitting);
+  setup.layout = "cluster_contiguous";
+  const PointResult none = fixture().run(setup.with_budget(0));
+  CHECK(total(none, Metric::useful_read_bytes) == 0.0);
+  CHECK(total(none, Metric::read_requests) > 0.0);
+  CHECK(total(none, Metric::read_bytes) >= 4096.0 * total(none, Metric::read_requests));
+}
+
+TEST_CASE("splitting gives the same bits with one thread and with three") {
+  for (Setup setup : splitting_setups()) {
+    if (setup.cache_bytes == 15 * test::kEntryBytes) {
+      CAPTURE(setup.describe());
+      const PointResult once = fixture().run(setup);
+      setup.threads = 3;
+      CHECK(test::same_bits(once, fixture().run(setup)));
+    }
+  }
+}
+
+}  // namespace
+}  // namespace kvr
