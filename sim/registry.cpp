@@ -9,10 +9,9 @@ Catalogue& Catalogue::instance() {
   return catalogue;
 }
 
-void Catalogue::add(std::string_view kind, Implementation implementation) {
-  const std::string name = implementation.name;
-  const bool fresh = kinds_[std::string(kind)].emplace(name, std::move(implementation)).second;
-  KVR_CHECK(fresh, "two implementations of {} are called '{}'", kind, name);
+void Catalogue::add(std::string_view kind, const Implementation& implementation) {
+  const bool fresh = kinds_[std::string(kind)].emplace(implementation.name, implementation).second;
+  KVR_CHECK(fresh, "two implementations of {} are called '{}'", kind, implementation.name);
 }
 
 const Catalogue::Kind& Catalogue::kind(std::string_view kind) const {

@@ -28,7 +28,7 @@ class Catalogue {
   using Kind = std::map<std::string, Implementation, std::less<>>;
 
   static Catalogue& instance();
-  void add(std::string_view kind, Implementation implementation);
+  void add(std::string_view kind, const Implementation& implementation);
   const std::map<std::string, Kind, std::less<>>& kinds() const { return kinds_; }
   const Kind& kind(std::string_view kind) const;
   /// Null when there is no such implementation.
@@ -51,10 +51,9 @@ class Registry {
     return registry;
   }
 
-  void add(Implementation implementation, Factory factory) {
-    const std::string name = implementation.name;
-    Catalogue::instance().add(Interface::kKind, std::move(implementation));
-    factories_.emplace(name, std::move(factory));
+  void add(const Implementation& implementation, Factory factory) {
+    Catalogue::instance().add(Interface::kKind, implementation);
+    factories_.emplace(implementation.name, std::move(factory));
   }
 
   std::unique_ptr<Interface> create(std::string_view name, const ParamValues& values,

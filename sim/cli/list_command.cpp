@@ -126,7 +126,9 @@ std::string markdown(const Catalogue& catalogue, const std::string& kind, const 
   if (!kind.empty()) {
     return markdown_of(kind, catalogue.kind(kind));
   }
-  std::string text = cli::markdown_table(kinds_table(catalogue)) + "\n";
+  std::string text =
+      "# What exists\n\nPrinted by `kvreplay list --markdown`; `kvreplay list KIND NAME` shows one.\n\n";
+  text += cli::markdown_table(kinds_table(catalogue)) + "\n";
   for (const auto& [each, implementations] : catalogue.kinds()) {
     text += markdown_of(each, implementations);
   }

@@ -45,7 +45,7 @@ constexpr std::array kCommands = {
             [](Args args, bool) { return run_schema_command(args, stdout); }},
     Command{"trace", "look at, check and make traces",
             [](Args args, bool) { return run_trace_command(args, stdout, stderr); }},
-    Command{"bench", "time the kernels on this host",
+    Command{"bench", "measure kernels and whole replays on this host",
             [](Args args, bool) { return run_bench_command(args); }},
 };
 

@@ -93,11 +93,17 @@ class Traces {
   std::map<std::filesystem::path, std::string> hashes_;
 };
 
+/// Each note once, with the points it is about unless that is all of them.
 void print_notes(std::span<const PointResult> results) {
+  std::map<std::string, std::vector<std::string>> points_of;
   for (const PointResult& result : results) {
     for (const std::string& note : result.notes) {
-      fmt::print("{}: {}\n", result.data.name(), note);
+      points_of[note].push_back(result.data.name());
     }
+  }
+  for (const auto& [note, points] : points_of) {
+    const bool all = points.size() == results.size();
+    fmt::print("\n{}{}\n", all ? "" : fmt::format("{}: ", fmt::join(points, "; ")), note);
   }
 }
 

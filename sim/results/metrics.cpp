@@ -68,7 +68,8 @@ constexpr std::array kMetrics{
     MetricInfo{Metric::compute_s, "compute_s", "s", "time the processor is busy",
                "sum of compute durations, policy included", step, simulated},
     MetricInfo{Metric::policy_s, "policy_s", "s", "part of the compute time that the policy takes",
-               "scoring + selecting + updating of clusters and summaries", step, simulated},
+               "scoring + updating of clusters and summaries on the phone; ranking is not charged", step,
+               simulated},
     MetricInfo{Metric::io_s, "io_s", "s", "time the flash is busy",
                "time with at least one request outstanding", step, simulated},
     MetricInfo{Metric::exposed_io_s, "exposed_io_s", "s", "I/O time that nothing hides",
@@ -139,7 +140,15 @@ const MetricInfo& info(Metric metric) {
 }
 
 std::string metrics_markdown() {
-  std::string text = "| dataset | dimensions | unit | meaning | formula |\n|---|---|---|---|---|\n";
+  std::string text =
+      "# What results hold\n\nPrinted by `kvreplay list --metrics`. Quality metrics are means over the query "
+      "heads "
+      "of a group, per step under exact inputs: local errors, not accuracy. Where the timed model is larger "
+      "than "
+      "the captured streams, bytes and requests count every layer and head of the model that replays the "
+      "captured "
+      "one; entries, units and quality are those of the captured head.\n\n";
+  text += "| dataset | dimensions | unit | meaning | formula |\n|---|---|---|---|---|\n";
   for (const MetricInfo& metric : metric_table()) {
     text += fmt::format("| `{}{}` | {} | {} | {} | {} |\n", place(metric.origin), metric.name,
                         dims_text(metric.dims), metric.unit, cell(metric.long_name), cell(metric.formula));
