@@ -96,7 +96,7 @@ TEST_CASE("contiguous clusters move bytes when they split, token order moves non
   CHECK(total(moved, Metric::write_bytes) >= total(moved, Metric::moved_bytes));
 }
 
-TEST_CASE("what a clustering asks to load and a layout reads back is among the bytes read") {
+TEST_CASE("what a clustering asks to load is among the bytes read") {
   Setup setup;
   setup.clustering = fmt::format("{{type: {}, max_members: 5}}", test::kSplitting);
   setup.layout = "cluster_contiguous";

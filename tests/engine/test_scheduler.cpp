@@ -110,8 +110,8 @@ TEST_CASE("flash under a longer computation is hidden, and what outlasts a short
 }
 
 TEST_CASE("what the gap between two computations leaves uncovered is exposed") {
-  // compute |--a--|      |-c-|     a: 0.2, b: 0.5 after a, c: 0.1 after a third of a read's time
-  // flash   |-----r1-----|--r2--|
+  // compute |a|       |--b--|         a lasts a quarter of a read, b half of one and waits for the first read
+  // flash   |---read--|---read--|
   const auto one = reads({64});
   const double io_s = alone_s(one);
   OperationGraph graph;
