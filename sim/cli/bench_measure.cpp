@@ -48,13 +48,13 @@ template <class Vector>
   const Vector factors = Vector{} + factor;
   const Vector addends = Vector{} + addend;
   for (std::int64_t round = 0; round < rounds; ++round) {
-    for (int i = 0; i < kChains; ++i) {
-      chains[i] = chains[i] * factors + addends;
+    for (Vector& chain : chains) {
+      chain = chain * factors + addends;
     }
   }
   Vector total{};
-  for (int i = 0; i < kChains; ++i) {
-    total += chains[i];
+  for (const Vector& chain : chains) {
+    total += chain;
   }
   return total[0];
 }

@@ -132,9 +132,10 @@ Field run() {
 }
 
 Field record() {
-  return table("record", "what is kept in the results",
-               {boolean("per_step", true, "metrics of every step, layer and head"),
-                boolean("host_timing", true, "times of the kernels on this host")});
+  return table(
+      "record", "what is kept in the results",
+      {boolean("per_step", true, "write the metrics of every step, layer and head; false: summaries only"),
+       boolean("host_timing", true, "times of the kernels on this host")});
 }
 
 Field root() {

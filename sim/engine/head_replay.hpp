@@ -79,6 +79,10 @@ class HeadReplay {
   const ChangeList& changes() const { return changes_; }
   /// Entries in DRAM whatever the cache does: pinned, pending and the current one.
   std::int64_t always_visible() const { return before_current_ + 1 - range_.size() + pending_candidates(); }
+  /// Entries that at least one query head of the group attends to in this step.
+  std::int64_t entries_read() const {
+    return static_cast<std::int64_t>(demanded_.entries.size()) + always_visible();
+  }
   /// What the policies cost on the phone in this step.
   const Work& score_work() const { return score_work_; }
   const Work& update_work() const { return update_work_; }

@@ -54,8 +54,7 @@ void LayerReplay::read_head(std::int64_t head) {
   unit_hit_[h].clear();
   for (const UnitChoice& choice : demanded.units) {
     missing_.clear();
-    for (std::int32_t i = 0; i < choice.count; ++i) {
-      const EntryIndex entry = demanded.entries[static_cast<std::size_t>(choice.first + i)];
+    for (const EntryIndex entry : entries_of(demanded, choice)) {
       if (!residency.entry_resident(entry)) {
         missing_.push_back(entry);
         residency.add(choice.unit, entry);

@@ -103,7 +103,10 @@ LayerDemand Machine::demand_of(std::int64_t captured, std::span<const HeadReplay
        heads.subspan(static_cast<std::size_t>(captured * per_layer), static_cast<std::size_t>(per_layer))) {
     score += head.score_work();
     update += head.update_work();
-    attention += model_->attention(head.quality().attended, static_cast<double>(entry_bytes_));
+    // Every query head computes over its own selection; what any of them needs is read from DRAM once.
+    const double attended = head.quality().attended;
+    const double shared = static_cast<double>(head.entries_read()) / attended;
+    attention += model_->attention(attended, shared * static_cast<double>(entry_bytes_));
   }
   const double dim = extrapolation_.dim_ratio;
   LayerDemand demand;

@@ -318,7 +318,7 @@ PointResult Replay::run(const Progress& progress, Timeline* timeline) {
     layer.check_placement();
   }
   machine_.check_conservation();
-  return {std::move(data_), config_.resolved_yaml, machine_.notes()};
+  return {std::move(data_), config_.resolved_yaml, machine_.notes(), config_.record_per_step};
 }
 
 }  // namespace

@@ -56,6 +56,12 @@ struct Selection {
   }
 };
 
+/// The entries of one unit of a selection.
+inline std::span<const EntryIndex> entries_of(const Selection& selection, const UnitChoice& choice) {
+  return std::span(selection.entries)
+      .subspan(static_cast<std::size_t>(choice.first), static_cast<std::size_t>(choice.count));
+}
+
 /// Takes units by descending score (ties: lower unit) until `budget` candidates are selected.
 /// Units without candidates are passed over and cost nothing.
 void select_units(std::span<const float> scores, const Clustering& clustering,

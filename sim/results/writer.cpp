@@ -145,12 +145,13 @@ std::vector<std::size_t> places(std::span<const std::int64_t> numbers,
 }
 
 /// [steps of the file(, its layers(, its heads))]: a point's values, NaN where the point has none.
-std::vector<double> on_axes(const PointData& data, const MetricInfo& metric, const Axes& axes) {
+std::vector<double> on_axes(const PointResult& point, const MetricInfo& metric, const Axes& axes) {
+  const PointData& data = point.data;
   const std::size_t layers = metric.dims >= Dims::step_layer ? axes.layers.size() : 1;
   const std::size_t heads = metric.dims >= Dims::step_layer_head ? axes.heads.size() : 1;
   std::vector<double> padded(static_cast<std::size_t>(axes.steps) * layers * heads,
                              std::numeric_limits<double>::quiet_NaN());
-  if (!data.recorded(metric.id)) {
+  if (!point.writes(metric.id)) {
     return padded;
   }
   const std::vector<std::size_t> zero{0};
@@ -176,7 +177,7 @@ void write_metric(hid_t group, const MetricInfo& metric, std::span<const PointRe
   Shape count = shape;
   count[0] = 1;
   for (const PointResult& point : points) {
-    const std::vector<double> values = on_axes(point.data, metric, axes);
+    const std::vector<double> values = on_axes(point, metric, axes);
     hdf5::write_block(dataset.get(), H5T_NATIVE_DOUBLE, begin, count, values.data());
     ++begin[0];
   }
@@ -201,7 +202,7 @@ void write_group(hid_t group, Origin origin, std::span<const PointResult> points
   const Scales scales(group, axes);
   for (const MetricInfo& metric : metric_table()) {
     const bool wanted =
-        std::ranges::any_of(points, [&](const PointResult& point) { return point.data.recorded(metric.id); });
+        std::ranges::any_of(points, [&](const PointResult& point) { return point.writes(metric.id); });
     if (metric.origin == origin && wanted) {
       write_metric(group, metric, points, axes, scales);
     }

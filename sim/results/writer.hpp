@@ -24,6 +24,9 @@ struct PointResult {
   PointData data;
   std::string resolved_config;     ///< YAML
   std::vector<std::string> notes;  ///< what a reader must know: extrapolated, assumed, oracle
+  bool keep_steps = true;          ///< false: only the summaries are written
+
+  bool writes(Metric metric) const { return keep_steps && data.recorded(metric); }
 };
 
 /// Writes an HDF5 file that h5py, pandas and xarray read.

@@ -198,3 +198,9 @@ def test_a_second_run_gives_the_same_bytes(demo_results: Path, demo_run: Callabl
 
 def test_the_number_of_threads_changes_no_byte(demo_run: Callable[..., Path]) -> None:
     assert data_bytes(demo_run("run.threads=1")) == data_bytes(demo_run("run.threads=2"))
+
+
+def test_summaries_can_be_all_that_is_kept(demo_run) -> None:
+    with h5py.File(demo_run("record.per_step=false")) as brief, h5py.File(demo_run()) as full:
+        assert "recall" not in brief and "recall" in full
+        np.testing.assert_array_equal(brief["recall_mean"][:], full["recall_mean"][:])
