@@ -57,7 +57,8 @@ const Node* Node::find(std::string_view name) const {
 }
 
 Node* Node::find(std::string_view name) {
-  return const_cast<Node*>(std::as_const(*this).find(name));
+  const auto found = std::ranges::find(children, name, &Node::key);
+  return kind == NodeKind::map && found != children.end() ? &*found : nullptr;
 }
 
 Node Node::take(std::string_view name) {

@@ -27,7 +27,7 @@ void HeadStore::append(std::span<const Half> keys, std::span<const Half> values)
   entries_ += rows;
 }
 
-void HeadStore::append_plane(Plane& plane, std::span<const Half> rows) {
+void HeadStore::append_plane(Plane& plane, std::span<const Half> rows) const {
   plane.captured.insert(plane.captured.end(), rows.begin(), rows.end());
   if (plane.codec->lossless()) {
     return;

@@ -32,7 +32,7 @@ class HeadStore {
     std::vector<Half> decoded;  ///< empty where the codec is lossless
   };
 
-  void append_plane(Plane& plane, std::span<const Half> rows);
+  void append_plane(Plane& plane, std::span<const Half> rows) const;
 
   std::int64_t capacity_;
   std::int64_t head_dim_;
