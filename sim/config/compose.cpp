@@ -95,7 +95,8 @@ std::vector<const Node*> checked_axes(const Node& axes, std::string_view name, P
   }
   std::vector<const Node*> usable;
   for (const Node& axis : axes.children) {
-    const bool composes = !split_path(axis.key).front().empty() && sets_composition({split_path(axis.key), {}});
+    const bool composes =
+        !split_path(axis.key).front().empty() && sets_composition({split_path(axis.key), {}});
     const std::string path = join_path(name, axis.key);
     if (axis.kind != NodeKind::list || axis.children.empty()) {
       problems.add(axis.mark, path,
