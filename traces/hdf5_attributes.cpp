@@ -58,7 +58,7 @@ Attribute open(hid_t object, const std::string& name, const char* expected) {
 std::string read_variable_string(const Attribute& attribute) {
   char* text = nullptr;
   attribute.read(attribute.type.get(), &text);
-  const std::string value = text == nullptr ? "" : text;
+  std::string value = text == nullptr ? "" : text;
   H5free_memory(text);
   return value;
 }

@@ -214,7 +214,7 @@ void check_truth(hid_t file, const std::string& path, std::vector<std::string>& 
     if (hdf5::has_group(file, path)) {
       const hdf5::Handle group = hdf5::open_group(file, path);
       for (const std::string& name : hdf5::child_names(group.get())) {
-        check_truth(file, path + "/" + name, problems);
+        check_truth(file, fmt::format("{}/{}", path, name), problems);
       }
     } else if (hdf5::has_dataset(file, path)) {
       const hdf5::Handle dataset = hdf5::open_dataset(file, path);

@@ -24,6 +24,8 @@ struct Change {
   UnitId other = -1;
   EntryIndex entry = -1;
 };
+/// In order; but `members` and `pending` answer for the state after the whole list, so a listener that asks
+/// them in the middle must expect what later changes of the list did.
 using ChangeList = std::vector<Change>;
 
 /// Which units of this head have all their members in DRAM at the end of the current step.

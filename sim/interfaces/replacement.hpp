@@ -35,7 +35,9 @@ class Replacement {
   virtual bool caches() const { return true; }
   /// `object` was used; it is resident now. `hit`: it was before. `bytes`: its size now.
   virtual void touched(CacheObject object, std::int64_t bytes, bool hit) = 0;
-  /// `object` is resident and was appended to or split; `bytes` is its new size.
+  /// `object` is resident and was appended to or split; `bytes` is its new size. It may be the new half of a
+  /// split, which the policy has not met before. A half of which nothing is resident is not reported: when it
+  /// is given up as a victim, the engine asks for another.
   virtual void updated(CacheObject object, std::int64_t bytes) = 0;
   /// The object to drop next; the engine drops it. Called only while at least one object is resident.
   virtual CacheObject victim() = 0;
