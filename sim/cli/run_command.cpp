@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <boost/program_options.hpp>
 #include <charconv>
 #include <cstdio>
@@ -107,6 +108,25 @@ void print_notes(std::span<const PointResult> results) {
   }
 }
 
+/// Everything that is wrong with any point, before hours go into the first.
+void check_points(std::span<const RunConfig> points, Traces& traces) {
+  std::vector<std::string> problems;
+  for (const RunConfig& point : points) {
+    try {
+      check_point(point, traces.open(point.trace_path));
+    } catch (const InputError& error) {
+      for (const std::string& problem : error.problems()) {
+        if (std::ranges::find(problems, problem) == problems.end()) {
+          problems.push_back(problem);
+        }
+      }
+    }
+  }
+  if (!problems.empty()) {
+    throw InputError(problems);
+  }
+}
+
 /// Hours of replay must not end in a folder that was never there.
 void check_writable(const std::filesystem::path& file) {
   const std::filesystem::path folder = file.has_parent_path() ? file.parent_path() : ".";
@@ -163,7 +183,9 @@ int run_run_command(std::span<const std::string> args, bool quiet) {
   provenance.add("configuration", options->config);
   Traces traces;
   std::vector<PointResult> results;
-  for (const RunConfig& point : load_config(options->config, options->sets)) {
+  const std::vector<RunConfig> points = load_config(options->config, options->sets);
+  check_points(points, traces);
+  for (const RunConfig& point : points) {
     ProgressBar bar(point.point, quiet);
     results.push_back(replay(
         point, traces.open(point.trace_path),

@@ -1,5 +1,7 @@
 #include "sim/config/resolve.hpp"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <utility>
 
@@ -75,6 +77,24 @@ SystemConfig system(const Resolved& root) {
   return config;
 }
 
+void collect_places(const Resolved& node, const std::string& path,
+                    std::map<std::string, std::string, std::less<>>& places) {
+  if (!path.empty() && !node.mark.is_default()) {
+    places.emplace(path, to_string(node.mark));
+  }
+  for (std::size_t i = 0; i < node.children.size(); ++i) {
+    const Resolved& child = node.children[i];
+    const std::string name = child.key.empty() ? std::to_string(i) : child.key;
+    collect_places(child, path.empty() ? name : fmt::format("{}.{}", path, name), places);
+  }
+}
+
+std::map<std::string, std::string, std::less<>> places_of(const Resolved& root) {
+  std::map<std::string, std::string, std::less<>> places;
+  collect_places(root, "", places);
+  return places;
+}
+
 RunConfig run_config(const ResolvedPoint& point) {
   const Resolved& root = point.root;
   return {.point = point.name,
@@ -92,6 +112,7 @@ RunConfig run_config(const ResolvedPoint& point) {
           .working_set_bytes = get<double>(root, "run.working_set"),
           .record_per_step = get<bool>(root, "record.per_step"),
           .host_timing = get<bool>(root, "record.host_timing"),
+          .said_at = places_of(root),
           .resolved_yaml = dump_yaml(root)};
 }
 
@@ -117,6 +138,11 @@ std::vector<ResolvedPoint> resolve_points(const std::filesystem::path& file,
 }
 
 }  // namespace config
+
+std::string RunConfig::place(std::string_view key) const {
+  const auto found = said_at.find(key);
+  return found == said_at.end() ? std::string(key) : fmt::format("{}: {}", found->second, key);
+}
 
 std::vector<RunConfig> load_config(const std::filesystem::path& file, std::span<const std::string> sets,
                                    const Catalogue& catalogue) {

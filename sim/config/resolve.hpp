@@ -2,8 +2,11 @@
 
 #include <cstdint>
 #include <filesystem>
+#include <functional>
+#include <map>
 #include <span>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "sim/params.hpp"
@@ -61,7 +64,12 @@ struct RunConfig {
   double working_set_bytes = 0.0;  ///< 0: the space that the layouts occupy
   bool record_per_step = false;
   bool host_timing = false;
+  /// "file:line:column" of every value that somebody gave, by its dotted key.
+  std::map<std::string, std::string, std::less<>> said_at;
   std::string resolved_yaml;  ///< canonical: every key in fixed order, with units; itself a configuration
+
+  /// How an error about `key` begins: where it was given, if it was, and its name.
+  std::string place(std::string_view key) const;
 };
 
 /// Reads a configuration with its includes, lays `sets` (KEY=VALUE) on it and returns its points in order:

@@ -27,22 +27,22 @@ DecoderGeometry geometry_of(const trace::Header& header) {
   return {captured_layers, heads * g.group(), heads, g.head_dim, g.hidden_size, g.ffn_size, g.vocab_size};
 }
 
-Extrapolation extrapolate(const DecoderGeometry& model, const trace::Header& header) {
+Extrapolation extrapolate(const RunConfig& config, const DecoderGeometry& model,
+                          const trace::Header& header) {
   Extrapolation result;
   result.layers = model.layers;
   result.captured_layers = static_cast<std::int64_t>(header.captured_layers.size());
   std::vector<std::string> problems;
   if (model.layers < result.captured_layers) {
-    problems.push_back(
-        fmt::format("model.layers: {} layers cannot replay the {} captured ones; give at least as many",
-                    model.layers, result.captured_layers));
+    problems.push_back(fmt::format("{}: {} layers cannot replay the {} captured ones; give at least as many",
+                                   config.place("model.layers"), model.layers, result.captured_layers));
   }
   const std::int64_t heads = header.kv_heads_captured();
   if (model.kv_heads % heads != 0) {
     problems.push_back(
-        fmt::format("model.kv_heads: {} is no multiple of the {} captured KV heads; give a multiple, or "
+        fmt::format("{}: {} is no multiple of the {} captured KV heads; give a multiple, or "
                     "capture other heads",
-                    model.kv_heads, heads));
+                    config.place("model.kv_heads"), model.kv_heads, heads));
   }
   if (!problems.empty()) {
     throw InputError(problems);
@@ -64,7 +64,7 @@ Machine::Machine(const RunConfig& config, const trace::Header& header)
       value_codec_(make<Codec>(config.system.value_codec, {header.geometry.head_dim})),
       schedule_(make<Schedule>(config.system.schedule, {})),
       scheduler_(*device_),
-      extrapolation_(extrapolate(model_->geometry(), header)),
+      extrapolation_(extrapolate(config, model_->geometry(), header)),
       configured_working_set_bytes_(config.working_set_bytes),
       read_requests_(static_cast<std::size_t>(extrapolation_.layers)),
       write_requests_(static_cast<std::size_t>(extrapolation_.layers)) {

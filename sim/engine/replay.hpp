@@ -13,6 +13,10 @@ namespace kvr {
 /// Called after every step with the number of steps done and to do.
 using Progress = std::function<void(std::int64_t done, std::int64_t total)>;
 
+/// Throws InputError when the point asks for what the trace or the model does not have; costs next to
+/// nothing.
+void check_point(const RunConfig& config, const trace::Reader& trace);
+
 /// Replays one point of a configuration on its trace.
 ///
 /// Throws InputError when the configuration asks for what the trace does not have, InternalError when a

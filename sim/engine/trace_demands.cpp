@@ -13,13 +13,14 @@ StepRange step_range(const RunConfig& config, const trace::Header& header) {
   const std::int64_t available = header.seq_len - header.prefill_len;
   const std::int64_t left = available - config.first_step;
   if (left <= 0) {
-    throw InputError(
-        fmt::format("run.first_step: {} is past the end; {} has {} decode steps, allowed is 0 to {}",
-                    config.first_step, config.trace_path.string(), available, available - 1));
+    throw InputError(fmt::format("{}: {} is past the end; {} has {} decode steps, allowed is 0 to {}",
+                                 config.place("run.first_step"), config.first_step,
+                                 config.trace_path.string(), available, available - 1));
   }
   if (config.steps > left) {
-    throw InputError(fmt::format("run.steps: {} from step {} on; {} has only {} left, 0 means all of them",
-                                 config.steps, config.first_step, config.trace_path.string(), left));
+    throw InputError(fmt::format("{}: {} from step {} on; {} has only {} left, 0 means all of them",
+                                 config.place("run.steps"), config.steps, config.first_step,
+                                 config.trace_path.string(), left));
   }
   return {header.prefill_len + config.first_step, config.steps == 0 ? left : config.steps};
 }

@@ -81,7 +81,12 @@ std::string ReplayFixture::error_of(const Setup& setup) const {
   try {
     run(setup);
   } catch (const InputError& error) {
-    return error.what();
+    const std::string folder = (trace_path_.parent_path() / "config.yaml").string();
+    std::string text = error.what();
+    for (std::size_t at = text.find(folder); at != std::string::npos; at = text.find(folder)) {
+      text.replace(at, folder.size(), "config.yaml");
+    }
+    return text;
   }
   FAIL("no error from " << setup.describe());
   return "";

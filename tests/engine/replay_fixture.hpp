@@ -54,6 +54,7 @@ class ReplayFixture {
   RunConfig config(const Setup& setup) const;
   PointResult run(const Setup& setup, const Progress& progress = {}, Timeline* timeline = nullptr) const;
   /// What `run` reports as wrong with the input; fails the test where it reports nothing.
+  /// The configuration is called config.yaml in it, without its folder.
   std::string error_of(const Setup& setup) const;
   const std::filesystem::path& trace_path() const { return trace_path_; }
 

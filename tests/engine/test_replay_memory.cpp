@@ -131,21 +131,22 @@ TEST_CASE("a cache too small for one entry is an error that says what is left of
   setup.replacement = "lru";
   setup.cache_bytes = 200;
   setup.cache_scope = "head";
-  CHECK(
-      fixture().error_of(setup) ==
-      "system.cache.capacity: 200 bytes leave replacement 'lru' 50 bytes in each of 4 caches, less than one "
-      "entry of 64; give more, or replacement none");
+  CHECK(fixture().error_of(setup) ==
+        "config.yaml:19:11: system.cache.capacity: 200 bytes for the whole model leave 'lru' 50 bytes in a "
+        "cache, "
+        "less than one entry of 64; give more, or replacement none");
 }
 
 TEST_CASE("steps that the trace does not have are an error that says which it has") {
   Setup setup;
   setup.first_step = 40;
-  CHECK(fixture().error_of(setup) == "run.first_step: 40 is past the end; " +
+  CHECK(fixture().error_of(setup) == "config.yaml:20:19: run.first_step: 40 is past the end; " +
                                          fixture().trace_path().string() +
                                          " has 40 decode steps, allowed is 0 to 39");
   setup.first_step = 30;
   setup.steps = 11;
-  CHECK(fixture().error_of(setup) == "run.steps: 11 from step 30 on; " + fixture().trace_path().string() +
+  CHECK(fixture().error_of(setup) == "config.yaml:20:35: run.steps: 11 from step 30 on; " +
+                                         fixture().trace_path().string() +
                                          " has only 10 left, 0 means all of them");
 }
 
@@ -199,10 +200,10 @@ TEST_CASE("layers that do not divide evenly are counted where they are replayed"
 TEST_CASE("a geometry that the captured heads cannot stand for is an error with every reason") {
   Setup setup;
   setup.model = "{type: decoder, layers: 1, query_heads: 6, kv_heads: 3}";
-  CHECK(
-      fixture().error_of(setup) ==
-      "model.layers: 1 layers cannot replay the 2 captured ones; give at least as many\n"
-      "model.kv_heads: 3 is no multiple of the 2 captured KV heads; give a multiple, or capture other heads");
+  CHECK(fixture().error_of(setup) ==
+        "config.yaml:3:24: model.layers: 1 layers cannot replay the 2 captured ones; give at least as many\n"
+        "config.yaml:3:51: model.kv_heads: 3 is no multiple of the 2 captured KV heads; give a multiple, or "
+        "capture other heads");
 }
 
 TEST_CASE("the spans of a replay's timeline add up to the latency of its steps") {
