@@ -196,7 +196,7 @@ def main() -> None:
     parser.add_argument(
         "--minutes", type=float, default=150, help="training time; the schedule fits itself to it"
     )
-    parser.add_argument("--lr", type=float, default=1.2e-3)
+    parser.add_argument("--lr", type=float, default=1e-3)
     parser.add_argument("--theta", type=float, default=1e6, help="RoPE base")
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--seed", type=int, default=1)
