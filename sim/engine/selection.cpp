@@ -115,10 +115,7 @@ void unite(std::span<const Selection> selections, Selection& united) {
   for (const Selection& selection : selections) {
     for (std::size_t rank = 0; rank < selection.units.size(); ++rank) {
       const UnitChoice& choice = selection.units[rank];
-      all.push_back(
-          {choice.unit, rank,
-           std::span(selection.entries)
-               .subspan(static_cast<std::size_t>(choice.first), static_cast<std::size_t>(choice.count))});
+      all.push_back({choice.unit, rank, entries_of(selection, choice)});
     }
   }
   std::sort(all.begin(), all.end(), [](const Ranked& a, const Ranked& b) {
