@@ -20,6 +20,7 @@
 #include <vector>
 
 #include "models/flash/analytic_model.hpp"
+#include "models/flash/device_energy.hpp"
 #include "models/flash/device_params.hpp"
 #include "models/flash/slc_pool.hpp"
 #include "sim/error.hpp"
@@ -69,7 +70,7 @@ class Analytic final : public FlashDevice {
     }
   }
 
-  double next_event_s() const override {
+  double next_event_s() override {
     return delivered_ == pending_.size() ? std::numeric_limits<double>::infinity()
                                          : pending_[delivered_].done_s;
   }
@@ -89,11 +90,21 @@ class Analytic final : public FlashDevice {
   }
 
   /// Counts what was submitted, delivered or not.
-  DeviceStats stats() const override { return stats_; }
+  DeviceStats stats() const override {
+    DeviceStats stats = stats_;
+    stats.slc_bytes = slc_.slc_bytes();
+    stats.tlc_bytes = slc_.tlc_bytes();
+    stats.folded_bytes = slc_.folded_bytes();
+    // Nothing here tells the time integral from the sum that Little's law equates it with.
+    stats.outstanding_s = stats.response_s;
+    return stats;
+  }
+  DeviceEnergy energy(double at_s) const override { return energy_of(path_.device, stats(), at_s); }
 
  private:
   /// One kind's requests of a batch, in order.
   struct Sequence {
+    double submit_s;
     double start_s;
     std::size_t first;  ///< of its requests in pending_
   };
@@ -111,7 +122,7 @@ class Analytic final : public FlashDevice {
   /// counted: `take` adds one command and returns its service time.
   template <class Take>
   Sequence collect(std::span<const IoRequest> batch, IoKind kind, double start_s, Take take) {
-    const Sequence sequence{start_s, pending_.size()};
+    const Sequence sequence{batch.front().submit_s, start_s, pending_.size()};
     double served_s = 0.0;
     bool is_first = true;
     for (const IoRequest& request : batch) {
@@ -120,11 +131,14 @@ class Analytic final : public FlashDevice {
       }
       check_request(request);
       for (std::int64_t left = request.length_bytes; left > 0; left -= path_.device.max_transfer) {
-        const double service_s = take(std::min(left, path_.device.max_transfer));
+        const std::int64_t bytes = std::min(left, path_.device.max_transfer);
+        const double service_s = take(bytes);
+        stats_.commands += 1;
+        stats_.host_busy_s += path_.host.command_s(static_cast<double>(bytes));
         served_s += is_first ? 0.0 : service_s;
         is_first = false;
       }
-      pending_.push_back({request.id, 0.0, served_s});
+      pending_.push_back({.id = request.id, .done_s = served_s});
     }
     return sequence;
   }
@@ -139,12 +153,14 @@ class Analytic final : public FlashDevice {
       reads.bytes += static_cast<double>(bytes);
       reads.service_s += service_s;
       reads.largest_bytes = std::max(reads.largest_bytes, static_cast<double>(bytes));
+      stats_.sensed_bytes += sensed_bytes(path_.device, static_cast<double>(bytes));
       return service_s;
     });
     if (reads.commands == 0) {
       return start_s;
     }
     stats_.reads += static_cast<std::int64_t>(pending_.size() - sequence.first);
+    stats_.map_misses += (1.0 - path_.map_hits) * static_cast<double>(reads.commands);
     stats_.read_bytes += static_cast<std::int64_t>(reads.bytes);
     return spread(sequence, latency_s(path_, static_cast<double>(first_bytes)), batch_s(path_, reads));
   }
@@ -188,6 +204,8 @@ class Analytic final : public FlashDevice {
     for (std::size_t i = 0; i < ios.size(); ++i) {
       ios[i].done_s = sequence.start_s + (first_s + stretch * ios[i].done_s);
       ios[i].start_s = i < depth ? sequence.start_s : ios[i - depth].done_s;
+      ios[i].device_s = std::max(ios[i].start_s, ios[i].done_s - path_.host.wake_s);
+      stats_.response_s += ios[i].done_s - sequence.submit_s;
       ordered = ordered && (i == 0 || before(ios[i - 1], ios[i]));
     }
     if (!ordered) {

@@ -28,7 +28,7 @@ double fit_host_s(const DeviceParams& device, double bytes) {
 /// L before it is bounded by S.
 double unbounded_latency_s(const ReadPath& path, double bytes) {
   const DeviceParams& d = path.device;
-  const double grown = (bytes - static_cast<double>(d.block)) / (d.latency_bandwidth * d.thermal_factor);
+  const double grown = (bytes - static_cast<double>(d.block)) / (d.latency_bandwidth * d.thermal_factor());
   const double measured = d.latency + (1.0 - path.map_hits) * d.map_latency + grown;
   return measured + path.host.command_s(bytes) + path.host.wake_s - fit_host_s(d, bytes);
 }
@@ -48,7 +48,7 @@ double service_s(const ReadPath& path, double bytes) {
   const DeviceParams& d = path.device;
   const double operations = 1.0 + (bytes - static_cast<double>(d.block)) / static_cast<double>(d.stripe);
   const double die = d.hit_time * operations + (1.0 - path.map_hits) * d.miss_time;
-  const double bus = bytes / (d.read_bandwidth * d.thermal_factor);
+  const double bus = bytes / (d.read_bandwidth * d.thermal_factor());
   const double cpu =
       path.host.command_s(bytes) / static_cast<double>(std::min(path.host.threads, d.hw_queues));
   const double slowdown = path.host.threads > 1 ? 1.0 + d.contention : 1.0;

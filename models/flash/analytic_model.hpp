@@ -23,14 +23,14 @@ ReadPath read_path(DeviceParams device, const HostCost& host, double working_set
 
 /// S: what one read of `bytes` (one command) adds to the time of a saturated device.
 ///   die  = hit_time * (1 + (bytes - block) / stripe) + (1 - map_hits) * miss_time
-///   bus  = bytes / (read_bandwidth * thermal_factor)
+///   bus  = bytes / (read_bandwidth * thermal_factor())
 ///   cpu  = host time of the command / min(threads, hw_queues)
 ///   S    = max((die^p + bus^p)^(1/p), cpu) * (1 + contention if several threads share one queue)
 /// (bytes - block) / stripe is the expected number of stripe borders a block-aligned read crosses.
 double service_s(const ReadPath& path, double bytes);
 
 /// L: one read of `bytes` (one command) on the idle device, from its submission until the host has it.
-///   L = latency + (1 - map_hits) * map_latency + (bytes - block) / (latency_bandwidth * thermal_factor)
+///   L = latency + (1 - map_hits) * map_latency + (bytes - block) / (latency_bandwidth * thermal_factor())
 ///       + (command time and wake-up of this host) - (those of the host of the fit)
 /// `latency` was measured with some host and contains that host's share, so the share is exchanged, not
 /// added. Never below S: what occupies the device that long cannot be ready sooner.

@@ -73,6 +73,13 @@ Table link_rows() {
       {"firmware_servers",
        &P::firmware_servers,
        {.doc = "commands the controller works on at once", .min = 1, .max = 64, .source = kArray}},
+      {"command_delay",
+       &P::command_delay,
+       {.doc = "delay of a command in the controller that keeps nothing busy",
+        .quantity = kSeconds,
+        .min = 0,
+        .max = 10e-3,
+        .source = "NVMeVirt states one for a 970 PRO; 0 elsewhere, where it cannot be told from host_wake"}},
   };
 }
 
@@ -90,6 +97,13 @@ Table array_rows() {
         .min = 4 * kKiB,
         .max = 4 * kMiB,
         .source = kArray}},
+      {"page",
+       &P::page,
+       {.doc = "bytes that the array senses at least for a read of any size; counts for energy",
+        .quantity = kBytes,
+        .min = 512,
+        .max = kMiB,
+        .source = "16 KiB, usual for 3D TLC"}},
       {"read_time",
        &P::read_time,
        {.doc = "tR: array to page register",
@@ -98,6 +112,15 @@ Table array_rows() {
         .max = 10e-3,
         .above_min = true,
         .source = kArray}},
+      {"read_time_spread",
+       &P::read_time_spread,
+       {.doc = "sigma of the logarithm of read_time, whose mean stays; 0: every read takes read_time",
+        .min = 0,
+        .max = 2,
+        .source = "retries and page types; no mobile part's figure was found"}},
+      {"cache_read",
+       &P::cache_read,
+       {.doc = "a die senses the next read while its last one crosses the channel", .source = kArray}},
       {"map_read_time",
        &P::map_read_time,
        {.doc = "array read of a mapping page",
@@ -119,6 +142,12 @@ Table array_rows() {
         .min = 0,
         .unlimited = true,
         .source = "Samsung's HPB measurements over the range of random reads, 2020"}},
+      {"mapping",
+       &P::mapping,
+       {.doc = "how the event-driven device finds mapping misses; statistical: by chance, with the share of "
+               "the working set not covered; lru: pages of the mapping table in a cache of map_coverage",
+        .choices = "lru|statistical",
+        .source = "statistical is what the published ranges were fitted with"}},
   };
 }
 
@@ -145,6 +174,12 @@ Table write_rate_rows() {
         .quantity = kBandwidth,
         .min = 0,
         .source = "assumed half of tlc_bandwidth: each byte is read and programmed"}},
+      {"fold_delay",
+       &P::fold_delay,
+       {.doc = "time without requests after which the device begins to empty the pool",
+        .quantity = kSeconds,
+        .min = 0,
+        .source = "assumed"}},
       {"slc_pool",
        &P::slc_pool,
        {.doc = "bytes the SLC pool takes; 0: none", .quantity = kBytes, .min = 0, .source = "assumed"}},
@@ -166,6 +201,12 @@ Table program_rows() {
       {"tlc_program_time",
        &P::tlc_program_time,
        {.doc = "programming one stripe, TLC", .quantity = kSeconds, .min = 0, .max = 1, .source = "assumed"}},
+      {"erase_block",
+       &P::erase_block,
+       {.doc = "bytes that one erase of a die frees, all planes",
+        .quantity = kBytes,
+        .min = 64 * kKiB,
+        .source = "assumed: four planes of 1536 pages of 16 KiB"}},
       {"erase_time",
        &P::erase_time,
        {.doc = "erasing a block", .quantity = kSeconds, .min = 0, .max = 1, .source = "assumed"}},
@@ -229,13 +270,12 @@ Table throughput_rows() {
         .min = 0,
         .max = 4,
         .source = "fio on a Pixel 4: 23 to 38 % less with 8 threads than with one"}},
-      {"thermal_factor",
-       &P::thermal_factor,
-       {.doc = "share of the read bandwidth that heat leaves",
+      {"contention_window",
+       &P::contention_window,
+       {.doc = "threads that submitted within this time of each other contend",
+        .quantity = kSeconds,
         .min = 0,
-        .max = 1,
-        .above_min = true,
-        .source = "1 cold; 0.67 after an hour of load, measured on a OnePlus 15R"}},
+        .source = "assumed"}},
   };
 }
 
@@ -289,12 +329,71 @@ Table latency_rows() {
   };
 }
 
+Table state_rows() {
+  using P = DeviceParams;
+  constexpr auto kJoules = Quantity::joules;
+  return {
+      {"heat",
+       &P::heat,
+       {.doc = "thermal state of the part", .choices = "cold|hot", .source = "choice of the experiment"}},
+      {"hot_bandwidth",
+       &P::hot_bandwidth,
+       {.doc = "share of the bandwidth of channels and link that a hot part keeps",
+        .min = 0,
+        .max = 1,
+        .above_min = true,
+        .source = "a OnePlus 15R after an hour of load: 1645 against 2460 MiB/s"}},
+      {"idle_power",
+       &P::idle_power,
+       {.doc = "power with the link up, whether or not requests are served",
+        .quantity = Quantity::watts,
+        .min = 0,
+        .max = 100,
+        .source = "rule of thumb for parts with the link up; assumed"}},
+      {"command_energy",
+       &P::command_energy,
+       {.doc = "controller energy of one command",
+        .quantity = kJoules,
+        .min = 0,
+        .max = 1,
+        .source = "assumed"}},
+      {"read_energy",
+       &P::read_energy,
+       {.doc = "energy of one bit read, by the bits that the array senses",
+        .quantity = kJoules,
+        .min = 0,
+        .max = 1e-6,
+        .source = "data sheets: MB/s for each mA at the supply voltage"}},
+      {"map_read_energy",
+       &P::map_read_energy,
+       {.doc = "energy of reading one mapping page",
+        .quantity = kJoules,
+        .min = 0,
+        .max = 1,
+        .source = "array currents in SimpleSSD: 3.3 V, 25 mA, 65 us"}},
+      {"slc_write_energy",
+       &P::slc_write_energy,
+       {.doc = "energy of one bit programmed into the pool",
+        .quantity = kJoules,
+        .min = 0,
+        .max = 1e-6,
+        .source = "assumed: active power of reads over the write rate"}},
+      {"tlc_write_energy",
+       &P::tlc_write_energy,
+       {.doc = "energy of one bit programmed elsewhere",
+        .quantity = kJoules,
+        .min = 0,
+        .max = 1e-6,
+        .source = "assumed: active power of reads over the write rate"}},
+  };
+}
+
 }  // namespace
 
 ParamTable<DeviceParams> device_param_table() {
   Table table = link_rows();
   for (const Table& rows :
-       {array_rows(), write_rate_rows(), program_rows(), throughput_rows(), latency_rows()}) {
+       {array_rows(), write_rate_rows(), program_rows(), throughput_rows(), latency_rows(), state_rows()}) {
     table.insert(table.end(), rows.begin(), rows.end());
   }
   return table;

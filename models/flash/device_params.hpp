@@ -24,23 +24,30 @@ struct DeviceParams {
   std::int64_t block = 4096;
   double firmware_time = 1.5e-6;
   std::int64_t firmware_servers = 1;
+  double command_delay = 0.0;
 
   // The flash array and its mapping table.
   std::int64_t channels = 4;
   std::int64_t dies_per_channel = 2;
   std::int64_t stripe = 65'536;
+  std::int64_t page = 16'384;
   double read_time = 27e-6;
+  double read_time_spread = 0.0;
+  bool cache_read = true;
   double map_read_time = 36e-6;
   double channel_bandwidth = 1000e6;
   double map_coverage = 400e6;
+  std::string mapping = "statistical";
 
   // Writes.
   double slc_bandwidth = 1650e6;
   double tlc_bandwidth = 583e6;
   double fold_bandwidth = 290e6;
+  double fold_delay = 10e-3;
   std::int64_t slc_pool = 12'000'000'000;
   double slc_program_time = 200e-6;
-  double tlc_program_time = 1200e-6;
+  double tlc_program_time = 850e-6;
+  std::int64_t erase_block = 100'663'296;
   double erase_time = 3.5e-3;
   double program_suspend_time = 100e-6;
   double erase_suspend_time = 700e-6;
@@ -56,10 +63,23 @@ struct DeviceParams {
   double map_latency = 41e-6;
   double smoothing = 3.0;
   double contention = 0.35;
-  double thermal_factor = 1.0;
+  double contention_window = 1e-3;
   double fit_host_command = 4e-6;
   double fit_host_per_kib = 0.0;
   double fit_host_wake = 15e-6;
+
+  // Heat and energy.
+  std::string heat = "cold";
+  double hot_bandwidth = 0.67;
+  double idle_power = 0.1;
+  double command_energy = 1e-6;
+  double read_energy = 50e-12;
+  double map_read_energy = 5.4e-6;
+  double slc_write_energy = 130e-12;
+  double tlc_write_energy = 370e-12;
+
+  /// Share of the bandwidth of channels and link that the state of the part leaves.
+  double thermal_factor() const { return heat == "hot" ? hot_bandwidth : 1.0; }
 };
 
 ParamTable<DeviceParams> device_param_table();

@@ -9,16 +9,24 @@ SlcPool::SlcPool(const DeviceParams& device)
       free_bytes_(capacity_bytes_),
       slc_bytes_per_s_(device.slc_bandwidth),
       tlc_bytes_per_s_(device.tlc_bandwidth / device.write_amplification),
-      fold_bytes_per_s_(device.fold_bandwidth) {}
+      fold_bytes_per_s_(device.fold_bandwidth),
+      fold_delay_s_(device.fold_delay),
+      amplification_(device.write_amplification) {}
 
 double SlcPool::write_s(double bytes) {
   const double fast = std::min(bytes, free_bytes_);
   free_bytes_ -= fast;
+  slc_bytes_ += fast;
+  tlc_bytes_ += (bytes - fast) * amplification_;
   return fast / slc_bytes_per_s_ + (bytes - fast) / tlc_bytes_per_s_;
 }
 
 void SlcPool::idle(double seconds) {
-  free_bytes_ = std::min(capacity_bytes_, free_bytes_ + seconds * fold_bytes_per_s_);
+  const double possible = std::max(0.0, seconds - fold_delay_s_) * fold_bytes_per_s_;
+  const double folded = std::min(possible, capacity_bytes_ - free_bytes_);
+  free_bytes_ += folded;
+  folded_bytes_ += folded;
+  tlc_bytes_ += folded;
 }
 
 }  // namespace kvr::flash

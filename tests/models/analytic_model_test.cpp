@@ -57,7 +57,8 @@ TEST_CASE("service joins die and bus time by the norm") {
   CHECK(service_s(path, 36 * 1024) == Approx(std::hypot(15e-6, 36.864e-6)));
   path.map_hits = 0.5;
   CHECK(service_s(path, 4096) == Approx(std::hypot(13e-6, 4.096e-6)));
-  path.device.thermal_factor = 0.5;
+  path.device.heat = "hot";
+  path.device.hot_bandwidth = 0.5;
   CHECK(service_s(path, 4096) == Approx(std::hypot(13e-6, 8.192e-6)));
 }
 

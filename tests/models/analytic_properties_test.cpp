@@ -37,7 +37,8 @@ DeviceParams random_device(Rng& rng) {
       d.fit_host_command + d.fit_host_wake + d.hit_time * between(rng, 2.0, 16.0) + 4096.0 / d.read_bandwidth;
   d.smoothing = between(rng, 1.0, 8.0);
   d.contention = 0.5 * rng.uniform();
-  d.thermal_factor = between(rng, 0.5, 1.0);
+  d.heat = "hot";
+  d.hot_bandwidth = between(rng, 0.5, 1.0);
   return d;
 }
 
@@ -113,7 +114,7 @@ TEST_CASE("latency and service do not shrink with size, nor with the working set
 TEST_CASE("bandwidth stays below the part's") {
   for_random_paths(2000, [](Rng& rng, const ReadPath& path) {
     const double bytes = 4096.0 * static_cast<double>(1 + rng.below(512));
-    const double limit = path.device.read_bandwidth * path.device.thermal_factor;
+    const double limit = path.device.read_bandwidth * path.device.thermal_factor();
     REQUIRE(requests_per_s(path, bytes, 64) * bytes <= limit * kSlack);
   });
 }

@@ -164,7 +164,8 @@ TEST_CASE("ufs21_pixel4: eight threads on one queue reach 0.62 to 0.77 of one") 
 TEST_CASE("a hot ufs40 keeps two thirds of its bandwidth") {
   ReadPath path = ufs40(kWide);
   const double cold = megabytes_per_s(path, 1024, 32);
-  path.device.thermal_factor = 0.67;
+  path.device.heat = "hot";
+  path.device.hot_bandwidth = 0.67;
   CHECK(megabytes_per_s(path, 1024, 32) / cold == Approx(0.67).epsilon(0.05));
 }
 
