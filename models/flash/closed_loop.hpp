@@ -18,6 +18,7 @@ struct ClosedLoop {
   std::int64_t align_bytes = 4096;
   bool sequential = false;
   std::uint64_t seed = 0;
+  double start_s = 0.0;  ///< not below what the device has been advanced to
 };
 
 /// Over the requests that were completed after the warm-up.
@@ -27,13 +28,15 @@ struct LoadResult {
   double bytes_per_s = 0.0;
   double requests_per_s = 0.0;
   double latency_s = 0.0;  ///< mean, submission to completion
-  double p50_s = 0.0;
+  double p50_s = 0.0;      ///< the smallest latency that half of the requests do not exceed
   double p99_s = 0.0;
+  double ended_s = 0.0;  ///< last completion of all; where another load may start
 };
 
-/// Runs `load` on `device`, from the last completion on: `warm_up` requests first, then `requests` that
-/// count. Sets the device's working set to the range (0 for a sequential load, whose mapping is always at
-/// hand).
+/// Runs `load` on `device`, from `start_s` or, if later, the last completion of what is outstanding:
+/// `warm_up` requests first, then `requests` that count, at full load until the last of them is done; ends
+/// when nothing is outstanding. Sets the device's working set to the range (0 for a sequential load, whose
+/// mapping is always at hand). Memory: 8 B for each request that counts.
 LoadResult run_closed_loop(FlashDevice& device, const ClosedLoop& load, std::int64_t warm_up,
                            std::int64_t requests);
 

@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "sim/cli/bench_command.hpp"
+#include "sim/cli/device_command.hpp"
 #include "sim/cli/explain_command.hpp"
 #include "sim/cli/list_command.hpp"
 #include "sim/cli/run_command.hpp"
@@ -45,6 +46,8 @@ constexpr std::array kCommands = {
             [](Args args, bool) { return run_schema_command(args, stdout); }},
     Command{"trace", "look at, check and make traces",
             [](Args args, bool) { return run_trace_command(args, stdout, stderr); }},
+    Command{"device", "curves of a device model; fit one to a real part, and probe that",
+            [](Args args, bool quiet) { return run_device_command(args, stdout, quiet); }},
     Command{"bench", "measure kernels and whole replays on this host",
             [](Args args, bool) { return run_bench_command(args); }},
 };
