@@ -55,6 +55,13 @@ class Param {
         set_([member](P& params, const Value& value) { params.*member = std::get<Member>(value); }),
         get_([member](const P& params) { return Value(params.*member); }) {}
 
+  /// `row` of the table of a struct that `P` has as its member `part`.
+  template <class Part>
+  Param(const Param<Part>& row, Part P::*part)
+      : spec_(row.spec()),
+        set_([row, part](P& params, const Value& value) { row.set(params.*part, value); }),
+        get_([row, part](const P& params) { return row.get(params.*part); }) {}
+
   const ParamSpec& spec() const { return spec_; }
   void set(P& params, const Value& value) const { set_(params, value); }
   Value get(const P& params) const { return get_(params); }
@@ -82,6 +89,16 @@ class Param {
 template <class P>
 using ParamTable = std::vector<Param<P>>;
 
+/// The rows of `table`, that of a struct which `P` has as its member `part`, as rows of the table of `P`.
+template <class P, class Part>
+ParamTable<P> table_of_part(const ParamTable<Part>& table, Part P::*part) {
+  ParamTable<P> rows;
+  for (const Param<Part>& row : table) {
+    rows.emplace_back(row, part);
+  }
+  return rows;
+}
+
 template <class P>
 std::vector<ParamSpec> specs_of(const ParamTable<P>& table) {
   std::vector<ParamSpec> specs;
@@ -101,6 +118,16 @@ P from_values(const ParamTable<P>& table, const ParamValues& values) {
     }
   }
   return params;
+}
+
+/// The inverse: every value of `params` by name.
+template <class P>
+ParamValues values_of(const ParamTable<P>& table, const P& params) {
+  ParamValues values;
+  for (const Param<P>& param : table) {
+    values.emplace(param.spec().name, param.get(params));
+  }
+  return values;
 }
 
 }  // namespace kvr

@@ -86,6 +86,9 @@ std::vector<std::string> Machine::notes() const {
         (extrapolation_.layers + extrapolation_.captured_layers - 1) / extrapolation_.captured_layers,
         extrapolation_.head_copies, extrapolation_.dim_ratio, extrapolation_.group_ratio));
   }
+  for (std::string& note : device_->notes()) {
+    notes.push_back(std::move(note));
+  }
   return notes;
 }
 

@@ -317,7 +317,8 @@ PointResult Replay::run(const Progress& progress, Timeline* timeline) {
     layer.check_placement();
   }
   machine_.check_conservation();
-  return {std::move(data_), config_.resolved_yaml, machine_.notes(), config_.record_per_step};
+  return {std::move(data_), config_.resolved_yaml, machine_.notes(), config_.record_per_step,
+          machine_.device().model_errors()};
 }
 
 }  // namespace

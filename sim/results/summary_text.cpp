@@ -123,11 +123,30 @@ std::vector<Row> row_per_point(std::span<const PointResult> points) {
   return rows;
 }
 
+/// A row per point and model; only the heading where nothing was compared.
+std::vector<Row> row_per_model_error(std::span<const PointResult> points) {
+  std::vector<Row> rows{{"batches, model against device", "model", "batches", "median error", "p95 error",
+                         "p99 error", "total time"}};
+  for (const PointResult& point : points) {
+    for (const ModelError& error : point.model_errors) {
+      rows.push_back({point.data.name(), error.model, fmt::format("{}", error.batches),
+                      human(error.median, "1"), human(error.p95, "1"), human(error.p99, "1"),
+                      fmt::format("{:+.2f} %", 100.0 * error.total_time)});
+    }
+  }
+  return rows;
+}
+
 }  // namespace
 
 std::string summary_text(std::span<const PointResult> points) {
   const std::vector<Row> rows = row_per_summary(points);
-  return aligned(points.size() == 1 || total_width(rows) <= kWidth ? rows : row_per_point(points));
+  std::string text =
+      aligned(points.size() == 1 || total_width(rows) <= kWidth ? rows : row_per_point(points));
+  if (const std::vector<Row> errors = row_per_model_error(points); errors.size() > 1) {
+    text += '\n' + aligned(errors);
+  }
+  return text;
 }
 
 }  // namespace kvr

@@ -5,7 +5,7 @@
 //     write the scales
 //     for each metric that some point recorded: for each point: write its values, NaN where it has none
 //     for each summary: write one value per point
-//   write /provenance; close; rename
+//   write /provenance, and /device/model_errors where there are any; close; rename
 #include "sim/results/writer.hpp"
 
 #include <hdf5_hl.h>
@@ -236,6 +236,61 @@ void write_provenance(hid_t group, const Provenance& provenance, std::span<const
   require(H5DSattach_scale(note.get(), scale.get(), 0), note.get());
 }
 
+std::vector<std::string> names_of_models(std::span<const PointResult> points) {
+  std::set<std::string> names;
+  for (const PointResult& point : points) {
+    for (const ModelError& error : point.model_errors) {
+      names.insert(error.model);
+    }
+  }
+  return {names.begin(), names.end()};
+}
+
+/// What `value` makes of each point's error of each of `models`, NaN where it has none.
+template <class Value>
+std::vector<double> error_table(std::span<const PointResult> points, const std::vector<std::string>& models,
+                                Value value) {
+  std::vector<double> values;
+  for (const PointResult& point : points) {
+    for (const std::string& model : models) {
+      const auto found = std::ranges::find(point.model_errors, model, &ModelError::model);
+      values.push_back(found == point.model_errors.end() ? std::numeric_limits<double>::quiet_NaN()
+                                                         : value(*found));
+    }
+  }
+  return values;
+}
+
+/// [point, model]; `group` gets scales of its own.
+void write_model_errors(hid_t group, std::span<const PointResult> points,
+                        const std::vector<std::string>& models) {
+  std::vector<std::string> names;
+  for (const PointResult& point : points) {
+    names.push_back(point.data.name());
+  }
+  const Handle point_scale = write_texts(group, "point", names);
+  const Handle model_scale = write_texts(group, "model", models);
+  require(H5DSset_scale(point_scale.get(), "point"), point_scale.get());
+  require(H5DSset_scale(model_scale.get(), "model"), model_scale.get());
+  const auto write = [&](const char* name, std::string_view unit, std::string_view meaning, auto value) {
+    const Shape shape{points.size(), models.size()};
+    const Handle dataset = hdf5::create_dataset(group, name, H5T_IEEE_F64LE, shape, {});
+    hdf5::write_block(dataset.get(), H5T_NATIVE_DOUBLE, {0, 0}, shape,
+                      error_table(points, models, value).data());
+    describe(dataset.get(), unit, meaning, "relative error: (predicted - measured) / measured");
+    require(H5DSattach_scale(dataset.get(), point_scale.get(), 0), dataset.get());
+    require(H5DSattach_scale(dataset.get(), model_scale.get(), 1), dataset.get());
+  };
+  write("batches", "1", "batches compared",
+        [](const ModelError& error) { return static_cast<double>(error.batches); });
+  write("median", "1", "median over batches of the size of the relative error",
+        [](const ModelError& error) { return error.median; });
+  write("p95", "1", "95th percentile of the same", [](const ModelError& error) { return error.p95; });
+  write("p99", "1", "99th percentile of the same", [](const ModelError& error) { return error.p99; });
+  write("total_time", "1", "relative error of the time of all batches together, signed",
+        [](const ModelError& error) { return error.total_time; });
+}
+
 }  // namespace
 
 void write_results(const std::filesystem::path& out, std::span<const PointResult> points,
@@ -249,6 +304,10 @@ void write_results(const std::filesystem::path& out, std::span<const PointResult
   write_group(file.get(), Origin::simulated, points, axes);
   write_group(hdf5::create_group(file.get(), "host").get(), Origin::host, points, axes);
   write_provenance(hdf5::create_group(file.get(), "provenance").get(), provenance, points);
+  if (const std::vector<std::string> models = names_of_models(points); !models.empty()) {
+    const Handle device = hdf5::create_group(file.get(), "device");
+    write_model_errors(hdf5::create_group(device.get(), "model_errors").get(), points, models);
+  }
   hdf5::close_file(file);
   target.commit();
 }

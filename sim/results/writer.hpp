@@ -6,6 +6,7 @@
 #include <utility>
 #include <vector>
 
+#include "sim/interfaces/flash_device.hpp"
 #include "sim/results/point_data.hpp"
 
 namespace kvr {
@@ -22,9 +23,10 @@ struct Provenance {
 
 struct PointResult {
   PointData data;
-  std::string resolved_config;     ///< YAML
-  std::vector<std::string> notes;  ///< what a reader must know: extrapolated, assumed, oracle
-  bool keep_steps = true;          ///< false: only the summaries are written
+  std::string resolved_config;                ///< YAML
+  std::vector<std::string> notes;             ///< what a reader must know: extrapolated, assumed, oracle
+  bool keep_steps = true;                     ///< false: only the summaries are written
+  std::vector<ModelError> model_errors = {};  ///< where a real device served the requests
 
   bool writes(Metric metric) const { return keep_steps && data.recorded(metric); }
 };
@@ -34,8 +36,10 @@ struct PointResult {
 /// The root group has the dimension scales `point`, `step`, `layer` and `head`, a dataset [point(, step(,
 /// layer(, head)))] for each metric that some point recorded and one [point] for each summary; `/host` has
 /// the same for what was measured on this machine, with scales of its own; `/provenance` has `provenance`
-/// as attributes and, per point, the resolved configuration and the notes. Points may differ in steps, layers
-/// and heads; what one lacks is NaN. The root's datasets depend on nothing but `points`.
+/// as attributes and, per point, the resolved configuration and the notes. Where some point ran on a real
+/// device, `/device/model_errors` has [point, model] datasets with the members of ModelError. Points may
+/// differ in steps, layers and heads; what one lacks is NaN. The root's datasets depend on nothing but
+/// `points`.
 ///
 /// The file is written under a temporary name in the same folder and renamed when complete, so what was at
 /// `out` is replaced only on success. Memory: one metric of one point. Throws SystemError if it cannot be
@@ -44,7 +48,8 @@ void write_results(const std::filesystem::path& out, std::span<const PointResult
                    const Provenance& provenance);
 
 /// The summaries as a table for a terminal, ending in a new line: one column per point, or, if the points are
-/// too many for that, one row per point with the most important summaries.
+/// too many for that, one row per point with the most important summaries. Model errors, where there are
+/// any, follow as a table of their own.
 std::string summary_text(std::span<const PointResult> points);
 
 /// kvreplay's version, commit and build, this host's processor and system, and the schema version.

@@ -180,6 +180,17 @@ TEST_CASE("a few points: the terminal shows every summary with human units, one 
   }
 }
 
+TEST_CASE("the terminal shows how far models were off a real device, where one was asked") {
+  std::vector<PointResult> points;
+  points.push_back({worked_example(), "", {}});
+  CHECK(summary_text(points).find("total time") == std::string::npos);
+  points[0].model_errors = {{"analytic", 12, 0.125, 0.5, 2.0, -0.25}};
+  const std::string text = summary_text(points);
+  CHECK(text.find("\n\nbatches, model against device") != std::string::npos);
+  CHECK(text.find("analytic       12       12.50 %    50.00 %   200.00 %    -25.00 %\n") !=
+        std::string::npos);
+}
+
 TEST_CASE("the terminal shows three significant digits at any size, zero and infinity too") {
   PointData data("sizes", 1, 1, 1);
   const auto shown = [&](Metric metric, double value) {

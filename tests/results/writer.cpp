@@ -148,6 +148,35 @@ TEST_CASE("a results file holds the summaries, the units, and what is not reprod
   CHECK(hdf5::has_dataset(group.get(), "resolved_config"));
 }
 
+TEST_CASE("the errors of models beside a real device stand by point and model, NaN where a point has none") {
+  const Folder folder;
+  std::vector<PointResult> points = two_points();
+  points[1].model_errors = {{"queueing", 7, 0.125, 0.5, 0.75, -0.25}, {"analytic", 7, 0.25, 1.5, 2.0, 0.5}};
+  write_results(folder.path / "out.h5", points, {});
+  const hdf5::Handle file = hdf5::open_file(folder.path / "out.h5");
+  const auto read = [&](const std::string& name) {
+    return read_doubles(file, "device/model_errors/" + name, {2, 2});
+  };
+  // By name: analytic, queueing.
+  const std::vector<double> median = read("median");
+  CHECK(std::isnan(median[0]));
+  CHECK(std::isnan(median[1]));
+  CHECK(median[2] == 0.25);
+  CHECK(median[3] == 0.125);
+  CHECK(read("batches")[3] == 7.0);
+  CHECK(read("p95")[2] == 1.5);
+  CHECK(read("p99")[3] == 0.75);
+  CHECK(read("total_time")[3] == -0.25);
+  CHECK(hdf5::has_dataset(file.get(), "device/model_errors/model"));
+}
+
+TEST_CASE("without a real device there is no group of errors") {
+  const Folder folder;
+  write_results(folder.path / "out.h5", two_points(), {});
+  const hdf5::Handle file = hdf5::open_file(folder.path / "out.h5");
+  CHECK(H5Lexists(file.get(), "device", H5P_DEFAULT) == 0);
+}
+
 TEST_CASE("many small points and a chunk's worth of values come back as they were written") {
   const Folder folder;
   std::vector<PointResult> points;
