@@ -22,11 +22,15 @@ double SlcPool::write_s(double bytes) {
 }
 
 void SlcPool::idle(double seconds) {
-  const double possible = std::max(0.0, seconds - fold_delay_s_) * fold_bytes_per_s_;
-  const double folded = std::min(possible, capacity_bytes_ - free_bytes_);
+  fold(std::max(0.0, seconds - fold_delay_s_) * fold_bytes_per_s_);
+}
+
+double SlcPool::fold(double bytes) {
+  const double folded = std::min(bytes, used_bytes());
   free_bytes_ += folded;
   folded_bytes_ += folded;
   tlc_bytes_ += folded;
+  return folded;
 }
 
 }  // namespace kvr::flash

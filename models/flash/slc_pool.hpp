@@ -14,7 +14,10 @@ class SlcPool {
   double write_s(double bytes);
   /// One stretch of time without requests.
   void idle(double seconds);
+  /// Moves at most `bytes` out of the pool; returns how many.
+  double fold(double bytes);
   double free_bytes() const { return free_bytes_; }
+  double used_bytes() const { return capacity_bytes_ - free_bytes_; }
 
   /// Programmed so far: into the pool; elsewhere, with amplification and folding; by folding alone.
   double slc_bytes() const { return slc_bytes_; }

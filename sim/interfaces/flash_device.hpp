@@ -113,8 +113,8 @@ class FlashDevice {
   /// Bytes of flash over which requests are spread from now on; what the mapping table must cover.
   virtual void set_working_set(std::int64_t bytes) = 0;
   virtual void submit(std::span<const IoRequest> requests) = 0;
-  /// Earliest completion that `advance` has not delivered; infinity when nothing is outstanding. Never before
-  /// what `advance` has reached.
+  /// Earliest completion that `advance` has not delivered; infinity when nothing is outstanding. Who asks
+  /// waits for it: nothing may be submitted before the time returned.
   virtual double next_event_s() = 0;
   /// Delivers every completion up to and including `to_s`, in order of time, ties by id.
   virtual void advance(double to_s, std::vector<IoDone>& done) = 0;
