@@ -41,12 +41,12 @@ struct DeviceParams {
 
   // Writes.
   double slc_bandwidth = 1650e6;
-  double tlc_bandwidth = 583e6;
-  double fold_bandwidth = 290e6;
+  double tlc_bandwidth = 641e6;
+  double fold_bandwidth = 320e6;
   double fold_delay = 10e-3;
   std::int64_t slc_pool = 12'000'000'000;
   double slc_program_time = 200e-6;
-  double tlc_program_time = 850e-6;
+  double tlc_program_time = 800e-6;
   std::int64_t erase_block = 100'663'296;
   double erase_time = 3.5e-3;
   double program_suspend_time = 100e-6;
