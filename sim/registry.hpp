@@ -3,6 +3,7 @@
 #include <functional>
 #include <map>
 #include <memory>
+#include <set>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -29,6 +30,10 @@ class Catalogue {
 
   static Catalogue& instance();
   void add(std::string_view kind, const Implementation& implementation);
+  /// Whether all implementations of `kind` are driven by one set of parameters, so that choosing another
+  /// keeps the values.
+  bool shares_parameters(std::string_view kind) const { return sharing_.contains(kind); }
+  void share_parameters(std::string_view kind) { sharing_.emplace(kind); }
   const std::map<std::string, Kind, std::less<>>& kinds() const { return kinds_; }
   const Kind& kind(std::string_view kind) const;
   /// Null when there is no such implementation.
@@ -36,6 +41,13 @@ class Catalogue {
 
  private:
   std::map<std::string, Kind, std::less<>> kinds_;
+  std::set<std::string, std::less<>> sharing_;
+};
+
+/// An interface says so with a member `static constexpr bool kSharedParameters = true`.
+template <class Interface>
+concept SharesParameters = requires {
+  requires Interface::kSharedParameters;
 };
 
 /// Makes implementations of `Interface`, which names its kind (`Interface::kKind`) and what its
@@ -53,6 +65,9 @@ class Registry {
 
   void add(const Implementation& implementation, Factory factory) {
     Catalogue::instance().add(Interface::kKind, implementation);
+    if constexpr (SharesParameters<Interface>) {
+      Catalogue::instance().share_parameters(Interface::kKind);
+    }
     factories_.emplace(implementation.name, std::move(factory));
   }
 

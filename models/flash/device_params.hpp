@@ -76,7 +76,7 @@ struct DeviceParams {
   double read_energy = 50e-12;
   double map_read_energy = 5.4e-6;
   double slc_write_energy = 130e-12;
-  double tlc_write_energy = 370e-12;
+  double tlc_write_energy = 340e-12;
 
   /// Share of the bandwidth of channels and link that the state of the part leaves.
   double thermal_factor() const { return heat == "hot" ? hot_bandwidth : 1.0; }
@@ -84,8 +84,8 @@ struct DeviceParams {
 
 ParamTable<DeviceParams> device_param_table();
 
-/// What contradicts itself across parameters, one line each; empty when the set is sound. Ranges of single
-/// parameters are the table's.
+/// What contradicts itself across parameters, one line "parameter: what is wrong (given); what is allowed"
+/// each; empty when the set is sound. Ranges of single parameters are the table's.
 std::vector<std::string> check(const DeviceParams& params);
 
 /// Throws InputError with every problem that `check` finds.

@@ -74,7 +74,7 @@ bool same(const DecoderGeometry& a, const DecoderGeometry& b) {
          a.head_dim == b.head_dim && a.hidden == b.hidden && a.ffn == b.ffn && a.vocab == b.vocab;
 }
 
-void require_consistent(const std::string& name, const DecoderGeometry& g) {
+void require_consistent(const DecoderGeometry& g) {
   std::vector<std::string> problems;
   const std::pair<std::string_view, std::int64_t> counts[] = {
       {"layers", g.layers},     {"query_heads", g.query_heads}, {"kv_heads", g.kv_heads},
@@ -83,11 +83,11 @@ void require_consistent(const std::string& name, const DecoderGeometry& g) {
   for (const auto& [what, value] : counts) {
     if (value <= 0) {
       problems.push_back(
-          fmt::format("model {}: {} is {}; neither it nor the trace gives one", name, what, value));
+          fmt::format("{}: is given neither here nor by the trace ({}); allowed: at least 1", what, value));
     }
   }
   if (g.kv_heads > 0 && g.query_heads % g.kv_heads != 0) {
-    problems.push_back(fmt::format("model {}: query_heads ({}) is no multiple of kv_heads ({})", name,
+    problems.push_back(fmt::format("query_heads: is no multiple of kv_heads ({}); allowed: multiples of {}",
                                    g.query_heads, g.kv_heads));
   }
   if (!problems.empty()) {
@@ -109,7 +109,7 @@ class Decoder final : public LanguageModel {
       : geometry_(resolve(params, context.trace)),
         borrowed_(!same(geometry_, context.trace)),
         weight_bytes_(params.weight_bytes) {
-    require_consistent(params.name, geometry_);
+    require_consistent(geometry_);
   }
 
   const DecoderGeometry& geometry() const override { return geometry_; }

@@ -52,7 +52,22 @@ std::vector<std::string> split_setting_key(const std::string& key) {
   return split_path(key);
 }
 
-std::vector<Assignment> parse_settings(std::span<const std::string> sets, Problems& problems) {
+/// Components in the value, also in the list of an axis that is set alone.
+void expand(Assignment& assignment, const Catalogue& catalogue) {
+  if (const Field* field = field_at(assignment.path)) {
+    expand_components(assignment.value, *field, catalogue);
+  } else if (const Field* axes = root_grammar().find(assignment.path.front());
+             axes != nullptr && axes->shape == Shape::axes) {
+    Node map{.kind = NodeKind::map};
+    assignment.value.key = assignment.path.back();
+    map.children.push_back(std::move(assignment.value));
+    expand_components(map, *axes, catalogue);
+    assignment.value = std::move(map.children.front());
+  }
+}
+
+std::vector<Assignment> parse_settings(std::span<const std::string> sets, const Catalogue& catalogue,
+                                       Problems& problems) {
   std::vector<Assignment> assignments;
   for (const std::string& setting : sets) {
     const std::size_t equals = setting.find('=');
@@ -66,9 +81,7 @@ std::vector<Assignment> parse_settings(std::span<const std::string> sets, Proble
     Node value = parse_yaml(setting.substr(equals + 1), mark.file, problems);
     stamp(value, mark);
     Assignment& assignment = assignments.emplace_back(split_setting_key(key), std::move(value));
-    if (const Field* field = field_at(assignment.path)) {
-      expand_components(assignment.value, *field);
-    }
+    expand(assignment, catalogue);
   }
   return assignments;
 }
@@ -255,9 +268,9 @@ void finish(PointTree& point, const std::string& stem, const std::vector<Assignm
 }  // namespace
 
 std::vector<PointTree> compose(const std::filesystem::path& file, std::span<const std::string> sets,
-                               Problems& problems) {
-  std::vector<Assignment> settings = parse_settings(sets, problems);
-  Node base = read_with_includes(file, problems);
+                               const Catalogue& catalogue, Problems& problems) {
+  std::vector<Assignment> settings = parse_settings(sets, catalogue, problems);
+  Node base = read_with_includes(file, problems, catalogue);
   if (problems.fatal()) {
     return {};
   }

@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "sim/config/tree.hpp"
+#include "sim/registry.hpp"
 
 namespace kvr::config {
 
@@ -18,6 +19,6 @@ struct PointTree {
 /// Reads `file` with what it includes and makes its points. Later wins: included files in order, the file
 /// itself, a point's overlay (its includes first), the sweep's value, `--set`.
 std::vector<PointTree> compose(const std::filesystem::path& file, std::span<const std::string> sets,
-                               Problems& problems);
+                               const Catalogue& catalogue, Problems& problems);
 
 }  // namespace kvr::config

@@ -29,7 +29,8 @@ std::string read_text(const fs::path& file) {
 
 class IncludeReader {
  public:
-  explicit IncludeReader(Problems& problems) : problems_(problems) {}
+  IncludeReader(Problems& problems, const Catalogue& catalogue)
+      : problems_(problems), catalogue_(catalogue) {}
 
   /// `asked` says where the file was asked for.
   Node read(const fs::path& file, const Mark& asked) {
@@ -51,7 +52,7 @@ class IncludeReader {
       problems_.add_fatal(root.mark, "",
                           fmt::format("is not a map ({}); allowed: keys and values", describe(root)));
     }
-    expand_components(root, root_grammar());
+    expand_components(root, root_grammar(), catalogue_);
     resolve(root, file);
     open_.pop_back();
     return root;
@@ -109,48 +110,50 @@ class IncludeReader {
   };
 
   Problems& problems_;
+  const Catalogue& catalogue_;
   std::vector<Open> open_;
 };
 
-void expand_axes(Node& axes) {
+void expand_axes(Node& axes, const Catalogue& catalogue) {
   for (Node& axis : axes.children) {
     const Field* field = field_at(split_path(axis.key));
     for (Node& value : axis.children) {
       if (field != nullptr && axis.kind == NodeKind::list) {
-        expand_components(value, *field);
+        expand_components(value, *field, catalogue);
       }
     }
   }
 }
 
-void expand_children(Node& node, const Field& field) {
+void expand_children(Node& node, const Field& field, const Catalogue& catalogue) {
   for (Node& child : node.children) {
     const Field* inner = field.shape == Shape::table  ? field.find(child.key)
                          : field.shape == Shape::list ? &field.fields.front()
                                                       : &root_grammar();
     if (inner != nullptr) {
-      expand_components(child, *inner);
+      expand_components(child, *inner, catalogue);
     }
   }
 }
 
 }  // namespace
 
-Node read_with_includes(const fs::path& file, Problems& problems) {
-  return IncludeReader(problems).read(file, {file.string()});
+Node read_with_includes(const fs::path& file, Problems& problems, const Catalogue& catalogue) {
+  return IncludeReader(problems, catalogue).read(file, {file.string()});
 }
 
-void expand_components(Node& node, const Field& field) {
+void expand_components(Node& node, const Field& field, const Catalogue& catalogue) {
   if (field.shape == Shape::component && node.kind == NodeKind::scalar) {
     Node type = scalar_node("type", node.text, node.mark);
     node.kind = NodeKind::map;
     node.text.clear();
     node.children.push_back(std::move(type));
   } else if (field.shape == Shape::axes) {
-    expand_axes(node);
+    expand_axes(node, catalogue);
   } else if (field.shape == Shape::table || field.shape == Shape::list || field.shape == Shape::overlays) {
-    expand_children(node, field);
+    expand_children(node, field, catalogue);
   }
+  node.shares_parameters = field.shape == Shape::component && catalogue.shares_parameters(field.kind);
 }
 
 const Field* field_at(std::span<const std::string> path) {

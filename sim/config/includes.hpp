@@ -6,16 +6,18 @@
 
 #include "sim/config/grammar.hpp"
 #include "sim/config/tree.hpp"
+#include "sim/registry.hpp"
 
 namespace kvr::config {
 
 /// Reads `file` and everything it includes into one tree. Included files are named in marks relative to how
 /// `file` itself was given.
-Node read_with_includes(const std::filesystem::path& file, Problems& problems);
+Node read_with_includes(const std::filesystem::path& file, Problems& problems,
+                        const Catalogue& catalogue = Catalogue::instance());
 
 /// A component may be given by its name alone; turns such scalars below `field` into maps with `type`, so
-/// that merging and setting need not know about the short form.
-void expand_components(Node& node, const Field& field);
+/// that merging and setting need not know about the short form, and marks those whose kind shares parameters.
+void expand_components(Node& node, const Field& field, const Catalogue& catalogue);
 
 /// What the grammar says of a dotted key; null where it says nothing, e.g. of a component's parameters.
 const Field* field_at(std::span<const std::string> path);

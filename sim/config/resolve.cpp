@@ -130,7 +130,7 @@ std::vector<ResolvedPoint> resolve_points(const std::filesystem::path& file,
                                           std::span<const std::string> sets, const Catalogue& catalogue) {
   Problems problems;
   std::vector<ResolvedPoint> points;
-  for (const PointTree& tree : compose(file, sets, problems)) {
+  for (const PointTree& tree : compose(file, sets, catalogue, problems)) {
     points.push_back({tree.name, check(tree.root, catalogue, problems)});
   }
   problems.throw_if_any();
@@ -140,8 +140,24 @@ std::vector<ResolvedPoint> resolve_points(const std::filesystem::path& file,
 }  // namespace config
 
 std::string RunConfig::place(std::string_view key) const {
-  const auto found = said_at.find(key);
-  return found == said_at.end() ? std::string(key) : fmt::format("{}: {}", found->second, key);
+  for (std::string_view holder = key; !holder.empty();) {
+    if (const auto found = said_at.find(holder); found != said_at.end()) {
+      return fmt::format("{}: {}", found->second, key);
+    }
+    const std::size_t dot = holder.rfind('.');
+    holder = dot == std::string_view::npos ? "" : holder.substr(0, dot);
+  }
+  return std::string(key);
+}
+
+InputError RunConfig::placed(std::string_view component, const InputError& error) const {
+  std::vector<std::string> problems;
+  for (const std::string_view problem : error.problems()) {
+    const std::size_t colon = std::min(problem.find(": "), problem.size());
+    const std::string key = fmt::format("{}.{}", component, problem.substr(0, colon));
+    problems.push_back(fmt::format("{}{}", place(key), problem.substr(colon)));
+  }
+  return InputError(std::move(problems));
 }
 
 std::vector<RunConfig> load_config(const std::filesystem::path& file, std::span<const std::string> sets,

@@ -9,6 +9,7 @@
 #include <string_view>
 #include <vector>
 
+#include "sim/error.hpp"
 #include "sim/params.hpp"
 #include "sim/registry.hpp"
 
@@ -68,8 +69,11 @@ struct RunConfig {
   std::map<std::string, std::string, std::less<>> said_at;
   std::string resolved_yaml;  ///< canonical: every key in fixed order, with units; itself a configuration
 
-  /// How an error about `key` begins: where it was given, if it was, and its name.
+  /// How an error about `key` begins: where it was given, or else the nearest that holds it, and its name.
   std::string place(std::string_view key) const;
+  /// What an implementation found wrong with its own parameters ("key: what is wrong" each), with places;
+  /// `component` is the dotted key of its choice.
+  InputError placed(std::string_view component, const InputError& error) const;
 };
 
 /// Reads a configuration with its includes, lays `sets` (KEY=VALUE) on it and returns its points in order:

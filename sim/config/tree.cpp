@@ -11,10 +11,11 @@ namespace kvr::config {
 
 namespace {
 
-bool other_type(const Node& base, const Node& over) {
+/// Whether the parameters of `base` mean nothing to what `over` chooses.
+bool other_component(const Node& base, const Node& over) {
   const Node* ours = base.find("type");
   const Node* theirs = over.find("type");
-  return ours != nullptr && theirs != nullptr && ours->text != theirs->text;
+  return ours != nullptr && theirs != nullptr && ours->text != theirs->text && !over.shares_parameters;
 }
 
 std::optional<std::size_t> parse_index(std::string_view text) {
@@ -95,7 +96,7 @@ std::string describe(const Node& node) {
 }
 
 void merge(Node& base, Node over) {
-  if (base.kind != NodeKind::map || over.kind != NodeKind::map || other_type(base, over)) {
+  if (base.kind != NodeKind::map || over.kind != NodeKind::map || other_component(base, over)) {
     over.key = base.key;
     base = std::move(over);
     return;

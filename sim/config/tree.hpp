@@ -18,6 +18,7 @@ struct Node {
   std::string key = {};             ///< empty for list elements and the root
   std::string text = {};            ///< of a scalar, as written, without quotes
   bool quoted = false;              ///< a quoted scalar is a text even where it looks like a number
+  bool shares_parameters = false;   ///< a component whose parameters mean the same to every type
   std::vector<Node> children = {};  ///< entries of a map, elements of a list
 
   const Node* find(std::string_view name) const;
@@ -36,7 +37,8 @@ std::string describe(const Node& node);
 Node parse_yaml(const std::string& text, const std::string& file, Problems& problems);
 
 /// Lays `over` on `base`: maps are merged key by key, everything else is replaced. A map whose `type` differs
-/// from the base's replaces it whole, because the parameters of one type mean nothing to another.
+/// from the base's replaces it whole, because the parameters of one type mean nothing to another, unless the
+/// types share them.
 void merge(Node& base, Node over);
 
 /// `a.b.0.c`: keys of maps, numbers of list elements.

@@ -15,9 +15,15 @@ namespace {
 /// what a head's entries take, so that regions stay aligned to whatever the device stripes by.
 constexpr std::int64_t kRegionBytes = std::int64_t{1} << 36;
 
+/// `key`: where the configuration chooses the component.
 template <class Interface>
-std::unique_ptr<Interface> make(const ComponentChoice& choice, const typename Interface::Context& context) {
-  return Registry<Interface>::instance().create(choice.type, choice.values, context);
+std::unique_ptr<Interface> make(const RunConfig& config, std::string_view key, const ComponentChoice& choice,
+                                const typename Interface::Context& context) {
+  try {
+    return Registry<Interface>::instance().create(choice.type, choice.values, context);
+  } catch (const InputError& error) {
+    throw config.placed(key, error);
+  }
 }
 
 DecoderGeometry geometry_of(const trace::Header& header) {
@@ -56,13 +62,14 @@ Extrapolation extrapolate(const RunConfig& config, const DecoderGeometry& model,
 }  // namespace
 
 Machine::Machine(const RunConfig& config, const trace::Header& header)
-    : model_(make<LanguageModel>(config.model, {geometry_of(header)})),
-      phone_(make<ComputeModel>(config.phone, {})),
-      device_(
-          make<FlashDevice>(config.device, {phone_->host_cost(), static_cast<std::uint64_t>(config.seed)})),
-      key_codec_(make<Codec>(config.system.key_codec, {header.geometry.head_dim})),
-      value_codec_(make<Codec>(config.system.value_codec, {header.geometry.head_dim})),
-      schedule_(make<Schedule>(config.system.schedule, {})),
+    : model_(make<LanguageModel>(config, "model", config.model, {geometry_of(header)})),
+      phone_(make<ComputeModel>(config, "phone", config.phone, {})),
+      device_(make<FlashDevice>(config, "device", config.device,
+                                {phone_->host_cost(), static_cast<std::uint64_t>(config.seed)})),
+      key_codec_(make<Codec>(config, "system.codec.k", config.system.key_codec, {header.geometry.head_dim})),
+      value_codec_(
+          make<Codec>(config, "system.codec.v", config.system.value_codec, {header.geometry.head_dim})),
+      schedule_(make<Schedule>(config, "system.schedule", config.system.schedule, {})),
       scheduler_(*device_),
       extrapolation_(extrapolate(config, model_->geometry(), header)),
       configured_working_set_bytes_(config.working_set_bytes),

@@ -1,5 +1,6 @@
 #include <doctest/doctest.h>
 
+#include "sim/error.hpp"
 #include "tests/config/fixture.hpp"
 
 namespace kvr::test {
@@ -95,6 +96,69 @@ TEST_CASE("a component of another type replaces the old one with its parameters;
   CHECK(other.type == "token");
   CHECK(other.values.empty());
   CHECK(load("base.yaml", {"system.stages.0.scorer=exact"})[0].system.stages[0].scorer.type == "exact");
+}
+
+/// The fixture's catalogue with a second device, and devices share their parameters.
+const Catalogue& catalogue_with_queue() {
+  static const Catalogue made = [] {
+    Catalogue shared = catalogue();
+    Implementation queue = *shared.find("device", "ufs");
+    queue.name = "queue";
+    queue.params.pop_back();
+    shared.add("device", queue);
+    shared.share_parameters("device");
+    return shared;
+  }();
+  return made;
+}
+
+TEST_CASE("types that share their parameters keep the values when another is chosen") {
+  const Folder folder;
+  folder.write("base.yaml", good_with("serial: A1", "block: 8KiB, latency: 1ms"));
+  folder.write(
+      "c.yaml",
+      "include: base.yaml\npoints: {map: {device: {type: queue, latency: 2ms}}, short: {device: queue}}\n");
+  folder.write("over.yaml", "include: base.yaml\ndevice: queue\n");
+  const auto check = [](const RunConfig& run, double latency_s) {
+    CAPTURE(run.point);
+    CHECK(run.device.type == "queue");
+    CHECK(std::get<std::int64_t>(run.device.values.at("block")) == 8192);
+    CHECK(std::get<double>(run.device.values.at("latency")) == latency_s);
+  };
+  const auto load_all = [](const std::string& file, const std::vector<std::string>& sets) {
+    return load_config(file, sets, catalogue_with_queue());
+  };
+  const auto points = load_all("c.yaml", {});
+  check(points.at(0), 2e-3);
+  check(points.at(1), 1e-3);
+  check(load_all("over.yaml", {}).at(0), 1e-3);
+  check(load_all("base.yaml", {"device=queue"}).at(0), 1e-3);
+  check(load_all("base.yaml", {"device.type=queue"}).at(0), 1e-3);
+  check(load_all("base.yaml", {"device={type: queue, latency: 2ms}"}).at(0), 2e-3);
+  check(load_all("base.yaml", {"sweep.device=[{type: queue, latency: 2ms}]"}).at(0), 2e-3);
+  check(load_all("base.yaml", {"sweep.device.type=[queue]"}).at(0), 1e-3);
+}
+
+TEST_CASE("a parameter that the other type lacks is an unknown key where it was given") {
+  const Folder folder;
+  folder.write("c.yaml", kGood);
+  try {
+    load_config("c.yaml", std::vector<std::string>{"device.type=queue"}, catalogue_with_queue());
+    FAIL("accepted");
+  } catch (const InputError& error) {
+    CHECK(std::string(error.what()) ==
+          "c.yaml:4:21: device.serial: unknown key (serial); allowed: type, latency, bandwidth, block");
+  }
+}
+
+TEST_CASE("what an implementation finds wrong with its parameters is told where they were given") {
+  const Folder folder;
+  folder.write("c.yaml", kGood);
+  const RunConfig run = load("c.yaml").at(0);
+  const std::vector<std::string> found = {"serial: is odd (A1); allowed: even", "block: is big"};
+  const InputError error = run.placed("device", InputError(found));
+  CHECK(error.problems() ==
+        Names{"c.yaml:4:21: device.serial: is odd (A1); allowed: even", "c.yaml:4:1: device.block: is big"});
 }
 
 TEST_CASE("a file may be included twice, but not by itself in a circle") {

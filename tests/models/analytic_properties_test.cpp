@@ -25,6 +25,9 @@ DeviceParams random_device(Rng& rng) {
   d.queue_depth = static_cast<std::int64_t>(1 + rng.below(64));
   d.max_transfer = std::int64_t{4096} << (4 + rng.below(6));
   d.stripe = std::int64_t{4096} << rng.below(6);
+  d.page = std::min(d.page, d.stripe);
+  d.slc_program_time = static_cast<double>(d.stripe) / 400e6;  // eight dies program at 3.2 GB/s
+  d.tlc_program_time = static_cast<double>(d.stripe) / 100e6;
   d.map_coverage = between(rng, 64e6, 4e9);
   d.hit_time = between(rng, 1e-6, 80e-6);
   d.miss_time = d.hit_time * between(rng, 0.5, 1.5);

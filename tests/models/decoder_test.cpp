@@ -70,7 +70,7 @@ TEST_CASE("whatever is zero is the trace's, and only what differs is borrowed") 
 
 TEST_CASE("inconsistent or missing geometry is refused with every problem") {
   CHECK_THROWS_WITH_AS(make({{"name", std::string("odd")}, {"query_heads", std::int64_t{7}}}),
-                       "model odd: query_heads (7) is no multiple of kv_heads (2)", InputError);
+                       "query_heads: is no multiple of kv_heads (7); allowed: multiples of 2", InputError);
   DecoderGeometry hollow = kTrace;
   hollow.ffn = 0;
   hollow.vocab = 0;

@@ -65,10 +65,64 @@ TEST_CASE("parameters that contradict each other are all reported") {
   device.max_transfer = 4096;
   device.stripe = 4096;
   const auto problems = check(device);
-  REQUIRE(problems.size() == 7);
-  CHECK(problems[0] == "device ufs40: block (3000 B) is no power of two");
-  CHECK(problems[3] == "device ufs40: read_bandwidth (5e+09 B/s) exceeds the link (4.2e+09 B/s)");
+  CHECK(
+      problems ==
+      std::vector<std::string>{
+          "block: is no power of two (3000 B); allowed: powers of two",
+          "max_transfer: is no multiple of block (4096 B); allowed: multiples of 3000 B",
+          "stripe: is no multiple of block (4096 B); allowed: multiples of 3000 B",
+          "page: is no multiple of block (16384 B); allowed: multiples of 3000 B",
+          "page: exceeds stripe (16384 B); allowed: at most 4096 B",
+          "read_bandwidth: exceeds link (5000 MB/s); allowed: at most 4200 MB/s",
+          "read_bandwidth: exceeds what the channels deliver together (5000 MB/s); allowed: at most 4000 "
+          "MB/s",
+          "read_bandwidth: exceeds what the dies deliver, one stripe each hit_time (5000 MB/s); allowed: at "
+          "most 1001 MB/s",
+          "slc_bandwidth: exceeds what the dies program, one stripe each slc_program_time (1650 MB/s); "
+          "allowed: at most 163.8 MB/s",
+          "tlc_bandwidth: exceeds slc_bandwidth (2000 MB/s); allowed: at most 1650 MB/s",
+          "tlc_bandwidth: exceeds what the dies program, one stripe each tlc_program_time (2000 MB/s); "
+          "allowed: at most 40.96 MB/s"});
   CHECK_THROWS_AS(require_sound(device), InputError);
+}
+
+TEST_CASE("dies that program more slowly than the stated bandwidths are reported") {
+  DeviceParams device;
+  device.slc_program_time = 318e-6;  // eight stripes of 64 KiB in 318 us are 1649 MB/s
+  CHECK(check(device) ==
+        std::vector<std::string>{"slc_bandwidth: exceeds what the dies program, one stripe each "
+                                 "slc_program_time (1650 MB/s); allowed: at most 1649 MB/s"});
+  device.slc_program_time = 317e-6;
+  CHECK(check(device).empty());
+  device.tlc_bandwidth = 583e6;
+  device.tlc_program_time = 900e-6;
+  CHECK(check(device) ==
+        std::vector<std::string>{"tlc_bandwidth: exceeds what the dies program, one stripe each "
+                                 "tlc_program_time (583 MB/s); allowed: at most 582.5 MB/s"});
+}
+
+TEST_CASE("a link slower than its own overhead is reported") {
+  DeviceParams device;
+  device.command_link_time = 125e-6;  // 512 KiB at 4200 MB/s take 124.8 us
+  CHECK(check(device) ==
+        std::vector<std::string>{"command_link_time: is not below the link time of the data of max_transfer "
+                                 "(125 us); allowed: below 124.8 us"});
+  device.command_link_time = 124e-6;
+  CHECK(check(device).empty());
+}
+
+TEST_CASE("stripes, pages and erase blocks must fit each other; the number of dies is free") {
+  DeviceParams device;
+  device.stripe = 98'304;
+  device.erase_block = 100'000'000;
+  CHECK(check(device) ==
+        std::vector<std::string>{
+            "stripe: is no power of two (98304 B); allowed: powers of two",
+            "erase_block: is no multiple of stripe (100000000 B); allowed: multiples of 98304 B"});
+  DeviceParams three;
+  three.channels = 7;
+  three.dies_per_channel = 3;
+  CHECK(check(three).empty());
 }
 
 TEST_CASE("a latency below what it contains is reported") {
