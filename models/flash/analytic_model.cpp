@@ -25,10 +25,22 @@ double fit_host_s(const DeviceParams& device, double bytes) {
   return device.fit_host_command + device.fit_host_per_kib * bytes / kKiB + device.fit_host_wake;
 }
 
+/// The largest of the fragments that a block-aligned read of `bytes` falls into at the borders of stripes. It
+/// crosses one with probability (bytes - block) / stripe, at a place uniform within it; the larger part is
+/// then 3/4 of it on average.
+double largest_fragment(const DeviceParams& device, double bytes) {
+  const auto stripe = static_cast<double>(device.stripe);
+  const double crosses = std::min(1.0, (bytes - static_cast<double>(device.block)) / stripe);
+  return std::min(stripe, bytes * (1.0 - crosses / 4.0));
+}
+
 /// L before it is bounded by S.
 double unbounded_latency_s(const ReadPath& path, double bytes) {
   const DeviceParams& d = path.device;
-  const double grown = (bytes - static_cast<double>(d.block)) / (d.latency_bandwidth * d.thermal_factor());
+  const auto block = static_cast<double>(d.block);
+  const double grown = std::max((bytes - block) / d.latency_bandwidth,
+                                (largest_fragment(d, bytes) - block) / d.channel_bandwidth) /
+                       d.thermal_factor();
   const double measured = d.latency + (1.0 - path.map_hits) * d.map_latency + grown;
   return measured + path.host.command_s(bytes) + path.host.wake_s - fit_host_s(d, bytes);
 }

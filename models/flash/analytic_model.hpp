@@ -30,8 +30,10 @@ ReadPath read_path(DeviceParams device, const HostCost& host, double working_set
 double service_s(const ReadPath& path, double bytes);
 
 /// L: one read of `bytes` (one command) on the idle device, from its submission until the host has it.
-///   L = latency + (1 - map_hits) * map_latency + (bytes - block) / (latency_bandwidth * thermal_factor())
+///   L = latency + (1 - map_hits) * map_latency + growth / thermal_factor()
 ///       + (command time and wake-up of this host) - (those of the host of the fit)
+///   growth = max((bytes - block) / latency_bandwidth, (largest fragment - block) / channel_bandwidth)
+/// The second term, ours: a read within one stripe crosses one channel, which bends the growth of small sizes.
 /// `latency` was measured with some host and contains that host's share, so the share is exchanged, not
 /// added. Never below S: what occupies the device that long cannot be ready sooner.
 double latency_s(const ReadPath& path, double bytes);

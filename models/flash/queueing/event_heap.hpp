@@ -11,7 +11,7 @@ enum class EventKind : std::uint8_t {
   firmware_done,   ///< subject: command
   sensed,          ///< subject: die
   chunk_ready,     ///< subject: operation; its first chunk is out of the channel
-  channel_done,    ///< subject: die whose register is empty again
+  channel_done,    ///< subject: operation whose data have left the die
   program_loaded,  ///< subject: operation whose data have reached the die
   program_yields,  ///< subject: die
   program_done,    ///< subject: die

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cmath>
 
+#include "models/flash/device_energy.hpp"
 #include "sim/error.hpp"
 
 namespace kvr::flash {
@@ -177,25 +178,31 @@ void FlashArray::on_program_done(double at_s, std::uint32_t die, std::uint16_t g
 }
 
 void FlashArray::on_sensed(double at_s, std::uint32_t die) {
-  Die& d = dies_[die];
-  d.sensed = true;
-  if (d.in_register == kNone) {
-    to_register(at_s, die);
+  dies_[die].sensed = true;
+  if (registers_have_room(dies_[die])) {
+    to_registers(at_s, die);
   }
 }
 
+/// For what has been sensed.
+bool FlashArray::registers_have_room(const Die& die) const {
+  const double needed = sensed_bytes(device_, operations_[die.sensing].bytes);
+  return die.registers_bytes == 0.0 || die.registers_bytes + needed <= static_cast<double>(device_.stripe);
+}
+
 /// The channel takes what was sensed. The event of the channel's end tells a small read ready as well.
-void FlashArray::to_register(double at_s, std::uint32_t die) {
+void FlashArray::to_registers(double at_s, std::uint32_t die) {
   Die& d = dies_[die];
-  d.in_register = d.sensing;
-  Operation& read = operations_[d.in_register];
+  const std::uint32_t operation = d.sensing;
+  Operation& read = operations_[operation];
+  d.registers_bytes += sensed_bytes(device_, read.bytes);
   const Service channel = use_channel(at_s, die, read.bytes);
   read.channel_end_s = channel.end_s;
   if (read.bytes > kChunkBytes) {
     events_->schedule(channel.start_s + kChunkBytes / channel_bytes_per_s_, EventKind::chunk_ready,
-                      d.in_register);
+                      operation);
   }
-  events_->schedule(channel.end_s, EventKind::channel_done, die);
+  events_->schedule(channel.end_s, EventKind::channel_done, operation);
   if (device_.cache_read) {
     d.sensing = kNone;
     kick(at_s, die);
@@ -207,17 +214,17 @@ void FlashArray::on_chunk(double at_s, std::uint32_t operation) {
   listener_->data_ready(at_s, read.use, read.tag, read.bytes, read.channel_end_s);
 }
 
-void FlashArray::on_channel_done(double at_s, std::uint32_t die) {
-  Die& d = dies_[die];
-  const Operation read = operations_[d.in_register];
-  operations_.give_back(d.in_register);
-  d.in_register = kNone;
+void FlashArray::on_channel_done(double at_s, std::uint32_t operation) {
+  const Operation read = operations_[operation];
+  operations_.give_back(operation);
+  Die& d = dies_[read.die];
+  d.registers_bytes -= sensed_bytes(device_, read.bytes);
   if (!device_.cache_read) {
     d.sensing = kNone;
-  } else if (d.sensing != kNone && d.sensed) {
-    to_register(at_s, die);
+  } else if (d.sensing != kNone && d.sensed && registers_have_room(d)) {
+    to_registers(at_s, read.die);
   }
-  kick(at_s, die);
+  kick(at_s, read.die);
   if (read.bytes <= kChunkBytes) {
     listener_->data_ready(at_s, read.use, read.tag, read.bytes, at_s);
   }

@@ -74,9 +74,9 @@ class FlashArray {
   struct Die {
     List reads;
     List programs;
-    std::uint32_t sensing = kNone;  ///< until its data are in the register
-    bool sensed = false;            ///< `sensing` waits for the register
-    std::uint32_t in_register = kNone;
+    std::uint32_t sensing = kNone;  ///< until its data are in the registers
+    bool sensed = false;            ///< `sensing` waits for room in the registers
+    double registers_bytes = 0.0;   ///< held for the channel
     std::uint32_t programming = kNone;
     bool suspended = false;
     bool yield_scheduled = false;
@@ -96,10 +96,11 @@ class FlashArray {
   void start_program(double at_s, std::uint32_t die, std::uint32_t operation);
   void run_program(double at_s, std::uint32_t die, double left_s);
   void consider_yield(double at_s, std::uint32_t die);
-  void to_register(double at_s, std::uint32_t die);
+  bool registers_have_room(const Die& die) const;
+  void to_registers(double at_s, std::uint32_t die);
   void on_sensed(double at_s, std::uint32_t die);
   void on_chunk(double at_s, std::uint32_t operation);
-  void on_channel_done(double at_s, std::uint32_t die);
+  void on_channel_done(double at_s, std::uint32_t operation);
   void on_yield(double at_s, std::uint32_t die, std::uint16_t generation);
   void on_program_done(double at_s, std::uint32_t die, std::uint16_t generation);
   Service use_channel(double at_s, std::uint32_t die, double bytes);

@@ -14,9 +14,9 @@ constexpr std::uint64_t mixed(std::uint64_t x) {
   return x ^ (x >> 31);
 }
 
-/// Where a controller has put a logical address: stripes go round the dies, and every kRunSuperpages superpages
-/// (one stripe on every die) begin on a die of their own, because data land where the write pointer happens to
-/// be. Without that, addresses a large power of two apart would share a die.
+/// Where a controller has put a logical address: stripes go round the dies, and every kRunSuperpages
+/// superpages (one stripe on every die) begin on a die of their own, because data land where the write
+/// pointer happens to be. Without that, addresses a large power of two apart would share a die.
 class Placement {
  public:
   Placement(const DeviceParams& device, std::uint64_t root_seed)
