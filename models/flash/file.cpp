@@ -182,12 +182,10 @@ class FileDevice final : public FlashDevice {
     const std::int64_t slot_bytes = (params_.device.max_transfer + kPage - 1) / kPage * kPage;
     io_ = make_direct_io(params_.engine,
                          {file_->descriptor(), params_.path, params_.device.queue_depth, slot_bytes});
-    const std::vector<std::string> remarks = file_->prepare(*io_, {});
-    write_notes(remarks);
+    write_notes(describe_storage_host(file_->descriptor()), file_->prepare(*io_, {}));
   }
 
-  void write_notes(const std::vector<std::string>& remarks) {
-    const StorageHost host = describe_storage_host(file_->descriptor());
+  void write_notes(const StorageHost& host, const std::vector<std::string>& remarks) {
     notes_.push_back(
         fmt::format("flash times were measured on this machine and differ from run to run: {} ({} MiB, {}), "
                     "engine {}, at "

@@ -187,7 +187,7 @@ std::vector<std::string> StorageFile::prepare(DirectIo& io, const Progress& prog
   return remarks;
 }
 
-void StorageFile::write_all(DirectIo& io, const Progress& progress) {
+void StorageFile::write_all(DirectIo& io, const Progress& progress) const {
   std::vector<DirectDone> done;
   std::int64_t finished = 0;
   for (std::int64_t at = 0; at < options_.bytes || io.outstanding() > 0;) {

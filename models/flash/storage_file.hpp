@@ -70,7 +70,7 @@ class StorageFile {
   void open_direct();
   void reserve();
   void remove_name();
-  void write_all(DirectIo& io, const Progress& progress);
+  void write_all(DirectIo& io, const Progress& progress) const;
   double flush();
   std::string check(DirectIo& io, double cached_after_writing);
   double cached_share() const;
