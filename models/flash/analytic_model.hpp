@@ -33,9 +33,9 @@ double service_s(const ReadPath& path, double bytes);
 ///   L = latency + (1 - map_hits) * map_latency + growth / thermal_factor()
 ///       + (command time and wake-up of this host) - (those of the host of the fit)
 ///   growth = max((bytes - block) / latency_bandwidth, (largest fragment - block) / channel_bandwidth)
-/// The second term, ours: a read within one stripe crosses one channel, which bends the growth of small sizes.
-/// `latency` was measured with some host and contains that host's share, so the share is exchanged, not
-/// added. Never below S: what occupies the device that long cannot be ready sooner.
+/// The second term, ours: a read within one stripe crosses one channel, which bends the growth of small
+/// sizes. `latency` was measured with some host and contains that host's share, so the share is exchanged,
+/// not added. Never below S: what occupies the device that long cannot be ready sooner.
 double latency_s(const ReadPath& path, double bytes);
 
 /// Requests per second when `queue_depth` reads of `bytes` are always outstanding: mean-value analysis of a
@@ -54,8 +54,11 @@ struct ReadBatch {
 };
 
 /// Reads issued together, with m the mean size of a command, N commands and D the queue depth:
-///   T = max(L(m) + sum S - S(m),  ceil(N / D) * L(m),  L(largest))
-/// The last bound, ours, matters for uneven sizes only: no batch ends before its longest read could alone.
+///   T = max(L(m) + sum S - S(m) + U,  ceil(N / D) * L(m),  L(largest))
+///   U = 0.4 sqrt(2 (min(N, D) - 1) ln(dies) / dies) * min(dies * hit_time, L(m) - S(m)) * die's share of
+///   S(m)
+/// U, ours, is what the fullest die has more than the mean. The last bound, ours, matters for uneven sizes
+/// only: no batch ends before its longest read could alone.
 double batch_s(const ReadPath& path, const ReadBatch& batch);
 
 /// The same for requests of `sizes` bytes, each split into commands of at most max_transfer.

@@ -61,7 +61,7 @@ struct DeviceParams {
   double latency_bandwidth = 3469e6;
   double latency = 52e-6;
   double map_latency = 41e-6;
-  double smoothing = 3.5;
+  double smoothing = 3.3;
   double contention = 0.35;
   double contention_window = 1e-3;
   double fit_host_command = 4e-6;

@@ -15,8 +15,11 @@ namespace {
 using doctest::Approx;
 
 /// Round numbers: hits 10 us, misses 6 us more, 1 GB/s, 64 KiB stripes, 100 us alone of which the host 12 us.
+/// One die, so that none can be fuller than the others.
 DeviceParams round_device() {
   DeviceParams device;
+  device.channels = 1;
+  device.dies_per_channel = 1;
   device.queue_depth = 4;
   device.max_transfer = 128 * 1024;
   device.map_coverage = 1e9;
@@ -143,6 +146,26 @@ TEST_CASE("a batch adds one service time for each further read, or waits for slo
   const std::vector<std::int64_t> uneven = {4096, 12288};
   CHECK(batch_s(path, uneven) ==
         Approx(latency_s(path, 8192) + s + service_s(path, 12288) - service_s(path, 8192)));
+}
+
+TEST_CASE("a batch ends with the fullest of its dies") {
+  ReadPath path = round_path();
+  path.device.dies_per_channel = 4;
+  const double s = service_s(path, 4096);
+  // Three reads: sqrt(2 * 2 * ln 4 / 4) = sqrt(ln 4) reads more than the mean, of 4 * 10 us each; 0.4 of it
+  // remains, in the die's share 10^2 / (10^2 + 4.096^2) of the service.
+  const double share = 100.0 / (100.0 + 4.096 * 4.096);
+  CHECK(batch_s(path, std::vector<std::int64_t>(3, 4096)) ==
+        Approx(100e-6 + 2.0 * s + 0.4 * std::sqrt(std::log(4.0)) * 40e-6 * share));
+}
+
+TEST_CASE("one read grows with its size by the slower of fit and channel") {
+  ReadPath path = round_path();
+  path.device.channel_bandwidth = 0.25e9;
+  // 8 KiB cross a border of 64 KiB stripes with probability 1/16; the larger part is then 6 KiB, so 8064 B.
+  CHECK(latency_s(path, 8192) == Approx(100e-6 + (8064.0 - 4096.0) / 0.25e9));
+  // At most a stripe goes through one channel: 61,440 B / 0.25 GB/s; the fit gives 126,976 B / 0.5 GB/s.
+  CHECK(latency_s(path, 131072) == Approx(100e-6 + 126976.0 / 0.5e9));
 }
 
 TEST_CASE("a batch never ends before its longest read could alone") {

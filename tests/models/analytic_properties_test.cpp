@@ -159,6 +159,7 @@ TEST_CASE("all times scale together") {
     }
     d.read_bandwidth /= 4.0;
     d.latency_bandwidth /= 4.0;
+    d.channel_bandwidth /= 4.0;
     const auto sizes = random_sizes(rng, 50);
     REQUIRE(batch_s(slow, sizes) == doctest::Approx(4.0 * batch_s(path, sizes)));
     REQUIRE(requests_per_s(slow, 4096, 9) == doctest::Approx(requests_per_s(path, 4096, 9) / 4.0));
