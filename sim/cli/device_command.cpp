@@ -6,6 +6,7 @@
 #include <array>
 #include <string_view>
 
+#include "sim/cli/device_probe.hpp"
 #include "sim/config/suggest.hpp"
 #include "sim/error.hpp"
 
@@ -27,7 +28,7 @@ int not_built(Args, std::FILE*, bool) {
 constexpr std::array kCommands = {
     Command{"curve", "bandwidth, rate and latency of a device over size, queue depth and range", not_built},
     Command{"fit", "a device file from measurements of a real part", not_built},
-    Command{"probe", "measure a file on a real part", not_built},
+    Command{"probe", "measure a file on a real part", run_device_probe},
 };
 
 std::string help() {
