@@ -1,6 +1,10 @@
 // The processor of a phone as a roofline (Williams, Waterman, Patterson 2009), an operation at a time:
 //
-//   time = max(bytes / gemv_bandwidth, flops / fp16_peak) + sync_time
+//   time = max(bytes / (gemv_bandwidth * k), flops / (fp16_peak * k)) + sync_time
+//   k    = hot_clock when hot, 1 when cold; host_clock is scaled likewise
+//
+// Powers of cores are scaled by k too: a cycle is taken to cost the same energy at any clock. Lower voltage
+// at a lower clock would save more.
 #include <fmt/format.h>
 
 #include <algorithm>
@@ -12,6 +16,7 @@ namespace kvr {
 namespace {
 
 constexpr double kKiB = 1024.0;
+constexpr double kBitsPerByte = 8.0;
 
 struct RooflineParams {
   std::string name = "oneplus_12";
@@ -25,9 +30,18 @@ struct RooflineParams {
   double host_per_kib = 0.0;
   double host_wake = 15e-6;
   std::int64_t host_threads = 1;
+  std::string heat = "cold";
+  double hot_clock = 0.68;
+  double dram_energy = 5e-12;
+  double dram_power = 0.12;
+  double host_power = 1.5;
+  double compute_power = 4.2;
+  double base_power = 1.0;
 };
 
-ParamTable<RooflineParams> roofline_table() {
+using Table = ParamTable<RooflineParams>;
+
+Table compute_rows() {
   using P = RooflineParams;
   constexpr auto kSeconds = Quantity::seconds;
   return {
@@ -56,6 +70,13 @@ ParamTable<RooflineParams> roofline_table() {
       {"dram",
        &P::dram,
        {.doc = "memory of the phone", .quantity = Quantity::bytes, .min = 1, .source = "data sheet"}},
+  };
+}
+
+Table host_rows() {
+  using P = RooflineParams;
+  constexpr auto kSeconds = Quantity::seconds;
+  return {
       {"host_per_command",
        &P::host_per_command,
        {.doc = "time a storage command costs the submitting core at any clock",
@@ -100,6 +121,74 @@ ParamTable<RooflineParams> roofline_table() {
   };
 }
 
+Table state_rows() {
+  using P = RooflineParams;
+  return {
+      {"heat",
+       &P::heat,
+       {.doc = "thermal state of the processor",
+        .choices = "cold|hot",
+        .source = "choice of the experiment"}},
+      {"hot_clock",
+       &P::hot_clock,
+       {.doc = "share of clocks, and with them of bandwidth, peak and power of the cores, that heat leaves",
+        .min = 0,
+        .max = 1,
+        .above_min = true,
+        .source = "a OnePlus 15R caps cores of 3.32 GHz at 2.27; that bandwidth follows is assumed"}},
+  };
+}
+
+Table power_rows() {
+  using P = RooflineParams;
+  constexpr auto kWatts = Quantity::watts;
+  return {
+      {"dram_energy",
+       &P::dram_energy,
+       {.doc = "energy of one bit moved to or from DRAM, device and interface",
+        .quantity = Quantity::joules,
+        .min = 0,
+        .max = 1e-6,
+        .source = "assumed: 5, 6, 8 pJ for LPDDR5X, 5, 4X"}},
+      {"dram_power",
+       &P::dram_power,
+       {.doc = "power of DRAM that moves nothing",
+        .quantity = kWatts,
+        .min = 0,
+        .max = 100,
+        .source = "assumed: 60 to 120 mW for 12 to 24 GB"}},
+      {"host_power",
+       &P::host_power,
+       {.doc = "power of the core that submits storage commands, while it does",
+        .quantity = kWatts,
+        .min = 0,
+        .max = 100,
+        .source = "assumed: a performance core draws 1.2 to 1.8 W, a little one 0.3 W"}},
+      {"compute_power",
+       &P::compute_power,
+       {.doc = "power of all cores that decode, while they do",
+        .quantity = kWatts,
+        .min = 0,
+        .max = 1000,
+        .source = "about 7 W of a whole Galaxy S25 Ultra that decodes on its CPU, less DRAM and base_power"}},
+      {"base_power",
+       &P::base_power,
+       {.doc = "power of the rest of the phone",
+        .quantity = kWatts,
+        .min = 0,
+        .max = 1000,
+        .source = "assumed"}},
+  };
+}
+
+Table roofline_table() {
+  Table table = compute_rows();
+  for (const Table& rows : {host_rows(), state_rows(), power_rows()}) {
+    table.insert(table.end(), rows.begin(), rows.end());
+  }
+  return table;
+}
+
 class Roofline final : public ComputeModel {
  public:
   static constexpr std::string_view kName = "roofline";
@@ -110,7 +199,13 @@ class Roofline final : public ComputeModel {
   using Params = RooflineParams;
   static ParamTable<Params> params() { return roofline_table(); }
 
-  Roofline(Params params, const Context&) : params_(std::move(params)) {}
+  Roofline(Params params, const Context&) : params_(std::move(params)) {
+    const double clock = params_.heat == "hot" ? params_.hot_clock : 1.0;
+    for (double* scaled : {&params_.gemv_bandwidth, &params_.fp16_peak, &params_.host_clock,
+                           &params_.host_power, &params_.compute_power}) {
+      *scaled *= clock;
+    }
+  }
 
   double time_s(const Work& work) const override {
     return std::max(work.bytes / params_.gemv_bandwidth, work.flops / params_.fp16_peak) + params_.sync_time;
@@ -125,14 +220,22 @@ class Roofline final : public ComputeModel {
             .threads = params_.host_threads};
   }
 
+  PhonePower power() const override {
+    return {.dram_j_per_byte = kBitsPerByte * params_.dram_energy,
+            .dram_background_w = params_.dram_power,
+            .host_core_w = params_.host_power,
+            .compute_w = params_.compute_power,
+            .base_w = params_.base_power};
+  }
+
   std::string describe() const override {
-    return fmt::format("{}: {:.4g} GB/s, {:.4g} GFLOPS fp16, {:.4g} GiB DRAM", params_.name,
+    return fmt::format("{}: {:.4g} GB/s, {:.4g} GFLOPS fp16, {:.4g} GiB DRAM, {}", params_.name,
                        params_.gemv_bandwidth / 1e9, params_.fp16_peak / 1e9,
-                       static_cast<double>(params_.dram) / (kKiB * kKiB * kKiB));
+                       static_cast<double>(params_.dram) / (kKiB * kKiB * kKiB), params_.heat);
   }
 
  private:
-  Params params_;
+  Params params_;  ///< clocks and what follows them as the thermal state leaves them
 };
 
 const Registration<ComputeModel, Roofline> registered;

@@ -71,6 +71,7 @@ Machine::Machine(const RunConfig& config, const trace::Header& header)
           make<Codec>(config, "system.codec.v", config.system.value_codec, {header.geometry.head_dim})),
       schedule_(make<Schedule>(config, "system.schedule", config.system.schedule, {})),
       scheduler_(*device_),
+      energy_meter_(phone_->power(), *device_),
       extrapolation_(extrapolate(config, model_->geometry(), header)),
       configured_working_set_bytes_(config.working_set_bytes),
       read_requests_(static_cast<std::size_t>(extrapolation_.layers)),
@@ -103,7 +104,7 @@ double Machine::time_s(const Work& work) const {
   return work.flops > 0.0 || work.bytes > 0.0 ? phone_->time_s(work) : 0.0;
 }
 
-LayerDemand Machine::demand_of(std::int64_t captured, std::span<const HeadReplay> heads) const {
+Machine::LayerCost Machine::cost_of(std::int64_t captured, std::span<const HeadReplay> heads) const {
   const auto per_layer = static_cast<std::int64_t>(heads.size()) / extrapolation_.captured_layers;
   const auto copies = static_cast<double>(extrapolation_.head_copies);
   Work score;
@@ -119,16 +120,21 @@ LayerDemand Machine::demand_of(std::int64_t captured, std::span<const HeadReplay
     attention += model_->attention(attended, shared * static_cast<double>(entry_bytes_));
   }
   const double dim = extrapolation_.dim_ratio;
-  LayerDemand demand;
-  demand.query_projection_s = time_s(model_->query_projection());
-  demand.key_value_projection_s = time_s(model_->key_value_projection());
+  LayerCost cost;
+  const auto take = [&](const Work& work) {
+    cost.bytes += work.bytes;
+    return time_s(work);
+  };
+  LayerDemand& demand = cost.demand;
+  demand.query_projection_s = take(model_->query_projection());
+  demand.key_value_projection_s = take(model_->key_value_projection());
   demand.score_s =
-      time_s({copies * dim * extrapolation_.group_ratio * score.flops, copies * dim * score.bytes});
-  demand.attention_s = time_s(copies * attention);
-  demand.output_projection_s = time_s(model_->output_projection());
-  demand.feed_forward_s = time_s(model_->feed_forward());
-  demand.update_s = time_s(copies * dim * update);
-  return demand;
+      take({copies * dim * extrapolation_.group_ratio * score.flops, copies * dim * score.bytes});
+  demand.attention_s = take(copies * attention);
+  demand.output_projection_s = take(model_->output_projection());
+  demand.feed_forward_s = take(model_->feed_forward());
+  demand.update_s = take(copies * dim * update);
+  return cost;
 }
 
 std::span<const IoRequest> Machine::requests_of(std::int64_t layer, const LayerReplay& from, bool reads) {
@@ -160,16 +166,19 @@ void Machine::set_working_set(double space_bytes) {
 }
 
 StepTimes Machine::run_step(std::span<const LayerReplay> layers, std::span<const HeadReplay> heads) {
+  const Work output_head = model_->output_head();
   double space_bytes = 0.0;
+  double computed_bytes = output_head.bytes;
   policy_s_ = 0.0;
   demands_.clear();
-  std::vector<LayerDemand> captured;
+  std::vector<LayerCost> captured;
   for (std::int64_t layer = 0; layer < extrapolation_.captured_layers; ++layer) {
-    captured.push_back(demand_of(layer, heads));
+    captured.push_back(cost_of(layer, heads));
   }
   for (std::int64_t m = 0; m < extrapolation_.layers; ++m) {
     const auto from = static_cast<std::size_t>(extrapolation_.captured_layer(m));
-    LayerDemand demand = captured[from];
+    LayerDemand demand = captured[from].demand;
+    computed_bytes += captured[from].bytes;
     demand.reads = requests_of(m, layers[from], true);
     demand.writes = requests_of(m, layers[from], false);
     space_bytes += static_cast<double>(layers[from].space_bytes() * extrapolation_.head_copies);
@@ -178,9 +187,10 @@ StepTimes Machine::run_step(std::span<const LayerReplay> layers, std::span<const
   }
   set_working_set(space_bytes);
   graph_.clear();
-  schedule_->lay(demands_, time_s(model_->output_head()), graph_);
+  schedule_->lay(demands_, time_s(output_head), graph_);
   const StepTimes times = scheduler_.run(graph_, now_s_, spans_);
   now_s_ = times.end_s;
+  energy_ = energy_meter_.step(times, computed_bytes);
   return times;
 }
 

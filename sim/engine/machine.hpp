@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "sim/config/resolve.hpp"
+#include "sim/engine/energy_meter.hpp"
 #include "sim/engine/layer_replay.hpp"
 #include "sim/engine/scheduler.hpp"
 #include "sim/interfaces/codec.hpp"
@@ -62,11 +63,19 @@ class Machine {
   std::span<const Span> spans() const { return spans_; }
   /// Simulated seconds that scoring and updating took in the last step.
   double policy_s() const { return policy_s_; }
+  /// Energy of the last step.
+  const StepEnergy& energy() const { return energy_; }
   /// Every byte asked for must have been served.
   void check_conservation() const;
 
  private:
-  LayerDemand demand_of(std::int64_t captured, std::span<const HeadReplay> heads) const;
+  /// The computing of one layer and what it moves between DRAM and the cores.
+  struct LayerCost {
+    LayerDemand demand;
+    double bytes = 0.0;
+  };
+
+  LayerCost cost_of(std::int64_t captured, std::span<const HeadReplay> heads) const;
   std::span<const IoRequest> requests_of(std::int64_t layer, const LayerReplay& from, bool reads);
   double time_s(const Work& work) const;
   void set_working_set(double space_bytes);
@@ -78,12 +87,14 @@ class Machine {
   std::unique_ptr<Codec> value_codec_;
   std::unique_ptr<Schedule> schedule_;
   Scheduler scheduler_;
+  EnergyMeter energy_meter_;
   Extrapolation extrapolation_;
   std::int64_t entry_bytes_ = 0;
   double configured_working_set_bytes_ = 0.0;
 
   double now_s_ = 0.0;
   double policy_s_ = 0.0;
+  StepEnergy energy_;
   std::int64_t asked_read_bytes_ = 0;
   std::int64_t asked_write_bytes_ = 0;
   std::vector<std::vector<IoRequest>> read_requests_;   ///< [model layers]

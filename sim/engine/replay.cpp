@@ -38,6 +38,7 @@ class Replay {
   void step(std::int64_t position);
   void allot();
   void record(std::int64_t step, std::int64_t position, const StepTimes& times);
+  void record_energy(std::int64_t step);
   void record_layer(std::int64_t step, std::int64_t layer);
   void record_host(std::int64_t step);
   double model_share(double captured_bytes) const;
@@ -238,12 +239,23 @@ void Replay::record(std::int64_t step, std::int64_t position, const StepTimes& t
   data_.set(Metric::representative_bytes, step, model_share(dim * representatives));
   data_.set(Metric::metadata_bytes, step, model_share(metadata));
   data_.set(Metric::flash_space_bytes, step, model_share(space));
+  record_energy(step);
   for (std::int64_t layer = 0; layer < layers_; ++layer) {
     record_layer(step, layer);
   }
   if (config_.host_timing) {
     record_host(step);
   }
+}
+
+void Replay::record_energy(std::int64_t step) {
+  const StepEnergy& energy = machine_.energy();
+  data_.set(Metric::energy_j, step, energy.total_j());
+  data_.set(Metric::flash_energy_j, step, energy.flash_j);
+  data_.set(Metric::dram_energy_j, step, energy.dram_j);
+  data_.set(Metric::host_io_energy_j, step, energy.host_io_j);
+  data_.set(Metric::compute_energy_j, step, energy.compute_j);
+  data_.set(Metric::base_energy_j, step, energy.base_j);
 }
 
 void Replay::record_layer(std::int64_t step, std::int64_t layer) {

@@ -22,6 +22,15 @@ struct HostCost {
   }
 };
 
+/// What a phone draws besides its flash device, in its thermal state.
+struct PhonePower {
+  double dram_j_per_byte = 0.0;    ///< moved to or from DRAM
+  double dram_background_w = 0.0;  ///< refresh and standby, always
+  double host_core_w = 0.0;        ///< while a core submits storage commands
+  double compute_w = 0.0;          ///< all cores together, while they compute
+  double base_w = 0.0;             ///< everything else, always
+};
+
 /// The processor and the memory of a phone (or board): how long an operation of a decode step takes.
 class ComputeModel {
  public:
@@ -33,6 +42,7 @@ class ComputeModel {
   /// Seconds of one operation that does `work` with fp16 arithmetic.
   virtual double time_s(const Work& work) const = 0;
   virtual HostCost host_cost() const = 0;
+  virtual PhonePower power() const = 0;
   virtual std::string describe() const = 0;
 };
 

@@ -52,6 +52,12 @@ enum class Metric : std::size_t {
   representative_bytes,
   metadata_bytes,
   flash_space_bytes,
+  energy_j,
+  flash_energy_j,
+  dram_energy_j,
+  host_io_energy_j,
+  compute_energy_j,
+  base_energy_j,
   // One value per step, measured on the host.
   score_kernel_s,
   update_kernel_s,

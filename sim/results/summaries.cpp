@@ -149,6 +149,11 @@ constexpr std::array kSummaries{
                 "maximum over steps of cache_bytes + working_buffer_bytes + pinned_bytes + "
                 "representative_bytes + metadata_bytes",
                 "DRAM", true, simulated, dram_total_max},
+    SummaryInfo{"energy_per_token", "J", "mean energy of a step", "mean of energy_j", "energy/token", true,
+                simulated, mean_of<Metric::energy_j>},
+    SummaryInfo{"flash_energy_share", "1", "share of the energy that the flash device takes",
+                "sum of flash_energy_j / sum of energy_j", "flash energy", false, simulated,
+                ratio_of_sums<Metric::flash_energy_j, Metric::energy_j>},
     SummaryInfo{"policy_kernel_mean", "s", "policy kernels per step, measured on the host",
                 "mean over steps of score_kernel_s + update_kernel_s", "policy kernels (host)", false, host,
                 policy_kernel_mean},

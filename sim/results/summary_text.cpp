@@ -40,7 +40,7 @@ std::string scaled(double value, const std::array<Prefix, count>& prefixes, std:
   return fmt::format("{} {}{}", rounded(value / prefix.factor), prefix.name, unit);
 }
 
-constexpr std::array kTimes{Prefix{1.0, ""}, Prefix{1e-3, "m"}, Prefix{1e-6, "u"}, Prefix{1e-9, "n"}};
+constexpr std::array kSmall{Prefix{1.0, ""}, Prefix{1e-3, "m"}, Prefix{1e-6, "u"}, Prefix{1e-9, "n"}};
 constexpr std::array kSizes{Prefix{1e12, "T"}, Prefix{1e9, "G"}, Prefix{1e6, "M"}, Prefix{1e3, "k"},
                             Prefix{1.0, ""}};
 
@@ -48,8 +48,8 @@ std::string human(double value, std::string_view unit) {
   if (std::isnan(value)) {
     return "-";
   }
-  if (unit == "s") {
-    return scaled(value, kTimes, unit);
+  if (unit == "s" || unit == "J") {
+    return scaled(value, kSmall, unit);
   }
   if (unit == "B" || unit == "B/s") {
     return scaled(value, kSizes, unit);

@@ -176,3 +176,47 @@ def test_the_step(results):
     assert step["working_buffer_bytes"] == 2 * BUDGET * ENTRY_BYTES
     assert step["pinned_bytes"] == 2 * (SINKS + RECENT + 1) * ENTRY_BYTES
     assert step["flash_space_bytes"] == 2 * 1024 * ENTRY_BYTES
+
+
+def test_the_energy(files, heads, results):
+    """Defaults: UFS 4.0 and OnePlus 12, as the tables of their parameters state them."""
+    step = {name: values[0, 0] for name, values in results.items() if values.ndim == 2}
+    reads = lengths_of(blocks_of(heads[0].selected, 0) | blocks_of(heads[1].selected, 1))
+    writes = lengths_of({b for head in range(2) for b in blocks_of(np.array([POSITION]), head)})
+    sensed = sum(-(-n // 16384) * 16384 for n in reads)
+    commands = len(reads) + len(writes)
+    flash = 0.1 * step["latency_s"] + 1e-6 * commands + 8 * (50e-12 * sensed + 130e-12 * sum(writes))
+    dram_bytes = 2 * sum(reads) + sum(writes) + computed_bytes(files[0])
+    assert step["flash_energy_j"] == pytest.approx(flash, rel=1e-9)
+    assert step["dram_energy_j"] == pytest.approx(8 * 5e-12 * dram_bytes + 0.12 * step["latency_s"], rel=1e-9)
+    assert step["host_io_energy_j"] == pytest.approx(1.5 * commands * (1.5e-6 + 8500 / 3.3e9), rel=1e-9)
+    assert step["compute_energy_j"] == pytest.approx(4.2 * step["compute_s"], rel=1e-9)
+    assert step["base_energy_j"] == pytest.approx(step["latency_s"], rel=1e-9)
+    parts = ["flash", "dram", "host_io", "compute", "base"]
+    assert step["energy_j"] == pytest.approx(sum(step[f"{part}_energy_j"] for part in parts), rel=1e-12)
+
+
+def lengths_of(blocks: set[int]) -> list[int]:
+    """Bytes of each request: one per run of consecutive blocks."""
+    return [BLOCK * n for n in runs_of(np.array(sorted(blocks)))]
+
+
+def computed_bytes(trace: Path) -> float:
+    """Moved by the operations of one layer and the output head: fp16 weights, activations, keys and values."""
+    with h5py.File(trace) as f:
+        hidden, ffn, vocab = (int(f.attrs[f"{name}_size"]) for name in ("hidden", "ffn", "vocab"))
+    kv, query = 2 * DIM, 2 * GROUP * DIM
+    products = [
+        (hidden, query),
+        (hidden, 2 * kv),
+        (query, hidden),
+        (hidden, ffn),
+        (hidden, ffn),
+        (ffn, hidden),
+        (hidden, vocab),
+    ]
+    weights = sum(2 * n * m + 2 * (n + m) for n, m in products)
+    attended = 2 * (BUDGET + SINKS + RECENT + 1) * ENTRY_BYTES
+    means = 2 * (-(-POSITION // PAGE)) * DIM * 2
+    update = 2 * 3 * DIM * 2  # reads the key and a mean, writes the mean
+    return weights + attended + means + update

@@ -161,6 +161,8 @@ SUMMARIES: dict[str, Callable[[h5py.Group, int], float]] = {
     "flash_space": max_of("flash_space_bytes"),
     "cache_bytes_max": max_of("cache_bytes"),
     "dram_total_max": dram_total_max,
+    "energy_per_token": mean_of("energy_j"),
+    "flash_energy_share": ratio_of("flash_energy_j", "energy_j"),
     "policy_kernel_mean": policy_kernel_mean,
 }
 
@@ -187,6 +189,9 @@ def test_what_is_counted_and_timed_agrees_with_itself(file: h5py.File) -> None:
     np.testing.assert_allclose(file["hidden_io_s"][:], hidden, rtol=1e-9, atol=1e-12)
     assert (file["latency_s"][:] >= file["io_s"][:] - 1e-9).all()
     assert (np.diff(file["position"][:], axis=1) == 1).all()
+    parts = [file[f"{part}_energy_j"][:] for part in ("flash", "dram", "host_io", "compute", "base")]
+    assert (np.array(parts) > 0).all()
+    np.testing.assert_allclose(file["energy_j"][:], sum(parts), rtol=1e-12)
 
 
 # --- Reproducibility ---

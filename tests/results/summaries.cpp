@@ -69,6 +69,8 @@ PointData worked_example() {
   fill_steps(data, Metric::representative_bytes, 10, 20);
   fill_steps(data, Metric::metadata_bytes, 1, 2);
   fill_steps(data, Metric::flash_space_bytes, 5000, 6000);
+  fill_steps(data, Metric::energy_j, 0.2, 0.6);
+  fill_steps(data, Metric::flash_energy_j, 0.03, 0.05);
   fill_steps(data, Metric::score_kernel_s, 0.001, 0.002);
   fill_steps(data, Metric::update_kernel_s, 0.010, 0.020);
   return data;
@@ -102,6 +104,8 @@ const std::map<std::string_view, double> kExpected{
     {"flash_space", 6000.0},
     {"cache_bytes_max", 400.0},
     {"dram_total_max", 1111.0},
+    {"energy_per_token", 0.4},
+    {"flash_energy_share", 0.1},
     {"policy_kernel_mean", 0.0165},
 };
 
@@ -174,6 +178,7 @@ TEST_CASE("a few points: the terminal shows every summary with human units, one 
   for (const std::string_view line :
        {"point worked none\n", "\nrecall 45.00 % -\n", "\nselected 17.0 -\n", "\nlatency p95 29.0 ms -\n",
         "\nbandwidth 250 kB/s -\n", "\nread amplification 1.50 -\n", "\nDRAM 1.11 kB -\n",
+        "\nenergy/token 400 mJ -\n", "\nflash energy 10.00 % -\n",
         "\npolicy kernels (host) 16.5 ms -\n"}) {
     CAPTURE(line);
     CHECK(words.find(line) != std::string::npos);
