@@ -202,7 +202,7 @@ def lengths_of(blocks: set[int]) -> list[int]:
 
 
 def computed_bytes(trace: Path) -> float:
-    """Moved by the operations of one layer and the output head: fp16 weights, activations, keys and values."""
+    """Bytes that one layer and the output head move: fp16 weights, activations, keys and values."""
     with h5py.File(trace) as f:
         hidden, ffn, vocab = (int(f.attrs[f"{name}_size"]) for name in ("hidden", "ffn", "vocab"))
     kv, query = 2 * DIM, 2 * GROUP * DIM
