@@ -95,7 +95,7 @@ class FileDevice final : public FlashDevice {
       : params_(std::move(params)), map_(file_bytes()), slc_(params_.device) {
     std::vector<std::string> problems = check(params_.device);
     for (const std::string& problem : check_storage_path(params_.path, params_.overwrite)) {
-      problems.push_back(fmt::format("device.path: {}", problem));
+      problems.push_back(fmt::format("path: {}", problem));
     }
     if (!problems.empty()) {
       throw InputError(std::move(problems));
