@@ -126,7 +126,7 @@ class Queueing final : public FlashDevice, private ArrayListener {
   void advance(double to_s, std::vector<IoDone>& done) override {
     KVR_CHECK(to_s >= advanced_s_, "time goes back from {} s to {} s", advanced_s_, to_s);
     advanced_s_ = to_s;
-    while (next_s() <= to_s) {
+    while (next_s() <= to_s && next_s() < kNever) {
       handle_next();
     }
     const auto begin = done_.begin() + static_cast<std::ptrdiff_t>(delivered_);
@@ -136,8 +136,9 @@ class Queueing final : public FlashDevice, private ArrayListener {
     });
     done.insert(done.end(), begin, end);
     delivered_ = static_cast<std::size_t>(end - done_.begin());
-    if (delivered_ == done_.size()) {
-      done_.clear();
+    // Under constant load some are never delivered yet: what was is dropped before it outgrows the rest.
+    if (delivered_ > done_.size() / 2) {
+      done_.erase(done_.begin(), end);
       delivered_ = 0;
     }
   }
@@ -189,6 +190,8 @@ class Queueing final : public FlashDevice, private ArrayListener {
     switch (event.kind) {
       case EventKind::host_done:
         return on_host_done(static_cast<std::uint16_t>(event.subject));
+      case EventKind::locked:
+        return to_firmware(event.subject);
       case EventKind::firmware_done:
         return on_firmware_done(event.subject);
       case EventKind::written_in:
@@ -210,8 +213,9 @@ class Queueing final : public FlashDevice, private ArrayListener {
                   ((request.length_bytes | request.offset_bytes) & within) == 0,
               "request {} has {} B at {}, but blocks are {} B", request.id, request.length_bytes,
               request.offset_bytes, device_.block);
-    KVR_CHECK(request.submit_s >= std::max(last_submit_s_, now_s_),
-              "request {} is submitted at {} s, after {} s", request.id, request.submit_s, now_s_);
+    const double reached_s = std::max({last_submit_s_, now_s_, advanced_s_});
+    KVR_CHECK(request.submit_s >= reached_s, "request {} is submitted at {} s, after {} s", request.id,
+              request.submit_s, reached_s);
   }
 
   void arrive(const Arrival& arrival) {
@@ -245,15 +249,22 @@ class Queueing final : public FlashDevice, private ArrayListener {
         request.started = true;
         request.start_s = finished.start_s;
       }
-      const double locked_s = contends(thread) ? lock_.reserve(now_s_, lock_s_).start_s : now_s_;
-      events_.schedule(firmware_.reserve(locked_s, device_.firmware_time).end_s + device_.command_delay,
-                       EventKind::firmware_done, finished.command);
+      if (contends(thread)) {
+        events_.schedule(lock_.reserve(now_s_, lock_s_).start_s, EventKind::locked, finished.command);
+      } else {
+        to_firmware(finished.command);
+      }
       return;
     }
     commands_.give_back(finished.command);
     if (--request.commands_left == 0) {
       finish(command.request);
     }
+  }
+
+  void to_firmware(std::uint32_t command) {
+    events_.schedule(firmware_.reserve(now_s_, device_.firmware_time).end_s + device_.command_delay,
+                     EventKind::firmware_done, command);
   }
 
   /// Whether another thread used the same queue a short while ago.

@@ -8,6 +8,7 @@ namespace kvr::flash {
 
 enum class EventKind : std::uint8_t {
   host_done,       ///< subject: thread
+  locked,          ///< subject: command that has the lock of its queue
   firmware_done,   ///< subject: command
   sensed,          ///< subject: die
   chunk_ready,     ///< subject: operation; its first chunk is out of the channel

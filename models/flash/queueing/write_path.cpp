@@ -58,7 +58,7 @@ void WritePath::issue(double at_s, double bytes) {
   if (!into_pool) {
     owed_copies_bytes_ += (device_.write_amplification - 1.0) * bytes;
   }
-  if (owed_copies_bytes_ >= stripe_bytes_) {
+  while (owed_copies_bytes_ >= stripe_bytes_) {
     owed_copies_bytes_ -= stripe_bytes_;
     array_->read(at_s, next_die(), ArrayUse::copy_read, 0, stripe_bytes_);
   }
@@ -75,6 +75,9 @@ void WritePath::copied(double at_s, double bytes) {
 }
 
 double WritePath::rest(double at_s) {
+  if (drain_scheduled_ || at_s < paced_until_s_) {
+    return std::max(0.0, paced_until_s_ - at_s);
+  }
   if (waits_bytes_ > 0.0) {
     issue(at_s, std::min(waits_bytes_, stripe_bytes_));
     return 0.0;
