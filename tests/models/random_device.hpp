@@ -1,0 +1,30 @@
+#pragma once
+
+#include <cstdint>
+#include <vector>
+
+#include "models/flash/device_params.hpp"
+#include "sim/interfaces/flash_device.hpp"
+#include "sim/rng.hpp"
+
+namespace kvr::test {
+
+/// Log-uniform in [low, high).
+double between(Rng& rng, double low, double high);
+
+/// A sound device, every parameter drawn from a range that holds eMMC cards and NVMe drives alike; its
+/// latency contains all that one read goes through. Sensing times are all equal (read_time_spread is 0).
+flash::DeviceParams random_device(Rng& rng);
+
+/// As above without what makes a read wait for anything but other reads: the mapping is always at hand, one
+/// queue has no lock, and writes are not slowed by rest.
+flash::DeviceParams random_read_device(Rng& rng);
+
+HostCost random_host(Rng& rng, std::int64_t threads);
+
+/// `count` requests at 0 s, ids from 0, over `range_bytes`; writes with probability `write_share`; threads in
+/// turn.
+std::vector<IoRequest> random_batch(Rng& rng, std::size_t count, std::int64_t most_blocks,
+                                    std::int64_t range_bytes, std::int64_t threads, double write_share = 0.0);
+
+}  // namespace kvr::test
