@@ -1,6 +1,6 @@
 #include "models/flash/device_energy.hpp"
 
-#include <cmath>
+#include <cstdint>
 
 namespace kvr::flash {
 
@@ -18,8 +18,8 @@ DeviceEnergy energy_of(const DeviceParams& device, const DeviceStats& stats, dou
 }
 
 double sensed_bytes(const DeviceParams& device, double bytes) {
-  const auto page = static_cast<double>(device.page);
-  return page * std::ceil(bytes / page);
+  const std::int64_t pages = (static_cast<std::int64_t>(bytes) + device.page - 1) / device.page;
+  return static_cast<double>(pages * device.page);
 }
 
 }  // namespace kvr::flash

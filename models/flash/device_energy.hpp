@@ -11,7 +11,7 @@ namespace kvr::flash {
 /// The array senses whole pages, so a 4 KiB read costs a page; programmed bytes include amplification.
 DeviceEnergy energy_of(const DeviceParams& device, const DeviceStats& stats, double at_s);
 
-/// Bytes that the array senses for a command of `bytes`: whole pages, as few as hold it.
+/// Bytes that the array senses for a command of `bytes`: whole pages, as few as hold them. `bytes` is whole.
 double sensed_bytes(const DeviceParams& device, double bytes);
 
 }  // namespace kvr::flash

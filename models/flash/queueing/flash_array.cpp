@@ -21,13 +21,14 @@ FlashArray::FlashArray(const DeviceParams& device, std::uint64_t root_seed, Even
       channel_stats_{"channels", device.channels, 0, 0.0, 0.0} {}
 
 void FlashArray::read(double at_s, std::uint32_t die, ArrayUse use, std::uint32_t tag, double bytes) {
-  push(dies_[die].reads, operations_.take({use, die, tag, bytes, sense_time_s(use), at_s, 0.0, kNone}));
+  push(dies_[die].reads, operations_.take({use, die, tag, bytes, sensed_bytes(device_, bytes),
+                                           sense_time_s(use), at_s, 0.0, kNone}));
   kick(at_s, die);
 }
 
 void FlashArray::program(double at_s, std::uint32_t die, ArrayUse use, std::uint32_t tag, double bytes,
                          double program_s) {
-  const std::uint32_t operation = operations_.take({use, die, tag, bytes, program_s, at_s, 0.0, kNone});
+  const std::uint32_t operation = operations_.take({use, die, tag, bytes, 0.0, program_s, at_s, 0.0, kNone});
   events_->schedule(use_channel(at_s, die, bytes).end_s, EventKind::program_loaded, operation);
 }
 
@@ -170,7 +171,7 @@ void FlashArray::on_program_done(double at_s, std::uint32_t die, std::uint16_t g
     if (d.programmed_bytes >= static_cast<double>(device_.erase_block)) {
       d.programmed_bytes = 0.0;
       push(d.programs,
-           operations_.take({ArrayUse::erase, die, 0, 0.0, device_.erase_time, at_s, 0.0, kNone}));
+           operations_.take({ArrayUse::erase, die, 0, 0.0, 0.0, device_.erase_time, at_s, 0.0, kNone}));
     }
     listener_->programmed(at_s, done.use, done.tag, done.bytes);
   }
@@ -186,7 +187,7 @@ void FlashArray::on_sensed(double at_s, std::uint32_t die) {
 
 /// For what has been sensed.
 bool FlashArray::registers_have_room(const Die& die) const {
-  const double needed = sensed_bytes(device_, operations_[die.sensing].bytes);
+  const double needed = operations_[die.sensing].register_bytes;
   return die.registers_bytes == 0.0 || die.registers_bytes + needed <= static_cast<double>(device_.stripe);
 }
 
@@ -195,7 +196,7 @@ void FlashArray::to_registers(double at_s, std::uint32_t die) {
   Die& d = dies_[die];
   const std::uint32_t operation = d.sensing;
   Operation& read = operations_[operation];
-  d.registers_bytes += sensed_bytes(device_, read.bytes);
+  d.registers_bytes += read.register_bytes;
   const Service channel = use_channel(at_s, die, read.bytes);
   read.channel_end_s = channel.end_s;
   if (read.bytes > kChunkBytes) {
@@ -218,7 +219,7 @@ void FlashArray::on_channel_done(double at_s, std::uint32_t operation) {
   const Operation read = operations_[operation];
   operations_.give_back(operation);
   Die& d = dies_[read.die];
-  d.registers_bytes -= sensed_bytes(device_, read.bytes);
+  d.registers_bytes -= read.register_bytes;
   if (!device_.cache_read) {
     d.sensing = kNone;
   } else if (d.sensing != kNone && d.sensed && registers_have_room(d)) {

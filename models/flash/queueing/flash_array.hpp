@@ -60,8 +60,9 @@ class FlashArray {
     std::uint32_t die;
     std::uint32_t tag;
     double bytes;
-    double service_s;  ///< of the die
-    double since_s;    ///< at the die
+    double register_bytes;  ///< whole pages
+    double service_s;       ///< of the die
+    double since_s;         ///< at the die
     double channel_end_s;
     std::uint32_t next;
   };
