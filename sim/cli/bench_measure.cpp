@@ -26,16 +26,10 @@ constexpr int kChains = 12;
 constexpr std::int64_t kPeakRounds = 2'000'000;
 constexpr int kPeakRuns = 5;
 
-double thread_seconds() {
-  timespec now{};
-  KVR_CHECK(clock_gettime(CLOCK_THREAD_CPUTIME_ID, &now) == 0, "clock_gettime");
-  return static_cast<double>(now.tv_sec) + 1e-9 * static_cast<double>(now.tv_nsec);
-}
-
 double seconds_of(const Work& work) {
-  const double begin = thread_seconds();
+  const double begin = thread_cpu_s();
   [[maybe_unused]] const volatile double kept = work();
-  return thread_seconds() - begin;
+  return thread_cpu_s() - begin;
 }
 
 /// x = x * factor + addend on independent vectors; returns something that depends on all of them.
@@ -99,6 +93,12 @@ KVR_DISPATCHED std::uint64_t sum_words(const std::uint64_t* words, std::int64_t 
 }
 
 }  // namespace detail
+
+double thread_cpu_s() {
+  timespec now{};
+  KVR_CHECK(clock_gettime(CLOCK_THREAD_CPUTIME_ID, &now) == 0, "clock_gettime");
+  return static_cast<double>(now.tv_sec) + 1e-9 * static_cast<double>(now.tv_nsec);
+}
 
 Timing summarise(std::vector<double> seconds) {
   KVR_CHECK(!seconds.empty(), "no runs");

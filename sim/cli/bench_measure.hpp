@@ -18,6 +18,9 @@ struct Timing {
 /// At least one run.
 Timing summarise(std::vector<double> seconds);
 
+/// CPU time of the calling thread so far: who else wants the core does not count.
+double thread_cpu_s();
+
 /// Something to time; what it returns is derived from its results, so that no compiler drops them.
 using Work = std::function<double()>;
 

@@ -103,6 +103,30 @@ void write_kernel(JsonWriter& json, const KernelResult& result) {
   json.close();
 }
 
+void write_start_up(JsonWriter& json, const StartUp& result) {
+  json.key("start_up").open('{');
+  json.key("requests").integer(result.requests);
+  json.key("wall_s").real(result.use.wall_s);
+  json.key("wall_limit_s").real(result.wall_limit_s);
+  json.key("peak_bytes").integer(result.use.peak_bytes);
+  json.key("peak_limit_bytes").integer(result.peak_limit_bytes);
+  json.close();
+}
+
+void write_device(JsonWriter& json, const DeviceResult& result) {
+  json.open('{');
+  json.key("name").text(result.name);
+  json.key("what").text(result.what);
+  json.key("requests").integer(result.requests);
+  json.key("simulated_s").real(result.simulated_s);
+  write_timing(json, "cpu", result.cpu);
+  json.key("requests_per_s").real(result.requests_per_s());
+  json.key("least_requests_per_s").real(result.least_per_s);
+  json.key("least_met").truth(result.is_fast_enough());
+  json.key("last_to_first").real(result.last_to_first);
+  json.close();
+}
+
 std::string json_text(const Report& report) {
   JsonWriter json;
   json.open('{').key("context").open('{');
@@ -112,6 +136,14 @@ std::string json_text(const Report& report) {
   json.close().key("replays").open('[');
   for (const ReplayResult& result : report.replays) {
     write_replay(json, result);
+  }
+  json.close();
+  if (report.start_up) {
+    write_start_up(json, *report.start_up);
+  }
+  json.key("devices").open('[');
+  for (const DeviceResult& result : report.devices) {
+    write_device(json, result);
   }
   json.close().key("kernels").open('[');
   for (const KernelResult& result : report.kernels) {
@@ -137,6 +169,35 @@ std::string replay_text(std::span<const ReplayResult> results) {
   }
   return cli::plain_table(table) +
          "A process of its own each; wall and CPU are medians of the runs, memory the most of them.\n\n";
+}
+
+std::string start_up_text(const StartUp& r) {
+  return fmt::format(
+      "Start-up: a process that loads a device file and simulates {} reads takes {:.0f} ms (< {:.0f} ms: {}) "
+      "and "
+      "{:.3g} MB\n(< {:.3g} MB: {}).\n\n",
+      r.requests, 1e3 * r.use.wall_s, 1e3 * r.wall_limit_s, verdict(r.use.wall_s < r.wall_limit_s),
+      1e-6 * static_cast<double>(r.use.peak_bytes), 1e-6 * static_cast<double>(r.peak_limit_bytes),
+      verdict(r.use.peak_bytes < r.peak_limit_bytes));
+}
+
+std::string device_text(std::span<const DeviceResult> results) {
+  if (results.empty()) {
+    return "";
+  }
+  cli::Table table{{"device", "runs", "requests a run", "median", "min-max", "requests/s", "asked for",
+                    "last run over first", "what"},
+                   {}};
+  for (const DeviceResult& r : results) {
+    table.rows.push_back(
+        {r.name, fmt::format("{}", r.cpu.runs), fmt::format("{}", r.requests), milliseconds(r.cpu.median_s),
+         fmt::format("{:.3g}-{:.3g}", 1e3 * r.cpu.min_s, 1e3 * r.cpu.max_s),
+         fmt::format("{:.3g} M", 1e-6 * r.requests_per_s()),
+         fmt::format("{:.3g} M: {}", 1e-6 * r.least_per_s, r.is_fast_enough() ? "met" : "MISSED"),
+         fmt::format("{:.2f} x", r.last_to_first), r.what});
+  }
+  return cli::plain_table(table) +
+         "CPU time of one thread; the runs follow each other in simulated time on one device.\n\n";
 }
 
 std::string kernel_text(std::span<const KernelResult> results) {
@@ -170,7 +231,8 @@ std::string context_text() {
 }  // namespace
 
 std::string report_text(const Report& report) {
-  return replay_text(report.replays) + kernel_text(report.kernels) + context_text();
+  return replay_text(report.replays) + (report.start_up ? start_up_text(*report.start_up) : "") +
+         device_text(report.devices) + kernel_text(report.kernels) + context_text();
 }
 
 void write_json(const Report& report, const std::filesystem::path& out) {

@@ -1,9 +1,11 @@
 #pragma once
 
 #include <filesystem>
+#include <optional>
 #include <string>
 #include <vector>
 
+#include "sim/cli/bench_devices.hpp"
 #include "sim/cli/bench_kernels.hpp"
 #include "sim/cli/bench_replay.hpp"
 
@@ -12,13 +14,15 @@ namespace kvr::bench {
 /// Everything that was measured; what was not asked for is empty.
 struct Report {
   std::vector<ReplayResult> replays;
+  std::optional<StartUp> start_up;
+  std::vector<DeviceResult> devices;
   std::vector<KernelResult> kernels;
 };
 
 /// Tables with what is needed to read them, then the build and the host.
 std::string report_text(const Report& report);
 
-/// As JSON: "context", "replays" and "kernels"; names carry the units.
+/// As JSON: "context", "replays", "start_up", "devices" and "kernels"; names carry the units.
 void write_json(const Report& report, const std::filesystem::path& out);
 
 }  // namespace kvr::bench
