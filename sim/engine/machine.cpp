@@ -141,9 +141,13 @@ std::span<const IoRequest> Machine::requests_of(std::int64_t layer, const LayerR
   std::vector<IoRequest>& requests =
       (reads ? read_requests_ : write_requests_)[static_cast<std::size_t>(layer)];
   requests.clear();
+  const auto threads = static_cast<std::size_t>(phone_->host_cost().threads);
   const auto add = [&](std::span<const Extent> extents, IoKind kind, std::int64_t base) {
     for (const Extent& extent : extents) {
-      requests.push_back({0, kind, 0, base + extent.offset_bytes, extent.length_bytes, 0.0});
+      requests.push_back({.kind = kind,
+                          .thread = static_cast<std::uint16_t>(requests.size() % threads),
+                          .offset_bytes = base + extent.offset_bytes,
+                          .length_bytes = extent.length_bytes});
       (kind == IoKind::read ? asked_read_bytes_ : asked_write_bytes_) += extent.length_bytes;
     }
   };

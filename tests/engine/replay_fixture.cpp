@@ -48,8 +48,8 @@ RunConfig ReplayFixture::config(const Setup& setup) const {
              fmt::format(R"(name: test
 trace: {{path: {}}}
 model: {}
-phone: roofline
-device: analytic
+phone: {}
+device: {}
 system:
   name: system under test
   clustering: {}
@@ -66,10 +66,10 @@ system:
   cache: {{capacity: {}B, scope: {}}}
 run: {{threads: {}, first_step: {}, steps: {}}}
 )",
-                         trace_path_.string(), setup.model, setup.clustering, setup.scorer, setup.budget,
-                         setup.fold, setup.norm, setup.last_unit, setup.sinks, setup.recent, setup.codec,
-                         setup.codec, setup.layout, setup.replacement, setup.cache_bytes, setup.cache_scope,
-                         setup.threads, setup.first_step, setup.steps));
+                         trace_path_.string(), setup.model, setup.phone, setup.device, setup.clustering,
+                         setup.scorer, setup.budget, setup.fold, setup.norm, setup.last_unit, setup.sinks,
+                         setup.recent, setup.codec, setup.codec, setup.layout, setup.replacement,
+                         setup.cache_bytes, setup.cache_scope, setup.threads, setup.first_step, setup.steps));
   return load_config(file, {}).front();
 }
 

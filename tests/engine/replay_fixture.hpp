@@ -27,6 +27,8 @@ struct Setup {
   std::string budget = "{type: fixed, entries: 10}";
   std::string codec = "fp16";
   std::string model = "{type: decoder}";
+  std::string phone = "roofline";
+  std::string device = "analytic";
   std::string cache_scope = "model";
   std::int64_t cache_bytes = 0;
   std::int64_t sinks = 2;

@@ -130,6 +130,35 @@ TEST_CASE("every copy of a captured head sends requests of its own") {
   CHECK(result.data.at(Metric::io_s, 0) == doctest::Approx(expected_s).epsilon(1e-9));
 }
 
+TEST_CASE("the phone's threads share the requests of a batch") {
+  const test::ReplayFixture fixture;
+  test::Setup setup;
+  // A host that takes 100 us a command, before a device that takes four commands at once.
+  setup.device = "{type: queueing, hw_queues: 4, contention: 0}";
+  setup.phone = "{type: roofline, host_per_command: 100us}";
+  const PointResult one = fixture.run(setup);
+  setup.phone = "{type: roofline, host_per_command: 100us, host_threads: 4}";
+  const PointResult four = fixture.run(setup);
+  // Entry by entry there are 10 reads a layer; four threads need three rounds of 100 us.
+  CHECK(one.data.at(Metric::read_requests, 39, 0) > 8.0);
+  CHECK(one.data.at(Metric::io_s, 39) > 2.0 * four.data.at(Metric::io_s, 39));
+}
+
+TEST_CASE("every captured number is the same at both fidelities that simulate, but for time and energy") {
+  const test::ReplayFixture fixture;
+  test::Setup setup;
+  const PointResult formulas = fixture.run(setup);
+  setup.device = "queueing";
+  const PointResult events = fixture.run(setup);
+  for (const Metric metric :
+       {Metric::recall, Metric::read_bytes, Metric::read_requests, Metric::write_bytes}) {
+    CHECK(std::ranges::equal(formulas.data.values(metric), events.data.values(metric)));
+  }
+  CHECK(test::total(events, Metric::io_s) ==
+        doctest::Approx(test::total(formulas, Metric::io_s)).epsilon(0.25));
+  CHECK(test::same_bits(fixture.run(setup), events));
+}
+
 TEST_CASE("an entry that joins a cached unit is in the cache, so a unit of everything is read once") {
   const test::ReplayFixture fixture;
   test::Setup setup;
