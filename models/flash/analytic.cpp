@@ -172,7 +172,8 @@ class Analytic final : public FlashDevice {
     double service_s = 0.0;
     double first_s = 0.0;
     const Sequence sequence = collect(batch, IoKind::write, start_s, [&](std::int64_t bytes) {
-      const double one_s = write_service_s(static_cast<double>(bytes));
+      const auto size = static_cast<double>(bytes);
+      const double one_s = write_service_s(path_.device, path_.host, size, slc_.write_s(size));
       first_s = commands == 0 ? one_s : first_s;
       commands += 1;
       bytes_in += static_cast<double>(bytes);
@@ -185,7 +186,7 @@ class Analytic final : public FlashDevice {
     stats_.writes += static_cast<std::int64_t>(pending_.size() - sequence.first);
     stats_.written_bytes += static_cast<std::int64_t>(bytes_in);
     const auto count = static_cast<double>(commands);
-    const double fill_s = write_fill_s(bytes_in / count);
+    const double fill_s = write_fill_s(path_.device, path_.host, bytes_in / count);
     const std::int64_t depth = path_.device.queue_depth;
     const std::int64_t rounds = (commands + depth - 1) / depth;
     const double alone_s = fill_s + service_s / count;
@@ -239,20 +240,6 @@ class Analytic final : public FlashDevice {
 
   double service_of(std::int64_t bytes) const {
     return services_s_[static_cast<std::size_t>((bytes >> block_bits_) - 1)];
-  }
-
-  /// The part of a write's way that overlaps with the work on other writes.
-  double write_fill_s(double bytes) const {
-    const DeviceParams& d = path_.device;
-    return path_.host.command_s(bytes) + path_.host.wake_s + d.firmware_time + d.command_link_time;
-  }
-
-  double write_service_s(double bytes) {
-    const DeviceParams& d = path_.device;
-    const double cpu_s =
-        path_.host.command_s(bytes) / static_cast<double>(std::min(path_.host.threads, d.hw_queues));
-    const double firmware_s = d.firmware_time / static_cast<double>(d.firmware_servers);
-    return std::max({slc_.write_s(bytes), bytes / d.link, cpu_s, firmware_s});
   }
 
   ReadPath path_;

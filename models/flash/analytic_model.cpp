@@ -116,6 +116,27 @@ double requests_per_s(const ReadPath& path, double bytes, std::int64_t queue_dep
   return commands_per_s / parts;
 }
 
+double write_fill_s(const DeviceParams& device, const HostCost& host, double bytes) {
+  return host.command_s(bytes) + host.wake_s + device.firmware_time + device.command_link_time;
+}
+
+double write_service_s(const DeviceParams& device, const HostCost& host, double bytes, double program_s) {
+  const double cpu_s = host.command_s(bytes) / static_cast<double>(std::min(host.threads, device.hw_queues));
+  const double firmware_s = device.firmware_time / static_cast<double>(device.firmware_servers);
+  return std::max({program_s, bytes / device.link, cpu_s, firmware_s});
+}
+
+double writes_per_s(const DeviceParams& device, const HostCost& host, double bytes, std::int64_t queue_depth,
+                    double program_bytes_per_s) {
+  KVR_CHECK(queue_depth > 0 && bytes > 0.0, "queue depth {}, {} B", queue_depth, bytes);
+  const double parts = std::ceil(bytes / static_cast<double>(device.max_transfer));
+  const double part_bytes = bytes / parts;
+  const double service = write_service_s(device, host, part_bytes, part_bytes / program_bytes_per_s);
+  const auto outstanding = static_cast<std::int64_t>(parts) * queue_depth;
+  const auto depth = static_cast<double>(std::min(outstanding, device.queue_depth));
+  return std::min(depth / (write_fill_s(device, host, part_bytes) + service), 1.0 / service) / parts;
+}
+
 double batch_s(const ReadPath& path, const ReadBatch& batch) {
   if (batch.commands == 0) {
     return 0.0;

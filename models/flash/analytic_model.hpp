@@ -45,6 +45,19 @@ double latency_s(const ReadPath& path, double bytes);
 /// max_transfer count as their commands.
 double requests_per_s(const ReadPath& path, double bytes, std::int64_t queue_depth);
 
+/// The part of a write's way that overlaps with the work on other writes: host, firmware and link time of the
+/// command of `bytes`.
+double write_fill_s(const DeviceParams& device, const HostCost& host, double bytes);
+
+/// What one write of `bytes` (one command), whose programming takes `program_s`, adds to the time of a
+/// saturated device: the largest of programming, link, host and firmware.
+double write_service_s(const DeviceParams& device, const HostCost& host, double bytes, double program_s);
+
+/// Writes per second when `queue_depth` writes of `bytes` are always outstanding and program at
+/// `program_bytes_per_s`:  X = min(q / (fill + S), 1 / S), as batches of the same size would settle.
+double writes_per_s(const DeviceParams& device, const HostCost& host, double bytes, std::int64_t queue_depth,
+                    double program_bytes_per_s);
+
 /// What the time of a batch depends on.
 struct ReadBatch {
   std::int64_t commands = 0;

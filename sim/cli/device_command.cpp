@@ -6,6 +6,7 @@
 #include <array>
 #include <string_view>
 
+#include "sim/cli/curve_command.hpp"
 #include "sim/cli/device_probe.hpp"
 #include "sim/config/suggest.hpp"
 #include "sim/error.hpp"
@@ -26,7 +27,8 @@ int not_built(Args, std::FILE*, bool) {
 }
 
 constexpr std::array kCommands = {
-    Command{"curve", "bandwidth, rate and latency of a device over size, queue depth and range", not_built},
+    Command{"curve", "bandwidth, rate and latency of a device over size, queue depth and range",
+            run_device_curve},
     Command{"fit", "a device file from measurements of a real part", not_built},
     Command{"probe", "measure a file on a real part", run_device_probe},
 };

@@ -239,7 +239,11 @@ class Checker {
 }  // namespace
 
 Resolved check(const Node& root, const Catalogue& catalogue, Problems& problems) {
-  return Checker(catalogue, problems).check(root_grammar(), &root, "", root.mark);
+  return check(root, root_grammar(), catalogue, problems);
+}
+
+Resolved check(const Node& root, const Field& grammar, const Catalogue& catalogue, Problems& problems) {
+  return Checker(catalogue, problems).check(grammar, &root, "", root.mark);
 }
 
 }  // namespace kvr::config

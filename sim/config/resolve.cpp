@@ -116,6 +116,17 @@ RunConfig run_config(const ResolvedPoint& point) {
           .resolved_yaml = dump_yaml(root)};
 }
 
+/// What may stand in a file that describes `part` alone.
+Field part_grammar(std::string_view part) {
+  Field grammar{.name = "", .shape = Shape::table, .doc = ""};
+  for (const std::string_view key : {std::string_view("name"), std::string_view("description"), part}) {
+    const Field* field = root_grammar().find(key);
+    KVR_CHECK(field != nullptr, "'{}' is not in the grammar", key);
+    grammar.fields.push_back(*field);
+  }
+  return grammar;
+}
+
 }  // namespace
 
 const Resolved& Resolved::at(std::string_view path) const {
@@ -166,6 +177,32 @@ std::vector<RunConfig> load_config(const std::filesystem::path& file, std::span<
   std::ranges::transform(config::resolve_points(file, sets, catalogue), std::back_inserter(runs),
                          config::run_config);
   return runs;
+}
+
+RunConfig load_part(const std::filesystem::path& file, std::string_view part,
+                    std::span<const std::string> sets, const Catalogue& catalogue) {
+  config::Problems problems;
+  const std::vector<config::PointTree> trees = config::compose(file, sets, catalogue, problems);
+  if (trees.empty()) {
+    problems.throw_if_any();
+  }
+  if (trees.size() != 1) {
+    throw InputError(fmt::format("{}: makes {} points; allowed: one, without points, sweep and zip",
+                                 file.string(), trees.size()));
+  }
+  const config::Resolved root =
+      config::check(trees.front().root, config::part_grammar(part), catalogue, problems);
+  problems.throw_if_any();
+  RunConfig config;
+  config.point = trees.front().name;
+  config.name = config::text(root, "name");
+  config.description = config::text(root, "description");
+  (part == "device"  ? config.device
+   : part == "phone" ? config.phone
+                     : config.model) = config::component(root, part);
+  config.said_at = config::places_of(root);
+  config.resolved_yaml = config::dump_yaml(root);
+  return config;
 }
 
 }  // namespace kvr

@@ -82,4 +82,10 @@ struct RunConfig {
 std::vector<RunConfig> load_config(const std::filesystem::path& file, std::span<const std::string> sets,
                                    const Catalogue& catalogue = Catalogue::instance());
 
+/// Reads a file that describes one part of a machine alone, as those under configs/devices and
+/// configs/phones: `part` is `device`, `phone` or `model`. Errors and `sets` are as for `load_config`; of
+/// what comes back only that part, the names, the places and the text are set.
+RunConfig load_part(const std::filesystem::path& file, std::string_view part,
+                    std::span<const std::string> sets, const Catalogue& catalogue = Catalogue::instance());
+
 }  // namespace kvr

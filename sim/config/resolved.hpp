@@ -6,6 +6,7 @@
 #include <string_view>
 #include <vector>
 
+#include "sim/config/grammar.hpp"
 #include "sim/config/tree.hpp"
 #include "sim/params.hpp"
 #include "sim/registry.hpp"
@@ -29,6 +30,8 @@ struct Resolved {
 /// Holds `root` against the grammar and the catalogue; what comes back means nothing once a problem is
 /// reported.
 Resolved check(const Node& root, const Catalogue& catalogue, Problems& problems);
+/// The same against `grammar`, a table of some of the root's fields.
+Resolved check(const Node& root, const Field& grammar, const Catalogue& catalogue, Problems& problems);
 
 /// The canonical YAML text of `root`.
 std::string dump_yaml(const Resolved& root);
