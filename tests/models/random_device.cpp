@@ -1,7 +1,5 @@
 #include "tests/models/random_device.hpp"
 
-#include <doctest/doctest.h>
-
 #include <algorithm>
 #include <cmath>
 #include <limits>

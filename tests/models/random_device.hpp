@@ -1,6 +1,9 @@
 #pragma once
 
+#include <doctest/doctest.h>
+
 #include <cstdint>
+#include <string_view>
 #include <vector>
 
 #include "models/flash/device_params.hpp"
@@ -8,6 +11,20 @@
 #include "sim/rng.hpp"
 
 namespace kvr::test {
+
+/// Random sets that a property is tried on.
+constexpr std::uint64_t kSets = 200;
+
+/// Calls `property` with the seed of each set and numbers drawn from it.
+template <class Property>
+void for_random_sets(std::string_view name, Property property) {
+  for (std::uint64_t seed = 0; seed < kSets; ++seed) {
+    CAPTURE(name);
+    CAPTURE(seed);
+    Rng rng = Rng::stream(seed, name);
+    property(rng, seed);
+  }
+}
 
 /// Log-uniform in [low, high).
 double between(Rng& rng, double low, double high);
