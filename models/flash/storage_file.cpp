@@ -15,6 +15,7 @@
 #include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
+#include <sys/statvfs.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -166,6 +167,15 @@ void StorageFile::reserve() {
           fmt::format("{}: has {} B; {} B are asked for", options_.path.string(), capacity, options_.bytes));
     }
     return;
+  }
+  // ext4 takes all the room there is before it says that it is not enough, and a file that was there before
+  // would keep it.
+  struct statvfs system {};
+  const std::int64_t missing = options_.bytes - std::int64_t{status.st_blocks} * 512;
+  if (fstatvfs(descriptor(), &system) == 0 && system.f_blocks > 0 &&
+      static_cast<double>(system.f_bavail) * static_cast<double>(system.f_frsize) <
+          static_cast<double>(missing)) {
+    fail(fmt::format("{} B cannot be reserved", options_.bytes), ENOSPC);
   }
   const int status_code = fallocate(descriptor(), 0, 0, options_.bytes);
   if (status_code != 0 && errno != EOPNOTSUPP) {  // without it, writing takes the space

@@ -233,7 +233,7 @@ TEST_CASE("a file that was to be kept is removed when it never got ready") {
   }
   { const StorageFile file({.path = folder.path() / "data", .bytes = kFileBytes, .keep = true}); }
   CHECK(folder.files() == 0);
-  // More than any disk has: reserving fails after the file was created.
+  // More than any disk has: that shows after the file was created.
   const StorageFile::Options huge{
       .path = folder.path() / "huge", .bytes = std::int64_t{1} << 43, .keep = true};
   CHECK_THROWS_AS(StorageFile{huge}, SystemError);
@@ -255,6 +255,19 @@ TEST_CASE("an existing file is refused and stays as it was; with leave it is ove
     file.prepare(*io, {});
   }
   CHECK(std::filesystem::file_size(path) == kFileBytes);
+}
+
+TEST_CASE("a file that does not fit takes no room and leaves what was there as it was") {
+  const test::ScratchFolder folder;
+  if (!folder.has_direct_io()) {
+    return;
+  }
+  const std::filesystem::path path = folder.path() / "mine";
+  std::ofstream(path) << "precious";
+  const StorageFile::Options huge{.path = path, .bytes = std::int64_t{1} << 43, .overwrite = true};
+  CHECK_THROWS_WITH_AS(StorageFile{huge}, doctest::Contains("8796093022208 B cannot be reserved: No space"),
+                       SystemError);
+  CHECK(std::filesystem::file_size(path) == 8);
 }
 
 TEST_CASE("paths that cannot be are told with their reason") {

@@ -118,7 +118,7 @@ def test_littles_law_holds_for_most_rows(report):
 def test_threads_stand_for_depth_where_io_uring_is_not_used(disk):
     """With blocking threads the depth is 1 and the threads are as many as the depth was."""
     out = disk / "threads.json"
-    limits = ["--size-limit", "64MiB", "--seconds", "0.02", "--depth-limit", "4"]
+    limits = ["--size-limit", "16MiB", "--seconds", "0.02", "--depth-limit", "4"]
     done = probe(disk / "file", *limits, "--engine", "threads", "-o", out)
     if done.returncode == 2 and "O_DIRECT" in done.stderr:
         pytest.skip(f"no direct I/O here: {done.stderr}")
@@ -134,7 +134,8 @@ def test_a_killed_probe_leaves_nothing(disk, ending):
     """Neither the file that it measured nor half a result, however it is ended."""
     out = disk / "killed.json"
     before = set(disk.iterdir())
-    command = [PROGRAM, "device", "probe", disk / "scratch", "--quick", "--seconds", "60", "-o", out]
+    limits = ["--quick", "--size-limit", "64MiB", "--seconds", "60"]
+    command = [PROGRAM, "device", "probe", disk / "scratch", *limits, "-o", out]
     with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE) as process:
         time.sleep(0.5)
         process.send_signal(ending)

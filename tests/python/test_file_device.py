@@ -17,7 +17,7 @@ def run(tmp_path_factory) -> tuple[Path, str]:
     """Eight steps of the demo on a small file beside the program: the results file and the summary."""
     folder = tmp_path_factory.mktemp("file_device")
     scratch = PROGRAM.parent / f"{folder.name}.scratch"
-    settings = ["device.type=file", f"device.path={scratch}", "device.size=96MiB", "run.steps=8"]
+    settings = ["device.type=file", f"device.path={scratch}", "device.size=48MiB", "run.steps=8"]
     options = [word for setting in settings for word in ("--set", setting)]
     command = [PROGRAM, "run", ROOT / "configs/experiments/demo.yaml", "-o", folder / "out.h5", *options]
     done = subprocess.run(command, check=False, capture_output=True, text=True)
