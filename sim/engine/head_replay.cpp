@@ -195,12 +195,7 @@ void HeadReplay::judge(const Selection& selection, std::int64_t query_head, cons
                              attended_, attention_scale_, out);
   }
   const std::span<const float> probabilities = truth.probabilities.row(query_head);
-  const auto candidates = static_cast<std::size_t>(range_.size());
-  kernels::top_k(probabilities.subspan(static_cast<std::size_t>(range_.begin), candidates),
-                 std::min(budget, range_.size()), best_);
-  for (std::int32_t& entry : best_) {
-    entry += range_.begin;
-  }
+  const double best_mass = find_best(probabilities, budget);
   marked_.assign(static_cast<std::size_t>(before_current_ + 1), 0);
   for (const EntryIndex entry : attended_) {
     std::uint8_t& mark = marked_[static_cast<std::size_t>(entry)];
@@ -215,11 +210,23 @@ void HeadReplay::judge(const Selection& selection, std::int64_t query_head, cons
   const double share = 1.0 / static_cast<double>(group_);
   quality_.recall += share * recall_of_best(probabilities);
   quality_.mass += share * mass;
-  quality_.relative_mass += share * mass / (pinned_mass + sum_over(probabilities, best_));
+  quality_.relative_mass += share * mass / (pinned_mass + best_mass);
   quality_.output_error += share * relative_distance(out, truth.out.row(query_head));
   quality_.selected +=
       share * static_cast<double>(selection.entries.size() + static_cast<std::size_t>(pending_candidates()));
   quality_.attended += share * static_cast<double>(attended_.size());
+}
+
+double HeadReplay::find_best(std::span<const float> probabilities, std::int64_t budget) {
+  const auto candidates = static_cast<std::size_t>(range_.size());
+  kernels::top_k(probabilities.subspan(static_cast<std::size_t>(range_.begin), candidates),
+                 std::min(std::max(budget, pending_candidates()), range_.size()), best_);
+  for (std::int32_t& entry : best_) {
+    entry += range_.begin;
+  }
+  const double mass = sum_over(probabilities, best_);
+  best_.resize(static_cast<std::size_t>(std::min<std::int64_t>(budget, std::ssize(best_))));
+  return mass;
 }
 
 double HeadReplay::recall_of_best(std::span<const float> probabilities) const {
@@ -264,6 +271,10 @@ void HeadReplay::follow_loads(std::span<const UnitId> units) {
   const HeadView view = store_.stored(before_current_ + 1);
   ChangeList more;
   clustering_->loaded(units, view, more, update_work_);
+  for (const Change& change : more) {
+    KVR_CHECK(change.kind != ChangeKind::wants_load, "layer {}, head {}: unit {} asks for a load within one",
+              head_.layer, head_.head, change.unit);
+  }
   scorer_->update(more, *clustering_, view, update_work_);
   partition_.follow(more, *clustering_);
   partition_.expect(before_current_ + 1);

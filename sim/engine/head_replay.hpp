@@ -29,7 +29,7 @@ SelectRules select_rules_of(const StageConfig& stage);
 struct HeadQuality {
   double recall = 0.0;         ///< of the true best candidates, as many as the budget allows
   double mass = 0.0;           ///< true softmax over all that was attended to
-  double relative_mass = 0.0;  ///< mass over that of the best selection of the same budget
+  double relative_mass = 0.0;  ///< mass over that of the best selection of as many entries
   double output_error = 0.0;   ///< ||o_selected - o|| / ||o||
   double selected = 0.0;       ///< entries chosen (pending ones included), without pins
   double attended = 0.0;       ///< entries attention saw, pins and the current one included
@@ -98,6 +98,9 @@ class HeadReplay {
   void collect_attended(const Selection& selection);
   void find_truth(Truth& truth);
   void judge(const Selection& selection, std::int64_t query_head, const Truth& truth, std::int64_t budget);
+  /// Sets `best_` to the best candidates, as many as the budget allows. Returns the mass of the best choice
+  /// open to a policy, which must take the pending entries even where they alone exceed the budget.
+  double find_best(std::span<const float> probabilities, std::int64_t budget);
   /// Share of `best_` that was attended to. Of candidates that weigh as much as the least of the best any
   /// will do: where logits lie far apart, most weights are zero in a float.
   double recall_of_best(std::span<const float> probabilities) const;

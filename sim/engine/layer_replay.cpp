@@ -130,16 +130,42 @@ void LayerReplay::apply_to_cache(std::int64_t head, const Change& change) {
     residency.add(change.unit, change.entry);
     cache.loaded(1);
     cache.updated(object(head, change.unit), residency.count(change.unit));
+  } else if (change.kind == ChangeKind::buffered) {
+    residency.set_pending(change.entry, true);
+  } else if (change.kind == ChangeKind::created) {
+    take_in_pending(head, change.unit, false);
   } else if (change.kind == ChangeKind::split) {
-    const bool was_resident = residency.partly_resident(change.unit);
-    residency.recount(change.unit, change.other);
-    for (const UnitId part : {change.unit, change.other}) {
-      if (cache.enabled() && residency.partly_resident(part)) {
-        cache.updated(object(head, part), residency.count(part));
-      }
+    apply_split(head, change);
+  }
+}
+
+void LayerReplay::apply_split(std::int64_t head, const Change& change) {
+  const auto h = static_cast<std::size_t>(head);
+  HeadResidency& residency = residencies_[h];
+  Cache& cache = *caches_[h];
+  const bool was_resident = residency.partly_resident(change.unit);
+  residency.recount(change.unit, change.other);
+  for (const UnitId part : {change.unit, change.other}) {
+    take_in_pending(head, part, was_resident);
+    if (cache.enabled() && residency.partly_resident(part)) {
+      cache.updated(object(head, part), residency.count(part));
     }
-    if (cache.enabled() && was_resident && !residency.partly_resident(change.unit)) {
-      cache.emptied(object(head, change.unit));
+  }
+  if (cache.enabled() && was_resident && !residency.partly_resident(change.unit)) {
+    cache.emptied(object(head, change.unit));
+  }
+}
+
+void LayerReplay::take_in_pending(std::int64_t head, UnitId unit, bool cached) {
+  const auto h = static_cast<std::size_t>(head);
+  for (const EntryIndex entry : heads_[h].clustering().members(unit)) {
+    if (!residencies_[h].entry_pending(entry)) {
+      continue;
+    }
+    residencies_[h].set_pending(entry, false);
+    if (cached && caches_[h]->enabled()) {
+      residencies_[h].add(unit, entry);
+      caches_[h]->loaded(1);
     }
   }
 }
@@ -155,7 +181,7 @@ void LayerReplay::load_wanted(std::int64_t head) {
   for (const UnitId unit : wanted) {
     missing_.clear();
     for (const EntryIndex entry : heads_[h].clustering().members(unit)) {
-      if (!residencies_[h].entry_resident(entry) && heads_[h].range().contains(entry)) {
+      if (!residencies_[h].in_dram(entry)) {
         missing_.push_back(entry);
         residencies_[h].add(unit, entry);
       }

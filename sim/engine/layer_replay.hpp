@@ -59,6 +59,9 @@ class LayerReplay {
   void read_head(std::int64_t head);
   void settle_head(std::int64_t head);
   void apply_to_cache(std::int64_t head, const Change& change);
+  void apply_split(std::int64_t head, const Change& change);
+  /// Members of `unit` that were pending have a place on flash; they stay in DRAM where the unit is cached.
+  void take_in_pending(std::int64_t head, UnitId unit, bool cached);
   void load_wanted(std::int64_t head);
   CacheObject object(std::int64_t head, UnitId unit) const;
 

@@ -42,6 +42,7 @@ void PartitionCheck::claim(EntryIndex entry, UnitId unit) {
   const auto at = static_cast<std::size_t>(entry);
   if (at >= unit_of_.size()) {
     unit_of_.resize(at + 1, -1);
+    pending_.resize(at + 1, 0);
   }
   KVR_CHECK(unit_of_[at] == -1, "entry {} is in units {} and {}", entry, unit_of_[at], unit);
   unit_of_[at] = unit;
@@ -53,26 +54,45 @@ void PartitionCheck::follow(std::span<const Change> changes, const Clustering& c
   for (const Change& change : changes) {
     if (change.kind == ChangeKind::appended || change.kind == ChangeKind::buffered) {
       claim(change.entry, change.unit);
+      pending_[static_cast<std::size_t>(change.entry)] = change.kind == ChangeKind::buffered ? 1 : 0;
     }
   }
   const Origins origins = origins_of(changes);
   for (const Change& change : changes) {
     if (change.kind == ChangeKind::created) {
-      follow_created(change.unit, clustering);
+      follow_created(change.unit, clustering, origins);
     } else if (change.kind == ChangeKind::split) {
       follow_split(change, clustering, origins);
     }
   }
 }
 
-void PartitionCheck::follow_created(UnitId unit, const Clustering& clustering) {
+void PartitionCheck::follow_created(UnitId unit, const Clustering& clustering, const Origins& origins) {
   for (const EntryIndex entry : clustering.members(unit)) {
-    const auto at = static_cast<std::size_t>(entry);
-    const bool is_claimed = entry >= 0 && at < unit_of_.size() && unit_of_[at] == unit;
-    if (!is_claimed) {
-      claim(entry, unit);
+    claim_created(entry, unit, origins);
+  }
+  for (const auto& [other, origin] : origins) {
+    if (comes_from(other, unit, origins)) {  // split off before anyone could ask
+      for (const EntryIndex entry : clustering.members(other)) {
+        claim_created(entry, unit, origins);
+      }
     }
   }
+}
+
+void PartitionCheck::claim_created(EntryIndex entry, UnitId unit, const Origins& origins) {
+  const auto at = static_cast<std::size_t>(entry);
+  if (entry >= 0 && at < unit_of_.size() && unit_of_[at] >= 0) {
+    if (comes_from(unit_of_[at], unit, origins)) {
+      return;
+    }
+    if (pending_[at] != 0) {
+      unit_of_[at] = unit;
+      pending_[at] = 0;
+      return;
+    }
+  }
+  claim(entry, unit);
 }
 
 void PartitionCheck::follow_split(const Change& change, const Clustering& clustering,
@@ -83,6 +103,7 @@ void PartitionCheck::follow_split(const Change& change, const Clustering& cluste
                 "entry {} came to unit {} from unit {} in a split of {}", entry, part, unit_of(entry),
                 change.unit);
       unit_of_[static_cast<std::size_t>(entry)] = part;
+      pending_[static_cast<std::size_t>(entry)] = 0;
     }
   }
 }

@@ -26,11 +26,13 @@ class PartitionCheck {
   using Origins = std::map<UnitId, UnitId>;
 
   void claim(EntryIndex entry, UnitId unit);
-  void follow_created(UnitId unit, const Clustering& clustering);
+  void follow_created(UnitId unit, const Clustering& clustering, const Origins& origins);
+  void claim_created(EntryIndex entry, UnitId unit, const Origins& origins);
   void follow_split(const Change& change, const Clustering& clustering, const Origins& origins);
   UnitId unit_of(EntryIndex entry) const;
 
   std::vector<UnitId> unit_of_;
+  std::vector<std::uint8_t> pending_;  ///< [entries]
   std::int64_t entries_ = 0;
 };
 

@@ -7,7 +7,9 @@
 namespace kvr {
 
 HeadResidency::HeadResidency(std::int64_t capacity_entries, const Clustering& clustering)
-    : clustering_(&clustering), flags_(static_cast<std::size_t>(capacity_entries), 0) {}
+    : clustering_(&clustering),
+      flags_(static_cast<std::size_t>(capacity_entries), 0),
+      pending_(static_cast<std::size_t>(capacity_entries), 0) {}
 
 std::int64_t& HeadResidency::slot(UnitId unit) {
   if (static_cast<std::size_t>(unit) >= resident_.size()) {
@@ -22,8 +24,7 @@ std::int64_t HeadResidency::count(UnitId unit) const {
 
 bool HeadResidency::resident(UnitId unit) const {
   const auto members = clustering_->members(unit);
-  return std::all_of(members.begin(), members.end(),
-                     [this](EntryIndex entry) { return entry_resident(entry) || !range_.contains(entry); });
+  return std::all_of(members.begin(), members.end(), [this](EntryIndex entry) { return in_dram(entry); });
 }
 
 void HeadResidency::add(UnitId unit, EntryIndex entry) {

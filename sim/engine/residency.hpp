@@ -14,7 +14,8 @@
 namespace kvr {
 
 /// Which entries of one head are in DRAM on account of the cache. What is resident is a set of entries;
-/// who stays is decided per unit. A unit may be resident in part, after a cut or an append.
+/// who stays is decided per unit. A unit may be resident in part, after a cut or an append. Pending entries
+/// are in DRAM too, but not on the cache's account.
 class HeadResidency final : public ResidentUnits {
  public:
   HeadResidency(std::int64_t capacity_entries, const Clustering& clustering);
@@ -22,9 +23,17 @@ class HeadResidency final : public ResidentUnits {
   /// Entries outside `range` are pinned from now on: in DRAM anyway, not on the cache's account.
   void set_candidates(const CandidateRange& range) { range_ = range; }
   bool entry_resident(EntryIndex entry) const { return flags_[static_cast<std::size_t>(entry)] != 0; }
-  /// Every member is in DRAM, cached or pinned.
+  bool entry_pending(EntryIndex entry) const { return pending_[static_cast<std::size_t>(entry)] != 0; }
+  void set_pending(EntryIndex entry, bool pending) {
+    pending_[static_cast<std::size_t>(entry)] = pending ? 1 : 0;
+  }
+  /// Cached, pinned or pending.
+  bool in_dram(EntryIndex entry) const {
+    return entry_resident(entry) || entry_pending(entry) || !range_.contains(entry);
+  }
+  /// Every member is in DRAM.
   bool resident(UnitId unit) const override;
-  /// Any member is.
+  /// Any member is cached.
   bool partly_resident(UnitId unit) const { return count(unit) > 0; }
   std::int64_t count(UnitId unit) const;
 
@@ -40,6 +49,7 @@ class HeadResidency final : public ResidentUnits {
   const Clustering* clustering_;
   CandidateRange range_;
   std::vector<std::uint8_t> flags_;     ///< [entries]
+  std::vector<std::uint8_t> pending_;   ///< [entries]
   std::vector<std::int64_t> resident_;  ///< [units]
 };
 

@@ -11,10 +11,10 @@ namespace kvr {
 
 /// What happened to the units of one head. Scorer, Layout and the cache follow this stream and nothing else.
 enum class ChangeKind {
-  created,   ///< `unit` is new; its members are what Clustering::members says
+  created,   ///< `unit` is new; its members, as Clustering::members says, are new or were pending elsewhere
   appended,  ///< `entry` joined `unit`
   split,  ///< `unit` keeps one part of its members, the new unit `other` has the rest, pending ones included
-  buffered,    ///< `entry` belongs to `unit` but stays in DRAM, visible, until the unit is next loaded
+  buffered,    ///< `entry` belongs to `unit` but stays in DRAM, visible, until `split` or `created` takes it
   wants_load,  ///< `unit` asks to be read now, after this step's attention
 };
 
@@ -28,7 +28,8 @@ struct Change {
 /// them in the middle must expect what later changes of the list did.
 using ChangeList = std::vector<Change>;
 
-/// Which units of this head have all their members in DRAM at the end of the current step.
+/// Which units of this head have all their members in DRAM at the end of the current step. Members that were
+/// pending when the step began are.
 class ResidentUnits {
  public:
   virtual ~ResidentUnits() = default;
@@ -39,9 +40,11 @@ class ResidentUnits {
 ///
 /// The engine calls `build` once with the prompt's entries, then for every step `append` with the new
 /// entry, after attention; `loaded` follows whenever units asked for by `wants_load`, or selected by a
-/// step, have come into DRAM. Invariant, checked by the engine: every entry handed over is a member of
-/// exactly one unit or pending in exactly one. Every call reports what it did through `changes` and what it
-/// cost through `work`. Heads are processed in parallel: an implementation keeps no state outside itself.
+/// step, have come into DRAM: the selected ones before `append`, those asked for after it. Invariants,
+/// checked by the engine: every entry handed over is a member of exactly one unit or pending in exactly one;
+/// the call of `loaded` that answers a `wants_load` asks for no further one. Every call reports what it did
+/// through `changes` and what it cost through `work`. Heads are processed in parallel: an implementation
+/// keeps no state outside itself.
 class Clustering {
  public:
   static constexpr std::string_view kKind = "clustering";

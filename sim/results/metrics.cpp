@@ -23,7 +23,8 @@ constexpr std::array kMetrics{
                "sum of the true softmax over the attended entries", step_layer_head, simulated},
     MetricInfo{Metric::relative_mass, "relative_mass", "1",
                "attention mass relative to the best choice within the budget",
-               "mass / sum of the true softmax over the pinned entries and the best candidates",
+               "mass / sum of the true softmax over the pinned entries and the best candidates, as many as "
+               "the budget allows or, where they are more, as are pending",
                step_layer_head, simulated},
     MetricInfo{Metric::output_error, "output_error", "1",
                "local error of the attention output under exact inputs",

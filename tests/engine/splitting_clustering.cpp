@@ -3,6 +3,7 @@
 //         those asks for a load; the others become members, and a unit of more than max_members is split
 //         at once, where it is resident, or asks for a load
 // loaded: a unit with something pending or more than max_members is split
+//         insatiable: asks for a load again, which is a bug
 // split:  into halves of the list of members and pending ones; the unit keeps the head or the tail of it by
 //         turns
 #include "tests/engine/splitting_clustering.hpp"
@@ -25,11 +26,13 @@ class Splitting final : public Clustering {
     std::int64_t units = 6;
     std::int64_t max_members = 9;
     std::int64_t buffer_every = 7;
+    bool insatiable = false;
   };
   static ParamTable<Params> params() {
     return {{"units", &Params::units, {.doc = "units of the prompt", .min = 1}},
             {"max_members", &Params::max_members, {.doc = "members before a split", .min = 2}},
-            {"buffer_every", &Params::buffer_every, {.doc = "every n-th entry is pending", .min = 1}}};
+            {"buffer_every", &Params::buffer_every, {.doc = "every n-th entry is pending", .min = 1}},
+            {"insatiable", &Params::insatiable, {.doc = "a load makes it ask for another, a bug"}}};
   }
 
   Splitting(Params params, const Context&) : params_(params) {}
@@ -72,6 +75,9 @@ class Splitting final : public Clustering {
     for (const UnitId unit : units) {
       if (is_full(unit) || !pending(unit).empty()) {
         split(unit, changes);
+      }
+      if (params_.insatiable) {
+        changes.push_back({.kind = ChangeKind::wants_load, .unit = unit});
       }
     }
   }

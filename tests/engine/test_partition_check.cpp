@@ -58,6 +58,35 @@ TEST_CASE("a list may split what it has just split off or appended to") {
   f.check.check(f.units);
 }
 
+TEST_CASE("a list may create a unit and split it at once, twice, and append to a part") {
+  Followed f;
+  f.units.add({5});
+  f.units.add({6, 8});
+  f.units.add({7});
+  f.follow({created(2), split(2, 3), appended(3, 8), split(3, 4)});
+  f.check.expect(9);
+  f.check.check(f.units);
+}
+
+TEST_CASE("a created unit may take entries that were pending elsewhere, and no others") {
+  Followed f;
+  f.units.pending_list(0) = {5, 6};
+  f.follow({buffered(0, 5), buffered(0, 6)});
+  f.units.pending_list(0) = {};
+  f.units.add({5, 7});
+  f.units.add({6});
+  f.follow({buffered(0, 7), created(2), created(3)});
+  f.check.expect(8);
+  f.check.check(f.units);
+  f.units.list(2) = {5};
+  f.units.add({7});
+  CHECK_THROWS_AS(f.follow({created(4)}), InternalError);  // 7 is a member of unit 2 by then
+  Followed member;
+  member.units.list(0) = {0, 1, 2};
+  member.units.add({3});
+  CHECK_THROWS_AS(member.follow({created(2)}), InternalError);
+}
+
 TEST_CASE("an entry that nobody holds any more is found") {
   Followed f;
   f.units.list(0) = {0, 1, 2};

@@ -6,6 +6,7 @@
 #include <string>
 #include <vector>
 
+#include "sim/error.hpp"
 #include "tests/engine/replay_fixture.hpp"
 #include "tests/engine/splitting_clustering.hpp"
 
@@ -84,6 +85,47 @@ TEST_CASE("pending entries count against the budget before units do") {
   const PointResult none = fixture().run(setup.with_budget(0));
   CHECK(largest(none, Metric::selected_entries) > 0.0);  // they are visible all the same
   CHECK(total(none, Metric::demanded_bytes) == 0.0);     // and in DRAM already
+}
+
+TEST_CASE("relative mass is at most 1 even where the pending entries outnumber the budget") {
+  Setup setup;
+  setup.recent = 0;
+  for (const int buffer_every : {1, 2}) {
+    setup.clustering =
+        fmt::format("{{type: {}, max_members: 1000, buffer_every: {}}}", test::kSplitting, buffer_every);
+    for (const std::int64_t budget : {0, 1, 6}) {
+      CAPTURE(buffer_every);
+      CAPTURE(budget);
+      const PointResult result = fixture().run(setup.with_budget(budget));
+      CHECK(largest(result, Metric::selected_entries) > static_cast<double>(budget));
+      CHECK(largest(result, Metric::relative_mass) <= 1.0 + 1e-6);
+      CHECK(largest(result, Metric::recall) <= 1.0);
+    }
+  }
+}
+
+TEST_CASE("pending entries that join the members of a cached unit are cached: what is kept is never read") {
+  Setup setup;
+  setup.replacement = "lru";
+  setup.cache_bytes = 100000 * test::kEntryBytes;
+  setup.recent = 0;
+  for (const char* layout : {"token_order", "cluster_contiguous"}) {
+    setup.layout = layout;
+    setup.clustering = fmt::format("{{type: {}, max_members: 5, buffer_every: 3}}", test::kSplitting);
+    CAPTURE(setup.describe());
+    const PointResult result = fixture().run(setup.with_budget(1000));
+    const auto demanded = values(result, Metric::demanded_bytes);
+    const auto hit = values(result, Metric::hit_bytes);
+    for (std::size_t i = test::kHeads; i < demanded.size(); ++i) {  // all is loaded in the first step
+      CHECK(hit[i] == demanded[i]);
+    }
+  }
+}
+
+TEST_CASE("a clustering that asks for a load while it is being answered one is a bug") {
+  Setup setup;
+  setup.clustering = fmt::format("{{type: {}, max_members: 5, insatiable: true}}", test::kSplitting);
+  CHECK_THROWS_AS(fixture().run(setup.with_budget(0)), InternalError);
 }
 
 TEST_CASE("contiguous clusters move bytes when they split, token order moves none") {

@@ -40,6 +40,23 @@ TEST_CASE("a unit is resident when its members are cached or pinned, and counts 
   CHECK(residency.drop(0) == 0);
 }
 
+TEST_CASE("a unit whose pending entries became members is resident if its other members are") {
+  ListedUnits units({{0, 1}}, {{2}});
+  HeadResidency residency(3, units);
+  residency.set_candidates({0, 3});
+  residency.add(0, 0);
+  residency.add(0, 1);
+  residency.set_pending(2, true);
+  units.pending_list(0) = {};
+  units.list(0) = {0};
+  const UnitId other = units.add({1, 2});
+  CHECK(residency.resident(0));
+  CHECK(residency.resident(other));
+  CHECK_FALSE(residency.entry_resident(2));
+  residency.set_pending(2, false);
+  CHECK_FALSE(residency.resident(other));
+}
+
 TEST_CASE("an entry that comes in twice, or a count that does not fit the entries, is a bug") {
   ListedUnits units({{0, 1}, {2}});
   HeadResidency residency(3, units);
