@@ -6,24 +6,12 @@
 //
 // The engine touches the units of a layer from the least to the most wanted, so among units of the same
 // step and layer the worst-ranked goes first.
-#include <list>
-#include <unordered_map>
-
+#include "policies/replacement/object_list.hpp"
 #include "sim/interfaces/replacement.hpp"
 #include "sim/registry.hpp"
 
 namespace kvr {
 namespace {
-
-struct Hash {
-  std::size_t operator()(const CacheObject& object) const {
-    constexpr std::uint64_t kGolden = 0x9E3779B97F4A7C15U;  // 2^64 / golden ratio: spreads consecutive ids
-    std::uint64_t hash = static_cast<std::uint32_t>(object.layer);
-    hash = hash * kGolden + static_cast<std::uint32_t>(object.head);
-    hash = hash * kGolden + static_cast<std::uint32_t>(object.unit);
-    return static_cast<std::size_t>(hash * kGolden >> 16U);
-  }
-};
 
 class Lru final : public Replacement {
  public:
@@ -38,36 +26,24 @@ class Lru final : public Replacement {
 
   Lru(Params, const Context&) {}
 
-  void touched(CacheObject object, std::int64_t, bool) override {
-    if (const auto found = place_.find(object); found != place_.end()) {
-      recency_.splice(recency_.begin(), recency_, found->second);
-    } else {
-      insert(object);
-    }
+  void touched(CacheObject object, std::int64_t bytes, bool) override {
+    recency_.move_to_front(object);
+    updated(object, bytes);
   }
 
-  void updated(CacheObject object, std::int64_t) override {
-    if (!place_.contains(object)) {  // split off a resident unit just now
-      insert(object);
+  void updated(CacheObject object, std::int64_t bytes) override {
+    if (!recency_.resize(object, bytes)) {
+      recency_.push_front({.object = object, .bytes = bytes});
     }
   }
 
   CacheObject victim() override {
     KVR_CHECK(!recency_.empty(), "a victim was asked for while nothing is resident");
-    const CacheObject object = recency_.back();
-    recency_.pop_back();
-    place_.erase(object);
-    return object;
+    return recency_.pop_back().object;
   }
 
  private:
-  void insert(CacheObject object) {
-    recency_.push_front(object);
-    place_.emplace(object, recency_.begin());
-  }
-
-  std::list<CacheObject> recency_;  // most recent first
-  std::unordered_map<CacheObject, std::list<CacheObject>::iterator, Hash> place_;
+  ObjectList recency_;  // most recent first
 };
 
 const Registration<Replacement, Lru> registered;

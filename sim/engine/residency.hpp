@@ -69,7 +69,10 @@ class Cache {
   }
   void updated(CacheObject object, std::int64_t entries) { policy_->updated(object, entries * entry_bytes_); }
   /// A split took all resident entries off `object`; the policy may still give it up.
-  void emptied(CacheObject object) { emptied_.insert(object); }
+  void emptied(CacheObject object) {
+    emptied_.insert(object);
+    policy_->updated(object, 0);
+  }
   /// Entries left on other grounds than the policy's choice.
   void dropped(std::int64_t entries) { bytes_ -= entries * entry_bytes_; }
   /// Evicts until the budget holds. `heads` [layer * heads_per_layer + head].

@@ -35,9 +35,10 @@ class Replacement {
   virtual bool caches() const { return true; }
   /// `object` was used; it is resident now. `hit`: it was before. `bytes`: its size now.
   virtual void touched(CacheObject object, std::int64_t bytes, bool hit) = 0;
-  /// `object` is resident and was appended to or split; `bytes` is its new size. It may be the new half of a
-  /// split, which the policy has not met before. A half of which nothing is resident is not reported: when it
-  /// is given up as a victim, the engine asks for another.
+  /// `object` was appended to or split while resident; `bytes` is its size now. It may be the new half of a
+  /// split, which the policy has not met before. A half that keeps nothing resident is reported with 0 bytes;
+  /// to give it up as a victim frees nothing, and the engine asks for another. A new half of which nothing is
+  /// resident is not reported. So the sizes told add up to what the tier holds whenever a victim is asked for.
   virtual void updated(CacheObject object, std::int64_t bytes) = 0;
   /// The object to drop next; the engine drops it. Called only while at least one object is resident.
   virtual CacheObject victim() = 0;
