@@ -36,7 +36,7 @@ class Lfu final : public Replacement {
     }
   }
 
-  CacheObject victim() override { return order_.take_lowest(); }
+  CacheObject victim() override { return order_.take_lowest().object; }
 
  private:
   struct Rank {

@@ -65,14 +65,20 @@ class RankOrder {
     items_.erase(found);
     return true;
   }
-  CacheObject take_lowest() {
+  struct Taken {
+    CacheObject object;
+    Rank rank;
+    std::int64_t bytes;
+  };
+  Taken take_lowest() {
     if (order_.empty()) {
       let_in();
     }
     KVR_CHECK(!order_.empty(), "a victim was asked for while nothing is resident");
-    const CacheObject object = order_.begin()->second;
+    const auto [rank, object] = *order_.begin();
+    const Taken taken = {object, rank, items_.find(object)->second.bytes};
     take(object);
-    return object;
+    return taken;
   }
 
  private:
