@@ -49,6 +49,50 @@ std::vector<Setup> splitting_setups() {
   return setups;
 }
 
+/// The shipped clusterings that buffer, split and create, over layouts and caches.
+std::vector<Setup> shipped_setups() {
+  std::vector<Setup> setups;
+  for (const char* clustering :
+       {"{type: adaptive, entries_per_cluster: 7, buffer_entries: 3}",
+        "{type: adaptive, entries_per_cluster: 13, threshold: mean, split: now}",
+        "{type: adaptive, entries_per_cluster: 5, quantile: 0.2, buffer_entries: 100}"}) {
+    for (const char* layout : {"token_order", "cluster_contiguous"}) {
+      for (const std::int64_t cached_entries : {0, 15, 60, 1000}) {
+        Setup setup;
+        setup.clustering = clustering;
+        setup.scorer = "centroid";
+        setup.layout = layout;
+        setup.replacement = cached_entries > 0 ? "lru" : "none";
+        setup.cache_bytes = cached_entries * test::kEntryBytes;
+        setup.recent = cached_entries == 60 ? 0 : 5;
+        setups.push_back(setup);
+      }
+    }
+  }
+  return setups;
+}
+
+TEST_CASE("the shipped clusterings lose nothing, keep the cache's books right and give the same bits again") {
+  for (Setup setup : shipped_setups()) {
+    CAPTURE(setup.describe());
+    CAPTURE(setup.cache_bytes);
+    const PointResult full = fixture().run(setup.with_budget(1000));
+    CHECK(largest(full, Metric::output_error) <= 1e-5);
+    CHECK(smallest(full, Metric::recall) == 1.0);
+    CHECK(smallest(full, Metric::relative_mass) >= 1.0 - 1e-5);
+    for (const std::int64_t budget : {0, 3, 12}) {
+      CAPTURE(budget);
+      const PointResult result = fixture().run(setup.with_budget(budget));
+      CHECK(largest(result, Metric::cache_bytes) <= static_cast<double>(setup.cache_bytes));
+      CHECK(largest(result, Metric::recall) <= 1.0);
+      CHECK(largest(result, Metric::relative_mass) <= 1.0 + 1e-6);
+    }
+    const PointResult once = fixture().run(setup);
+    setup.threads = 3;
+    CHECK(test::same_bits(once, fixture().run(setup)));
+  }
+}
+
 TEST_CASE("splits, buffers and loads lose nothing: a budget for everything stays full attention") {
   for (const Setup& setup : splitting_setups()) {
     CAPTURE(setup.describe());

@@ -1,0 +1,293 @@
+// Clusters whose variance is bounded, and that are divided without being read for it:
+//
+//   build:   units = k-means(prompt keys); n, r, s2 of each: number, mean, mean squared distance to the mean
+//            tau = multiple * (mean | quantile) of the s2; a unit that exceeds it already is flagged
+//   append x, after `loaded`:
+//     j = unit of nearest r
+//     s2 of j with x <= tau, from n, r, s2 and x alone:  x joins j
+//     j in DRAM:                                         x joins j, divide j
+//     else:                                              x waits in j, which flags it
+//                                                        buffer_entries wait: load the unit where most do
+//   loaded j: flagged -> divide j
+//   divide:   members and waiting ones by 2-means; the larger half stays j, the other becomes a unit;
+//             a half that still exceeds tau, which is in DRAM, is divided again
+//
+// A unit is flagged while something waits in it or its variance exceeds tau. Keys that wait have no part in
+// n, r and s2. So the variance of a unit that is not flagged is at most tau, up to the rounding of the
+// running update (double precision, some 1e-13 of it). Equal keys have variance 0 exactly, because sums of
+// fp16 numbers are exact in double, and are never divided.
+#include <algorithm>
+#include <cmath>
+
+#include "policies/clustering/prompt_kmeans.hpp"
+#include "sim/interfaces/clustering.hpp"
+#include "sim/kernels/running_variance.hpp"
+#include "sim/registry.hpp"
+
+namespace kvr {
+namespace {
+
+/// Linear interpolation between the sorted values; `values` not empty.
+double quantile_of(std::vector<double> values, double quantile) {
+  std::ranges::sort(values);
+  const double at = quantile * static_cast<double>(values.size() - 1);
+  const auto below = static_cast<std::size_t>(at);
+  const std::size_t above = std::min(below + 1, values.size() - 1);
+  return values[below] + (at - static_cast<double>(below)) * (values[above] - values[below]);
+}
+
+double mean_of(const std::vector<double>& values) {
+  double sum = 0.0;
+  for (const double value : values) {
+    sum += value;
+  }
+  return sum / static_cast<double>(values.size());
+}
+
+class Adaptive final : public Clustering {
+ public:
+  static constexpr std::string_view kName = "adaptive";
+  static constexpr std::string_view kDoc =
+      "Clusters the prompt's keys; a later key joins the nearest cluster unless its variance would exceed "
+      "the "
+      "head's threshold: then the cluster is split, at once if it is in DRAM, else when it is next loaded. "
+      "Ours where the paper is silent: threshold, number of clusters, 2-means, the larger half keeps its "
+      "place, halves above the threshold are split again, the buffer is each head's own.";
+  static constexpr std::string_view kSource = "DynaKV, arXiv 2511.07427, sec. 4 (technique 1)";
+
+  struct Params {
+    PromptKMeans prompt;
+    std::string threshold = "quantile";
+    double quantile = 0.9;
+    double multiple = 1.0;
+    std::string split = "delayed";
+    std::int64_t buffer_entries = 16;
+    std::int64_t split_iterations = 10;
+  };
+  static ParamTable<Params> params();
+
+  Adaptive(Params params, const Context& context) : params_(std::move(params)), context_(context) {}
+
+  void build(const HeadView& prompt, ChangeList& changes, Work& work) override {
+    const auto result = params_.prompt.run(prompt, kernels::Metric::kL2, context_, work);
+    units_.assign(static_cast<std::size_t>(params_.prompt.clusters_for(prompt.entries())),
+                  Unit(context_.head_dim));
+    for (const UnitId unit : result.assignment) {
+      at(unit).members.push_back(entries_++);
+    }
+    centroids_.resize(units_.size() * static_cast<std::size_t>(context_.head_dim));
+    std::vector<double> variances;
+    for (UnitId unit = 0; unit < unit_count(); ++unit) {
+      measure(unit, prompt, work);
+      variances.push_back(at(unit).statistics.variance());
+      changes.push_back({.kind = ChangeKind::created, .unit = unit});
+    }
+    threshold_ = params_.multiple * (params_.threshold == "mean" ? mean_of(variances)
+                                                                 : quantile_of(variances, params_.quantile));
+  }
+
+  void append(EntryIndex entry, const HeadView& view, const ResidentUnits& resident, ChangeList& changes,
+              Work& work) override {
+    KVR_CHECK(entry == entries_, "entry {} follows {} entries", entry, entries_);
+    ++entries_;
+    const std::vector<float> key = keys_of(std::span(&entry, 1), view);
+    const UnitId unit = kernels::nearest_centroid(key, centroids());
+    work += nearest_work(unit_count(), context_.head_dim, kernels::Metric::kL2) + update_work();
+    const bool fits = params_.split == "off" || at(unit).statistics.variance_with(key) <= threshold_;
+    if (!fits && !resident.resident(unit)) {
+      wait(entry, unit, changes);
+      return;
+    }
+    at(unit).members.push_back(entry);
+    changes.push_back({.kind = ChangeKind::appended, .unit = unit, .entry = entry});
+    if (fits) {
+      at(unit).statistics.add(key);
+      at(unit).statistics.copy_centroid(centroid(unit));
+    } else {
+      divide(unit, view, changes, work);
+    }
+  }
+
+  void loaded(std::span<const UnitId> units, const HeadView& view, ChangeList& changes, Work& work) override {
+    for (const UnitId unit : units) {
+      if (flagged(unit)) {
+        divide(unit, view, changes, work);
+      }
+    }
+  }
+
+  std::int64_t unit_count() const override { return std::ssize(units_); }
+  std::span<const EntryIndex> members(UnitId unit) const override {
+    return units_[static_cast<std::size_t>(unit)].members;
+  }
+  std::span<const EntryIndex> pending(UnitId unit) const override {
+    return units_[static_cast<std::size_t>(unit)].pending;
+  }
+  /// A list of entries for each unit; its number, variance and mean, in float32: a mean in fp16 would not
+  /// move any more when a large unit grows.
+  std::int64_t dram_bytes() const override {
+    return entries_ * static_cast<std::int64_t>(sizeof(EntryIndex)) +
+           unit_count() * (4 + 4 + 4 * context_.head_dim);
+  }
+
+ private:
+  struct Unit {
+    explicit Unit(std::int64_t head_dim) : statistics(head_dim) {}
+
+    kernels::RunningCluster statistics;  ///< of the members, without what is pending
+    std::vector<EntryIndex> members;
+    std::vector<EntryIndex> pending;
+  };
+
+  Unit& at(UnitId unit) { return units_[static_cast<std::size_t>(unit)]; }
+  const Unit& at(UnitId unit) const { return units_[static_cast<std::size_t>(unit)]; }
+  kernels::MatrixView<float> centroids() const {
+    return kernels::matrix_view<float>(centroids_.data(), unit_count(), context_.head_dim);
+  }
+  std::span<float> centroid(UnitId unit) {
+    return kernels::matrix_ref(centroids_.data(), unit_count(), context_.head_dim).row(unit);
+  }
+
+  bool exceeds(UnitId unit) const { return at(unit).statistics.variance() > threshold_; }
+  bool flagged(UnitId unit) const {
+    return params_.split != "off" && (!at(unit).pending.empty() || exceeds(unit));
+  }
+
+  /// Computes n, r and s2 from the members.
+  void measure(UnitId unit, const HeadView& view, Work& work) {
+    const std::vector<float> keys = keys_of(at(unit).members, view);
+    const std::int64_t count = std::ssize(at(unit).members);
+    at(unit).statistics =
+        kernels::RunningCluster::of(kernels::matrix_view<float>(keys.data(), count, context_.head_dim));
+    at(unit).statistics.copy_centroid(centroid(unit));
+    const auto elements = static_cast<double>(keys.size());
+    work += {4.0 * elements, 2.0 * 2.0 * elements};
+  }
+
+  void wait(EntryIndex entry, UnitId unit, ChangeList& changes) {
+    at(unit).pending.push_back(entry);
+    ++waiting_;
+    changes.push_back({.kind = ChangeKind::buffered, .unit = unit, .entry = entry});
+    if (params_.split == "now" || waiting_ >= params_.buffer_entries) {
+      const auto fullest = std::ranges::max_element(
+          units_, {}, [](const Unit& candidate) { return candidate.pending.size(); });
+      changes.push_back(
+          {.kind = ChangeKind::wants_load, .unit = static_cast<UnitId>(fullest - units_.begin())});
+    }
+  }
+
+  void divide(UnitId unit, const HeadView& view, ChangeList& changes, Work& work) {
+    std::vector<UnitId> to_divide = {unit};
+    while (!to_divide.empty()) {
+      const UnitId one = to_divide.back();
+      to_divide.pop_back();
+      const UnitId other = divide_once(one, view, changes, work);
+      for (const UnitId half : {one, other}) {
+        if (exceeds(half)) {
+          to_divide.push_back(half);
+        }
+      }
+    }
+  }
+
+  /// `unit` has two entries or more: its variance exceeds the threshold, or a key waits in it that differs
+  /// from its mean. 2-means leaves no half empty.
+  UnitId divide_once(UnitId unit, const HeadView& view, ChangeList& changes, Work& work) {
+    std::vector<EntryIndex> entries = std::move(at(unit).members);
+    entries.insert(entries.end(), at(unit).pending.begin(), at(unit).pending.end());
+    waiting_ -= std::ssize(at(unit).pending);
+    at(unit).pending.clear();
+    at(unit).members.clear();
+    const std::vector<float> keys = keys_of(entries, view);
+    const auto halves =
+        kernels::two_means(kernels::matrix_view<float>(keys.data(), std::ssize(entries), context_.head_dim),
+                           static_cast<int>(params_.split_iterations));
+    work += divide_work(std::ssize(entries), halves.iterations);
+
+    const auto ones = std::ranges::count(halves.assignment, 1);
+    const std::int32_t kept = ones > std::ssize(entries) - ones ? 1 : 0;
+    const auto other = static_cast<UnitId>(units_.size());
+    units_.emplace_back(context_.head_dim);
+    centroids_.resize(units_.size() * static_cast<std::size_t>(context_.head_dim));
+    for (std::size_t i = 0; i < entries.size(); ++i) {
+      at(halves.assignment[i] == kept ? unit : other).members.push_back(entries[i]);
+    }
+    measure(unit, view, work);
+    measure(other, view, work);
+    changes.push_back({.kind = ChangeKind::split, .unit = unit, .other = other});
+    return other;
+  }
+
+  /// The distance to the old mean, and the mean itself.
+  Work update_work() const {
+    const auto d = static_cast<double>(context_.head_dim);
+    return {6.0 * d, 2.0 * d + 2.0 * 4.0 * d};
+  }
+
+  /// The mean, twice the distances to one key for the seeds, then the iterations.
+  Work divide_work(std::int64_t entries, int iterations) const {
+    const auto elements = static_cast<double>(entries * context_.head_dim);
+    return Work{7.0 * elements, 3.0 * 2.0 * elements} +
+           kmeans_work(entries, context_.head_dim, 2, kernels::Seeding::kRandomRows, iterations);
+  }
+
+  Params params_;
+  Context context_;
+  double threshold_ = 0.0;
+  std::vector<Unit> units_;
+  std::vector<float> centroids_;  // [units, head_dim]: the units' means
+  EntryIndex entries_ = 0;
+  std::int64_t waiting_ = 0;
+};
+
+ParamTable<Adaptive::Params> Adaptive::params() {
+  ParamTable<Params> table = table_of_part(PromptKMeans::params(), &Params::prompt);
+  table.push_back(
+      {"threshold",
+       &Params::threshold,
+       {.doc =
+            "what the head's threshold is made of: a quantile or the mean of its prompt clusters' variances",
+        .choices = "quantile|mean",
+        .source = "ours; not stated in the paper"}});
+  table.push_back({"quantile",
+                   &Params::quantile,
+                   {.doc = "which quantile, where `threshold` is quantile; 1: the largest variance",
+                    .min = 0,
+                    .max = 1,
+                    .source = "ours; not stated in the paper"}});
+  table.push_back({"multiple",
+                   &Params::multiple,
+                   {.doc = "the threshold as a multiple of that quantile or mean",
+                    .min = 0,
+                    .source = "ours; not stated in the paper"}});
+  table.push_back(
+      {"split",
+       &Params::split,
+       {.doc = "delayed: a cluster that is not in DRAM is split when it is next loaded; now: it is "
+               "loaded for it; off: it grows without bound",
+        .choices = "off|now|delayed",
+        .source = "delayed: the paper; now, off: for comparison"}});
+  table.push_back(
+      {"buffer_entries",
+       &Params::buffer_entries,
+       {.doc =
+            "where `split` is delayed: as soon as so many entries of a head wait in DRAM, the cluster where "
+            "most wait (ties: the older) is loaded; 0 and 1: at once, as `now`",
+        .unit = "entries",
+        .min = 0,
+        .source = "the paper tries 0 to 16; for each head: ours"}});
+  table.push_back(
+      {"split_iterations",
+       &Params::split_iterations,
+       {.doc = "Lloyd iterations of a split at most; it starts from the key farthest from the mean "
+               "and the key farthest from that one",
+        .min = 1,
+        .max = 10000,
+        .source = "ours; not stated in the paper"}});
+  return table;
+}
+
+const Registration<Clustering, Adaptive> registered;
+
+}  // namespace
+}  // namespace kvr
