@@ -36,20 +36,43 @@ inline std::vector<UnitId> victims_after(Replacement& policy, const std::vector<
   return given_up;
 }
 
-/// Hits of `ids`, units of one byte used one after the other, in a cache of `capacity` bytes.
-inline std::int64_t hits_of(Replacement& policy, std::int64_t capacity, const std::vector<UnitId>& ids) {
+/// Whether each of `ids`, units of `bytes` bytes used one after the other, hits in a cache for `capacity`
+/// units.
+inline std::vector<bool> hit_sequence(Replacement& policy, std::int64_t capacity,
+                                      const std::vector<UnitId>& ids, std::int64_t bytes = 1) {
   std::set<UnitId> resident;
-  std::int64_t hits = 0;
+  std::vector<bool> hits;
   for (const UnitId id : ids) {
-    const bool hit = !resident.insert(id).second;
-    hits += hit ? 1 : 0;
-    policy.touched(unit(id), 1, hit);
+    hits.push_back(!resident.insert(id).second);
+    policy.touched(unit(id), bytes, hits.back());
     while (std::ssize(resident) > capacity) {
       const CacheObject victim = policy.victim();
       REQUIRE(resident.erase(victim.unit) == 1);
     }
   }
   return hits;
+}
+
+inline std::int64_t hits_of(Replacement& policy, std::int64_t capacity, const std::vector<UnitId>& ids) {
+  return std::ranges::count(hit_sequence(policy, capacity, ids), true);
+}
+
+/// A mix that exercises adaptive policies: skewed uses, scans of units that do not come back, loops.
+inline std::vector<UnitId> mixed_ids(Rng& rng, int uses) {
+  std::vector<UnitId> ids;
+  UnitId scanned = 10000;
+  while (std::ssize(ids) < uses) {
+    const std::uint64_t kind = rng.below(4);
+    const auto length = static_cast<int>(5 + rng.below(40));
+    const auto loop = static_cast<int>(2 + rng.below(30));
+    for (int i = 0; i < length; ++i) {
+      const std::uint64_t any = rng.below(60);
+      ids.push_back(kind == 0   ? scanned++
+                    : kind == 1 ? 1000 + i % loop
+                                : static_cast<UnitId>(any * any / 60));
+    }
+  }
+  return ids;
 }
 
 /// The plainest form of a policy: a list that is searched from end to end. A subclass says who goes first.
