@@ -55,7 +55,9 @@ std::vector<Setup> shipped_setups() {
   for (const char* clustering :
        {"{type: adaptive, entries_per_cluster: 7, buffer_entries: 3}",
         "{type: adaptive, entries_per_cluster: 13, threshold: mean, split: now}",
-        "{type: adaptive, entries_per_cluster: 5, quantile: 0.2, buffer_entries: 100}"}) {
+        "{type: adaptive, entries_per_cluster: 5, quantile: 0.2, buffer_entries: 100}",
+        "{type: kmeans_local, entries_per_cluster: 7, window: 9, window_clusters: 2}",
+        "{type: kmeans_local, entries_per_cluster: 7, cluster_generated: false}"}) {
     for (const char* layout : {"token_order", "cluster_contiguous"}) {
       for (const std::int64_t cached_entries : {0, 15, 60, 1000}) {
         Setup setup;
