@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <numeric>
 
 #include "sim/error.hpp"
 
@@ -27,20 +28,19 @@ double fit_host_s(const DeviceParams& device, double bytes) {
 
 double die_s(const ReadPath& path, double bytes) {
   const DeviceParams& d = path.device;
-  const double operations = 1.0 + (bytes - static_cast<double>(d.block)) / static_cast<double>(d.stripe);
-  return d.hit_time * operations + (1.0 - path.map_hits) * d.miss_time;
+  return d.hit_time * (1.0 + stripe_borders(path, bytes)) + (1.0 - path.map_hits) * d.miss_time;
 }
 
 double bus_s(const ReadPath& path, double bytes) {
   return bytes / (path.device.read_bandwidth * path.device.thermal_factor());
 }
 
-/// The largest of the fragments that a block-aligned read of `bytes` falls into at the borders of stripes. It
-/// crosses one with probability (bytes - block) / stripe, at a place uniform within it; the larger part is
-/// then 3/4 of it on average.
-double largest_fragment(const DeviceParams& device, double bytes) {
-  const auto stripe = static_cast<double>(device.stripe);
-  const double crosses = std::min(1.0, (bytes - static_cast<double>(device.block)) / stripe);
+/// The largest of the fragments that a read of `bytes` falls into at the borders of stripes. It crosses one
+/// with probability stripe_borders(), at a place uniform within it; the larger part is then 3/4 of it on
+/// average.
+double largest_fragment(const ReadPath& path, double bytes) {
+  const auto stripe = static_cast<double>(path.device.stripe);
+  const double crosses = std::min(1.0, stripe_borders(path, bytes));
   return std::min(stripe, bytes * (1.0 - crosses / 4.0));
 }
 
@@ -49,7 +49,7 @@ double unbounded_latency_s(const ReadPath& path, double bytes) {
   const DeviceParams& d = path.device;
   const auto block = static_cast<double>(d.block);
   const double grown = std::max((bytes - block) / d.latency_bandwidth,
-                                (largest_fragment(d, bytes) - block) / d.channel_bandwidth) /
+                                (largest_fragment(path, bytes) - block) / d.channel_bandwidth) /
                        d.thermal_factor();
   const double measured = d.latency + (1.0 - path.map_hits) * d.map_latency + grown;
   return measured + path.host.command_s(bytes) + path.host.wake_s - fit_host_s(d, bytes);
@@ -87,6 +87,13 @@ ReadPath read_path(DeviceParams device, const HostCost& host, double working_set
   return {std::move(device), host, hits};
 }
 
+double stripe_borders(const ReadPath& path, double bytes) {
+  const DeviceParams& d = path.device;
+  const std::int64_t grid =
+      path.align_bytes == 0 ? d.block : std::max(d.block, std::gcd(path.align_bytes, d.stripe));
+  return std::max(0.0, (bytes - static_cast<double>(grid)) / static_cast<double>(d.stripe));
+}
+
 double service_s(const ReadPath& path, double bytes) {
   const DeviceParams& d = path.device;
   const double cpu =
@@ -99,6 +106,17 @@ double latency_s(const ReadPath& path, double bytes) {
   return std::max(unbounded_latency_s(path, bytes), service_s(path, bytes));
 }
 
+double closed_network_per_s(double service_s, double delay_s, std::int64_t customers) {
+  double queued = 0.0;
+  double rate_per_s = 0.0;
+  for (std::int64_t i = 1; i <= customers; ++i) {
+    const double response_s = service_s * (1.0 + queued);
+    rate_per_s = static_cast<double>(i) / (response_s + delay_s);
+    queued = rate_per_s * response_s;
+  }
+  return rate_per_s;
+}
+
 double requests_per_s(const ReadPath& path, double bytes, std::int64_t queue_depth) {
   KVR_CHECK(queue_depth > 0 && bytes > 0.0, "queue depth {}, {} B", queue_depth, bytes);
   const double parts = std::ceil(bytes / static_cast<double>(path.device.max_transfer));
@@ -106,14 +124,7 @@ double requests_per_s(const ReadPath& path, double bytes, std::int64_t queue_dep
   const double delay = latency_s(path, bytes / parts) - service;
   const auto outstanding = static_cast<std::int64_t>(parts) * queue_depth;
   const std::int64_t depth = std::min(outstanding, path.device.queue_depth);
-  double queued = 0.0;
-  double commands_per_s = 0.0;
-  for (std::int64_t i = 1; i <= depth; ++i) {
-    const double response = service * (1.0 + queued);
-    commands_per_s = static_cast<double>(i) / (response + delay);
-    queued = commands_per_s * response;
-  }
-  return commands_per_s / parts;
+  return closed_network_per_s(service, delay, depth) / parts;
 }
 
 double write_fill_s(const DeviceParams& device, const HostCost& host, double bytes) {

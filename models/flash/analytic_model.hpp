@@ -13,6 +13,7 @@ struct ReadPath {
   DeviceParams device;
   HostCost host;
   double map_hits = 1.0;
+  std::int64_t align_bytes = 0;  ///< of the offsets; 0: a block
 };
 
 /// Share of lookups that find their mapping page when reads are spread at random over `working_set_bytes`:
@@ -21,12 +22,15 @@ double map_hit_share(const DeviceParams& device, double working_set_bytes);
 
 ReadPath read_path(DeviceParams device, const HostCost& host, double working_set_bytes);
 
+/// Expected number of stripe borders that a read of `bytes` crosses: (bytes - grid) / stripe, where offsets
+/// are multiples of grid, a block or what the alignment and the stripe share.
+double stripe_borders(const ReadPath& path, double bytes);
+
 /// S: what one read of `bytes` (one command) adds to the time of a saturated device.
-///   die  = hit_time * (1 + (bytes - block) / stripe) + (1 - map_hits) * miss_time
+///   die  = hit_time * (1 + stripe_borders) + (1 - map_hits) * miss_time
 ///   bus  = bytes / (read_bandwidth * thermal_factor())
 ///   cpu  = host time of the command / min(threads, hw_queues)
 ///   S    = max((die^p + bus^p)^(1/p), cpu) * (1 + contention if several threads share one queue)
-/// (bytes - block) / stripe is the expected number of stripe borders a block-aligned read crosses.
 double service_s(const ReadPath& path, double bytes);
 
 /// L: one read of `bytes` (one command) on the idle device, from its submission until the host has it.
@@ -38,9 +42,14 @@ double service_s(const ReadPath& path, double bytes);
 /// not added. Never below S: what occupies the device that long cannot be ready sooner.
 double latency_s(const ReadPath& path, double bytes);
 
+/// Rate of a closed network of one queue (service `service_s`) and one delay (`delay_s`) with `customers`
+/// going round, by mean-value analysis:
+///   R(i) = S (1 + Q(i-1)),  X(i) = i / (R(i) + Z),  Q(i) = X(i) R(i)
+double closed_network_per_s(double service_s, double delay_s, std::int64_t customers);
+
 /// Requests per second when `queue_depth` reads of `bytes` are always outstanding: mean-value analysis of a
-/// closed network of one queue (S) and one delay (L - S), exact for it (Reiser and Lavenberg 1980).
-///   R(i) = S (1 + Q(i-1)),  X(i) = i / (R(i) + L - S),  Q(i) = X(i) R(i);  bounds: X <= min(i / L, 1 / S)
+/// closed network of one queue (S) and one delay (L - S), exact for it (Reiser and Lavenberg 1980). Bounds:
+/// X <= min(depth / L, 1 / S).
 /// Outstanding beyond the device's queue depth waits in the host and gains nothing. Reads longer than
 /// max_transfer count as their commands.
 double requests_per_s(const ReadPath& path, double bytes, std::int64_t queue_depth);

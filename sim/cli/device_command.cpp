@@ -7,6 +7,7 @@
 #include <string_view>
 
 #include "sim/cli/curve_command.hpp"
+#include "sim/cli/device_fit.hpp"
 #include "sim/cli/device_probe.hpp"
 #include "sim/config/suggest.hpp"
 #include "sim/error.hpp"
@@ -22,14 +23,10 @@ struct Command {
   int (*run)(Args args, std::FILE* out, bool quiet);
 };
 
-int not_built(Args, std::FILE*, bool) {
-  throw InputError("kvreplay device: this command is not part of this build");
-}
-
 constexpr std::array kCommands = {
     Command{"curve", "bandwidth, rate and latency of a device over size, queue depth and range",
             run_device_curve},
-    Command{"fit", "a device file from measurements of a real part", not_built},
+    Command{"fit", "a device file from measurements of a real part", run_device_fit},
     Command{"probe", "measure a file on a real part", run_device_probe},
 };
 

@@ -1,0 +1,184 @@
+// Reading fio's JSON:
+//
+//   for each file: parse; version; its jobs (fio_job.hpp)
+//   jobs of one section with numjobs = N:  one entry -> fio summed them;  N entries -> sum here
+//   every problem is collected; nothing is returned unless there is none
+#include "models/flash/fit/fio_file.hpp"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <fstream>
+#include <iterator>
+#include <map>
+#include <nlohmann/json.hpp>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <utility>
+
+#include "models/flash/fit/fio_job.hpp"
+#include "sim/error.hpp"
+
+namespace kvr::flash::fit {
+namespace {
+
+using Json = nlohmann::json;
+
+/// One file; its rows in the order of their first job.
+class FileReader {
+ public:
+  FileReader(const std::filesystem::path& path, double link_bytes_per_s, std::vector<std::string>& problems)
+      : file_(path.string()), link_bytes_per_s_(link_bytes_per_s), problems_(problems) {}
+
+  const std::string& version() const { return version_; }
+
+  std::vector<Row> read() {
+    const auto document = parse();
+    if (!document) {
+      return {};
+    }
+    if (!document->is_object() || !document->contains("jobs") || !(*document)["jobs"].is_array() ||
+        (*document)["jobs"].empty()) {
+      report("jobs: none; allowed: the JSON that fio writes, with at least one job");
+      return {};
+    }
+    if (!document->contains("fio version") || !(*document)["fio version"].is_string()) {
+      report("fio version: missing; allowed: a text, as fio writes it");
+    } else {
+      version_ = (*document)["fio version"].get<std::string>();
+    }
+    std::vector<Row> rows = merge(read_jobs(*document));
+    if (rows.size() == 1) {
+      rows[0].utilisation = disk_utilisation(*document);
+    }
+    return rows;
+  }
+
+ private:
+  void report(std::string_view what) { problems_.push_back(fmt::format("{}: {}", file_, what)); }
+
+  std::optional<Json> parse() {
+    std::ifstream stream(file_, std::ios::binary);
+    const std::string text{std::istreambuf_iterator<char>(stream), std::istreambuf_iterator<char>()};
+    if (!stream.is_open() || stream.bad()) {
+      report("cannot be read; allowed: a file that fio wrote");
+      return std::nullopt;
+    }
+    try {
+      return Json::parse(text);
+    } catch (const Json::parse_error& error) {
+      report_syntax(text, error.byte);
+      return std::nullopt;
+    }
+  }
+
+  /// `byte` counts from 1; that of an early end lies behind the text.
+  void report_syntax(std::string_view text, std::size_t byte) {
+    const std::string_view before = text.substr(0, std::max<std::size_t>(byte, 1) - 1);
+    const auto line = 1 + std::ranges::count(before, '\n');
+    const std::size_t last_break = before.rfind('\n');
+    const std::size_t start = last_break == std::string_view::npos ? 0 : last_break + 1;
+    problems_.push_back(
+        fmt::format("{}:{}:{}: not JSON; allowed: what fio writes with --output-format=json --output=FILE",
+                    file_, line, before.size() - start + 1));
+  }
+
+  std::vector<FioJob> read_jobs(const Json& document) {
+    const FioContext context{file_, document.value("global options", Json()), link_bytes_per_s_};
+    const Json& jobs = document["jobs"];
+    std::vector<FioJob> read;
+    for (std::size_t i = 0; i < jobs.size(); ++i) {
+      if (auto job = read_fio_job(context, jobs[i], i, problems_)) {
+        read.push_back(std::move(*job));
+      }
+    }
+    return read;
+  }
+
+  std::vector<Row> merge(const std::vector<FioJob>& jobs) {
+    std::map<std::string, std::vector<const Row*>> groups;
+    for (const FioJob& job : jobs) {
+      groups[job.group].push_back(&job.row);
+    }
+    std::vector<Row> rows;
+    for (const FioJob& job : jobs) {
+      const std::vector<const Row*>& group = groups[job.group];
+      if (job.row.threads == 1 || group.size() == 1) {
+        rows.push_back(job.row);
+      } else if (group.front() == &job.row) {
+        check_complete(group);
+        rows.push_back(sum(group));
+      }
+    }
+    return rows;
+  }
+
+  void check_complete(const std::vector<const Row*>& group) {
+    if (std::ssize(group) != group.front()->threads) {
+      problems_.push_back(fmt::format(
+          "{}: numjobs is {}, but {} jobs are called '{}'; allowed: all of them, or one with group_reporting",
+          group.front()->place, group.front()->threads, group.size(), group.front()->name));
+    }
+  }
+
+  /// Rates add up; mean times are weighted by the requests behind them.
+  static Row sum(const std::vector<const Row*>& group) {
+    Row total = *group.front();
+    total.requests_per_s = total.bytes_per_s = total.latency_s = total.submit_s = 0.0;
+    for (const Row* row : group) {
+      total.requests_per_s += row->requests_per_s;
+      total.bytes_per_s += row->bytes_per_s;
+      total.latency_s += row->latency_s * row->requests_per_s;
+      total.submit_s += row->submit_s * row->requests_per_s;
+    }
+    total.latency_s /= total.requests_per_s;
+    total.submit_s /= total.requests_per_s;
+    return total;
+  }
+
+  /// That of the busiest disk. fio states it for a whole file, so it says something of a row only where the
+  /// row is alone.
+  static std::optional<double> disk_utilisation(const Json& document) {
+    constexpr double kPercent = 0.01;
+    std::optional<double> busiest;
+    const Json disks = document.value("disk_util", Json::array());
+    for (const Json& disk : disks) {
+      if (disk.is_object() && disk.contains("util") && disk["util"].is_number()) {
+        busiest = std::max(busiest.value_or(0.0), kPercent * disk["util"].get<double>());
+      }
+    }
+    return busiest;
+  }
+
+  std::string file_;
+  std::string version_;
+  double link_bytes_per_s_;
+  std::vector<std::string>& problems_;
+};
+
+}  // namespace
+
+std::vector<Row> read_fio_files(std::span<const std::filesystem::path> files, double link_bytes_per_s) {
+  std::vector<std::string> problems;
+  std::vector<Row> rows;
+  std::string version;
+  std::string version_file;
+  for (const std::filesystem::path& path : files) {
+    FileReader reader(path, link_bytes_per_s, problems);
+    std::ranges::move(reader.read(), std::back_inserter(rows));
+    if (version.empty()) {
+      version = reader.version();
+      version_file = path.string();
+    } else if (!reader.version().empty() && reader.version() != version) {
+      problems.push_back(fmt::format("{}: fio version: '{}', but {} has '{}'; allowed: files of one version",
+                                     path.string(), reader.version(), version_file, version));
+    }
+  }
+  if (!problems.empty()) {
+    throw InputError(std::move(problems));
+  }
+  return rows;
+}
+
+}  // namespace kvr::flash::fit

@@ -1,0 +1,102 @@
+#include "models/flash/fit/judge.hpp"
+
+#include <fmt/format.h>
+
+#include <cmath>
+#include <tuple>
+#include <utility>
+
+namespace kvr::flash::fit {
+namespace {
+
+constexpr double kLittle = 0.05;
+constexpr double kLeastUtilisation = 0.9;
+constexpr std::int64_t kDeep = 16;
+constexpr double kFall = 0.9;
+constexpr double kPercent = 100.0;
+constexpr std::int64_t kLargestBytes = 16'777'216;
+
+bool same_load(const Row& a, const Row& b) {
+  const auto key = [](const Row& row) {
+    return std::tie(row.kind, row.sequential, row.bytes, row.range_bytes, row.align_bytes, row.threads);
+  };
+  return key(a) == key(b);
+}
+
+/// Why the row cannot be trusted by itself; empty if it can.
+std::string own_fault(const Row& row, std::int64_t block_bytes) {
+  if (std::string fault = fault_of_load(row, block_bytes); !fault.empty()) {
+    return fault;
+  }
+  const auto outstanding = static_cast<double>(row.outstanding());
+  const double counted = row.requests_per_s * row.latency_s;
+  if (std::abs(counted - outstanding) > kLittle * outstanding) {
+    return fmt::format("Little's law: rate x latency is {:.4g}, {:+.1f} % off {} outstanding", counted,
+                       kPercent * (counted / outstanding - 1.0), row.outstanding());
+  }
+  if (row.outstanding() >= kDeep && row.utilisation && *row.utilisation < kLeastUtilisation) {
+    return fmt::format("the disk was busy for {:.0f} % of the time only", kPercent * *row.utilisation);
+  }
+  return "";
+}
+
+/// Why the row contradicts the others.
+std::string fall_with_depth(const Row& row, const std::vector<JudgedRow>& rows) {
+  for (const JudgedRow& other : rows) {
+    if (other.use != Use::rejected && row.kind == IoKind::read && same_load(row, other.row) &&
+        other.row.depth < row.depth && row.requests_per_s < kFall * other.row.requests_per_s) {
+      return fmt::format("{:.0f} % slower than at depth {}, and no model falls with depth",
+                         kPercent * (1.0 - row.requests_per_s / other.row.requests_per_s), other.row.depth);
+    }
+  }
+  return "";
+}
+
+void reject(JudgedRow& judged, std::string why) {
+  if (!why.empty()) {
+    judged.use = Use::rejected;
+    judged.why = std::move(why);
+  }
+}
+
+}  // namespace
+
+std::string fault_of_load(const Row& row, std::int64_t block_bytes) {
+  if (row.bytes % block_bytes != 0 || row.align_bytes % block_bytes != 0) {
+    return fmt::format("{} B aligned to {} B, but blocks are {} B", row.bytes, row.align_bytes, block_bytes);
+  }
+  if (row.bytes > kLargestBytes) {
+    return fmt::format("{} B, but at most {} B are simulated", row.bytes, kLargestBytes);
+  }
+  if (row.range_bytes < row.bytes) {
+    return fmt::format("{} B in a range of {} B", row.bytes, row.range_bytes);
+  }
+  return "";
+}
+
+std::vector<JudgedRow> judge(std::vector<Row> rows, std::int64_t block_bytes, std::int64_t holdout) {
+  std::vector<JudgedRow> judged;
+  std::int64_t position = 0;
+  for (Row& row : rows) {
+    JudgedRow next{.row = std::move(row)};
+    if (next.row.kind == IoKind::write) {
+      next.use = Use::writes;
+    } else if (next.row.threads > 1) {
+      next.use = Use::threads;
+    } else {
+      ++position;
+      next.use = holdout > 0 && position % holdout == 0 ? Use::held_out : Use::fitted;
+    }
+    reject(next, own_fault(next.row, block_bytes));
+    judged.push_back(std::move(next));
+  }
+  const std::vector<JudgedRow> sound = judged;
+  for (JudgedRow& next : judged) {
+    if (next.use != Use::rejected) {
+      reject(next, fall_with_depth(next.row, sound));
+    }
+  }
+  return judged;
+}
+
+}  // namespace kvr::flash::fit

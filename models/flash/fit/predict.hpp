@@ -1,0 +1,24 @@
+#pragma once
+
+#include <cstdint>
+
+#include "models/flash/analytic_model.hpp"
+#include "models/flash/device_params.hpp"
+#include "models/flash/fit/row.hpp"
+
+namespace kvr::flash::fit {
+
+/// The host of the measurements, as `device` states it.
+HostCost fit_host(const DeviceParams& device, std::int64_t threads);
+
+/// The way the reads of `row` take.
+ReadPath path_of(const DeviceParams& device, const Row& row);
+
+/// Requests per second by the closed formulas; `row` is a read.
+double predict_closed(const DeviceParams& device, const Row& row);
+
+/// Requests per second of the device `queueing`, over `requests` that count, but at least four times and
+/// after twice as many as fill the queue; `row` is a read.
+double predict_event(const DeviceParams& device, const Row& row, std::int64_t requests, std::uint64_t seed);
+
+}  // namespace kvr::flash::fit

@@ -1,0 +1,149 @@
+#include "sim/cli/device_fit.hpp"
+
+#include <fmt/format.h>
+
+#include <boost/program_options.hpp>
+#include <cmath>
+#include <filesystem>
+#include <fstream>
+#include <vector>
+
+#include "models/flash/fit/device_fit.hpp"
+#include "models/flash/fit/fio_file.hpp"
+#include "sim/cli/device_choice.hpp"
+#include "sim/cli/device_fit_report.hpp"
+#include "sim/cli/options.hpp"
+#include "sim/cli/problem_list.hpp"
+#include "sim/cli/progress.hpp"
+#include "sim/config/units.hpp"
+#include "sim/error.hpp"
+#include "sim/results/new_file.hpp"
+
+namespace kvr {
+namespace {
+
+namespace fs = std::filesystem;
+namespace po = boost::program_options;
+using flash::fit::FitOptions;
+using flash::fit::FitResult;
+
+constexpr std::string_view kCommand = "kvreplay device fit";
+
+struct Options {
+  std::vector<std::string> files;
+  std::string out;
+  std::string base = "ufs40";
+  std::string name;
+  std::string link;
+  std::int64_t holdout = 3;
+  std::uint64_t seed = 1;
+};
+
+po::options_description describe(Options& options) {
+  po::options_description described("options");
+  described.add_options()("help,h", "this text")("out,o", po::value(&options.out),
+                                                 "write the device to this YAML file")(
+      "base", po::value(&options.base)->default_value(options.base),
+      "NAME or FILE of the device whose values stand where the rows show none")(
+      "holdout", po::value(&options.holdout)->default_value(options.holdout),
+      "hold every so-many-th row of one thread's reads out of the fit, to test it; 0: none")(
+      "link", po::value(&options.link),
+      "bandwidth of the link, e.g. 4200MB/s; faster rows came from a cache")(
+      "name", po::value(&options.name), "what results call the device; otherwise the name of the YAML file")(
+      "seed", po::value(&options.seed)->default_value(options.seed), "root of every random stream");
+  return described;
+}
+
+/// What is read before minutes of work could go for nothing.
+struct Input {
+  std::vector<flash::fit::Row> rows;
+  FitOptions fit;
+};
+
+double read_link(const Options& options) {
+  const config::ParsedNumber link = config::parse_quantity(options.link, Quantity::bytes_per_second);
+  if (link.failure || !(link.value > 0.0)) {
+    throw InputError(fmt::format("--link {}: no bandwidth; allowed: a number above 0 and one of {}",
+                                 options.link, config::unit_names(Quantity::bytes_per_second)));
+  }
+  return link.value;
+}
+
+Input read_input(const Options& options) {
+  cli::ProblemList problems;
+  Input input;
+  if (options.files.empty()) {
+    problems.add(fmt::format("{}: no file is given; see '{} --help'", kCommand, kCommand));
+  }
+  if (options.out.empty()) {
+    problems.add(fmt::format("{}: --out is missing; allowed: a YAML file to write", kCommand));
+  }
+  const fs::path out = options.out;
+  if (out.has_parent_path() && !fs::is_directory(out.parent_path())) {
+    problems.add(fmt::format("--out {}: there is no folder {}", options.out, out.parent_path().string()));
+  }
+  if (options.holdout < 0 || options.holdout == 1) {
+    problems.add(
+        fmt::format("--holdout {}: nothing would be fitted; allowed: 0, or from 2 on", options.holdout));
+  }
+  double link = flash::fit::kFastestLink;
+  if (!options.link.empty()) {
+    problems.collect([&] { input.fit.link_bytes_per_s = link = read_link(options); });
+  }
+  problems.collect([&] {
+    cli::DeviceRequest request;
+    request.device = options.base;
+    input.fit.base = cli::choose_device(request).params;
+  });
+  problems.collect([&] {
+    const std::vector<fs::path> files(options.files.begin(), options.files.end());
+    input.rows = flash::fit::read_fio_files(files, link);
+  });
+  problems.throw_if_any();
+  input.fit.base.name = options.name.empty() ? out.stem().string() : options.name;
+  input.fit.holdout = options.holdout;
+  input.fit.seed = options.seed;
+  return input;
+}
+
+void write_device(const std::string& text, const fs::path& path) {
+  NewFile file(path);
+  std::ofstream stream(file.temporary(), std::ios::binary);
+  stream << text;
+  stream.close();
+  if (!stream) {
+    throw SystemError(fmt::format("{}: cannot be written", path.string()));
+  }
+  file.commit();
+}
+
+}  // namespace
+
+int run_device_fit(std::span<const std::string> args, std::FILE* out, bool quiet) {
+  Options options;
+  po::options_description described = describe(options);
+  po::options_description all;
+  all.add(described).add_options()("file", po::value(&options.files));
+  const std::vector<std::string_view> places(args.size(), "file");
+  if (cli::parse(kCommand, args, all, places).count("help") > 0) {
+    fmt::print(out, "{}", cli::help_text("kvreplay device fit FIO.json... -o DEVICE.yaml", described));
+    return 0;
+  }
+  Input input = read_input(options);
+  FitResult result;
+  {
+    ProgressBar bar("simulations", quiet);
+    input.fit.progress = [&](std::int64_t done, std::int64_t total) { bar.update(done, total); };
+    result = flash::fit::fit_device(std::move(input.rows), input.fit);
+  }
+  const cli::FitReport report{result, options.base, fmt::format("{} {}", kCommand, fmt::join(args, " "))};
+  write_device(cli::fit_yaml(report), options.out);
+  fmt::print(out, "{}", cli::fit_tables(report));
+  // Not an error: the file is there, and says the same.
+  if (const std::string doubt = cli::fit_doubt(report); !doubt.empty()) {
+    fmt::print(stderr, "{}: {}\n", options.out, doubt);
+  }
+  return 0;
+}
+
+}  // namespace kvr

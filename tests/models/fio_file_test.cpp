@@ -1,0 +1,235 @@
+// Reading fio's JSON: what becomes a row, and every way a file can be wrong, by its exact message.
+#include "models/flash/fit/fio_file.hpp"
+
+#include <doctest/doctest.h>
+#include <fmt/format.h>
+#include <unistd.h>
+
+#include <filesystem>
+#include <fstream>
+#include <string>
+#include <vector>
+
+#include "models/flash/fit/fio_size.hpp"
+#include "sim/error.hpp"
+
+namespace kvr::flash::fit {
+namespace {
+
+namespace fs = std::filesystem;
+using doctest::Approx;
+
+/// A folder of files, gone at the end. Messages name files as they were given, here without the folder.
+class Folder {
+ public:
+  Folder() : path_(fs::temp_directory_path() / fmt::format("fio_file_test_{}", getpid())) {
+    fs::create_directories(path_);
+  }
+  ~Folder() { fs::remove_all(path_); }
+  Folder(const Folder&) = delete;
+  Folder& operator=(const Folder&) = delete;
+
+  fs::path write(const std::string& name, const std::string& text) const {
+    std::ofstream(path_ / name) << text;
+    return path_ / name;
+  }
+
+  std::vector<std::string> problems(const std::vector<fs::path>& files, double link = kFastestLink) const {
+    try {
+      read_fio_files(files, link);
+    } catch (const InputError& error) {
+      std::vector<std::string> lines = error.problems();
+      const std::string folder = path_.string() + "/";
+      for (std::string& line : lines) {
+        for (std::size_t at = line.find(folder); at != std::string::npos; at = line.find(folder)) {
+          line.erase(at, folder.size());
+        }
+      }
+      return lines;
+    }
+    return {};
+  }
+
+ private:
+  fs::path path_;
+};
+
+std::string document(const std::string& jobs, const std::string& global = R"({"direct": "1", "size": "1g"})",
+                     const std::string& version = "fio-3.33") {
+  return fmt::format(R"({{"fio version": "{}", "global options": {}, "jobs": [{}]}})", version, global, jobs);
+}
+
+std::string job(const std::string& options, const std::string& figures) {
+  return fmt::format(R"({{"jobname": "a", "groupid": 0, "job options": {{{}}}, "read": {{{}}}}})", options,
+                     figures);
+}
+
+constexpr const char* kFigures = R"("iops": 1000, "lat_ns": {"mean": 1000000})";
+
+TEST_CASE("sizes are read as fio reads them with a kb_base of 1024") {
+  CHECK(parse_fio_size("4096") == 4096);
+  CHECK(parse_fio_size("4k") == 4096);
+  CHECK(parse_fio_size("4KB") == 4096);
+  CHECK(parse_fio_size("128M") == 128 << 20);
+  CHECK(parse_fio_size("1g") == 1 << 30);
+  CHECK(parse_fio_size("2tb") == std::int64_t{2} << 40);
+  for (const char* wrong : {"", "k", "4KiB", "4 k", "-4k", "0", "1.5g", "4k,8k", "50%", "9999999t"}) {
+    CAPTURE(wrong);
+    CHECK_FALSE(parse_fio_size(wrong).has_value());
+  }
+}
+
+TEST_CASE("a job becomes a row; its own options come before the global ones") {
+  const Folder folder;
+  const std::string figures =
+      R"("iops": 35300.5, "runtime": 20000, "slat_ns": {"mean": 4000}, "lat_ns": {"mean": 452000})";
+  const auto file = folder.write(
+      "a.json", document(job(R"("rw": "randread", "bs": "64k", "iodepth": "16", "size": "128M")", figures)));
+  const std::vector<Row> rows = read_fio_files(std::vector{file});
+  REQUIRE(rows.size() == 1);
+  CHECK(rows[0].place == file.string() + ": jobs[0].read");
+  CHECK(rows[0].name == "a");
+  CHECK(rows[0].kind == IoKind::read);
+  CHECK_FALSE(rows[0].sequential);
+  CHECK(rows[0].bytes == 65536);
+  CHECK(rows[0].align_bytes == 65536);
+  CHECK(rows[0].depth == 16);
+  CHECK(rows[0].threads == 1);
+  CHECK(rows[0].range_bytes == 128 << 20);
+  CHECK(rows[0].requests_per_s == 35300.5);
+  CHECK(rows[0].bytes_per_s == 35300.5 * 65536);
+  CHECK(rows[0].latency_s == Approx(452e-6));
+  CHECK(rows[0].submit_s == Approx(4e-6));
+  CHECK(rows[0].seconds == Approx(20.0));
+  CHECK_FALSE(rows[0].utilisation.has_value());
+}
+
+TEST_CASE("options may be numbers, and blockalign is the alignment") {
+  const Folder folder;
+  const auto file = folder.write(
+      "a.json", document(job(R"("rw": "read", "bs": 24576, "blockalign": "4k", "numjobs": 2)", kFigures)));
+  const std::vector<Row> rows = read_fio_files(std::vector{file});
+  CHECK(rows.at(0).sequential);
+  CHECK(rows[0].bytes == 24576);
+  CHECK(rows[0].align_bytes == 4096);
+  CHECK(rows[0].threads == 2);
+}
+
+TEST_CASE("jobs that fio reports one by one are summed, times weighted by requests") {
+  const Folder folder;
+  const auto entry = [](int iops, int latency_us) {
+    return job(R"("rw": "randread", "numjobs": "2")",
+               fmt::format(R"("iops": {}, "lat_ns": {{"mean": {}}})", iops, latency_us * 1000));
+  };
+  const auto file = folder.write("a.json", document(entry(1000, 100) + "," + entry(3000, 200)));
+  const std::vector<Row> rows = read_fio_files(std::vector{file});
+  REQUIRE(rows.size() == 1);
+  CHECK(rows[0].threads == 2);
+  CHECK(rows[0].requests_per_s == 4000.0);
+  CHECK(rows[0].bytes_per_s == 4000.0 * 4096);
+  CHECK(rows[0].latency_s == Approx(175e-6));  // (1000 * 100 + 3000 * 200) / 4000 us
+}
+
+TEST_CASE("the disk's utilisation belongs to a file of one row") {
+  const Folder folder;
+  std::string text = document(job(R"("rw": "randread")", kFigures));
+  text.insert(text.size() - 1,
+              R"(, "disk_util": [{"name": "sda", "util": 97.5}, {"name": "dm-0", "util": 12}])");
+  const auto file = folder.write("a.json", text);
+  CHECK(read_fio_files(std::vector{file}).at(0).utilisation.value() == Approx(0.975));
+}
+
+TEST_CASE("what is no JSON is named with line and column") {
+  const Folder folder;
+  const auto notes = folder.write("notes.json", "fio: a note\n{}");
+  CHECK(folder.problems({notes}) ==
+        std::vector<std::string>{"notes.json:1:2: not JSON; allowed: what fio writes with "
+                                 "--output-format=json --output=FILE"});
+  const auto cut = folder.write("cut.json", "{\n  \"jobs\": [\n");
+  CHECK(folder.problems({cut}) ==
+        std::vector<std::string>{"cut.json:3:1: not JSON; allowed: what fio writes with "
+                                 "--output-format=json --output=FILE"});
+  CHECK(folder.problems({notes.parent_path() / "none.json"}) ==
+        std::vector<std::string>{"none.json: cannot be read; allowed: a file that fio wrote"});
+}
+
+TEST_CASE("a file without jobs or version is none of fio's") {
+  const Folder folder;
+  for (const char* text : {"{}", "[]", R"({"jobs": []})", R"({"jobs": 3})"}) {
+    CAPTURE(text);
+    CHECK(folder.problems({folder.write("a.json", text)}) ==
+          std::vector<std::string>{
+              "a.json: jobs: none; allowed: the JSON that fio writes, with at least one job"});
+  }
+  const auto file = folder.write("a.json", R"({"jobs": [3]})");
+  CHECK(folder.problems({file}) ==
+        std::vector<std::string>{"a.json: fio version: missing; allowed: a text, as fio writes it",
+                                 "a.json: jobs[0]: no object; allowed: what fio writes for a job"});
+}
+
+TEST_CASE("every problem of every job and file is reported at once") {
+  const Folder folder;
+  const auto first = folder.write(
+      "a.json", document(job(R"("rw": "randrw", "direct": "0", "bs": "4KiB", "iodepth": "0")", kFigures) +
+                             "," + job(R"("rw": "randread", "size": "50%")", R"("iops": 0, "lat_ns": {})"),
+                         R"({"direct": "1", "size": "1g"})"));
+  const auto second =
+      folder.write("b.json", document(job(R"("rw": "randread")", kFigures), R"({"direct": "1"})", "fio-2.2"));
+  CHECK(folder.problems({first, second}) ==
+        std::vector<std::string>{
+            "a.json: jobs[0].job options.direct: '0', so the page cache may have answered; allowed: 1",
+            "a.json: jobs[0].job options.bs: '4KiB'; allowed: bytes, or k, m, g, t behind a whole number, "
+            "e.g. 4k",
+            "a.json: jobs[0].job options.iodepth: '0'; allowed: 1 to 65536",
+            "a.json: jobs[0].job options.rw: 'randrw'; allowed: read, randread, write, randwrite",
+            "a.json: jobs[1].job options.size: '50%'; allowed: bytes, or k, m, g, t behind a whole number, "
+            "e.g. "
+            "4k",
+            "a.json: jobs[1].read.iops: 0; allowed: a number above 0",
+            "a.json: jobs[1].read.lat_ns.mean: missing; allowed: a number above 0",
+            "b.json: jobs[0].job options.size: missing; allowed: bytes, or k, m, g, t behind a whole number, "
+            "e.g. "
+            "4k",
+            "b.json: fio version: 'fio-2.2', but a.json has 'fio-3.33'; allowed: files of one version"});
+}
+
+TEST_CASE("buffered reads, failed jobs and another base of sizes are refused") {
+  const Folder folder;
+  std::string failed = job(R"("rw": "randread", "kb_base": "1000")", kFigures);
+  failed.insert(failed.size() - 1, R"(, "error": 5)");
+  const auto file = folder.write("a.json", document(failed, R"({"size": "1g"})"));
+  CHECK(folder.problems({file}) ==
+        std::vector<std::string>{
+            "a.json: jobs[0].job options.direct: '0', so the page cache may have answered; allowed: 1",
+            "a.json: jobs[0].job options.kb_base: '1000'; allowed: 1024, which sizes are read with",
+            "a.json: jobs[0].error: the job failed with 5; allowed: 0"});
+}
+
+TEST_CASE("reads faster than the link came from a cache") {
+  const Folder folder;
+  const auto file = folder.write(
+      "a.json", document(job(R"("rw": "read", "bs": "1m")", R"("iops": 4096, "lat_ns": {"mean": 244140})")));
+  CHECK(folder.problems({file}).empty());  // 4.29 GB/s
+  CHECK(folder.problems({file}, 4200e6) ==
+        std::vector<std::string>{
+            "a.json: jobs[0].read.iops: 4295 MB/s are more than the link carries, so a cache "
+            "answered; allowed: up to 4200 MB/s"});
+}
+
+TEST_CASE("a section's jobs are all there or grouped, and not more than can be outstanding") {
+  const Folder folder;
+  const std::string one = job(R"("rw": "randread", "numjobs": "3")", kFigures);
+  const auto file = folder.write("a.json", document(one + "," + one));
+  CHECK(folder.problems({file}) ==
+        std::vector<std::string>{
+            "a.json: jobs[0].read: numjobs is 3, but 2 jobs are called 'a'; allowed: all of "
+            "them, or one with group_reporting"});
+  const auto deep = folder.write(
+      "b.json", document(job(R"("rw": "randread", "numjobs": "300", "iodepth": "300")", kFigures)));
+  CHECK(folder.problems({deep}) ==
+        std::vector<std::string>{
+            "b.json: jobs[0].job options.numjobs: 90000 requests outstanding; allowed: up to 65536"});
+}
+
+}  // namespace
+}  // namespace kvr::flash::fit
