@@ -116,9 +116,10 @@ class JobReader {
   }
 
   void read_options(Row& row) {
-    row.bytes = parse_fio_size(option({"bs", "blocksize"}).value_or("4k")).value_or(0);
+    const std::string bytes = option({"bs", "blocksize"}).value_or("4k");
+    row.bytes = parse_fio_size(bytes).value_or(0);
     if (row.bytes == 0) {
-      report(option_place("bs"), fmt::format("'{}'; {}", *option({"bs", "blocksize"}), kSizes));
+      report(option_place("bs"), fmt::format("'{}'; {}", bytes, kSizes));
     }
     const auto size = option({"size", "filesize"});
     row.range_bytes = parse_fio_size(size.value_or("")).value_or(0);
