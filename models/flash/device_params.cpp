@@ -399,4 +399,14 @@ ParamTable<DeviceParams> device_param_table() {
   return table;
 }
 
+HostCost fit_host(const DeviceParams& params, std::int64_t threads) {
+  constexpr double kKiB = 1024.0;
+  return {.per_command_s = params.fit_host_command,
+          .cycles_per_command = 0.0,
+          .clock_hz = 1.0,
+          .per_byte_s = params.fit_host_per_kib / kKiB,
+          .wake_s = params.fit_host_wake,
+          .threads = threads};
+}
+
 }  // namespace kvr::flash

@@ -4,6 +4,7 @@
 #include <string>
 #include <vector>
 
+#include "sim/interfaces/compute_model.hpp"
 #include "sim/params.hpp"
 
 namespace kvr::flash {
@@ -83,6 +84,9 @@ struct DeviceParams {
 };
 
 ParamTable<DeviceParams> device_param_table();
+
+/// The host behind the measurements that `params` describe, with so many threads that submit.
+HostCost fit_host(const DeviceParams& params, std::int64_t threads = 1);
 
 /// What contradicts itself across parameters, one line "parameter: what is wrong (given); what is allowed"
 /// each; empty when the set is sound. Ranges of single parameters are the table's.

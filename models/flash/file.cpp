@@ -100,7 +100,7 @@ class FileDevice final : public FlashDevice {
     if (!problems.empty()) {
       throw InputError(std::move(problems));
     }
-    models_ = models_to_compare(params_.device, context);
+    models_ = models_to_compare(params_.device, context.root_seed);
   }
 
   DeviceLimits limits() const override {

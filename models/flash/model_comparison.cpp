@@ -37,6 +37,7 @@ double ComparedModel::makespan_s(std::span<const IoRequest> batch) {
   batch_.assign(batch.begin(), batch.end());
   for (IoRequest& request : batch_) {
     request.submit_s = now_s_;
+    request.thread = 0;
   }
   const double begin_s = now_s_;
   model_->submit(batch_);
@@ -65,13 +66,13 @@ ModelError ComparedModel::error() const {
           .total_time = (predicted_s_ - measured_s_) / measured_s_};
 }
 
-std::vector<ComparedModel> models_to_compare(const DeviceParams& device,
-                                             const FlashDevice::Context& context) {
+std::vector<ComparedModel> models_to_compare(const DeviceParams& device, std::uint64_t seed) {
   const ParamValues values = values_of(device_param_table(), device);
   std::vector<ComparedModel> models;
   for (const std::string_view name : {"analytic", "queueing"}) {
     if (Catalogue::instance().find(FlashDevice::kKind, name) != nullptr) {
-      models.emplace_back(std::string(name), Registry<FlashDevice>::instance().create(name, values, context));
+      models.emplace_back(std::string(name),
+                          Registry<FlashDevice>::instance().create(name, values, {fit_host(device), seed}));
     }
   }
   return models;

@@ -11,7 +11,8 @@
 namespace kvr::flash {
 
 /// A model that gets the same batches as a real device and is asked how long each takes. It lives in a time
-/// of its own, in which batches follow each other with the gaps that the real device saw.
+/// of its own, in which batches follow each other with the gaps that the real device saw, and all of a batch
+/// comes from one thread.
 class ComparedModel {
  public:
   ComparedModel(std::string name, std::unique_ptr<FlashDevice> model);
@@ -34,7 +35,8 @@ class ComparedModel {
   std::vector<IoDone> done_;
 };
 
-/// The models this program has, `analytic` and `queueing`, with the parameters of the real device.
-std::vector<ComparedModel> models_to_compare(const DeviceParams& device, const FlashDevice::Context& context);
+/// The models this program has, `analytic` and `queueing`, with the parameters of the real device. Measured
+/// times contain the host that measured, so the models have the host of the parameters' fit, not the phone.
+std::vector<ComparedModel> models_to_compare(const DeviceParams& device, std::uint64_t seed);
 
 }  // namespace kvr::flash

@@ -281,15 +281,27 @@ ProbeRow run_probe_job(const StorageFile& file, std::string_view engine, const P
   std::vector<double> latency_s(all.submission_s.size());
   std::ranges::transform(all.submission_s, all.completion_s, latency_s.begin(), std::plus{});
   const auto requests = std::ssize(latency_s);
+  const double requests_per_s = static_cast<double>(requests) / seconds;
   return {job,
           seconds,
           requests,
-          static_cast<double>(requests) / seconds,
+          requests_per_s,
           times_of(std::move(latency_s)),
           times_of(std::move(all.submission_s)),
           times_of(std::move(all.completion_s)),
           (after.user_s - before.user_s) / elapsed_s,
-          (after.system_s - before.system_s) / elapsed_s};
+          (after.system_s - before.system_s) / elapsed_s,
+          requests_per_s,
+          requests_per_s};
+}
+
+ProbeRow middle_pass(std::vector<ProbeRow> passes) {
+  KVR_CHECK(!passes.empty(), "no pass");
+  std::ranges::stable_sort(passes, {}, &ProbeRow::requests_per_s);
+  ProbeRow middle = passes[(passes.size() - 1) / 2];
+  middle.lowest_per_s = passes.front().requests_per_s;
+  middle.highest_per_s = passes.back().requests_per_s;
+  return middle;
 }
 
 }  // namespace kvr::flash

@@ -44,6 +44,8 @@ struct ProbeRow {
   ProbeTimes completion;    ///< the rest
   double user_share = 0.0;  ///< processor time of this program over elapsed time, per thread
   double system_share = 0.0;
+  double lowest_per_s = 0.0;  ///< requests_per_s of the slowest and the fastest pass over this job
+  double highest_per_s = 0.0;
 
   /// By Little's law the requests outstanding, so nearly depth * threads.
   double outstanding() const { return requests_per_s * latency.mean_s; }
@@ -66,5 +68,10 @@ ProbeJob job_for_engine(ProbeJob job, std::string_view engine);
 /// Throws SystemError when a request fails.
 ProbeRow run_probe_job(const StorageFile& file, std::string_view engine, const ProbeJob& job,
                        double warm_up_s, double seconds);
+
+/// Of several passes over one job, at least one, that of the median rate (the lower one of two in the
+/// middle), with the range of all. Other load of a machine lasts for seconds: passes that lie apart let it
+/// show.
+ProbeRow middle_pass(std::vector<ProbeRow> passes);
 
 }  // namespace kvr::flash

@@ -16,7 +16,8 @@
 // Everything is first come, first served, but at the dies (queueing/flash_array.hpp) and for threads, which
 // prefer completions. Events are handled in order of time, ties by order of scheduling; the only randomness
 // is hashes of addresses and, if read_time_spread is set, the sensing times. Written data are not looked for
-// in the write buffer, and a command looks up the mapping page of its first byte only.
+// in the write buffer, and a command looks up the mapping page of its first byte only. The device reads
+// nothing ahead, so short sequential reads one by one are slower than on a real part.
 #include <algorithm>
 #include <deque>
 #include <limits>

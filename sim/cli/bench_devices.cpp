@@ -23,11 +23,7 @@ constexpr double kAnalyticLeast = 20e6;
 
 /// The part that the parameters' defaults describe, with the host of its fit.
 std::unique_ptr<FlashDevice> make(std::string_view type) {
-  const flash::DeviceParams device;
-  HostCost host;
-  host.per_command_s = device.fit_host_command;
-  host.wake_s = device.fit_host_wake;
-  auto made = Registry<FlashDevice>::instance().create(type, {}, {host, 1});
+  auto made = Registry<FlashDevice>::instance().create(type, {}, {flash::fit_host({}), 1});
   made->set_working_set(kRangeBytes);
   return made;
 }
@@ -54,10 +50,12 @@ DeviceResult measure_queueing() {
                     .what = "4 KiB reads at queue depth 32 over 64 GiB, closed loop",
                     .requests = kRequests,
                     .least_per_s = kQueueingLeast},
-                   [&] {
-                     return flash::run_closed_loop(*device, {.depth = kDepth, .range_bytes = kRangeBytes}, 0,
-                                                   kRequests)
-                         .seconds;
+                   [&device, now_s = 0.0]() mutable {
+                     const auto result = flash::run_closed_loop(
+                         *device, {.depth = kDepth, .range_bytes = kRangeBytes, .start_s = now_s}, 0,
+                         kRequests);
+                     now_s = result.ended_s;
+                     return result.seconds;
                    });
 }
 

@@ -15,7 +15,6 @@ namespace {
 namespace fs = std::filesystem;
 
 constexpr std::string_view kExtension = ".yaml";
-constexpr double kKiB = 1024.0;
 
 /// configs/`folder` of the working directory and of the tree that holds this executable, as far as they
 /// exist.
@@ -157,17 +156,8 @@ DeviceChoice choose_device(const DeviceRequest& request) {
   problems.throw_if_any();
   choice.host_name = phone ? fmt::format("phone {}", fs::path(request.phone).stem().string())
                            : fmt::format("fit of {}", choice.params.name);
-  choice.host = phone ? phone->host_cost() : fit_host(choice.params);
+  choice.host = phone ? phone->host_cost() : flash::fit_host(choice.params);
   return choice;
-}
-
-HostCost fit_host(const flash::DeviceParams& device) {
-  return {.per_command_s = device.fit_host_command,
-          .cycles_per_command = 0.0,
-          .clock_hz = 1.0,
-          .per_byte_s = device.fit_host_per_kib / kKiB,
-          .wake_s = device.fit_host_wake,
-          .threads = 1};
 }
 
 }  // namespace kvr::cli

@@ -40,7 +40,4 @@ struct DeviceChoice {
 /// Throws InputError with everything that is wrong with the files, the settings and what they say together.
 DeviceChoice choose_device(const DeviceRequest& request);
 
-/// The host that the closed formulas of `device` were fitted with; one thread.
-HostCost fit_host(const flash::DeviceParams& device);
-
 }  // namespace kvr::cli

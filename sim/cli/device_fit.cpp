@@ -139,6 +139,7 @@ int run_device_fit(std::span<const std::string> args, std::FILE* out, bool quiet
   const cli::FitReport report{result, options.base, fmt::format("{} {}", kCommand, fmt::join(args, " "))};
   write_device(cli::fit_yaml(report), options.out);
   fmt::print(out, "{}", cli::fit_tables(report));
+  std::fflush(out);  // the doubt comes last where both go to one place
   // Not an error: the file is there, and says the same.
   if (const std::string doubt = cli::fit_doubt(report); !doubt.empty()) {
     fmt::print(stderr, "{}: {}\n", options.out, doubt);

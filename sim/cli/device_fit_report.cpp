@@ -110,15 +110,16 @@ Table row_table(const FitReport& report) {
 }
 
 Table error_table(const FitReport& report) {
-  Table table{{"rows", "number", "analytic RMS", "worst", "queueing RMS", "worst"}, {}};
+  Table table{{"rows", "number", "analytic median", "RMS", "worst", "queueing median", "RMS", "worst"}, {}};
   for (const Use use : {Use::fitted, Use::held_out, Use::threads}) {
     const ErrorSummary closed = report.result.errors(use, false);
     const ErrorSummary event = report.result.errors(use, true);
     if (closed.rows > 0) {
       const auto percent = [](double share) { return fmt::format("{:.1f} %", kPercent * share); };
       const auto signed_percent = [](double share) { return fmt::format("{:+.1f} %", kPercent * share); };
-      table.rows.push_back({std::string(name_of(use)), fmt::format("{}", closed.rows), percent(closed.rms),
-                            signed_percent(closed.worst), percent(event.rms), signed_percent(event.worst)});
+      table.rows.push_back({std::string(name_of(use)), fmt::format("{}", closed.rows), percent(closed.median),
+                            percent(closed.rms), signed_percent(closed.worst), percent(event.median),
+                            percent(event.rms), signed_percent(event.worst)});
     }
   }
   return table;

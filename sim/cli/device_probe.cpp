@@ -2,16 +2,18 @@
 //
 //   options -> plan -> say how long it will take
 //   create and write the file, check that its storage is measured
-//   for each job: warm up, measure
-//   print the table; write the JSON, whole or not at all
+//   for each pass, for each job that reads: warm up, measure; then the same for those that write
+//   of each job keep the pass of the median rate; print the table; write the JSON, whole or not at all
 #include "sim/cli/device_probe.hpp"
 
 #include <fmt/format.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cmath>
 #include <filesystem>
 #include <fstream>
+#include <iterator>
 #include <vector>
 
 #include "models/flash/direct_io.hpp"
@@ -41,6 +43,7 @@ struct ProbeOptions {
   std::filesystem::path out;
   std::int64_t file_bytes = 0;
   double seconds = 0.0;
+  std::int64_t passes = 0;
   std::int64_t depth = 0;
   std::string engine;
   bool overwrite = false;
@@ -55,12 +58,15 @@ po::options_description describe() {
       "size-limit", po::value<std::string>()->default_value("8GiB"),
       "size of the file, all of it written first")("seconds", po::value<double>()->default_value(1.0, "1"),
                                                    "measured time of each job")(
+      "passes", po::value<std::int64_t>()->default_value(3),
+      "times that all jobs are run, one after another; the median counts")(
       "depth-limit", po::value<std::int64_t>()->default_value(32), "most requests outstanding")(
       "engine", po::value<std::string>()->default_value("auto"), "auto, io_uring or threads")(
       "overwrite", po::bool_switch(), "use an existing file or block device; its content is lost")(
       "keep", po::bool_switch(), "leave the file")(
       "quick", po::bool_switch(),
-      "a 128 MiB file and 0.05 s for each job where nothing else is given: to try it out, not to fit");
+      "a 128 MiB file and one pass of 0.05 s for each job where nothing else is given: to try it out, not to "
+      "fit");
   return described;
 }
 
@@ -86,6 +92,7 @@ ProbeOptions read_options(const po::variables_map& values) {
   options.file_bytes =
       quick && !given("size-limit") ? 128 * kMiB : size_of(cli::text_of(values, "size-limit"), problems);
   options.seconds = quick && !given("seconds") ? 0.05 : values["seconds"].as<double>();
+  options.passes = quick && !given("passes") ? 1 : values["passes"].as<std::int64_t>();
   options.depth = values["depth-limit"].as<std::int64_t>();
   options.engine = cli::text_of(values, "engine");
   options.overwrite = values["overwrite"].as<bool>();
@@ -99,6 +106,9 @@ ProbeOptions read_options(const po::variables_map& values) {
   }
   if (!(options.seconds > 0.0 && options.seconds <= 3600.0)) {
     problems.push_back(fmt::format("--seconds: {}; allowed: above 0, at most 3600", options.seconds));
+  }
+  if (options.passes < 1 || options.passes > 1000) {
+    problems.push_back(fmt::format("--passes: {}; allowed: 1 to 1000", options.passes));
   }
   if (options.depth < 1 || options.depth > 1024) {
     problems.push_back(fmt::format("--depth-limit: {}; allowed: 1 to 1024", options.depth));
@@ -119,8 +129,9 @@ ProbeOptions read_options(const po::variables_map& values) {
 void announce(const ProbeOptions& options, std::size_t jobs, bool quiet) {
   if (!quiet) {
     const double one_s = options.seconds * (1.0 + kWarmUpShare);
-    fmt::print(stderr, "{}: {} jobs of {:.3g} s take {:.0f} s, after {} MiB are written\n", kCommand, jobs,
-               one_s, one_s * static_cast<double>(jobs), options.file_bytes / kMiB);
+    const double all_s = one_s * static_cast<double>(jobs) * static_cast<double>(options.passes);
+    fmt::print(stderr, "{}: {} jobs of {:.3g} s, {} of each, take {:.0f} s, after {} MiB are written\n",
+               kCommand, jobs, one_s, options.passes, all_s, options.file_bytes / kMiB);
   }
 }
 
@@ -141,11 +152,20 @@ void measure(const flash::StorageFile& file, const ProbeOptions& options,
              const std::vector<flash::ProbeJob>& plan, ProbeReport& report, bool quiet) {
   ProgressBar bar("probe", quiet);
   std::int64_t finished = 0;
-  for (const flash::ProbeJob& job : plan) {
-    report.rows.push_back(flash::run_probe_job(file, report.engine, flash::job_for_engine(job, report.engine),
-                                               report.warm_up_s, options.seconds));
-    bar.update(++finished, std::ssize(plan));
+  std::vector<std::vector<flash::ProbeRow>> passes(plan.size());
+  for (const IoKind kind : {IoKind::read, IoKind::write}) {  // writes change the file
+    for (std::int64_t pass = 0; pass < options.passes; ++pass) {
+      for (std::size_t i = 0; i < plan.size(); ++i) {
+        if (plan[i].kind == kind) {
+          passes[i].push_back(flash::run_probe_job(file, report.engine,
+                                                   flash::job_for_engine(plan[i], report.engine),
+                                                   report.warm_up_s, options.seconds));
+          bar.update(++finished, std::ssize(plan) * options.passes);
+        }
+      }
+    }
   }
+  std::ranges::transform(passes, std::back_inserter(report.rows), flash::middle_pass);
 }
 
 void write_json(const std::filesystem::path& path, const ProbeReport& report) {
@@ -176,6 +196,7 @@ int run_device_probe(std::span<const std::string> args, std::FILE* out, bool qui
   flash::StorageFile file({options.path, options.file_bytes, options.overwrite, options.keep});
   ProbeReport report;
   report.path = options.path.string();
+  report.passes = options.passes;
   report.warm_up_s = kWarmUpShare * options.seconds;
   report.host = flash::describe_storage_host(file.descriptor());
   prepare(file, options, report, quiet);

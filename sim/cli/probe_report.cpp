@@ -66,7 +66,8 @@ Json job_json(const ProbeRow& row) {
             {"direct", "1"}}},
           {job.kind == IoKind::read ? "read" : "write", figures_json(row)},
           {"usr_cpu", kPercent * row.user_share},
-          {"sys_cpu", kPercent * row.system_share}};
+          {"sys_cpu", kPercent * row.system_share},
+          {"iops_of_passes", {{"min", row.lowest_per_s}, {"max", row.highest_per_s}}}};
 }
 
 Json host_json(const ProbeReport& report, std::time_t now) {
@@ -83,7 +84,17 @@ Json host_json(const ProbeReport& report, std::time_t now) {
           {"max_sectors_kb", host.max_sectors_kb},
           {"rotational", host.rotational},
           {"write_cache", host.write_cache},
+          {"passes", report.passes},
           {"remarks", report.remarks}};
+}
+
+/// How far the slowest and the fastest pass are off the one that is reported.
+std::string spread_text(const ProbeRow& row) {
+  if (row.requests_per_s == 0.0) {
+    return "-";
+  }
+  return fmt::format("{:+.0f} to {:+.0f} %", kPercent * (row.lowest_per_s / row.requests_per_s - 1.0),
+                     kPercent * (row.highest_per_s / row.requests_per_s - 1.0));
 }
 
 }  // namespace
@@ -120,7 +131,7 @@ std::string probe_json(const ProbeReport& report) {
 
 std::string probe_table(std::span<const ProbeRow> rows) {
   cli::Table table{{"access", "size", "depth", "threads", "range", "k/s", "MB/s", "mean us", "p99 us",
-                    "outstanding", "CPU"},
+                    "outstanding", "CPU", "passes"},
                    {}};
   const std::size_t p99 = 5;
   static_assert(flash::kProbePercentiles[p99] == 99.0);
@@ -128,14 +139,14 @@ std::string probe_table(std::span<const ProbeRow> rows) {
     const ProbeJob& job = row.job;
     const auto bytes = static_cast<double>(job.bytes);
     const std::vector<double>& tail = row.latency.percentiles_s;
-    table.rows.push_back({access_of(job), fio_size(job.bytes), fmt::format("{}", job.depth),
-                          fmt::format("{}", job.threads), fio_size(job.range_bytes),
-                          fmt::format("{:.2f}", row.requests_per_s * 1e-3),
-                          fmt::format("{:.1f}", row.requests_per_s * bytes * 1e-6),
-                          fmt::format("{:.1f}", row.latency.mean_s * 1e6),
-                          tail.empty() ? "-" : fmt::format("{:.1f}", tail[p99] * 1e6),
-                          fmt::format("{:.1f}", row.outstanding()),
-                          fmt::format("{:.0f} %", kPercent * (row.user_share + row.system_share))});
+    table.rows.push_back(
+        {access_of(job), fio_size(job.bytes), fmt::format("{}", job.depth), fmt::format("{}", job.threads),
+         fio_size(job.range_bytes), fmt::format("{:.2f}", row.requests_per_s * 1e-3),
+         fmt::format("{:.1f}", row.requests_per_s * bytes * 1e-6),
+         fmt::format("{:.1f}", row.latency.mean_s * 1e6),
+         tail.empty() ? "-" : fmt::format("{:.1f}", tail[p99] * 1e6),
+         fmt::format("{:.1f}", row.outstanding()),
+         fmt::format("{:.0f} %", kPercent * (row.user_share + row.system_share)), spread_text(row)});
   }
   return cli::plain_table(table);
 }

@@ -14,6 +14,7 @@ struct ProbeReport {
   std::string engine;  ///< "io_uring" or "threads"
   std::string path;
   double warm_up_s = 0.0;
+  std::int64_t passes = 1;  ///< behind each row
   flash::StorageHost host;
   std::vector<std::string> remarks;
   std::vector<flash::ProbeRow> rows;

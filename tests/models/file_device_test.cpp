@@ -165,10 +165,10 @@ TEST_CASE("the results can say what was measured, and how far the models were of
 }
 
 TEST_CASE("a model that is compared with itself is not off; against twice its time it is off by half") {
-  const auto models = models_to_compare(test::shipped_device("ufs40"), context());
+  const auto models = models_to_compare(test::shipped_device("ufs40"), context().root_seed);
   REQUIRE_FALSE(models.empty());
   for (const double factor : {1.0, 2.0}) {
-    auto compared = models_to_compare(test::shipped_device("ufs40"), context());
+    auto compared = models_to_compare(test::shipped_device("ufs40"), context().root_seed);
     for (ComparedModel& model : compared) {
       const std::string name = model.error().model;
       CAPTURE(name);

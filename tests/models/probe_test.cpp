@@ -43,6 +43,22 @@ TEST_CASE("the plan has every load that a fit needs, none twice, writes last") {
   CHECK(plan.end() - first_write == 2);
 }
 
+TEST_CASE("of several passes the one of the median rate is kept, with the range of all") {
+  const auto pass = [](double rate) {
+    ProbeRow row;
+    row.requests_per_s = row.lowest_per_s = row.highest_per_s = rate;
+    return row;
+  };
+  const ProbeRow odd = middle_pass({pass(30), pass(10), pass(20)});
+  CHECK(odd.requests_per_s == 20);
+  CHECK(odd.lowest_per_s == 10);
+  CHECK(odd.highest_per_s == 30);
+  CHECK(middle_pass({pass(4), pass(1), pass(3), pass(2)}).requests_per_s == 2);
+  const ProbeRow alone = middle_pass({pass(7)});
+  CHECK(alone.lowest_per_s == 7);
+  CHECK(alone.highest_per_s == 7);
+}
+
 TEST_CASE("no load of a plan exceeds its limits, whatever they are") {
   for (const std::int64_t depth : {1, 2, 3, 7, 32, 64, 1000}) {
     for (const std::int64_t range : {kMiB, 5 * kMiB, 100 * kMiB, 3 * kGiB, 64 * kGiB}) {

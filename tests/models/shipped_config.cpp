@@ -37,13 +37,4 @@ flash::DeviceParams shipped_device(const std::string& name) {
   return from_values(flash::device_param_table(), shipped_values("device", "devices/" + name + ".yaml"));
 }
 
-HostCost fit_host(const flash::DeviceParams& device) {
-  return {.per_command_s = device.fit_host_command,
-          .cycles_per_command = 0.0,
-          .clock_hz = 1.0,
-          .per_byte_s = device.fit_host_per_kib / 1024.0,
-          .wake_s = device.fit_host_wake,
-          .threads = 1};
-}
-
 }  // namespace kvr::test

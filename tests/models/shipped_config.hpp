@@ -14,7 +14,6 @@ ParamValues shipped_values(const std::string& kind, const std::string& file);
 
 flash::DeviceParams shipped_device(const std::string& name);
 
-/// The host that the device's figures were fitted with.
-HostCost fit_host(const flash::DeviceParams& device);
+using flash::fit_host;
 
 }  // namespace kvr::test

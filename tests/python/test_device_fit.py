@@ -11,11 +11,14 @@ from conftest import ROOT
 
 Run = Callable[..., subprocess.CompletedProcess[str]]
 
+VIRTUAL_DISK = ROOT / "tests" / "data" / "fio" / "virtual_disk.json"
 PIXEL4 = ROOT / "tests" / "data" / "fio" / "pixel4.json"
 DEMO = ROOT / "configs" / "experiments" / "demo.yaml"
 
 ERRORS = re.compile(
-    r"^(fitted|held out|threads) +(\d+) +([\d.]+) % +([-+.\d]+) % +([\d.]+) % +([-+.\d]+) %$", re.M
+    r"^(fitted|held out|threads) +(\d+) +([\d.]+) % +([\d.]+) % +([-+.\d]+) %"
+    r" +([\d.]+) % +([\d.]+) % +([-+.\d]+) %$",
+    re.M,
 )
 ROW = re.compile(
     r"^#   (?P<name>rand\w+ \d+k qd\d+ x\d+) +\S+ +\d+ +\d+ +\S+ +(?P<measured>\d+)"
@@ -37,7 +40,10 @@ def rms(errors: list[float]) -> float:
 
 
 def test_half_of_the_grid_predicts_the_other_half_within_ten_percent(half: tuple[str, Path]) -> None:
-    errors = {name: (int(rows), float(a), float(q)) for name, rows, a, _, q, _ in ERRORS.findall(half[0])}
+    errors = {
+        name: (int(rows), float(a), float(q))
+        for name, rows, _, a, _, _, q, _ in ERRORS.findall(half[0])
+    }
     assert errors["fitted"][0] == 5
     assert errors["held out"][0] == 3
     # Measured: 5.2 % and 6.2 %.
@@ -52,12 +58,17 @@ def test_half_of_the_grid_predicts_the_other_half_within_ten_percent(half: tuple
 def test_the_errors_printed_are_those_of_the_rows_in_the_file(half: tuple[str, Path]) -> None:
     rows = [match.groupdict() for match in ROW.finditer(half[1].read_text())]
     assert len(rows) == len(json.loads(PIXEL4.read_text())["jobs"])
-    printed = {name: (float(a), float(q)) for name, _, a, _, q, _ in ERRORS.findall(half[0])}
+    printed = {
+        name: ((float(am), float(a)), (float(qm), float(q)))
+        for name, _, am, a, _, qm, q, _ in ERRORS.findall(half[0])
+    }
     for use in ("fitted", "held out", "threads"):
         chosen = [row for row in rows if row["use"] == use]
         for model, value in zip(("analytic", "queueing"), printed[use], strict=True):
             errors = [int(row[model]) / int(row["measured"]) - 1 for row in chosen]
-            assert 100 * rms(errors) == pytest.approx(value, abs=0.1)
+            assert 100 * rms(errors) == pytest.approx(value[1], abs=0.1)
+            middle = sorted(map(abs, errors))[len(errors) // 2]
+            assert 100 * middle == pytest.approx(value[0], abs=0.1)
 
 
 def test_rows_are_left_out_for_what_they_are(half: tuple[str, Path]) -> None:
@@ -97,6 +108,20 @@ def test_a_base_of_another_class_is_written_but_not_accepted(kvreplay: Run, tmp_
     device = tmp_path / "far.yaml"
     done = kvreplay("--quiet", "device", "fit", PIXEL4, "-o", device, "--holdout", "2")
     assert "not accepted: " in done.stderr
+    assert "not accepted: " in device.read_text()
+
+
+def test_a_noisy_virtual_disk_is_predicted_within_fifteen_percent_in_the_median(
+    kvreplay: Run, tmp_path: Path
+) -> None:
+    device = tmp_path / "disk.yaml"
+    done = kvreplay("--quiet", "device", "fit", VIRTUAL_DISK, "-o", device)
+    held_out = next(row for row in ERRORS.findall(done.stdout) if row[0] == "held out")
+    # Measured: 16.1 % analytic, 13.8 % queueing. Rows of this disk differ by up to 60 % between passes, which
+    # no model can follow, so that by RMS, 22 % and 23 %, it is not accepted.
+    assert int(held_out[1]) == 12
+    assert float(held_out[2]) <= 20.0
+    assert float(held_out[5]) <= 15.0
     assert "not accepted: " in device.read_text()
 
 

@@ -122,6 +122,7 @@ class DeviceFit {
     attempt.model.device = std::move(device);
     attempt.model.device.map_latency = map_latency_s(attempt.model.device);
     refit_latency(reads_, attempt.model);
+    settle(attempt.model.device);  // a shorter latency leaves less for the host
     attempt.cost = cost + closed_square(attempt.model.device);
     return attempt;
   }
@@ -202,17 +203,24 @@ void require_valid(const DeviceParams& device) {
 ErrorSummary FitResult::errors(Use use, bool event) const {
   ErrorSummary summary;
   double squares = 0.0;
+  std::vector<double> magnitudes;
   for (const JudgedRow& judged : rows) {
     const double predicted = event ? judged.event : judged.closed;
     if (judged.use != use || predicted == 0.0) {
       continue;
     }
     const double error = predicted / judged.row.requests_per_s - 1.0;
-    ++summary.rows;
+    magnitudes.push_back(std::abs(error));
     squares += error * error;
     summary.worst = std::abs(error) > std::abs(summary.worst) ? error : summary.worst;
   }
-  summary.rms = summary.rows == 0 ? 0.0 : std::sqrt(squares / static_cast<double>(summary.rows));
+  if (!magnitudes.empty()) {
+    summary.rows = std::ssize(magnitudes);
+    summary.rms = std::sqrt(squares / static_cast<double>(summary.rows));
+    const auto middle = magnitudes.begin() + summary.rows / 2;
+    std::ranges::nth_element(magnitudes, middle);
+    summary.median = *middle;
+  }
   return summary;
 }
 

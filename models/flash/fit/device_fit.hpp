@@ -22,6 +22,7 @@ struct FitOptions {
 /// Relative errors, predicted over measured rate less 1.
 struct ErrorSummary {
   std::int64_t rows = 0;
+  double median = 0.0;  ///< of the magnitudes; the upper one of two in the middle
   double rms = 0.0;
   double worst = 0.0;  ///< signed, the one of the largest magnitude
 };

@@ -6,21 +6,6 @@
 #include "sim/registry.hpp"
 
 namespace kvr::flash::fit {
-namespace {
-
-constexpr double kKiB = 1024.0;
-
-}  // namespace
-
-HostCost fit_host(const DeviceParams& device, std::int64_t threads) {
-  return {.per_command_s = device.fit_host_command,
-          .cycles_per_command = 0.0,
-          .clock_hz = 1.0,
-          .per_byte_s = device.fit_host_per_kib / kKiB,
-          .wake_s = device.fit_host_wake,
-          .threads = threads};
-}
-
 ReadPath path_of(const DeviceParams& device, const Row& row) {
   const double range = row.sequential ? 0.0 : static_cast<double>(row.range_bytes);
   ReadPath path = read_path(device, fit_host(device, row.threads), range);

@@ -8,9 +8,6 @@
 
 namespace kvr::flash::fit {
 
-/// The host of the measurements, as `device` states it.
-HostCost fit_host(const DeviceParams& device, std::int64_t threads);
-
 /// The way the reads of `row` take.
 ReadPath path_of(const DeviceParams& device, const Row& row);
 
