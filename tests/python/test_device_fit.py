@@ -41,8 +41,7 @@ def rms(errors: list[float]) -> float:
 
 def test_half_of_the_grid_predicts_the_other_half_within_ten_percent(half: tuple[str, Path]) -> None:
     errors = {
-        name: (int(rows), float(a), float(q))
-        for name, rows, _, a, _, _, q, _ in ERRORS.findall(half[0])
+        name: (int(rows), float(a), float(q)) for name, rows, _, a, _, _, q, _ in ERRORS.findall(half[0])
     }
     assert errors["fitted"][0] == 5
     assert errors["held out"][0] == 3
