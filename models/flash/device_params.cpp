@@ -400,7 +400,6 @@ ParamTable<DeviceParams> device_param_table() {
 }
 
 HostCost fit_host(const DeviceParams& params, std::int64_t threads) {
-  constexpr double kKiB = 1024.0;
   return {.per_command_s = params.fit_host_command,
           .cycles_per_command = 0.0,
           .clock_hz = 1.0,
