@@ -3,11 +3,9 @@
 //   logit(entry) = attention_scale * q . k
 //   mass: score(unit) = log(sum of exp(logit) over the members), so a softmax over units gives their share
 //   max:  score(unit) = largest logit of a member
-#include <algorithm>
-
+#include "policies/scorer/unit_worth.hpp"
 #include "sim/interfaces/scorer.hpp"
 #include "sim/kernels/dot.hpp"
-#include "sim/kernels/softmax.hpp"
 #include "sim/registry.hpp"
 
 namespace kvr {
@@ -23,15 +21,9 @@ class Exact final : public Scorer {
   struct Params {
     std::string reduce = "mass";
   };
-  static ParamTable<Params> params() {
-    return {{"reduce",
-             &Params::reduce,
-             {.doc = "a unit's score: the log of its summed weights, or its largest logit",
-              .choices = "mass|max",
-              .source = "ours"}}};
-  }
+  static ParamTable<Params> params() { return {{"reduce", &Params::reduce, UnitWorth::doc()}}; }
 
-  Exact(Params params, const Context& context) : params_(std::move(params)), context_(context) {}
+  Exact(const Params& params, const Context& context) : worth_(params.reduce), context_(context) {}
 
   void update(std::span<const Change>, const Clustering&, const HeadView& view, Work&) override {
     entries_ = view.entries();
@@ -45,7 +37,7 @@ class Exact final : public Scorer {
     for (std::int64_t query = 0; query < queries.rows; ++query) {
       for (UnitId unit = 0; unit < scores.cols; ++unit) {
         scores.row(query)[static_cast<std::size_t>(unit)] =
-            worth(logits.row(query), clustering.members(unit));
+            worth_(logits.row(query), static_cast<float>(context_.attention_scale), clustering.members(unit));
       }
     }
     work += score_work(queries.rows, view.entries());
@@ -55,18 +47,6 @@ class Exact final : public Scorer {
   std::int64_t dram_bytes() const override { return entries_ * context_.head_dim * 2; }
 
  private:
-  /// `dots` [entries]: q . k, not yet scaled.
-  float worth(std::span<const float> dots, std::span<const EntryIndex> members) {
-    KVR_CHECK(!members.empty(), "a unit without members has no logit");
-    unit_logits_.clear();
-    for (const EntryIndex entry : members) {
-      unit_logits_.push_back(static_cast<float>(context_.attention_scale) *
-                             dots[static_cast<std::size_t>(entry)]);
-    }
-    return params_.reduce == "max" ? *std::ranges::max_element(unit_logits_)
-                                   : static_cast<float>(kernels::log_sum_exp(unit_logits_));
-  }
-
   /// A product and a sum for each element; to scale and to reduce, one operation each for every logit.
   Work score_work(std::int64_t group, std::int64_t entries) const {
     const auto d = static_cast<double>(context_.head_dim);
@@ -74,11 +54,10 @@ class Exact final : public Scorer {
     return {static_cast<double>(group) * keys * (2.0 * d + 2.0), 2.0 * keys * d};
   }
 
-  Params params_;
+  UnitWorth worth_;
   Context context_;
   std::int64_t entries_ = 0;
-  std::vector<float> logits_;       // [group, entries], scratch
-  std::vector<float> unit_logits_;  // scratch
+  std::vector<float> logits_;  // [group, entries], scratch
 };
 
 const Registration<Scorer, Exact> registered;

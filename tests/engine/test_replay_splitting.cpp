@@ -57,12 +57,12 @@ std::vector<Setup> shipped_setups() {
         "{type: adaptive, entries_per_cluster: 13, threshold: mean, split: now}",
         "{type: adaptive, entries_per_cluster: 5, quantile: 0.2, buffer_entries: 100}",
         "{type: kmeans_local, entries_per_cluster: 7, window: 9, window_clusters: 2}",
-        "{type: kmeans_local, entries_per_cluster: 7, cluster_generated: false}"}) {
+        "{type: kmeans_local, entries_per_cluster: 7, cluster_generated: false}", "token"}) {
     for (const char* layout : {"token_order", "cluster_contiguous"}) {
       for (const std::int64_t cached_entries : {0, 15, 60, 1000}) {
         Setup setup;
         setup.clustering = clustering;
-        setup.scorer = "centroid";
+        setup.scorer = cached_entries == 15 ? "{type: product_quantisation, bits: 3}" : "centroid";
         setup.layout = layout;
         setup.replacement = cached_entries > 0 ? "lru" : "none";
         setup.cache_bytes = cached_entries * test::kEntryBytes;
