@@ -14,6 +14,7 @@
 #include <memory>
 #include <vector>
 
+#include "sim/engine/cache_set.hpp"
 #include "sim/engine/layer_replay.hpp"
 #include "sim/engine/machine.hpp"
 #include "sim/engine/trace_demands.hpp"
@@ -27,12 +28,14 @@ namespace {
 
 class Replay {
  public:
-  Replay(const RunConfig& config, const trace::Reader& trace);
+  /// `accesses` may be null; see CacheSet.
+  Replay(const RunConfig& config, const trace::Reader& trace, AccessRecord* accesses);
+  /// What the policies do, without the machine.
+  void run_policies(const Progress& progress);
   PointResult run(const Progress& progress, Timeline* timeline);
 
  private:
   void make_heads();
-  void make_caches();
   void make_layers();
   void load_prompt();
   void step(std::int64_t position);
@@ -61,7 +64,7 @@ class Replay {
   TraceFeed feed_;
   std::unique_ptr<Budget> budget_;
   std::vector<HeadReplay> heads_;
-  std::vector<std::unique_ptr<Cache>> caches_;
+  CacheSet caches_;
   std::vector<LayerReplay> replays_;
   std::vector<HeadResidency*> residencies_;
   std::vector<std::int64_t> allotted_;
@@ -69,7 +72,7 @@ class Replay {
   PointData data_;
 };
 
-Replay::Replay(const RunConfig& config, const trace::Reader& trace)
+Replay::Replay(const RunConfig& config, const trace::Reader& trace, AccessRecord* accesses)
     : config_(config),
       trace_(trace),
       header_(trace.header()),
@@ -82,12 +85,12 @@ Replay::Replay(const RunConfig& config, const trace::Reader& trace)
       budget_(Registry<Budget>::instance().create(config.system.stages.front().budget.type,
                                                   config.system.stages.front().budget.values,
                                                   {layers_, kv_heads_, header_.prefill_len})),
+      caches_(config, machine_, layers_, kv_heads_, accesses),
       allotted_(static_cast<std::size_t>(layers_ * kv_heads_)),
       data_(config.point, steps_.count, layers_, kv_heads_) {
   data_.set_layer_numbers(header_.captured_layers);
   data_.set_head_numbers(header_.captured_kv_heads);
   make_heads();
-  make_caches();
   make_layers();
 }
 
@@ -110,30 +113,6 @@ void Replay::make_heads() {
   }
 }
 
-void Replay::make_caches() {
-  // The capacity is the model's; the captured heads get the share of it that they stand for.
-  const double model_heads =
-      static_cast<double>(machine_.extrapolation().layers * machine_.extrapolation().head_copies * kv_heads_);
-  const std::string& scope = config_.system.cache_scope;
-  const std::int64_t domains = scope == "model" ? 1 : scope == "layer" ? layers_ : head_count();
-  const double share = static_cast<double>(head_count()) / model_heads / static_cast<double>(domains);
-  const auto capacity =
-      static_cast<std::int64_t>(static_cast<double>(config_.system.cache_capacity_bytes) * share);
-  for (std::int64_t i = 0; i < domains; ++i) {
-    auto policy = Registry<Replacement>::instance().create(
-        config_.system.replacement.type, config_.system.replacement.values,
-        {capacity, static_cast<std::uint64_t>(config_.seed)});
-    if (policy->caches() && capacity < machine_.entry_bytes()) {
-      throw InputError(fmt::format(
-          "{}: {} bytes for the whole model leave '{}' {} bytes in a cache, less than one entry of {}; "
-          "give more, or replacement none",
-          config_.place("system.cache.capacity"), config_.system.cache_capacity_bytes,
-          config_.system.replacement.type, capacity, machine_.entry_bytes()));
-    }
-    caches_.push_back(std::make_unique<Cache>(std::move(policy), capacity, machine_.entry_bytes()));
-  }
-}
-
 void Replay::make_layers() {
   replays_.reserve(static_cast<std::size_t>(layers_));
   for (std::int64_t layer = 0; layer < layers_; ++layer) {
@@ -143,11 +122,7 @@ void Replay::make_layers() {
                                              static_cast<std::uint64_t>(config_.seed)});
     std::vector<Cache*> caches;
     for (std::int64_t head = 0; head < kv_heads_; ++head) {
-      const std::size_t i = caches_.size() == 1 ? 0
-                            : config_.system.cache_scope == "layer"
-                                ? static_cast<std::size_t>(layer)
-                                : static_cast<std::size_t>(layer * kv_heads_ + head);
-      caches.push_back(caches_[i].get());
+      caches.push_back(&caches_.of(layer, head));
     }
     replays_.emplace_back(layer, heads_of(layer), std::move(layout), steps_.first_position + steps_.count,
                           machine_.entry_bytes(), machine_.block_bytes(), std::move(caches));
@@ -216,14 +191,10 @@ void Replay::record(std::int64_t step, std::int64_t position, const StepTimes& t
   data_.set(Metric::io_s, step, times.io_s);
   data_.set(Metric::exposed_io_s, step, times.exposed_io_s);
   data_.set(Metric::hidden_io_s, step, times.hidden_io_s);
-  double cache = 0.0;
   double representatives = 0.0;
   double metadata = 0.0;
   double visible = 0.0;
   double space = 0.0;
-  for (const auto& one : caches_) {
-    cache += static_cast<double>(one->bytes());
-  }
   for (const HeadReplay& head : heads_) {
     representatives += static_cast<double>(head.representative_bytes());
     metadata += static_cast<double>(head.metadata_bytes());
@@ -233,7 +204,7 @@ void Replay::record(std::int64_t step, std::int64_t position, const StepTimes& t
     space += static_cast<double>(layer.space_bytes());
   }
   const double dim = machine_.extrapolation().dim_ratio;
-  data_.set(Metric::cache_bytes, step, model_share(cache));
+  data_.set(Metric::cache_bytes, step, model_share(static_cast<double>(caches_.bytes())));
   data_.set(Metric::working_buffer_bytes, step, static_cast<double>(working_buffer_bytes_));
   data_.set(Metric::pinned_bytes, step, model_share(visible * static_cast<double>(machine_.entry_bytes())));
   data_.set(Metric::representative_bytes, step, model_share(dim * representatives));
@@ -305,6 +276,16 @@ void Replay::record_host(std::int64_t step) {
   data_.set(Metric::truth_kernel_s, step, times.truth_s);
 }
 
+void Replay::run_policies(const Progress& progress) {
+  load_prompt();
+  for (std::int64_t i = 0; i < steps_.count; ++i) {
+    step(steps_.first_position + i);
+    if (progress) {
+      progress(i + 1, steps_.count);
+    }
+  }
+}
+
 PointResult Replay::run(const Progress& progress, Timeline* timeline) {
   if (timeline != nullptr) {
     timeline->begin_point(config_.point);
@@ -329,19 +310,41 @@ PointResult Replay::run(const Progress& progress, Timeline* timeline) {
     layer.check_placement();
   }
   machine_.check_conservation();
+  caches_.check_accesses();
   return {std::move(data_), config_.resolved_yaml, machine_.notes(), config_.record_per_step,
           machine_.device().model_errors()};
+}
+
+/// The accesses are recorded in a replay of their own, which is the first half of the progress.
+PointResult replay_with_future(const RunConfig& config, const trace::Reader& trace, const Progress& progress,
+                               Timeline* timeline) {
+  const auto half = [&progress](std::int64_t before) {
+    return [&progress, before](std::int64_t done, std::int64_t total) {
+      if (progress) {
+        progress(before * total + done, 2 * total);
+      }
+    };
+  };
+  AccessRecord accesses;
+  Replay(config, trace, &accesses).run_policies(half(0));
+  accesses.set_complete();
+  PointResult result = Replay(config, trace, &accesses).run(half(1), timeline);
+  result.notes.push_back(fmt::format(
+      "oracle: replacement '{}' knows every access to come, as no system can; it bounds what others reach",
+      config.system.replacement.type));
+  return result;
 }
 
 }  // namespace
 
 void check_point(const RunConfig& config, const trace::Reader& trace) {
-  const Replay unused(config, trace);
+  const Replay unused(config, trace, nullptr);
 }
 
 PointResult replay(const RunConfig& config, const trace::Reader& trace, const Progress& progress,
                    Timeline* timeline) {
-  return Replay(config, trace).run(progress, timeline);
+  return needs_future(config) ? replay_with_future(config, trace, progress, timeline)
+                              : Replay(config, trace, nullptr).run(progress, timeline);
 }
 
 }  // namespace kvr

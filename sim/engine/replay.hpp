@@ -10,7 +10,8 @@
 
 namespace kvr {
 
-/// Called after every step with the number of steps done and to do.
+/// Called after every step with the number of steps done and to do. A point whose policies need the future
+/// is replayed twice, and its steps count twice.
 using Progress = std::function<void(std::int64_t done, std::int64_t total)>;
 
 /// Throws InputError when the point asks for what the trace or the model does not have; costs next to

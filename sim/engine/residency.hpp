@@ -1,9 +1,11 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <set>
 #include <span>
+#include <utility>
 #include <vector>
 
 #include "sim/engine/selection.hpp"
@@ -61,10 +63,15 @@ class Cache {
   bool enabled() const { return policy_->caches() && capacity_bytes_ > 0; }
   std::int64_t bytes() const { return bytes_; }
 
+  /// Calls `watcher` with every object that is touched, before the policy is told.
+  void watch(std::function<void(CacheObject)> watcher) { watcher_ = std::move(watcher); }
   /// Entries of `object` came in with this step's reads; its place in the order follows by `touched`.
   void loaded(std::int64_t entries) { bytes_ += entries * entry_bytes_; }
   void touched(CacheObject object, std::int64_t entries, bool hit) {
     emptied_.erase(object);
+    if (watcher_) {
+      watcher_(object);
+    }
     policy_->touched(object, entries * entry_bytes_, hit);
   }
   void updated(CacheObject object, std::int64_t entries) { policy_->updated(object, entries * entry_bytes_); }
@@ -80,6 +87,7 @@ class Cache {
 
  private:
   std::unique_ptr<Replacement> policy_;
+  std::function<void(CacheObject)> watcher_;
   std::int64_t capacity_bytes_;
   std::int64_t entry_bytes_;
   std::int64_t bytes_ = 0;

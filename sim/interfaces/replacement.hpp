@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstdint>
+#include <span>
 #include <string_view>
 
 #include "sim/types.hpp"
@@ -28,17 +29,23 @@ class Replacement {
   struct Context {
     std::int64_t capacity_bytes;
     std::uint64_t root_seed;
+    /// For a policy with `needs_future()`: the object of every `touched` to come, in order; valid as long as
+    /// the policy lives. Empty for all others.
+    std::span<const CacheObject> future = {};
   };
 
   virtual ~Replacement() = default;
 
   virtual bool caches() const { return true; }
+  /// An oracle: the engine replays the point twice, first to record its accesses. Results say so.
+  virtual bool needs_future() const { return false; }
   /// `object` was used; it is resident now. `hit`: it was before. `bytes`: its size now.
   virtual void touched(CacheObject object, std::int64_t bytes, bool hit) = 0;
   /// `object` was appended to or split while resident; `bytes` is its size now. It may be the new half of a
   /// split, which the policy has not met before. A half that keeps nothing resident is reported with 0 bytes;
   /// to give it up as a victim frees nothing, and the engine asks for another. A new half of which nothing is
-  /// resident is not reported. So the sizes told add up to what the tier holds whenever a victim is asked for.
+  /// resident is not reported. So the sizes told add up to what the tier holds whenever a victim is asked
+  /// for.
   virtual void updated(CacheObject object, std::int64_t bytes) = 0;
   /// The object to drop next; the engine drops it. Called only while at least one object is resident.
   virtual CacheObject victim() = 0;

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <cstdint>
+#include <iterator>
 #include <map>
 #include <memory>
 #include <set>
@@ -55,6 +56,12 @@ inline std::vector<bool> hit_sequence(Replacement& policy, std::int64_t capacity
 
 inline std::int64_t hits_of(Replacement& policy, std::int64_t capacity, const std::vector<UnitId>& ids) {
   return std::ranges::count(hit_sequence(policy, capacity, ids), true);
+}
+
+inline std::vector<CacheObject> objects_of(const std::vector<UnitId>& ids) {
+  std::vector<CacheObject> objects;
+  std::ranges::transform(ids, std::back_inserter(objects), unit);
+  return objects;
 }
 
 /// A mix that exercises adaptive policies: skewed uses, scans of units that do not come back, loops.

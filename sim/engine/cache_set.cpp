@@ -1,0 +1,107 @@
+#include "sim/engine/cache_set.hpp"
+
+#include <fmt/format.h>
+
+#include <limits>
+
+#include "sim/error.hpp"
+#include "sim/registry.hpp"
+
+namespace kvr {
+namespace {
+
+/// Stands in for the policy while accesses are recorded: with room for everything there is nothing to decide.
+class KeepsAll final : public Replacement {
+ public:
+  void touched(CacheObject, std::int64_t, bool) override {}
+  void updated(CacheObject, std::int64_t) override {}
+  CacheObject victim() override { throw InternalError("a cache without limits was asked for a victim"); }
+};
+
+std::unique_ptr<Replacement> make_policy(const RunConfig& config, std::int64_t capacity_bytes,
+                                         std::span<const CacheObject> future) {
+  return Registry<Replacement>::instance().create(
+      config.system.replacement.type, config.system.replacement.values,
+      {capacity_bytes, static_cast<std::uint64_t>(config.seed), future});
+}
+
+}  // namespace
+
+bool needs_future(const RunConfig& config) {
+  return make_policy(config, config.system.cache_capacity_bytes, {})->needs_future();
+}
+
+CacheSet::CacheSet(const RunConfig& config, const Machine& machine, std::int64_t layers,
+                   std::int64_t kv_heads, AccessRecord* accesses)
+    : config_(config), entry_bytes_(machine.entry_bytes()), kv_heads_(kv_heads), accesses_(accesses) {
+  // The capacity is the model's; the captured heads get the share of it that they stand for.
+  const double model_heads =
+      static_cast<double>(machine.extrapolation().layers * machine.extrapolation().head_copies * kv_heads);
+  const std::string& scope = config.system.cache_scope;
+  const std::int64_t heads = layers * kv_heads;
+  const std::int64_t caches = scope == "model" ? 1 : scope == "layer" ? layers : heads;
+  const double share = static_cast<double>(heads) / model_heads / static_cast<double>(caches);
+  const auto capacity =
+      static_cast<std::int64_t>(static_cast<double>(config.system.cache_capacity_bytes) * share);
+  for (std::int64_t i = 0; i < caches; ++i) {
+    caches_.push_back(make_cache(static_cast<std::size_t>(i), capacity));
+  }
+}
+
+std::unique_ptr<Cache> CacheSet::make_cache(std::size_t index, std::int64_t capacity_bytes) const {
+  auto policy = make_policy(config_, capacity_bytes,
+                            accesses_ == nullptr ? std::span<const CacheObject>() : accesses_->of(index));
+  if (policy->caches() && capacity_bytes < entry_bytes_) {
+    throw InputError(fmt::format(
+        "{}: {} bytes for the whole model leave '{}' {} bytes in a cache, less than one entry of {}; "
+        "give more, or replacement none",
+        config_.place("system.cache.capacity"), config_.system.cache_capacity_bytes,
+        config_.system.replacement.type, capacity_bytes, entry_bytes_));
+  }
+  if (accesses_ == nullptr) {
+    return std::make_unique<Cache>(std::move(policy), capacity_bytes, entry_bytes_);
+  }
+  auto cache = accesses_->complete()
+                   ? std::make_unique<Cache>(std::move(policy), capacity_bytes, entry_bytes_)
+                   : std::make_unique<Cache>(std::make_unique<KeepsAll>(),
+                                             std::numeric_limits<std::int64_t>::max(), entry_bytes_);
+  cache->watch([this, index](CacheObject object) {
+    if (!accesses_->follow(index, object)) {
+      throw depends_on_cache();
+    }
+  });
+  return cache;
+}
+
+Cache& CacheSet::of(std::int64_t layer, std::int64_t head) {
+  const std::int64_t index = caches_.size() == 1                     ? 0
+                             : config_.system.cache_scope == "layer" ? layer
+                                                                     : layer * kv_heads_ + head;
+  return *caches_[static_cast<std::size_t>(index)];
+}
+
+std::int64_t CacheSet::bytes() const {
+  std::int64_t bytes = 0;
+  for (const auto& cache : caches_) {
+    bytes += cache->bytes();
+  }
+  return bytes;
+}
+
+void CacheSet::check_accesses() const {
+  if (accesses_ != nullptr && accesses_->complete() && !accesses_->followed()) {
+    throw depends_on_cache();
+  }
+}
+
+InputError CacheSet::depends_on_cache() const {
+  return InputError(fmt::format(
+      "{}: '{}' needs accesses that do not depend on the cache, but clustering '{}' ({}) asks for other "
+      "units "
+      "when other units are resident; allowed is another replacement, or a clustering that does not look at "
+      "residency",
+      config_.place("system.replacement"), config_.system.replacement.type, config_.system.clustering.type,
+      config_.place("system.clustering")));
+}
+
+}  // namespace kvr

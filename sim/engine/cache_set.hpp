@@ -1,0 +1,46 @@
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <vector>
+
+#include "sim/config/resolve.hpp"
+#include "sim/engine/access_record.hpp"
+#include "sim/engine/machine.hpp"
+#include "sim/engine/residency.hpp"
+
+namespace kvr {
+
+/// Whether the configured replacement policy must be told the accesses to come.
+bool needs_future(const RunConfig& config);
+
+/// The caches of one replay: one for the model, or one for each layer or head, with equal shares of the
+/// capacity.
+class CacheSet {
+ public:
+  /// `accesses` is null, or outlives this. While it is not complete, the caches keep everything, whatever the
+  /// configured policy, and note what they are touched for; once it is, the policy is given the accesses to
+  /// come. Throws InputError when a cache could not hold a single entry; `touched` then throws one when the
+  /// accesses are not the recorded ones.
+  CacheSet(const RunConfig& config, const Machine& machine, std::int64_t layers, std::int64_t kv_heads,
+           AccessRecord* accesses);
+  CacheSet(const CacheSet&) = delete;
+  CacheSet& operator=(const CacheSet&) = delete;
+
+  Cache& of(std::int64_t layer, std::int64_t head);
+  std::int64_t bytes() const;
+  /// At the end of a replay: throws InputError when it touched less than was recorded.
+  void check_accesses() const;
+
+ private:
+  std::unique_ptr<Cache> make_cache(std::size_t index, std::int64_t capacity_bytes) const;
+  InputError depends_on_cache() const;
+
+  const RunConfig& config_;
+  std::int64_t entry_bytes_;
+  std::int64_t kv_heads_;
+  AccessRecord* accesses_;
+  std::vector<std::unique_ptr<Cache>> caches_;
+};
+
+}  // namespace kvr
