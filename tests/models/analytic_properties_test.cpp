@@ -1,99 +1,60 @@
-// Properties of the closed formulas over random devices and hosts.
+// Properties of what the closed formulas say of one read and of constant load, over random devices and hosts.
 #include <doctest/doctest.h>
 
 #include <algorithm>
 #include <cmath>
-#include <span>
+#include <limits>
+#include <string_view>
 #include <vector>
 
 #include "models/flash/analytic_model.hpp"
-#include "sim/rng.hpp"
+#include "tests/models/random_device.hpp"
 
 namespace kvr::flash {
 namespace {
 
-constexpr int kSets = 300;
+using doctest::Approx;
+
 constexpr double kSlack = 1.0 + 1e-12;
 
-double between(Rng& rng, double low, double high) {
-  return low * std::pow(high / low, rng.uniform());
-}
-
-/// A sound device whose unloaded latency contains all that one read goes through.
-DeviceParams random_device(Rng& rng) {
-  DeviceParams d;
-  d.queue_depth = static_cast<std::int64_t>(1 + rng.below(64));
-  d.max_transfer = std::int64_t{4096} << (4 + rng.below(6));
-  d.stripe = std::int64_t{4096} << rng.below(6);
-  d.page = std::min(d.page, d.stripe);
-  d.slc_program_time = static_cast<double>(d.stripe) / 400e6;  // eight dies program at 3.2 GB/s
-  d.tlc_program_time = static_cast<double>(d.stripe) / 100e6;
-  d.map_coverage = between(rng, 64e6, 4e9);
-  d.hit_time = between(rng, 1e-6, 80e-6);
-  d.miss_time = d.hit_time * between(rng, 0.5, 1.5);
-  d.read_bandwidth = std::min(4e9, static_cast<double>(d.stripe) / d.hit_time) * between(rng, 0.02, 1.0);
-  d.latency_bandwidth = d.read_bandwidth * between(rng, 0.6, 1.0);
-  d.fit_host_command = between(rng, 1e-6, 20e-6);
-  d.fit_host_wake = between(rng, 1e-6, 100e-6);
-  d.map_latency = d.miss_time * between(rng, 1.0, 4.0);
-  d.latency =
-      d.fit_host_command + d.fit_host_wake + d.hit_time * between(rng, 2.0, 16.0) + 4096.0 / d.read_bandwidth;
-  d.smoothing = between(rng, 1.0, 8.0);
-  d.contention = 0.5 * rng.uniform();
-  d.heat = "hot";
-  d.hot_bandwidth = between(rng, 0.5, 1.0);
-  return d;
-}
-
-ReadPath random_path(Rng& rng) {
-  HostCost host;
-  host.per_command_s = between(rng, 0.5e-6, 20e-6);
-  host.cycles_per_command = 8500.0;
-  host.clock_hz = between(rng, 1e9, 4e9);
-  host.per_byte_s = rng.below(2) == 0 ? 0.0 : between(rng, 1e-12, 1e-10);
-  host.wake_s = between(rng, 1e-6, 100e-6);
-  host.threads = static_cast<std::int64_t>(1 + rng.below(8));
-  const double working_set = between(rng, 16e6, 64e9);
-  const DeviceParams device = random_device(rng);
-  REQUIRE(check(device) == std::vector<std::string>{});
-  return read_path(device, host, working_set);
-}
+struct Setup {
+  ReadPath path;
+  double bytes;  ///< of a read, some of them longer than a command
+};
 
 template <class Property>
-void for_random_paths(std::uint64_t first_seed, Property property) {
-  for (std::uint64_t seed = first_seed; seed < first_seed + kSets; ++seed) {
-    CAPTURE(seed);
-    Rng rng = Rng::stream(seed, "tests/models/analytic_properties");
-    const ReadPath path = random_path(rng);
-    property(rng, path);
-  }
-}
-
-std::vector<std::int64_t> random_sizes(Rng& rng, std::uint64_t most) {
-  std::vector<std::int64_t> sizes(2 * (1 + rng.below(most)));
-  for (std::int64_t& size : sizes) {
-    size = static_cast<std::int64_t>(4096 * (1 + rng.below(64)));
-  }
-  return sizes;
-}
-
-TEST_CASE("throughput grows with queue depth, stays flat beyond the device's, and keeps its bounds") {
-  for_random_paths(0, [](Rng& rng, const ReadPath& path) {
-    const auto bytes = 4096.0 * static_cast<double>(1 + rng.below(16));
-    double before = 0.0;
-    for (std::int64_t depth = 1; depth <= 80; ++depth) {
-      const double rate = requests_per_s(path, bytes, depth);
-      REQUIRE(rate * kSlack >= before);
-      REQUIRE(rate <= kSlack / service_s(path, bytes));
-      REQUIRE(rate <= kSlack * static_cast<double>(depth) / latency_s(path, bytes));
-      before = rate;
-    }
-    REQUIRE(before == requests_per_s(path, bytes, path.device.queue_depth));
+void for_random_setups(std::string_view name, Property property) {
+  test::for_random_sets(name, [&](Rng& rng, std::uint64_t) {
+    const DeviceParams device = test::random_device(rng);
+    const HostCost host = test::random_host(rng, static_cast<std::int64_t>(1 + rng.below(8)));
+    const double range = test::between(rng, 16e6, 64e9);
+    const double bytes = 4096.0 * std::round(test::between(rng, 1.0, 512.0));
+    property(rng, Setup{read_path(device, host, range), bytes});
   });
 }
 
-TEST_CASE("latency and service do not shrink with size, nor with the working set") {
-  for_random_paths(1000, [](Rng&, ReadPath path) {
+/// A size that one command can have.
+double one_command(const Setup& setup) {
+  return std::min(setup.bytes, static_cast<double>(setup.path.device.max_transfer));
+}
+
+TEST_CASE("monotonicity (analytic): throughput and latency grow with the queue depth") {
+  for_random_setups("analytic/depth", [](Rng&, const Setup& setup) {
+    double rate = 0.0;
+    double latency = 0.0;
+    for (std::int64_t depth = 1; depth <= 80; ++depth) {
+      const double next = requests_per_s(setup.path, setup.bytes, depth);
+      REQUIRE(next * kSlack >= rate);
+      REQUIRE(static_cast<double>(depth) / next * kSlack >= latency);
+      rate = next;
+      latency = static_cast<double>(depth) / next;
+    }
+  });
+}
+
+TEST_CASE("monotonicity (analytic): latency and service grow with the size") {
+  for_random_setups("analytic/size", [](Rng&, const Setup& setup) {
+    const ReadPath& path = setup.path;
     double latency = 0.0;
     double service = 0.0;
     const std::int64_t most = path.device.max_transfer;
@@ -106,63 +67,176 @@ TEST_CASE("latency and service do not shrink with size, nor with the working set
     }
     REQUIRE(batch_s(path, std::vector{most + 4096}) * kSlack >= latency);
     REQUIRE(batch_s(path, std::vector{2 * most}) * kSlack >= batch_s(path, std::vector{most + 4096}));
-    path.map_hits = 1.0;
-    const ReadPath near = path;
-    path.map_hits = 0.3;
-    REQUIRE(latency_s(path, 4096) >= latency_s(near, 4096));
-    REQUIRE(requests_per_s(path, 4096, 8) <= requests_per_s(near, 4096, 8) * kSlack);
   });
 }
 
-TEST_CASE("bandwidth stays below the part's") {
-  for_random_paths(2000, [](Rng& rng, const ReadPath& path) {
-    const double bytes = 4096.0 * static_cast<double>(1 + rng.below(512));
-    const double limit = path.device.read_bandwidth * path.device.thermal_factor();
-    REQUIRE(requests_per_s(path, bytes, 64) * bytes <= limit * kSlack);
+TEST_CASE("monotonicity (analytic): range, misses, dies and host never speed anything up as they grow") {
+  // The formulas have no firmware of their own for reads: it is in what hit_time and latency were fitted to.
+  // read_bandwidth is not among these: a slower bus hides some of the excess of the fullest die, and where it
+  // takes just as long as the dies a batch may so become shorter, by 3 % in 4 of 5000 random sets.
+  for_random_setups("analytic/slower", [](Rng& rng, const Setup& setup) {
+    const auto depth = static_cast<std::int64_t>(1 + rng.below(64));
+    const std::vector<std::int64_t> batch(1 + rng.below(100), static_cast<std::int64_t>(setup.bytes));
+    const double size = one_command(setup);
+    const auto never_faster = [&](std::string_view what, const ReadPath& slow) {
+      CAPTURE(what);
+      const ReadPath& path = setup.path;
+      REQUIRE(requests_per_s(slow, setup.bytes, depth) <= requests_per_s(path, setup.bytes, depth) * kSlack);
+      REQUIRE(latency_s(slow, size) * kSlack >= latency_s(path, size));
+      REQUIRE(service_s(slow, size) * kSlack >= service_s(path, size));
+      REQUIRE(batch_s(slow, batch) * kSlack >= batch_s(path, batch));
+    };
+    const auto part = [&](std::string_view what, double DeviceParams::*time, double factor) {
+      ReadPath slow = setup.path;
+      slow.device.*time *= factor;
+      never_faster(what, slow);
+    };
+    const double factor = test::between(rng, 1.0, 3.0);
+    part("hit_time", &DeviceParams::hit_time, factor);
+    part("miss_time", &DeviceParams::miss_time, factor);
+    part("map_latency", &DeviceParams::map_latency, factor);
+    part("latency", &DeviceParams::latency, factor);
+    const double range = test::between(rng, 16e6, 64e9);
+    never_faster("range", read_path(setup.path.device, setup.path.host,
+                                    range + setup.path.device.map_coverage / setup.path.map_hits));
+    ReadPath slow_host = setup.path;
+    slow_host.host.per_command_s *= factor;
+    never_faster("host", slow_host);
+    ReadPath slow_bus = setup.path;
+    slow_bus.device.read_bandwidth /= factor;
+    REQUIRE(requests_per_s(slow_bus, setup.bytes, depth) <=
+            requests_per_s(setup.path, setup.bytes, depth) * kSlack);
   });
 }
 
-TEST_CASE("two halves one after the other are never faster than the batch") {
-  for_random_paths(3000, [](Rng& rng, const ReadPath& path) {
-    for (int i = 0; i < 20; ++i) {
-      const auto sizes = random_sizes(rng, 100);
-      const std::span<const std::int64_t> all(sizes);
-      const auto half = all.size() / 2;
-      REQUIRE(batch_s(path, all.first(half)) + batch_s(path, all.subspan(half)) >=
-              batch_s(path, all) / kSlack);
-    }
-  });
-}
-
-TEST_CASE("another read of the same size never shortens a batch") {
-  for_random_paths(4000, [](Rng& rng, const ReadPath& path) {
-    const auto bytes = static_cast<std::int64_t>(4096 * (1 + rng.below(64)));
+TEST_CASE("monotonicity (analytic): writes gain throughput with depth and bandwidth, up to a limit") {
+  for_random_setups("analytic/writes", [](Rng& rng, const Setup& setup) {
+    const DeviceParams& d = setup.path.device;
+    const HostCost& host = setup.path.host;
     double before = 0.0;
-    for (std::size_t count = 1; count <= 100; ++count) {
-      const double time_s = batch_s(path, std::vector<std::int64_t>(count, bytes));
-      REQUIRE(time_s * kSlack >= before);
-      REQUIRE(time_s >=
-              latency_s(path, static_cast<double>(std::min(bytes, path.device.max_transfer))) / kSlack);
-      before = time_s;
+    for (std::int64_t depth = 1; depth <= 80; ++depth) {
+      const double rate = writes_per_s(d, host, setup.bytes, depth, d.slc_bandwidth);
+      REQUIRE(rate >= before);
+      REQUIRE(writes_per_s(d, host, setup.bytes, depth, d.tlc_bandwidth) <= rate);
+      before = rate;
+    }
+    const auto depth = static_cast<std::int64_t>(1 + rng.below(1000));
+    const double parts = std::ceil(setup.bytes / static_cast<double>(d.max_transfer));
+    const double rate = kSlack * writes_per_s(d, host, setup.bytes, d.queue_depth, d.slc_bandwidth);
+    REQUIRE(writes_per_s(d, host, setup.bytes, d.queue_depth + depth, d.slc_bandwidth) <= rate);
+    REQUIRE(rate * setup.bytes <= kSlack * kSlack * std::min(d.link, d.slc_bandwidth));
+    REQUIRE(rate * parts * d.firmware_time <= kSlack * kSlack * static_cast<double>(d.firmware_servers));
+  });
+}
+
+TEST_CASE("saturation (analytic): beyond the queue depth throughput stays the same, latency is linear") {
+  for_random_setups("analytic/flat", [](Rng&, const Setup& setup) {
+    const std::int64_t slots = setup.path.device.queue_depth;
+    const double most = requests_per_s(setup.path, setup.bytes, slots);
+    for (std::int64_t depth = slots; depth <= 4 * slots + 16; ++depth) {
+      REQUIRE(requests_per_s(setup.path, setup.bytes, depth) == most);  // so depth / rate is linear
     }
   });
 }
 
-TEST_CASE("all times scale together") {
-  for_random_paths(5000, [](Rng& rng, const ReadPath& path) {
-    ReadPath slow = path;
-    DeviceParams& d = slow.device;
-    for (double* time_s : {&d.hit_time, &d.miss_time, &d.latency, &d.map_latency, &d.fit_host_command,
-                           &d.fit_host_per_kib, &d.fit_host_wake, &slow.host.per_command_s,
-                           &slow.host.cycles_per_command, &slow.host.per_byte_s, &slow.host.wake_s}) {
-      *time_s *= 4.0;
+/// The closed network of one server (S) and one delay (Z) from its balance equations, the machine repairman's
+/// model: the probability that k of N are at the server is proportional to N! / (N - k)! (S / Z)^k.
+struct Repairman {
+  double busy = 0.0;       ///< share of time that the server works
+  double at_server = 0.0;  ///< mean number
+};
+
+Repairman repairman(double service, double delay, std::int64_t customers) {
+  std::vector<double> logs{0.0};
+  for (std::int64_t k = 1; k <= customers; ++k) {
+    logs.push_back(logs.back() + std::log(static_cast<double>(customers - k + 1) * service / delay));
+  }
+  const double largest = *std::ranges::max_element(logs);
+  double sum = 0.0;
+  double weighted = 0.0;
+  for (std::size_t k = 0; k < logs.size(); ++k) {
+    const double weight = std::exp(logs[k] - largest);
+    sum += weight;
+    weighted += static_cast<double>(k) * weight;
+  }
+  return {1.0 - std::exp(-largest) / sum, weighted / sum};
+}
+
+TEST_CASE("Little's law and the utilisation law (analytic): hold for the balance equations of the network") {
+  for_random_setups("analytic/little", [](Rng& rng, const Setup& setup) {
+    const double bytes = one_command(setup);
+    const double service = service_s(setup.path, bytes);
+    const double delay = latency_s(setup.path, bytes) - service;
+    const auto depth = static_cast<std::int64_t>(1 + rng.below(80));
+    const double rate = requests_per_s(setup.path, bytes, depth);
+    const std::int64_t inside = std::min(depth, setup.path.device.queue_depth);
+    if (delay <= 1e-6 * service) {  // S bounds L from below: all wait at the server
+      REQUIRE(rate == Approx(1.0 / service).epsilon(1e-5));
+      return;
     }
-    d.read_bandwidth /= 4.0;
-    d.latency_bandwidth /= 4.0;
-    d.channel_bandwidth /= 4.0;
-    const auto sizes = random_sizes(rng, 50);
-    REQUIRE(batch_s(slow, sizes) == doctest::Approx(4.0 * batch_s(path, sizes)));
-    REQUIRE(requests_per_s(slow, 4096, 9) == doctest::Approx(requests_per_s(path, 4096, 9) / 4.0));
+    const Repairman expected = repairman(service, delay, inside);
+    REQUIRE(rate * service == Approx(expected.busy).epsilon(1e-9));
+    REQUIRE(rate * delay + expected.at_server == Approx(static_cast<double>(inside)).epsilon(1e-9));
+  });
+}
+
+TEST_CASE("bounds (analytic): throughput keeps below server, latency, link, channels and dies") {
+  for_random_setups("analytic/bounds", [](Rng& rng, const Setup& setup) {
+    const DeviceParams& d = setup.path.device;
+    const auto depth = static_cast<std::int64_t>(1 + rng.below(100));
+    const double rate = requests_per_s(setup.path, setup.bytes, depth);
+    const double parts = std::ceil(setup.bytes / static_cast<double>(d.max_transfer));
+    const double command = setup.bytes / parts;
+    const double host_s = setup.path.host.command_s(command);
+    REQUIRE(rate <= kSlack / (parts * service_s(setup.path, command)));
+    REQUIRE(rate <= kSlack * static_cast<double>(depth) / latency_s(setup.path, command));
+    REQUIRE(rate * setup.bytes <= kSlack * d.read_bandwidth * d.thermal_factor());
+    REQUIRE(rate * setup.bytes <= kSlack * d.link);
+    REQUIRE(rate * setup.bytes <=
+            kSlack * static_cast<double>(d.channels) * d.channel_bandwidth * d.thermal_factor());
+    REQUIRE(rate * parts * d.hit_time <= kSlack);
+    REQUIRE(rate * parts * host_s <=
+            kSlack * static_cast<double>(std::min(setup.path.host.threads, d.hw_queues)));
+  });
+}
+
+TEST_CASE("limits (analytic): with one slot throughput is the reciprocal of the latency") {
+  for_random_setups("analytic/one slot", [](Rng& rng, const Setup& setup) {
+    ReadPath path = setup.path;
+    path.device.queue_depth = 1;
+    const auto depth = static_cast<std::int64_t>(1 + rng.below(64));
+    const double bytes = one_command(setup);
+    REQUIRE(requests_per_s(path, bytes, depth) == Approx(1.0 / latency_s(path, bytes)).epsilon(1e-12));
+  });
+}
+
+TEST_CASE("limits (analytic): without limits of bandwidth only die and host are left") {
+  for_random_setups("analytic/wide", [](Rng&, const Setup& setup) {
+    ReadPath path = setup.path;
+    DeviceParams& d = path.device;
+    d.read_bandwidth = d.latency_bandwidth = d.channel_bandwidth = 1e30;
+    const double bytes = one_command(setup);
+    const double operations = 1.0 + (bytes - 4096.0) / static_cast<double>(d.stripe);
+    const double die_s = d.hit_time * operations + (1.0 - path.map_hits) * d.miss_time;
+    const double host_s =
+        path.host.command_s(bytes) / static_cast<double>(std::min(path.host.threads, d.hw_queues));
+    const double slowdown = path.host.threads > 1 ? 1.0 + d.contention : 1.0;
+    REQUIRE(service_s(path, bytes) == Approx(slowdown * std::max(die_s, host_s)).epsilon(1e-12));
+    // One read alone no longer grows with its size, but for the host's share of it.
+    const double grown_s = path.host.command_s(bytes) - path.host.command_s(4096.0);
+    const double alone_s = std::max(latency_s(path, 4096.0) + grown_s, service_s(path, bytes));
+    REQUIRE(latency_s(path, bytes) <= alone_s * kSlack);
+  });
+}
+
+TEST_CASE("limits (analytic): unlimited mapping makes throughput independent of the range") {
+  for_random_setups("analytic/coverage", [](Rng& rng, const Setup& setup) {
+    DeviceParams device = setup.path.device;
+    device.map_coverage = std::numeric_limits<double>::infinity();
+    const auto rate = [&](double range) {
+      return requests_per_s(read_path(device, setup.path.host, range), setup.bytes, 16);
+    };
+    REQUIRE(rate(test::between(rng, 1e6, 1e15)) == rate(0.0));
   });
 }
 

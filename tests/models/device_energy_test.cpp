@@ -90,7 +90,7 @@ TEST_CASE(
   CHECK(energy.command_j == Approx(3.2e-3));
 }
 
-TEST_CASE("energy is non-negative, adds up over time, and is never below idle power times time") {
+TEST_CASE("energy (both): it is non-negative, adds up over time, and is never below idle power times time") {
   for (std::uint64_t seed = 0; seed < 200; ++seed) {
     CAPTURE(seed);
     Rng rng = Rng::stream(seed, "tests/models/device_energy");

@@ -22,7 +22,7 @@ std::vector<IoRequest> equal_reads(std::size_t count) {
   return reads;
 }
 
-TEST_CASE("queueing: with one slot, reads take their latencies one after another") {
+TEST_CASE("limits (queueing): with one slot, reads take their latencies one after another") {
   test::for_random_sets("queueing/one slot", [](Rng& rng, std::uint64_t seed) {
     DeviceParams params = test::random_read_device(rng);
     params.queue_depth = 1;
@@ -41,7 +41,7 @@ TEST_CASE("queueing: with one slot, reads take their latencies one after another
   });
 }
 
-TEST_CASE("queueing: without limits of bandwidth and host, only firmware and die are left") {
+TEST_CASE("limits (queueing): without limits of bandwidth and host, only firmware and die are left") {
   test::for_random_sets("queueing/wide", [](Rng& rng, std::uint64_t seed) {
     DeviceParams params = test::random_read_device(rng);
     params.queue_depth = 4096;
@@ -62,26 +62,9 @@ TEST_CASE("queueing: without limits of bandwidth and host, only firmware and die
   });
 }
 
-/// A device that can program what its write path lets through: everything else has more than twice the rate.
-DeviceParams random_writer(Rng& rng) {
-  DeviceParams d = test::random_device(rng);
-  const auto stripe = static_cast<double>(d.stripe);
-  const auto dies = static_cast<double>(d.channels * d.dies_per_channel);
-  const double die_s =
-      d.tlc_program_time + d.read_time + d.erase_time * stripe / static_cast<double>(d.erase_block);
-  const double f = d.thermal_factor();
-  d.tlc_bandwidth = 0.4 * std::min({dies * stripe / die_s, d.link * f,
-                                    0.5 * f * static_cast<double>(d.channels) * d.channel_bandwidth,
-                                    static_cast<double>(d.max_transfer) / d.firmware_time});
-  d.slc_bandwidth = std::max(d.slc_bandwidth, d.tlc_bandwidth);
-  d.slc_pool = d.stripe;
-  d.write_buffer = 8 * d.channels * d.dies_per_channel * d.stripe + 4 * d.max_transfer;
-  return d;
-}
-
-TEST_CASE("queueing: with a full pool, writes come down to tlc_bandwidth over write_amplification") {
+TEST_CASE("write state (queueing): with a full pool, writes run at tlc_bandwidth over write_amplification") {
   test::for_random_sets("queueing/writes", [](Rng& rng, std::uint64_t seed) {
-    const DeviceParams params = random_writer(rng);
+    const DeviceParams params = test::random_writer(rng);
     const HostCost host = {.per_command_s = 1e-7, .cycles_per_command = 0.0, .wake_s = 1e-7, .threads = 1};
     const auto device = test::make_device("queueing", params, host, seed);
     ClosedLoop load;

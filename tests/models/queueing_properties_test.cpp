@@ -35,14 +35,19 @@ Setup random_setup(Rng& rng, std::uint64_t seed, std::int64_t threads = 1) {
   return {params, test::random_host(rng, threads), seed, 4096 * static_cast<std::int64_t>(1 + rng.below(16))};
 }
 
-LoadResult run_loop(FlashDevice& device, const Setup& setup, std::int64_t depth, std::int64_t requests) {
+/// Requests until the load is steady and the mapping pages that stay in the cache have been read; the same at
+/// every depth, so that windows of the same requests are compared.
+constexpr std::int64_t kWarmUp = 2000;
+
+LoadResult run_loop(FlashDevice& device, const Setup& setup, std::int64_t depth, std::int64_t requests,
+                    std::int64_t warm_up = kWarmUp) {
   ClosedLoop load;
   load.bytes = setup.bytes;
   load.depth = depth;
   load.threads = setup.host.threads;
   load.range_bytes = kRange;
   load.seed = setup.seed;
-  return run_closed_loop(device, load, 2 * depth * load.threads, requests);
+  return run_closed_loop(device, load, warm_up, requests);
 }
 
 LoadResult run_loop(const Setup& setup, std::int64_t depth, std::int64_t requests) {
@@ -50,22 +55,32 @@ LoadResult run_loop(const Setup& setup, std::int64_t depth, std::int64_t request
   return run_loop(*device, setup, depth, requests);
 }
 
-TEST_CASE("queueing: throughput and latency grow with the queue depth") {
-  test::for_random_sets("queueing/depth", [](Rng& rng, std::uint64_t seed) {
-    const Setup setup = random_setup(rng, seed);
-    constexpr std::int64_t kRequests = 2000;
-    LoadResult before = run_loop(setup, 1, kRequests);
-    for (std::int64_t depth = 2; depth <= 64; depth *= 2) {
-      const LoadResult after = run_loop(setup, depth, kRequests);
-      const double edge = 1.5 * static_cast<double>(depth) / kRequests;  // of both windows
-      REQUIRE(after.requests_per_s >= before.requests_per_s * (1.0 - edge));
-      REQUIRE(after.latency_s >= before.latency_s * (1.0 - edge));
-      before = after;
-    }
-  });
+TEST_CASE("monotonicity (queueing): throughput and latency grow with the queue depth") {
+  // Where nearly every lookup of a device with a single die misses, deeper queues bring mapping pages and
+  // data to its registers in bunches instead of in turn, and both wait more for the channel: throughput fell
+  // in 2 of 2000 random sets, by 2.5 % at most. Latency never did, nor throughput with the mapping at hand.
+  for (const bool at_hand : {true, false}) {
+    CAPTURE(at_hand);
+    test::for_random_sets("queueing/depth", [at_hand](Rng& rng, std::uint64_t seed) {
+      Setup setup = random_setup(rng, seed);
+      if (at_hand) {
+        setup.params.map_coverage = std::numeric_limits<double>::infinity();
+      }
+      constexpr std::int64_t kRequests = 2000;
+      LoadResult before = run_loop(setup, 1, kRequests);
+      for (std::int64_t depth = 4; depth <= 64; depth *= 4) {
+        const LoadResult after = run_loop(setup, depth, kRequests);
+        const double edge = 1.25 * static_cast<double>(depth) / kRequests;  // of both windows
+        const double bunches = at_hand ? 0.0 : 0.05;
+        REQUIRE(after.requests_per_s >= before.requests_per_s * (1.0 - edge - bunches));
+        REQUIRE(after.latency_s >= before.latency_s * (1.0 - edge));
+        before = after;
+      }
+    });
+  }
 }
 
-TEST_CASE("queueing: throughput stays flat once all slots are always taken; latency is linear then") {
+TEST_CASE("saturation (queueing): with all slots always taken throughput stays the same, latency is linear") {
   // Requests beyond the slots count as outstanding while the host works on them and until the thread wakes,
   // so throughput still grows a little just beyond the queue depth; with 64 more than four times as many it
   // does not. 2 % are asked for.
@@ -83,14 +98,14 @@ TEST_CASE("queueing: throughput stays flat once all slots are always taken; late
   });
 }
 
-TEST_CASE("queueing: outstanding requests are throughput times latency") {
+TEST_CASE("Little's law (queueing): outstanding requests are throughput times latency") {
   // Little's law, with both sides of the window off by one of 300 rounds of requests at most.
   test::for_random_sets("queueing/little", [](Rng& rng, std::uint64_t seed) {
     const Setup setup = random_setup(rng, seed, static_cast<std::int64_t>(1 + rng.below(4)));
     const auto depth = static_cast<std::int64_t>(1 + rng.below(8));
     const auto device = test::make_device("queueing", setup.params, setup.host, seed);
     const std::int64_t outstanding = depth * setup.host.threads;
-    const LoadResult result = run_loop(*device, setup, depth, 300 * outstanding);
+    const LoadResult result = run_loop(*device, setup, depth, 300 * outstanding, 100 * outstanding);
     REQUIRE(std::abs(result.requests_per_s * result.latency_s / static_cast<double>(outstanding) - 1.0) <=
             0.01);
     // Over the whole run it is an identity, though measured in two ways.
@@ -99,7 +114,7 @@ TEST_CASE("queueing: outstanding requests are throughput times latency") {
   });
 }
 
-TEST_CASE("queueing: throughput keeps below what link, channels, firmware and dies can do") {
+TEST_CASE("bounds (queueing): throughput keeps below what link, channels, firmware and dies can do") {
   test::for_random_sets("queueing/bounds", [](Rng& rng, std::uint64_t seed) {
     const Setup setup = random_setup(rng, seed, static_cast<std::int64_t>(1 + rng.below(4)));
     const DeviceParams& d = setup.params;
@@ -127,7 +142,7 @@ TEST_CASE("queueing: throughput keeps below what link, channels, firmware and di
   });
 }
 
-TEST_CASE("queueing: a longer read never ends sooner, but for a command's link time") {
+TEST_CASE("monotonicity (queueing): a longer read never ends sooner, but for a command's link time") {
   // That passes while a read of more than 16 KiB waits for its channel, and after a shorter one has left it.
   test::for_random_sets("queueing/size", [](Rng& rng, std::uint64_t seed) {
     const Setup setup = random_setup(rng, seed);
@@ -150,10 +165,10 @@ double batch_time_s(const DeviceParams& params, const HostCost& host, std::uint6
   return test::makespan_s(*device, batch);
 }
 
-TEST_CASE("queueing: slower parts and more misses never make a batch faster") {
+TEST_CASE("monotonicity (queueing): slower parts, more misses and wider ranges never make a batch faster") {
   // With slots for all of them; with fewer, completions decide which reads meet. Even so other fragments may
-  // come first at channels and link, and another read may be the last: a batch may win the time of one read
-  // by that (Graham's anomaly), and does so in some of the sets.
+  // come first at channels and link, and another read may be the last: a batch may win the time of a read by
+  // that (Graham's anomaly), and does so in some of the sets; 1.24 times it in the worst of 3000.
   test::for_random_sets("queueing/slower", [](Rng& rng, std::uint64_t seed) {
     DeviceParams params = test::random_device(rng);
     params.queue_depth = 4096;
@@ -167,7 +182,7 @@ TEST_CASE("queueing: slower parts and more misses never make a batch faster") {
       DeviceParams slow = params;
       slow.*part *= factor;
       const double read_s = batch_time_s(slow, host, seed, longest, kRange);
-      REQUIRE(batch_time_s(slow, host, seed, batch, kRange) >= base_s - read_s);
+      REQUIRE(batch_time_s(slow, host, seed, batch, kRange) >= base_s - 1.5 * read_s);
     };
     slower("read_time", &DeviceParams::read_time, 1.3);
     slower("firmware_time", &DeviceParams::firmware_time, 1.3);
@@ -176,7 +191,7 @@ TEST_CASE("queueing: slower parts and more misses never make a batch faster") {
     slower("command_delay", &DeviceParams::command_delay, 1.3);
     slower("map_coverage", &DeviceParams::map_coverage, 0.7);
     const double read_s = batch_time_s(params, host, seed, longest, kRange);
-    REQUIRE(batch_time_s(params, host, seed, batch, 2 * kRange) >= base_s - read_s);
+    REQUIRE(batch_time_s(params, host, seed, batch, 2 * kRange) >= base_s - 1.5 * read_s);
   });
 }
 

@@ -117,6 +117,22 @@ DeviceParams random_read_device(Rng& rng) {
   return d;
 }
 
+DeviceParams random_writer(Rng& rng) {
+  DeviceParams d = random_device(rng);
+  const auto stripe = static_cast<double>(d.stripe);
+  const auto dies = static_cast<double>(d.channels * d.dies_per_channel);
+  const double die_s =
+      d.tlc_program_time + d.read_time + d.erase_time * stripe / static_cast<double>(d.erase_block);
+  const double f = d.thermal_factor();
+  d.tlc_bandwidth = 0.4 * std::min({dies * stripe / die_s, d.link * f,
+                                    0.5 * f * static_cast<double>(d.channels) * d.channel_bandwidth,
+                                    static_cast<double>(d.max_transfer) / d.firmware_time});
+  d.slc_bandwidth = std::max(d.slc_bandwidth, d.tlc_bandwidth);
+  d.slc_pool = d.stripe;
+  d.write_buffer = 8 * d.channels * d.dies_per_channel * d.stripe + 4 * d.max_transfer;
+  return d;
+}
+
 HostCost random_host(Rng& rng, std::int64_t threads) {
   return {.per_command_s = between(rng, 0.5e-6, 20e-6),
           .cycles_per_command = 8500.0,

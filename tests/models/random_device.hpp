@@ -3,6 +3,7 @@
 #include <doctest/doctest.h>
 
 #include <cstdint>
+#include <string>
 #include <string_view>
 #include <vector>
 
@@ -26,6 +27,15 @@ void for_random_sets(std::string_view name, Property property) {
   }
 }
 
+/// The same for each of the two models, whose name is the property's first argument.
+template <class Property>
+void for_both_models(std::string_view name, Property property) {
+  for (const std::string model : {"analytic", "queueing"}) {
+    CAPTURE(model);
+    for_random_sets(name, [&](Rng& rng, std::uint64_t seed) { property(model, rng, seed); });
+  }
+}
+
 /// Log-uniform in [low, high).
 double between(Rng& rng, double low, double high);
 
@@ -36,6 +46,10 @@ flash::DeviceParams random_device(Rng& rng);
 /// As above without what makes a read wait for anything but other reads: the mapping is always at hand, one
 /// queue has no lock, and writes are not slowed by rest.
 flash::DeviceParams random_read_device(Rng& rng);
+
+/// A device that can program what its write path lets through: everything else has more than twice the rate.
+/// The pool holds one stripe.
+flash::DeviceParams random_writer(Rng& rng);
 
 HostCost random_host(Rng& rng, std::int64_t threads);
 
