@@ -329,9 +329,8 @@ PointResult replay_with_future(const RunConfig& config, const trace::Reader& tra
   Replay(config, trace, &accesses).run_policies(half(0));
   accesses.set_complete();
   PointResult result = Replay(config, trace, &accesses).run(half(1), timeline);
-  result.notes.push_back(fmt::format(
-      "oracle: replacement '{}' knows every access to come, as no system can; it bounds what others reach",
-      config.system.replacement.type));
+  result.notes.push_back(fmt::format("oracle: replacement '{}' knows every access to come, as no system can",
+                                     config.system.replacement.type));
   return result;
 }
 
