@@ -88,8 +88,7 @@ void HeadReplay::build() {
   Work prefill;
   clustering_->build(view, changes_, prefill);
   scorer_->update(changes_, *clustering_, view, prefill);
-  partition_.follow(changes_, *clustering_);
-  partition_.expect(store_.entries());
+  observe(changes_, view);
   partition_.check(*clustering_);
 }
 
@@ -250,35 +249,43 @@ double HeadReplay::recall_of_best(std::span<const float> probabilities) const {
 }
 
 void HeadReplay::follow(const ResidentUnits& resident) {
-  const Stopwatch watch(times_.update_s);
   const HeadView view = store_.stored(before_current_ + 1);
   changes_.clear();
-  loaded_.clear();
-  for (const UnitChoice& choice : demanded_.units) {
-    if (resident.resident(choice.unit)) {
-      loaded_.push_back(choice.unit);
+  {
+    const Stopwatch watch(times_.update_s);
+    loaded_.clear();
+    for (const UnitChoice& choice : demanded_.units) {
+      if (resident.resident(choice.unit)) {
+        loaded_.push_back(choice.unit);
+      }
     }
+    clustering_->loaded(loaded_, view, changes_, update_work_);
+    clustering_->append(static_cast<EntryIndex>(before_current_), view, resident, changes_, update_work_);
+    scorer_->update(changes_, *clustering_, view, update_work_);
   }
-  clustering_->loaded(loaded_, view, changes_, update_work_);
-  clustering_->append(static_cast<EntryIndex>(before_current_), view, resident, changes_, update_work_);
-  scorer_->update(changes_, *clustering_, view, update_work_);
-  partition_.follow(changes_, *clustering_);
-  partition_.expect(before_current_ + 1);
+  observe(changes_, view);
 }
 
 void HeadReplay::follow_loads(std::span<const UnitId> units) {
-  const Stopwatch watch(times_.update_s);
   const HeadView view = store_.stored(before_current_ + 1);
   ChangeList more;
-  clustering_->loaded(units, view, more, update_work_);
+  {
+    const Stopwatch watch(times_.update_s);
+    clustering_->loaded(units, view, more, update_work_);
+    scorer_->update(more, *clustering_, view, update_work_);
+  }
   for (const Change& change : more) {
     KVR_CHECK(change.kind != ChangeKind::wants_load, "layer {}, head {}: unit {} asks for a load within one",
               head_.layer, head_.head, change.unit);
   }
-  scorer_->update(more, *clustering_, view, update_work_);
-  partition_.follow(more, *clustering_);
-  partition_.expect(before_current_ + 1);
+  observe(more, view);
   changes_.insert(changes_.end(), more.begin(), more.end());
+}
+
+void HeadReplay::observe(std::span<const Change> changes, const HeadView& view) {
+  partition_.follow(changes, *clustering_);
+  partition_.expect(store_.entries());
+  variance_.follow(changes, *clustering_, view);
 }
 
 }  // namespace kvr

@@ -9,6 +9,7 @@
 #include "sim/engine/head_store.hpp"
 #include "sim/engine/partition_check.hpp"
 #include "sim/engine/selection.hpp"
+#include "sim/engine/unit_variance.hpp"
 #include "sim/interfaces/budget.hpp"
 #include "sim/interfaces/clustering.hpp"
 #include "sim/interfaces/scorer.hpp"
@@ -76,6 +77,8 @@ class HeadReplay {
   void follow_loads(std::span<const UnitId> units);
 
   const HeadQuality& quality() const { return quality_; }
+  /// Of the units as they are, on average.
+  double unit_variance() const { return variance_.mean(); }
   const ChangeList& changes() const { return changes_; }
   /// Entries in DRAM whatever the cache does: pinned, pending and the current one.
   std::int64_t always_visible() const { return before_current_ + 1 - range_.size() + pending_candidates(); }
@@ -95,6 +98,8 @@ class HeadReplay {
  private:
   struct Truth;
 
+  /// What the engine, not the phone, keeps about the units.
+  void observe(std::span<const Change> changes, const HeadView& view);
   void collect_attended(const Selection& selection);
   void find_truth(Truth& truth);
   void judge(const Selection& selection, std::int64_t query_head, const Truth& truth, std::int64_t budget);
@@ -115,6 +120,7 @@ class HeadReplay {
   std::unique_ptr<Scorer> scorer_;
   SelectRules rules_;
   PartitionCheck partition_;
+  UnitVariance variance_;
 
   std::int64_t before_current_ = 0;
   CandidateRange range_;

@@ -255,6 +255,7 @@ void Replay::record_layer(std::int64_t step, std::int64_t layer) {
     data_.set(Metric::selected_entries, step, layer, head, quality.selected);
     data_.set(Metric::attended_entries, step, layer, head, quality.attended);
     data_.set(Metric::units, step, layer, head, static_cast<double>(one.clustering().unit_count()));
+    data_.set(Metric::unit_variance, step, layer, head, one.unit_variance());
     data_.set(Metric::demanded_units, step, layer, head, static_cast<double>(traffic.demanded_units));
     data_.set(Metric::hit_units, step, layer, head, static_cast<double>(traffic.hit_units));
     data_.set(Metric::demanded_bytes, step, layer, head,

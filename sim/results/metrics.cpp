@@ -37,6 +37,10 @@ constexpr std::array kMetrics{
                "selected entries + pinned entries", step_layer_head, simulated},
     MetricInfo{Metric::units, "units", "units", "units the clustering keeps", "count", step_layer_head,
                simulated},
+    MetricInfo{Metric::unit_variance, "unit_variance", "1", "mean variance of the units' keys",
+               "mean over the units of: sum of ||key - mean key||^2 over the members / members; pending "
+               "entries are no members",
+               step_layer_head, simulated},
     MetricInfo{Metric::demanded_units, "demanded_units", "units", "units needed in DRAM for attention",
                "hits + misses", step_layer_head, simulated},
     MetricInfo{Metric::hit_units, "hit_units", "units", "demanded units that were in DRAM already", "hits",

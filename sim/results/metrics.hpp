@@ -26,6 +26,7 @@ enum class Metric : std::size_t {
   selected_entries,
   attended_entries,
   units,
+  unit_variance,
   demanded_units,
   hit_units,
   demanded_bytes,

@@ -80,6 +80,10 @@ class Head:
                 chosen += take.tolist()
         return np.array(chosen), touched
 
+    def page_variance(self) -> float:
+        pages = [self.keys[b : min(b + PAGE, self.n)] for b in range(0, self.n, PAGE)]
+        return float(np.mean([((page - page.mean(0)) ** 2).sum(1).mean() for page in pages]))
+
     def probabilities(self) -> np.ndarray:
         logits = self.scale * self.queries @ self.keys.T
         weights = np.exp(logits - logits.max(1, keepdims=True))
@@ -135,6 +139,11 @@ def results(files) -> dict[str, np.ndarray]:
 @pytest.mark.parametrize("metric", ["recall", "mass", "relative_mass", "output_error"])
 def test_quality(heads, results, head, metric):
     assert results[metric][0, 0, 0, head] == pytest.approx(heads[head].quality()[metric], rel=2e-5)
+
+
+@pytest.mark.parametrize("head", [0, 1])
+def test_variance_of_the_units(heads, results, head):
+    assert results["unit_variance"][0, 0, 0, head] == pytest.approx(heads[head].page_variance(), rel=1e-9)
 
 
 @pytest.mark.parametrize("head", [0, 1])
