@@ -24,7 +24,7 @@ class Lrfu final : public Replacement {
   static constexpr std::string_view kSource = "Lee et al., LRFU, IEEE Transactions on Computers 50(12), 2001";
 
   struct Params {
-    double lambda = 0.001;
+    double lambda = 0.01;
   };
   static ParamTable<Params> params() {
     return {{"lambda",
