@@ -9,6 +9,7 @@
 #include <cmath>
 #include <set>
 
+#include "policies/layout/placing/append_extent.hpp"
 #include "sim/interfaces/layout.hpp"
 #include "sim/registry.hpp"
 
@@ -43,9 +44,9 @@ class ClusterContiguous final : public Layout {
   ClusterContiguous(Params params, const Context& context)
       : params_(params), context_(context), heads_(static_cast<std::size_t>(context.kv_heads)) {}
 
-  void place(std::span<const Clustering* const> heads, LayoutTraffic& traffic) override {
+  void place(const PromptUnits& prompt, LayoutTraffic& traffic) override {
     std::int64_t head = 0;
-    for (const Clustering* clustering : heads) {
+    for (const Clustering* clustering : prompt.heads) {
       for (UnitId unit = 0; unit < clustering->unit_count(); ++unit) {
         open(at(head), unit, *clustering, traffic);
       }
@@ -146,22 +147,17 @@ class ClusterContiguous final : public Layout {
     std::set<std::int64_t>& free = head.free[static_cast<std::size_t>(unit)];
     if (free.empty()) {
       grow(head, unit, std::ssize(clustering.members(unit)));
+      ++traffic.outgrown;
     }
     if (record.unit >= 0) {
       head.free[static_cast<std::size_t>(record.unit)].insert(record.offset_bytes);
+      traffic.moved.push_back({entry, extent(record.offset_bytes)});
+    } else {
+      traffic.appended_bytes += context_.entry_bytes;
     }
-    (record.unit < 0 ? traffic.appended_bytes : traffic.moved_bytes) += context_.entry_bytes;
     record = {*free.begin(), unit};
     free.erase(free.begin());
     append_extent(extent(record.offset_bytes), traffic.writes);
-  }
-
-  static void append_extent(const Extent& extent, std::vector<Extent>& extents) {
-    if (!extents.empty() && extents.back().end_bytes() == extent.offset_bytes) {
-      extents.back().length_bytes += extent.length_bytes;
-    } else {
-      extents.push_back(extent);
-    }
   }
 
   Params params_;

@@ -8,6 +8,7 @@
 // heads.
 #include <algorithm>
 
+#include "policies/layout/placing/append_extent.hpp"
 #include "sim/interfaces/layout.hpp"
 #include "sim/registry.hpp"
 
@@ -43,9 +44,9 @@ class TokenOrder final : public Layout {
         context_(context),
         placed_(static_cast<std::size_t>(context.kv_heads)) {}
 
-  void place(std::span<const Clustering* const> heads, LayoutTraffic& traffic) override {
+  void place(const PromptUnits& prompt, LayoutTraffic& traffic) override {
     std::int64_t head = 0;
-    for (const Clustering* clustering : heads) {
+    for (const Clustering* clustering : prompt.heads) {
       std::vector<EntryIndex> entries;
       for (UnitId unit = 0; unit < clustering->unit_count(); ++unit) {
         const std::span<const EntryIndex> members = clustering->members(unit);
@@ -106,14 +107,6 @@ class TokenOrder final : public Layout {
       chunks_ = std::max(chunks_, entry / chunk_tokens_ + 1);
       append_extent(record(head, entry), traffic.writes);
       traffic.appended_bytes += context_.entry_bytes;
-    }
-  }
-
-  static void append_extent(const Extent& extent, std::vector<Extent>& extents) {
-    if (!extents.empty() && extents.back().end_bytes() == extent.offset_bytes) {
-      extents.back().length_bytes += extent.length_bytes;
-    } else {
-      extents.push_back(extent);
     }
   }
 

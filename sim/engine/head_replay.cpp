@@ -92,12 +92,16 @@ void HeadReplay::build() {
   partition_.check(*clustering_);
 }
 
-void HeadReplay::begin_step(std::span<const Half> queries, std::span<const Half> key,
-                            std::span<const Half> value) {
+void HeadReplay::ask(std::span<const Half> queries) {
   before_current_ = store_.entries();
-  store_.append(key, value);
   kernels::to_float(queries, queries_);
   range_ = candidate_range(before_current_, rules_.sinks, rules_.recent);
+}
+
+void HeadReplay::begin_step(std::span<const Half> queries, std::span<const Half> key,
+                            std::span<const Half> value) {
+  ask(queries);
+  store_.append(key, value);
   quality_ = {};
   score_work_ = {};
   update_work_ = {};
@@ -135,7 +139,7 @@ HeadCandidates HeadReplay::candidates() const {
   return {head_.layer, head_.head, before_current_ + 1, range_.size() - pending_candidates(), scores, sizes_};
 }
 
-void HeadReplay::attend(std::int64_t budget) {
+void HeadReplay::select(std::int64_t budget) {
   KVR_CHECK(budget >= 0, "layer {}, head {} is allotted {} entries", head_.layer, head_.head, budget);
   // Entries that a clustering keeps visible on its own account are part of what it may select.
   const std::int64_t to_select = std::max<std::int64_t>(0, budget - pending_candidates());
@@ -146,6 +150,10 @@ void HeadReplay::attend(std::int64_t budget) {
                  rules_.last_unit, selections_[s]);
   }
   unite(selections_, demanded_);
+}
+
+void HeadReplay::attend(std::int64_t budget) {
+  select(budget);
   Truth truth;
   find_truth(truth);
   for (std::int64_t g = 0; g < group_; ++g) {

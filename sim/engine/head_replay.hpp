@@ -50,7 +50,8 @@ struct KernelTimes {
 /// of different heads may run at the same time.
 ///
 /// One step at position p, in call order: `begin_step` brings in row p; `score` ranks the units of entries
-/// 0..p-1; `attend` selects and compares with the truth over 0..p; `follow` hands entry p to the clustering.
+/// 0..p-1; `attend` selects (`select`) and compares with the truth over 0..p; `follow` hands entry p to the
+/// clustering.
 class HeadReplay {
  public:
   HeadReplay(HeadId head, std::int64_t group, double attention_scale, HeadStore store,
@@ -62,11 +63,15 @@ class HeadReplay {
 
   /// Builds the units from all entries in the store.
   void build();
+  /// A query over the entries that exist, outside any step: `score`, `candidates` and `select` answer it as
+  /// they would in a step. `queries` [group, head_dim].
+  void ask(std::span<const Half> queries);
   /// `queries` [group, head_dim]; one row of K and of V.
   void begin_step(std::span<const Half> queries, std::span<const Half> key, std::span<const Half> value);
   void score();
   /// Valid after `score`.
   HeadCandidates candidates() const;
+  void select(std::int64_t budget);
   void attend(std::int64_t budget);
   /// The units that must be in DRAM for this step, best first, with the entries needed of each.
   const Selection& demanded() const { return demanded_; }

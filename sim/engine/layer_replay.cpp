@@ -1,5 +1,7 @@
 #include "sim/engine/layer_replay.hpp"
 
+#include <set>
+
 #include "sim/error.hpp"
 
 namespace kvr {
@@ -24,13 +26,16 @@ CacheObject LayerReplay::object(std::int64_t head, UnitId unit) const {
   return {static_cast<std::int32_t>(layer_), static_cast<std::int32_t>(head), unit};
 }
 
-void LayerReplay::place() {
+void LayerReplay::place(std::span<const std::vector<CoRetrieval>> co_retrieval) {
   std::vector<const Clustering*> clusterings;
   for (const HeadReplay& head : heads_) {
     clusterings.push_back(&head.clustering());
   }
   LayoutTraffic prefill;
-  layout_->place(clusterings, prefill);
+  layout_->place({clusterings, co_retrieval}, prefill);
+  for (std::size_t head = 0; head < heads_.size(); ++head) {
+    residencies_[head].set_unwritten(layout_->unwritten(static_cast<std::int64_t>(head)));
+  }
   check_placement();
 }
 
@@ -55,7 +60,7 @@ void LayerReplay::read_head(std::int64_t head) {
   for (const UnitChoice& choice : demanded.units) {
     missing_.clear();
     for (const EntryIndex entry : entries_of(demanded, choice)) {
-      if (!residency.entry_resident(entry)) {
+      if (!residency.in_dram(entry)) {
         missing_.push_back(entry);
         residency.add(choice.unit, entry);
       }
@@ -91,7 +96,6 @@ void LayerReplay::settle(std::span<HeadResidency* const> all) {
       cache->evict(all, static_cast<std::int64_t>(heads_.size()));
     }
   }
-  update_reads_.insert(update_reads_.end(), flash_.reads.begin(), flash_.reads.end());
   align_and_merge(update_reads_, block_bytes_);
   writes_ = flash_.writes;
   align_and_merge(writes_, block_bytes_);
@@ -105,14 +109,16 @@ void LayerReplay::settle_head(std::int64_t head) {
   if (caches_[h]->enabled()) {
     for (std::size_t i = demanded.units.size(); i-- > 0;) {
       const UnitId unit = demanded.units[i].unit;
-      caches_[h]->touched(object(head, unit), residency.count(unit), unit_hit_[h][i] != 0);
+      if (residency.partly_resident(unit)) {  // else all that was needed of it waits to be written
+        caches_[h]->touched(object(head, unit), residency.count(unit), unit_hit_[h][i] != 0);
+      }
     }
   }
   load_wanted(head);
   for (const Change& change : replay.changes()) {
     apply_to_cache(head, change);
   }
-  layout_->update(head, replay.changes(), replay.clustering(), flash_);
+  update_layout(head);
   if (!caches_[h]->enabled()) {
     for (UnitId unit = 0; unit < replay.clustering().unit_count(); ++unit) {
       if (residency.partly_resident(unit)) {
@@ -120,6 +126,19 @@ void LayerReplay::settle_head(std::int64_t head) {
       }
     }
   }
+}
+
+void LayerReplay::update_layout(std::int64_t head) {
+  const auto h = static_cast<std::size_t>(head);
+  HeadResidency& residency = residencies_[h];
+  const std::size_t before = flash_.moved.size();
+  layout_->update(head, heads_[h].changes(), heads_[h].clustering(), flash_);
+  for (const MovedRecord& record : std::span(flash_.moved).subspan(before)) {
+    if (!residency.in_dram(record.entry)) {
+      update_reads_.push_back(record.from);
+    }
+  }
+  residency.set_unwritten(layout_->unwritten(head));
 }
 
 void LayerReplay::apply_to_cache(std::int64_t head, const Change& change) {
@@ -199,22 +218,42 @@ void LayerReplay::load_wanted(std::int64_t head) {
   }
 }
 
+std::int64_t LayerReplay::waiting_entries() const {
+  std::int64_t waiting = 0;
+  for (const HeadResidency& residency : residencies_) {
+    waiting += residency.only_unwritten();
+  }
+  return waiting;
+}
+
+void LayerReplay::locate_all(std::int64_t head, std::vector<Extent>& records) const {
+  const Clustering& clustering = heads_[static_cast<std::size_t>(head)].clustering();
+  const auto unwritten = layout_->unwritten(head);
+  const std::set<EntryIndex> waiting(unwritten.begin(), unwritten.end());
+  std::size_t found = 0;
+  for (UnitId unit = 0; unit < clustering.unit_count(); ++unit) {
+    std::vector<EntryIndex> entries;
+    for (const EntryIndex entry : clustering.members(unit)) {
+      if (!waiting.contains(entry)) {
+        entries.push_back(entry);
+      }
+    }
+    found += clustering.members(unit).size() - entries.size();
+    const std::size_t before = records.size();
+    layout_->locate(head, unit, entries, records);
+    const std::int64_t bytes = total_bytes(std::span(records).subspan(before));
+    KVR_CHECK(bytes == std::ssize(entries) * entry_bytes_,
+              "layer {}, head {}, unit {}: {} members lie in {} bytes", layer_, head, unit, entries.size(),
+              bytes);
+  }
+  KVR_CHECK(found == unwritten.size(), "layer {}, head {}: {} entries are unwritten, {} of them members",
+            layer_, head, unwritten.size(), found);
+}
+
 void LayerReplay::check_placement() const {
   std::vector<Extent> records;
   for (std::size_t head = 0; head < heads_.size(); ++head) {
-    const Clustering& clustering = heads_[head].clustering();
-    for (UnitId unit = 0; unit < clustering.unit_count(); ++unit) {
-      const std::size_t before = records.size();
-      const auto members = clustering.members(unit);
-      layout_->locate(static_cast<std::int64_t>(head), unit, members, records);
-      std::int64_t bytes = 0;
-      for (std::size_t i = before; i < records.size(); ++i) {
-        bytes += records[i].length_bytes;
-      }
-      KVR_CHECK(bytes == static_cast<std::int64_t>(members.size()) * entry_bytes_,
-                "layer {}, head {}, unit {}: {} members lie in {} bytes", layer_, head, unit, members.size(),
-                bytes);
-    }
+    locate_all(static_cast<std::int64_t>(head), records);
   }
   const std::int64_t bytes = total_bytes(records);
   merge_extents(records);

@@ -34,8 +34,9 @@ class LayerReplay {
 
   HeadResidency& residency(std::int64_t head) { return residencies_[static_cast<std::size_t>(head)]; }
 
-  /// Places the prompt's units.
-  void place();
+  bool wants_co_retrieval() const { return layout_->wants_co_retrieval(); }
+  /// Places the prompt's units. `co_retrieval` [heads], or empty where the layout does not want it.
+  void place(std::span<const std::vector<CoRetrieval>> co_retrieval);
   void read();
   /// `all` [layer * heads + head]: the residencies of every layer, because a shared cache may evict any.
   void settle(std::span<HeadResidency* const> all);
@@ -48,21 +49,26 @@ class LayerReplay {
   std::span<const Extent> writes() const { return writes_; }
   const Contiguity& contiguity() const { return contiguity_; }
   std::int64_t missed_entries() const;
-  std::int64_t moved_bytes() const { return flash_.moved_bytes; }
+  /// What the layout did in the last step.
+  const LayoutTraffic& layout_traffic() const { return flash_; }
+  /// Entries in DRAM for no other reason than that the layout has not written them yet.
+  std::int64_t waiting_entries() const;
   std::int64_t space_bytes() const { return layout_->space_bytes(); }
 
-  /// Throws InternalError unless every member of every unit has a record, no two records overlap and all
-  /// lie inside the layout's space.
+  /// Throws InternalError unless every member of every unit has a record or is unwritten, no two records
+  /// overlap and all lie inside the layout's space.
   void check_placement() const;
 
  private:
   void read_head(std::int64_t head);
   void settle_head(std::int64_t head);
+  void update_layout(std::int64_t head);
   void apply_to_cache(std::int64_t head, const Change& change);
   void apply_split(std::int64_t head, const Change& change);
   /// Members of `unit` that were pending have a place on flash; they stay in DRAM where the unit is cached.
   void take_in_pending(std::int64_t head, UnitId unit, bool cached);
   void load_wanted(std::int64_t head);
+  void locate_all(std::int64_t head, std::vector<Extent>& records) const;
   CacheObject object(std::int64_t head, UnitId unit) const;
 
   std::int64_t layer_;

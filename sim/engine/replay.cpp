@@ -12,11 +12,15 @@
 
 #include <algorithm>
 #include <memory>
+#include <optional>
 #include <vector>
 
+#include "sim/engine/allotment.hpp"
 #include "sim/engine/cache_set.hpp"
 #include "sim/engine/layer_replay.hpp"
 #include "sim/engine/machine.hpp"
+#include "sim/engine/prompt_queries.hpp"
+#include "sim/engine/recording.hpp"
 #include "sim/engine/trace_demands.hpp"
 #include "sim/engine/trace_feed.hpp"
 #include "sim/engine/workers.hpp"
@@ -39,11 +43,8 @@ class Replay {
   void make_layers();
   void load_prompt();
   void step(std::int64_t position);
-  void allot();
   void record(std::int64_t step, std::int64_t position, const StepTimes& times);
-  void record_energy(std::int64_t step);
   void record_layer(std::int64_t step, std::int64_t layer);
-  void record_host(std::int64_t step);
   double model_share(double captured_bytes) const;
 
   HeadId head_id(std::int64_t index) const { return {index / kv_heads_, index % kv_heads_}; }
@@ -68,6 +69,7 @@ class Replay {
   std::vector<LayerReplay> replays_;
   std::vector<HeadResidency*> residencies_;
   std::vector<std::int64_t> allotted_;
+  std::optional<PromptQueries> prompt_queries_;  ///< where the layout wants co-retrieval
   std::int64_t working_buffer_bytes_ = 0;
   PointData data_;
 };
@@ -139,19 +141,15 @@ void Replay::load_prompt() {
     feed_.fill(head_id(i), steps_.first_position, heads_[static_cast<std::size_t>(i)].store());
   }
   workers_.for_each(head_count(), [this](std::int64_t i) { heads_[static_cast<std::size_t>(i)].build(); });
-  for (LayerReplay& layer : replays_) {
-    layer.place();
+  if (replays_.front().wants_co_retrieval()) {
+    prompt_queries_.emplace(feed_, steps_.first_position);
   }
-}
-
-void Replay::allot() {
-  std::vector<HeadCandidates> candidates;
-  for (const HeadReplay& head : heads_) {
-    candidates.push_back(head.candidates());
-  }
-  const std::size_t scope = budget_->scope() == BudgetScope::head ? 1 : static_cast<std::size_t>(kv_heads_);
-  for (std::size_t first = 0; first < candidates.size(); first += scope) {
-    budget_->allot(std::span(candidates).subspan(first, scope), std::span(allotted_).subspan(first, scope));
+  for (std::int64_t layer = 0; layer < layers_; ++layer) {
+    std::vector<std::vector<CoRetrieval>> co_retrieval;
+    if (prompt_queries_) {
+      co_retrieval = prompt_queries_->co_retrieval(layer, heads_of(layer), *budget_, workers_);
+    }
+    replays_[static_cast<std::size_t>(layer)].place(co_retrieval);
   }
 }
 
@@ -161,7 +159,7 @@ void Replay::step(std::int64_t position) {
     heads_[static_cast<std::size_t>(i)].begin_step(rows.queries, rows.key, rows.value);
   }
   workers_.for_each(head_count(), [this](std::int64_t i) { heads_[static_cast<std::size_t>(i)].score(); });
-  allot();
+  allot(*budget_, heads_, kv_heads_, allotted_);
   workers_.for_each(head_count(), [this](std::int64_t i) {
     heads_[static_cast<std::size_t>(i)].attend(allotted_[static_cast<std::size_t>(i)]);
   });
@@ -194,6 +192,7 @@ void Replay::record(std::int64_t step, std::int64_t position, const StepTimes& t
   double representatives = 0.0;
   double metadata = 0.0;
   double visible = 0.0;
+  double waiting = 0.0;
   double space = 0.0;
   for (const HeadReplay& head : heads_) {
     representatives += static_cast<double>(head.representative_bytes());
@@ -201,32 +200,25 @@ void Replay::record(std::int64_t step, std::int64_t position, const StepTimes& t
     visible += static_cast<double>(head.always_visible());
   }
   for (const LayerReplay& layer : replays_) {
+    waiting += static_cast<double>(layer.waiting_entries());
     space += static_cast<double>(layer.space_bytes());
   }
   const double dim = machine_.extrapolation().dim_ratio;
   data_.set(Metric::cache_bytes, step, model_share(static_cast<double>(caches_.bytes())));
   data_.set(Metric::working_buffer_bytes, step, static_cast<double>(working_buffer_bytes_));
-  data_.set(Metric::pinned_bytes, step, model_share(visible * static_cast<double>(machine_.entry_bytes())));
+  const auto entry_bytes = static_cast<double>(machine_.entry_bytes());
+  data_.set(Metric::write_buffer_bytes, step, model_share(waiting * entry_bytes));
+  data_.set(Metric::pinned_bytes, step, model_share(visible * entry_bytes));
   data_.set(Metric::representative_bytes, step, model_share(dim * representatives));
   data_.set(Metric::metadata_bytes, step, model_share(metadata));
   data_.set(Metric::flash_space_bytes, step, model_share(space));
-  record_energy(step);
+  record_energy(machine_.energy(), step, data_);
   for (std::int64_t layer = 0; layer < layers_; ++layer) {
     record_layer(step, layer);
   }
   if (config_.host_timing) {
-    record_host(step);
+    record_kernel_times(heads_, step, data_);
   }
-}
-
-void Replay::record_energy(std::int64_t step) {
-  const StepEnergy& energy = machine_.energy();
-  data_.set(Metric::energy_j, step, energy.total_j());
-  data_.set(Metric::flash_energy_j, step, energy.flash_j);
-  data_.set(Metric::dram_energy_j, step, energy.dram_j);
-  data_.set(Metric::host_io_energy_j, step, energy.host_io_j);
-  data_.set(Metric::compute_energy_j, step, energy.compute_j);
-  data_.set(Metric::base_energy_j, step, energy.base_j);
 }
 
 void Replay::record_layer(std::int64_t step, std::int64_t layer) {
@@ -243,7 +235,11 @@ void Replay::record_layer(std::int64_t step, std::int64_t layer) {
     data_.set(Metric::contiguous_max_entries, step, layer, replay.contiguity().max_entries);
   }
   data_.set(Metric::write_bytes, step, layer, copies * static_cast<double>(total_bytes(replay.writes())));
-  data_.set(Metric::moved_bytes, step, layer, copies * static_cast<double>(replay.moved_bytes()));
+  const LayoutTraffic& traffic_of_layout = replay.layout_traffic();
+  data_.set(Metric::appended_bytes, step, layer,
+            copies * static_cast<double>(traffic_of_layout.appended_bytes));
+  data_.set(Metric::moved_bytes, step, layer, copies * static_cast<double>(traffic_of_layout.moved_bytes()));
+  data_.set(Metric::outgrown_units, step, layer, copies * static_cast<double>(traffic_of_layout.outgrown));
   for (std::int64_t head = 0; head < kv_heads_; ++head) {
     const HeadReplay& one = heads_of(layer)[static_cast<std::size_t>(head)];
     const HeadQuality& quality = one.quality();
@@ -264,17 +260,6 @@ void Replay::record_layer(std::int64_t step, std::int64_t layer) {
     data_.set(Metric::useful_read_bytes, step, layer, head,
               entry_bytes * static_cast<double>(traffic.demanded_entries - traffic.hit_entries));
   }
-}
-
-void Replay::record_host(std::int64_t step) {
-  KernelTimes times;
-  for (const HeadReplay& head : heads_) {
-    times += head.kernel_times();
-  }
-  data_.set(Metric::score_kernel_s, step, times.score_s);
-  data_.set(Metric::update_kernel_s, step, times.update_s);
-  data_.set(Metric::attention_kernel_s, step, times.attention_s);
-  data_.set(Metric::truth_kernel_s, step, times.truth_s);
 }
 
 void Replay::run_policies(const Progress& progress) {
@@ -312,7 +297,11 @@ PointResult Replay::run(const Progress& progress, Timeline* timeline) {
   }
   machine_.check_conservation();
   caches_.check_accesses();
-  return {std::move(data_), config_.resolved_yaml, machine_.notes(), config_.record_per_step,
+  std::vector<std::string> notes = machine_.notes();
+  if (prompt_queries_) {
+    notes.push_back(prompt_queries_->note());
+  }
+  return {std::move(data_), config_.resolved_yaml, std::move(notes), config_.record_per_step,
           machine_.device().model_errors()};
 }
 

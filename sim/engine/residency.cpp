@@ -9,7 +9,8 @@ namespace kvr {
 HeadResidency::HeadResidency(std::int64_t capacity_entries, const Clustering& clustering)
     : clustering_(&clustering),
       flags_(static_cast<std::size_t>(capacity_entries), 0),
-      pending_(static_cast<std::size_t>(capacity_entries), 0) {}
+      pending_(static_cast<std::size_t>(capacity_entries), 0),
+      unwritten_flags_(static_cast<std::size_t>(capacity_entries), 0) {}
 
 std::int64_t& HeadResidency::slot(UnitId unit) {
   if (static_cast<std::size_t>(unit) >= resident_.size()) {
@@ -25,6 +26,21 @@ std::int64_t HeadResidency::count(UnitId unit) const {
 bool HeadResidency::resident(UnitId unit) const {
   const auto members = clustering_->members(unit);
   return std::all_of(members.begin(), members.end(), [this](EntryIndex entry) { return in_dram(entry); });
+}
+
+void HeadResidency::set_unwritten(std::span<const EntryIndex> entries) {
+  for (const EntryIndex entry : unwritten_) {
+    unwritten_flags_[static_cast<std::size_t>(entry)] = 0;
+  }
+  unwritten_.assign(entries.begin(), entries.end());
+  for (const EntryIndex entry : unwritten_) {
+    unwritten_flags_[static_cast<std::size_t>(entry)] = 1;
+  }
+}
+
+std::int64_t HeadResidency::only_unwritten() const {
+  return std::count_if(unwritten_.begin(), unwritten_.end(),
+                       [this](EntryIndex entry) { return !entry_resident(entry) && range_.contains(entry); });
 }
 
 void HeadResidency::add(UnitId unit, EntryIndex entry) {

@@ -17,7 +17,7 @@ namespace kvr {
 
 /// Which entries of one head are in DRAM on account of the cache. What is resident is a set of entries;
 /// who stays is decided per unit. A unit may be resident in part, after a cut or an append. Pending entries
-/// are in DRAM too, but not on the cache's account.
+/// and those that the layout has not written yet are in DRAM too, but not on the cache's account.
 class HeadResidency final : public ResidentUnits {
  public:
   HeadResidency(std::int64_t capacity_entries, const Clustering& clustering);
@@ -29,9 +29,10 @@ class HeadResidency final : public ResidentUnits {
   void set_pending(EntryIndex entry, bool pending) {
     pending_[static_cast<std::size_t>(entry)] = pending ? 1 : 0;
   }
-  /// Cached, pinned or pending.
+  /// Cached, pinned, pending or unwritten.
   bool in_dram(EntryIndex entry) const {
-    return entry_resident(entry) || entry_pending(entry) || !range_.contains(entry);
+    return entry_resident(entry) || entry_pending(entry) || !range_.contains(entry) ||
+           unwritten_flags_[static_cast<std::size_t>(entry)] != 0;
   }
   /// Every member is in DRAM.
   bool resident(UnitId unit) const override;
@@ -42,6 +43,10 @@ class HeadResidency final : public ResidentUnits {
   void add(UnitId unit, EntryIndex entry);
   /// Drops the unit's entries; returns how many there were.
   std::int64_t drop(UnitId unit);
+  /// `entries` wait to be written from now on, and none but they.
+  void set_unwritten(std::span<const EntryIndex> entries);
+  /// Entries in DRAM for no other reason than that they wait to be written.
+  std::int64_t only_unwritten() const;
   /// Counts `unit` and `other` anew after a split.
   void recount(UnitId unit, UnitId other);
 
@@ -50,8 +55,10 @@ class HeadResidency final : public ResidentUnits {
 
   const Clustering* clustering_;
   CandidateRange range_;
-  std::vector<std::uint8_t> flags_;     ///< [entries]
-  std::vector<std::uint8_t> pending_;   ///< [entries]
+  std::vector<std::uint8_t> flags_;            ///< [entries]
+  std::vector<std::uint8_t> pending_;          ///< [entries]
+  std::vector<std::uint8_t> unwritten_flags_;  ///< [entries]
+  std::vector<EntryIndex> unwritten_;
   std::vector<std::int64_t> resident_;  ///< [units]
 };
 

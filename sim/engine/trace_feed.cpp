@@ -35,13 +35,24 @@ void TraceFeed::fill(HeadId head, std::int64_t count, HeadStore& store) const {
 
 TraceFeed::Rows TraceFeed::rows(HeadId head, std::int64_t position) {
   HeadWindows& windows = windows_[static_cast<std::size_t>(head.layer * heads_ + head.head)];
+  return {queries(head, position), windows.key.row(position), windows.value.row(position)};
+}
+
+std::span<const Half> TraceFeed::queries(HeadId head, std::int64_t position) {
+  HeadWindows& windows = windows_[static_cast<std::size_t>(head.layer * heads_ + head.head)];
   const std::int64_t query_row = trace_->query_row(position);
   queries_.clear();
   for (trace::Window& window : windows.queries) {
     const auto row = window.row(query_row);
     queries_.insert(queries_.end(), row.begin(), row.end());
   }
-  return {queries_, windows.key.row(position), windows.value.row(position)};
+  return queries_;
+}
+
+std::vector<std::int64_t> TraceFeed::query_positions_before(std::int64_t position, std::int64_t most) const {
+  const std::vector<std::int64_t>& all = trace_->query_positions();
+  const auto end = std::ranges::lower_bound(all, position);
+  return {end - std::min<std::int64_t>(most, end - all.begin()), end};
 }
 
 }  // namespace kvr

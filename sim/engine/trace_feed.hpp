@@ -24,6 +24,10 @@ class TraceFeed {
     std::span<const Half> value;
   };
   Rows rows(HeadId head, std::int64_t position);
+  /// The queries [group, head_dim] of one head at `position`, which must have some; valid as long.
+  std::span<const Half> queries(HeadId head, std::int64_t position);
+  /// The last positions before `position` that have queries, ascending, `most` of them at most.
+  std::vector<std::int64_t> query_positions_before(std::int64_t position, std::int64_t most) const;
 
  private:
   struct HeadWindows {

@@ -10,22 +10,46 @@
 
 namespace kvr {
 
+/// An entry that is written again elsewhere, and the record it had.
+struct MovedRecord {
+  EntryIndex entry;
+  Extent from;
+};
+
 /// What a layout did to the flash: the engine charges the device for it.
 struct LayoutTraffic {
   std::vector<Extent> writes;       ///< every byte range written, new entries and moved ones
-  std::vector<Extent> reads;        ///< of entries that are moved without being in DRAM
-  std::int64_t appended_bytes = 0;  ///< payload of entries placed for the first time
-  std::int64_t moved_bytes = 0;     ///< payload written again elsewhere
+  std::vector<MovedRecord> moved;   ///< of the head updated; the engine reads back what is not in DRAM
+  std::int64_t appended_bytes = 0;  ///< payload of entries written for the first time
+  std::int64_t outgrown = 0;        ///< times a unit outgrew the room that it had
 
+  std::int64_t moved_bytes() const;  ///< payload written again elsewhere
   void clear() { *this = {}; }
+};
+
+/// Two units of one head that the same prompt queries selected.
+struct CoRetrieval {
+  UnitId first;  ///< below `second`
+  UnitId second;
+  std::int64_t count;  ///< queries that selected both
+
+  friend bool operator==(const CoRetrieval&, const CoRetrieval&) = default;
+};
+
+/// The units of one layer right after the prompt.
+struct PromptUnits {
+  std::span<const Clustering* const> heads;  ///< [kv_heads]
+  /// [kv_heads], ascending by first, then second; empty for a layout that does not want it. Only the prompt
+  /// queries that the trace keeps count, often few.
+  std::span<const std::vector<CoRetrieval>> co_retrieval = {};
 };
 
 /// Places the entries of one layer (all its KV heads) on flash; offsets count from the layer's own region.
 ///
 /// An entry is one record of `entry_bytes` (its K, then its V, as the codecs store them). The engine calls
-/// `place` once with the prompt's units, then `update` with every later change of a head, and `locate`
-/// for reads. Invariants, checked by the engine: the records of two entries never overlap, every member of
-/// a unit has a place, and all lie below `space_bytes`.
+/// `place` once with the prompt's units, then `update` once for every head and step with what changed
+/// (perhaps nothing), and `locate` for reads. Invariants, checked by the engine: the records of two entries
+/// never overlap, every member of a unit has a place or is unwritten, and all places lie below `space_bytes`.
 class Layout {
  public:
   static constexpr std::string_view kKind = "layout";
@@ -38,10 +62,14 @@ class Layout {
 
   virtual ~Layout() = default;
 
-  /// `heads` [kv_heads]: the clusterings of the layer right after the prompt.
-  virtual void place(std::span<const Clustering* const> heads, LayoutTraffic& traffic) = 0;
+  /// Whether `place` wants to know which units are selected together.
+  virtual bool wants_co_retrieval() const { return false; }
+  virtual void place(const PromptUnits& prompt, LayoutTraffic& traffic) = 0;
   virtual void update(std::int64_t head, std::span<const Change> changes, const Clustering& clustering,
                       LayoutTraffic& traffic) = 0;
+  /// Members that wait in DRAM to be written, valid until the next `update`. The engine takes them for read
+  /// and does not ask `locate` for them.
+  virtual std::span<const EntryIndex> unwritten(std::int64_t /*head*/) const { return {}; }
   /// Appends the records of `entries`, members of `unit`, one extent each, in any order; the engine aligns
   /// them to blocks and merges neighbours.
   virtual void locate(std::int64_t head, UnitId unit, std::span<const EntryIndex> entries,
@@ -49,5 +77,13 @@ class Layout {
   /// Flash reserved for this layer so far, holes included.
   virtual std::int64_t space_bytes() const = 0;
 };
+
+inline std::int64_t LayoutTraffic::moved_bytes() const {
+  std::int64_t bytes = 0;
+  for (const MovedRecord& record : moved) {
+    bytes += record.from.length_bytes;
+  }
+  return bytes;
+}
 
 }  // namespace kvr

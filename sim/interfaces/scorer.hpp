@@ -17,8 +17,9 @@ struct TraceNeeds {
 /// Says what every unit of one head is worth to the current queries.
 ///
 /// The engine calls `update` with every change of the head's Clustering (the prompt's `created` first) and
-/// `score` once per step, before the new entry is appended. Folding over the query heads of a GQA group,
-/// softmax before folding, ranking (ties to the lower unit), pins and budgets are the engine's.
+/// `score` once per step, before the new entry is appended; before the first step also once for every prompt
+/// query that the trace keeps, where the layout wants co-retrieval. Folding over the query heads of a GQA
+/// group, softmax before folding, ranking (ties to the lower unit), pins and budgets are the engine's.
 class Scorer {
  public:
   static constexpr std::string_view kKind = "scorer";

@@ -38,7 +38,9 @@ enum class Metric : std::size_t {
   contiguous_mean_entries,
   contiguous_max_entries,
   write_bytes,
+  appended_bytes,
   moved_bytes,
+  outgrown_units,
   // One value per step.
   position,
   latency_s,
@@ -49,6 +51,7 @@ enum class Metric : std::size_t {
   hidden_io_s,
   cache_bytes,
   working_buffer_bytes,
+  write_buffer_bytes,
   pinned_bytes,
   representative_bytes,
   metadata_bytes,

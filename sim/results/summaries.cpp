@@ -71,8 +71,8 @@ double tokens_per_second(const PointData& data) {
 }
 
 double dram_total_max(const PointData& data) {
-  return maximum(added(data, {Metric::cache_bytes, Metric::working_buffer_bytes, Metric::pinned_bytes,
-                              Metric::representative_bytes, Metric::metadata_bytes}));
+  return maximum(added(data, {Metric::cache_bytes, Metric::working_buffer_bytes, Metric::write_buffer_bytes,
+                              Metric::pinned_bytes, Metric::representative_bytes, Metric::metadata_bytes}));
 }
 
 double policy_kernel_mean(const PointData& data) {
@@ -141,13 +141,16 @@ constexpr std::array kSummaries{
     SummaryInfo{"moved_bytes_per_step", "B", "bytes moved by the layout per step",
                 "mean over steps of the step's sum of moved_bytes", "moved/step", false, simulated,
                 step_mean_of<Metric::moved_bytes>},
+    SummaryInfo{"write_amplification", "B/B", "bytes written per byte of new entries",
+                "sum of write_bytes / sum of appended_bytes", "write amplification", false, simulated,
+                ratio_of_sums<Metric::write_bytes, Metric::appended_bytes>},
     SummaryInfo{"flash_space", "B", "largest flash space reserved", "maximum of flash_space_bytes",
                 "flash space", false, simulated, max_of<Metric::flash_space_bytes>},
     SummaryInfo{"cache_bytes_max", "B", "largest entry cache", "maximum of cache_bytes", "cache", false,
                 simulated, max_of<Metric::cache_bytes>},
     SummaryInfo{"dram_total_max", "B", "largest DRAM need",
-                "maximum over steps of cache_bytes + working_buffer_bytes + pinned_bytes + "
-                "representative_bytes + metadata_bytes",
+                "maximum over steps of cache_bytes + working_buffer_bytes + write_buffer_bytes + "
+                "pinned_bytes + representative_bytes + metadata_bytes",
                 "DRAM", true, simulated, dram_total_max},
     SummaryInfo{"energy_per_token", "J", "mean energy of a step", "mean of energy_j", "energy/token", true,
                 simulated, mean_of<Metric::energy_j>},

@@ -97,7 +97,7 @@ std::vector<Setup> all_setups() {
   for (const char* clustering :
        {"token", "{type: page, page_tokens: 8}", "{type: kmeans, entries_per_cluster: 7}"}) {
     for (const char* scorer : {"exact", "centroid"}) {
-      for (const char* layout : {"token_order", "cluster_contiguous"}) {
+      for (const char* layout : {"token_order", "cluster_contiguous", "cluster_by_cluster", "dual_head"}) {
         for (const char* replacement : {"none", "lru"}) {
           for (const char* fold : {"none", "mean"}) {
             Setup setup;

@@ -57,6 +57,22 @@ TEST_CASE("a unit whose pending entries became members is resident if its other 
   CHECK_FALSE(residency.resident(other));
 }
 
+TEST_CASE("an unwritten entry is in DRAM, on nobody else's account, until it is written") {
+  const ListedUnits units({{0, 1, 2}});
+  HeadResidency residency(4, units);
+  residency.set_candidates({1, 4});
+  residency.add(0, 1);
+  const std::vector<EntryIndex> waiting = {0, 1, 2};
+  residency.set_unwritten(waiting);
+  CHECK(residency.resident(0));
+  CHECK(residency.count(0) == 1);
+  CHECK(residency.only_unwritten() == 1);  // 0 is pinned, 1 cached
+  residency.set_unwritten({});
+  CHECK_FALSE(residency.in_dram(2));
+  CHECK_FALSE(residency.resident(0));
+  CHECK(residency.only_unwritten() == 0);
+}
+
 TEST_CASE("an entry that comes in twice, or a count that does not fit the entries, is a bug") {
   ListedUnits units({{0, 1}, {2}});
   HeadResidency residency(3, units);

@@ -131,11 +131,11 @@ TEST_CASE("conservation (both): advance delivers what ended up to then, all of i
         REQUIRE(io.done_s > now_s);
         REQUIRE(io.done_s <= to_s);
         REQUIRE(io.done_s == expected[io.id].done_s);
-        REQUIRE(!ended[io.id]);
         ended[io.id] = true;
       }
-      REQUIRE(std::ranges::count(ended, true) ==
-              std::ranges::count_if(expected, [to_s](const IoDone& io) { return io.done_s <= to_s; }));
+      for (std::size_t i = 0; i < batch.size(); ++i) {
+        REQUIRE(ended[i] == (expected[i].done_s <= to_s));
+      }
       REQUIRE_THROWS_AS(device->advance(to_s * 0.999, done), InternalError);
       now_s = to_s;
     }

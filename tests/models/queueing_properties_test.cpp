@@ -37,7 +37,7 @@ Setup random_setup(Rng& rng, std::uint64_t seed, std::int64_t threads = 1) {
 
 /// Requests until the load is steady and the mapping pages that stay in the cache have been read; the same at
 /// every depth, so that windows of the same requests are compared.
-constexpr std::int64_t kWarmUp = 1000;
+constexpr std::int64_t kWarmUp = 2000;
 
 LoadResult run_loop(FlashDevice& device, const Setup& setup, std::int64_t depth, std::int64_t requests,
                     std::int64_t warm_up = kWarmUp) {

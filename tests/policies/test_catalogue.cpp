@@ -18,11 +18,12 @@ namespace {
 
 namespace fs = std::filesystem;
 
-/// Folder of policies/ -> stems of its files.
+/// Folder of policies/ -> stems of its files. Folders further down hold what implementations share.
 std::map<std::string, std::set<std::string>> policy_files() {
+  const fs::path root = fs::path(KVR_SOURCE_DIR) / "policies";
   std::map<std::string, std::set<std::string>> files;
-  for (const auto& file : fs::recursive_directory_iterator(fs::path(KVR_SOURCE_DIR) / "policies")) {
-    if (file.path().extension() == ".cpp") {
+  for (const auto& file : fs::recursive_directory_iterator(root)) {
+    if (file.path().extension() == ".cpp" && file.path().parent_path().parent_path() == root) {
       files[file.path().parent_path().filename().string()].insert(file.path().stem().string());
     }
   }

@@ -1,54 +1,18 @@
 #include <doctest/doctest.h>
 
 #include "sim/interfaces/layout.hpp"
-#include "tests/policies/support.hpp"
+#include "tests/policies/layout_support.hpp"
 
 namespace kvr {
 namespace {
 
-/// Units that the test sets at will.
-struct Units final : Clustering {
-  std::vector<std::vector<EntryIndex>> units;
+using test::Offsets;
+using test::Units;
 
-  void build(const HeadView&, ChangeList&, Work&) override {}
-  void append(EntryIndex, const HeadView&, const ResidentUnits&, ChangeList&, Work&) override {}
-  std::int64_t unit_count() const override { return std::ssize(units); }
-  std::span<const EntryIndex> members(UnitId unit) const override {
-    return units[static_cast<std::size_t>(unit)];
-  }
-  std::int64_t dram_bytes() const override { return 0; }
+struct Fixture : test::OneHead {
+  Fixture(const ParamValues& values, std::vector<std::vector<EntryIndex>> prompt)
+      : OneHead("cluster_contiguous", values, std::move(prompt)) {}
 };
-
-struct Fixture {
-  Units units;
-  std::unique_ptr<Layout> layout;
-  LayoutTraffic traffic;
-
-  Fixture(const ParamValues& values, std::vector<std::vector<EntryIndex>> prompt) {
-    units.units = std::move(prompt);
-    layout = test::make<Layout>("cluster_contiguous", values,
-                                {.kv_heads = 1, .entry_bytes = 100, .block_bytes = 400, .root_seed = 1});
-    const Clustering* head = &units;
-    layout->place({&head, 1}, traffic);
-  }
-
-  void append(UnitId unit, EntryIndex entry) {
-    traffic.clear();
-    units.units[static_cast<std::size_t>(unit)].push_back(entry);
-    const Change change = {.kind = ChangeKind::appended, .unit = unit, .entry = entry};
-    layout->update(0, {&change, 1}, units, traffic);
-  }
-
-  std::vector<std::int64_t> offsets(UnitId unit) const {
-    std::vector<Extent> extents;
-    layout->locate(0, unit, units.members(unit), extents);
-    std::vector<std::int64_t> offsets;
-    std::ranges::transform(extents, std::back_inserter(offsets), &Extent::offset_bytes);
-    return offsets;
-  }
-};
-
-using Offsets = std::vector<std::int64_t>;
 
 TEST_CASE("cluster_contiguous: prompt units follow one another, their entries in one piece") {
   const Fixture f({}, {{0, 3, 5}, {1, 2, 4}});
@@ -66,7 +30,7 @@ TEST_CASE("cluster_contiguous: a full unit gets a segment of whole blocks at the
   f.append(0, 7);
   CHECK(f.offsets(0) == Offsets{0, 100, 200, 800, 900});
   CHECK(f.traffic.writes == std::vector<Extent>{{900, 100}});
-  CHECK(f.traffic.moved_bytes == 0);
+  CHECK(f.traffic.moved_bytes() == 0);
   CHECK(f.layout->space_bytes() == 1200);
   f.append(1, 8);
   CHECK(f.offsets(1) == Offsets{300, 400, 500, 1200});
@@ -93,9 +57,11 @@ TEST_CASE(
   f.layout->update(0, {&change, 1}, f.units, f.traffic);
   CHECK(f.offsets(0) == Offsets{0, 200});
   CHECK(f.offsets(1) == Offsets{400, 500});
-  CHECK(f.traffic.reads.empty());  // a unit that splits is in DRAM
+  REQUIRE(f.traffic.moved.size() == 2);
+  CHECK(f.traffic.moved[0].entry == 1);
+  CHECK(f.traffic.moved[0].from == Extent{100, 100});
   CHECK(f.traffic.writes == std::vector<Extent>{{400, 200}});
-  CHECK(f.traffic.moved_bytes == 200);
+  CHECK(f.traffic.moved_bytes() == 200);
   CHECK(f.traffic.appended_bytes == 0);
 
   f.append(0, 4);
@@ -112,7 +78,7 @@ TEST_CASE("cluster_contiguous: a new entry that is split off at once is written 
   f.layout->update(0, changes, f.units, f.traffic);
   CHECK(f.offsets(1) == Offsets{200});
   CHECK(f.traffic.appended_bytes == 100);
-  CHECK(f.traffic.moved_bytes == 0);
+  CHECK(f.traffic.moved_bytes() == 0);
 }
 
 TEST_CASE("cluster_contiguous: entries larger than a block get blocks enough") {
@@ -122,7 +88,7 @@ TEST_CASE("cluster_contiguous: entries larger than a block get blocks enough") {
       "cluster_contiguous", {}, {.kv_heads = 1, .entry_bytes = 1000, .block_bytes = 400, .root_seed = 1});
   LayoutTraffic traffic;
   const Clustering* head = &units;
-  layout->place({&head, 1}, traffic);
+  layout->place({.heads = {&head, 1}}, traffic);
   units.units[0].push_back(1);
   const Change change = {.kind = ChangeKind::appended, .unit = 0, .entry = 1};
   layout->update(0, {&change, 1}, units, traffic);

@@ -25,7 +25,7 @@ Placed place(const ParamValues& values, EntryIndex prompt, const Sequence& seque
   Work work;
   placed.clustering->build(sequence.view(prompt), changes, work);
   const std::vector<const Clustering*> heads(2, placed.clustering.get());
-  placed.layout->place(heads, placed.traffic);
+  placed.layout->place({.heads = heads}, placed.traffic);
   return placed;
 }
 

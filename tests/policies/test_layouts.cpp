@@ -15,11 +15,13 @@ constexpr std::int64_t kEntryBytes = 96;
 constexpr EntryIndex kPrompt = 40;
 constexpr EntryIndex kEntries = 240;
 
-/// Offsets of all members of a head, by entry; -1 where an entry is pending.
+/// Offsets of all members of a head, by entry; -1 where an entry is pending or unwritten.
 std::vector<std::int64_t> offsets_of(const Layout& layout, std::int64_t head, const Clustering& clustering) {
   std::vector<std::int64_t> offsets(static_cast<std::size_t>(kEntries), -1);
+  const auto unwritten = layout.unwritten(head);
   for (UnitId unit = 0; unit < clustering.unit_count(); ++unit) {
-    const auto members = clustering.members(unit);
+    std::vector<EntryIndex> members = test::copy(clustering.members(unit));
+    std::erase_if(members, [&](EntryIndex e) { return std::ranges::find(unwritten, e) != unwritten.end(); });
     std::vector<Extent> extents;
     layout.locate(head, unit, members, extents);
     REQUIRE(extents.size() == members.size());
@@ -70,7 +72,8 @@ bool has_split(const ChangeList& changes) {
   return std::ranges::any_of(changes, [](const Change& c) { return c.kind == ChangeKind::split; });
 }
 
-/// Traffic is what the change of places says: new records were appended, others moved, and only by a split.
+/// Traffic is what the change of places says: new records were appended, others moved, by a split or, where
+/// the layout does such things, otherwise.
 void check_traffic(const LayoutTraffic& traffic, const std::vector<std::int64_t>& before,
                    const std::vector<std::int64_t>& after, bool may_move) {
   std::int64_t appended = 0;
@@ -83,9 +86,8 @@ void check_traffic(const LayoutTraffic& traffic, const std::vector<std::int64_t>
     }
   }
   REQUIRE(traffic.appended_bytes == appended * kEntryBytes);
-  REQUIRE(traffic.moved_bytes == moved * kEntryBytes);
-  REQUIRE(total(traffic.writes) == traffic.appended_bytes + traffic.moved_bytes);
-  REQUIRE(traffic.reads.empty());  // units that change are in DRAM
+  REQUIRE(traffic.moved_bytes() == moved * kEntryBytes);
+  REQUIRE(total(traffic.writes) == traffic.appended_bytes + traffic.moved_bytes());
   REQUIRE((may_move || moved == 0));
 }
 
@@ -104,7 +106,7 @@ void replay(const std::string& name, const ParamValues& values, std::uint64_t se
     head->build(sequence.view(kPrompt), changes, work);
   }
   LayoutTraffic traffic;
-  layout->place(views, traffic);
+  layout->place({.heads = views}, traffic);
   CHECK(traffic.appended_bytes == kHeads * kPrompt * kEntryBytes);
   CHECK(total(traffic.writes) == traffic.appended_bytes);
   check_disjoint(traffic.writes, layout->space_bytes());
@@ -120,7 +122,7 @@ void replay(const std::string& name, const ParamValues& values, std::uint64_t se
       const auto index = static_cast<std::int64_t>(head);
       layout->update(index, changes, *heads[head], traffic);
       const std::vector<std::int64_t> after = offsets_of(*layout, index, *heads[head]);
-      check_traffic(traffic, places[head], after, has_split(changes));
+      check_traffic(traffic, places[head], after, name == "cluster_by_cluster" || has_split(changes));
       places[head] = after;
       check_records(places, layout->space_bytes());
     }
@@ -133,9 +135,14 @@ TEST_CASE("layouts: records stay disjoint and inside, and traffic is what the pl
       {"token_order", {{"interleave_heads", true}}},
       {"cluster_contiguous", {}},
       {"cluster_contiguous", {{"growth", 2.0}, {"slack", 0.4}}},
-      {"cluster_contiguous", {{"growth", 0.0}}}};
+      {"cluster_contiguous", {{"growth", 0.0}}},
+      {"cluster_by_cluster", {}},
+      {"cluster_by_cluster", {{"page_buffer", std::int64_t{256}}, {"hot_steps", std::int64_t{30}}}},
+      {"dual_head", {}},
+      {"dual_head", {{"page_buffer", std::int64_t{256}}, {"hot_steps", std::int64_t{30}}}},
+      {"dual_head", {{"page_buffer", std::int64_t{2048}}, {"pool_factor", 5.0}}}};
   for (const auto& [name, values] : layouts) {
-    for (std::uint64_t seed = 1; seed <= 5; ++seed) {
+    for (std::uint64_t seed = 1; seed <= 40; ++seed) {
       CAPTURE(name);
       CAPTURE(seed);
       replay(name, values, seed);
@@ -161,7 +168,7 @@ TEST_CASE("layouts: every clustering of the catalogue has a place for all its en
         Work work;
         clustering->build(sequence.view(prompt), changes, work);
         const Clustering* head = clustering.get();
-        layout->place({&head, 1}, traffic);
+        layout->place({.heads = {&head, 1}}, traffic);
         for (EntryIndex entry = prompt; entry < 50; ++entry) {
           changes.clear();
           clustering->append(entry, sequence.view(entry + 1), test::NothingResident{}, changes, work);
@@ -169,7 +176,7 @@ TEST_CASE("layouts: every clustering of the catalogue has a place for all its en
         }
         check_records({offsets_of(*layout, 0, *clustering)}, layout->space_bytes());
         CHECK(traffic.appended_bytes == 50 * kEntryBytes);
-        CHECK(traffic.moved_bytes == 0);
+        CHECK((traffic.moved_bytes() == 0 || layout_name == "cluster_by_cluster"));
       }
     }
   }

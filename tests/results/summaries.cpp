@@ -56,6 +56,7 @@ PointData worked_example() {
   fill_layers(data, Metric::contiguous_mean_entries, 1, 2, 3, 6);
   fill_layers(data, Metric::contiguous_max_entries, 4, 9, 2, 1);
   fill_layers(data, Metric::write_bytes, 10, 20, 30, 40);
+  fill_layers(data, Metric::appended_bytes, 5, 5, 10, 20);
   fill_layers(data, Metric::moved_bytes, 0, 0, 8, 0);
   fill_steps(data, Metric::latency_s, 0.010, 0.030);
   fill_steps(data, Metric::compute_s, 0.008, 0.010);
@@ -65,6 +66,7 @@ PointData worked_example() {
   fill_steps(data, Metric::hidden_io_s, 0.004, 0.002);
   fill_steps(data, Metric::cache_bytes, 100, 400);
   fill_steps(data, Metric::working_buffer_bytes, 1000, 500);
+  fill_steps(data, Metric::write_buffer_bytes, 3, 0);
   fill_steps(data, Metric::pinned_bytes, 0, 0);
   fill_steps(data, Metric::representative_bytes, 10, 20);
   fill_steps(data, Metric::metadata_bytes, 1, 2);
@@ -101,9 +103,10 @@ const std::map<std::string_view, double> kExpected{
     {"read_amplification", 6000.0 / 4000.0},
     {"write_bytes_per_step", 50.0},
     {"moved_bytes_per_step", 4.0},
+    {"write_amplification", 100.0 / 40.0},
     {"flash_space", 6000.0},
     {"cache_bytes_max", 400.0},
-    {"dram_total_max", 1111.0},
+    {"dram_total_max", 1114.0},
     {"energy_per_token", 0.4},
     {"flash_energy_share", 0.1},
     {"policy_kernel_mean", 0.0165},
