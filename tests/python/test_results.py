@@ -125,7 +125,14 @@ def ratio_of(numerator: str, denominator: str) -> Callable[[h5py.Group, int], fl
 
 
 def dram_total_max(data: h5py.Group, point: int) -> float:
-    parts = ("cache_bytes", "working_buffer_bytes", "pinned_bytes", "representative_bytes", "metadata_bytes")
+    parts = (
+        "cache_bytes",
+        "working_buffer_bytes",
+        "write_buffer_bytes",
+        "pinned_bytes",
+        "representative_bytes",
+        "metadata_bytes",
+    )
     return np.nanmax(sum(data[part][point] for part in parts))
 
 
@@ -158,6 +165,7 @@ SUMMARIES: dict[str, Callable[[h5py.Group, int], float]] = {
     "read_amplification": ratio_of("read_bytes", "useful_read_bytes"),
     "write_bytes_per_step": step_mean_of("write_bytes"),
     "moved_bytes_per_step": step_mean_of("moved_bytes"),
+    "write_amplification": ratio_of("write_bytes", "appended_bytes"),
     "flash_space": max_of("flash_space_bytes"),
     "cache_bytes_max": max_of("cache_bytes"),
     "dram_total_max": dram_total_max,
