@@ -2,6 +2,7 @@
 
 #include <set>
 
+#include "sim/engine/representatives.hpp"
 #include "sim/error.hpp"
 
 namespace kvr {
@@ -37,6 +38,50 @@ void LayerReplay::place(std::span<const std::vector<CoRetrieval>> co_retrieval) 
     residencies_[head].set_unwritten(layout_->unwritten(static_cast<std::int64_t>(head)));
   }
   check_placement();
+}
+
+void LayerReplay::swap_in(const VirtualMemory& memory, double dim_ratio) {
+  representative_reads_.clear();
+  swap_reads_.clear();
+  if (memory.representatives) {
+    KVR_CHECK(space_bytes() <= kFirstRepresentative, "a layer of {} B reaches its representatives",
+              space_bytes());
+    read_all_representatives(heads_, dim_ratio, representative_reads_);
+    align_and_merge(representative_reads_, block_bytes_);
+  }
+  if (memory.cache) {
+    for (std::size_t head = 0; head < heads_.size(); ++head) {
+      locate_cached(static_cast<std::int64_t>(head));
+    }
+    align_and_merge(swap_reads_, block_bytes_);
+  }
+}
+
+void LayerReplay::locate_cached(std::int64_t head) {
+  const auto h = static_cast<std::size_t>(head);
+  const HeadResidency& residency = residencies_[h];
+  const Clustering& clustering = heads_[h].clustering();
+  for (UnitId unit = 0; unit < clustering.unit_count(); ++unit) {
+    if (residency.partly_resident(unit)) {
+      missing_.clear();
+      for (const EntryIndex entry : clustering.members(unit)) {
+        if (residency.entry_resident(entry)) {
+          missing_.push_back(entry);
+        }
+      }
+      layout_->locate(head, unit, missing_, swap_reads_);
+    }
+  }
+}
+
+std::int64_t LayerReplay::cached_entries() const {
+  std::int64_t entries = 0;
+  for (std::size_t head = 0; head < heads_.size(); ++head) {
+    for (UnitId unit = 0; unit < heads_[head].clustering().unit_count(); ++unit) {
+      entries += residencies_[head].count(unit);
+    }
+  }
+  return entries;
 }
 
 void LayerReplay::read() {
@@ -98,6 +143,11 @@ void LayerReplay::settle(std::span<HeadResidency* const> all) {
   }
   align_and_merge(update_reads_, block_bytes_);
   writes_ = flash_.writes;
+  align_and_merge(writes_, block_bytes_);
+}
+
+void LayerReplay::write_representatives(double dim_ratio) {
+  locate_changed_representatives(heads_, dim_ratio, writes_);
   align_and_merge(writes_, block_bytes_);
 }
 

@@ -9,6 +9,7 @@
 #include "sim/engine/head_replay.hpp"
 #include "sim/engine/residency.hpp"
 #include "sim/interfaces/layout.hpp"
+#include "sim/interfaces/schedule.hpp"
 
 namespace kvr {
 
@@ -23,8 +24,10 @@ struct HeadTraffic {
 /// The memory side of one captured layer: where its entries lie on flash, what its heads have in DRAM, and
 /// what a step reads and writes. Heads of a layer share one layout, hence requests that span heads.
 ///
-/// In a step, after every head has selected: `read` splits demands into hits and misses and plans the reads;
-/// after the heads have followed the new entry: `settle` applies their changes and lets the cache evict.
+/// In a step, after every head has selected: `swap_in` plans what virtual memory brings back, `read` splits
+/// demands into hits and misses and plans the reads; after the heads have followed the new entry: `settle`
+/// applies their changes and lets the cache evict, and `write_representatives` follows where they live on
+/// flash.
 class LayerReplay {
  public:
   /// `caches` [heads]: the cache each head belongs to; heads may share one.
@@ -37,9 +40,13 @@ class LayerReplay {
   bool wants_co_retrieval() const { return layout_->wants_co_retrieval(); }
   /// Places the prompt's units. `co_retrieval` [heads], or empty where the layout does not want it.
   void place(std::span<const std::vector<CoRetrieval>> co_retrieval);
+  /// `dim_ratio`: head dimension of the timed model over the captured one.
+  void swap_in(const VirtualMemory& memory, double dim_ratio);
   void read();
   /// `all` [layer * heads + head]: the residencies of every layer, because a shared cache may evict any.
   void settle(std::span<HeadResidency* const> all);
+  /// Adds the representatives that changed to `writes`, in whole blocks.
+  void write_representatives(double dim_ratio);
 
   std::span<const HeadTraffic> head_traffic() const { return traffic_; }
   /// Whole blocks, merged: what the device is asked for.
@@ -47,6 +54,10 @@ class LayerReplay {
   /// Read back and written behind the step's attention.
   std::span<const Extent> update_reads() const { return update_reads_; }
   std::span<const Extent> writes() const { return writes_; }
+  std::span<const Extent> representative_reads() const { return representative_reads_; }
+  std::span<const Extent> swap_reads() const { return swap_reads_; }
+  /// In the cache at the moment.
+  std::int64_t cached_entries() const;
   const Contiguity& contiguity() const { return contiguity_; }
   std::int64_t missed_entries() const;
   /// What the layout did in the last step.
@@ -60,6 +71,7 @@ class LayerReplay {
   void check_placement() const;
 
  private:
+  void locate_cached(std::int64_t head);
   void read_head(std::int64_t head);
   void settle_head(std::int64_t head);
   void update_layout(std::int64_t head);
@@ -85,6 +97,8 @@ class LayerReplay {
   std::vector<Extent> reads_;
   std::vector<Extent> update_reads_;
   std::vector<Extent> writes_;
+  std::vector<Extent> representative_reads_;
+  std::vector<Extent> swap_reads_;
   Contiguity contiguity_;
   LayoutTraffic flash_;
 };

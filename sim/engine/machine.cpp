@@ -74,8 +74,7 @@ Machine::Machine(const RunConfig& config, const trace::Header& header)
       energy_meter_(phone_->power(), *device_),
       extrapolation_(extrapolate(config, model_->geometry(), header)),
       configured_working_set_bytes_(config.working_set_bytes),
-      read_requests_(static_cast<std::size_t>(extrapolation_.layers)),
-      write_requests_(static_cast<std::size_t>(extrapolation_.layers)) {
+      requests_(static_cast<std::size_t>(extrapolation_.layers)) {
   const std::int64_t d = model_->geometry().head_dim;
   entry_bytes_ = key_codec_->row_bytes(d) + value_codec_->row_bytes(d);
 }
@@ -137,30 +136,35 @@ Machine::LayerCost Machine::cost_of(std::int64_t captured, std::span<const HeadR
   return cost;
 }
 
-std::span<const IoRequest> Machine::requests_of(std::int64_t layer, const LayerReplay& from, bool reads) {
-  std::vector<IoRequest>& requests =
-      (reads ? read_requests_ : write_requests_)[static_cast<std::size_t>(layer)];
-  requests.clear();
+void Machine::ask_for(std::int64_t layer, const LayerReplay& from, LayerDemand& demand) {
+  LayerRequests& requests = requests_[static_cast<std::size_t>(layer)];
   const auto threads = static_cast<std::size_t>(phone_->host_cost().threads);
-  const auto add = [&](std::span<const Extent> extents, IoKind kind, std::int64_t base) {
+  const auto add = [&](std::span<const Extent> extents, IoKind kind, std::int64_t base,
+                       std::vector<IoRequest>& list) {
     for (const Extent& extent : extents) {
-      requests.push_back({.kind = kind,
-                          .thread = static_cast<std::uint16_t>(requests.size() % threads),
-                          .offset_bytes = base + extent.offset_bytes,
-                          .length_bytes = extent.length_bytes});
+      list.push_back({.kind = kind,
+                      .thread = static_cast<std::uint16_t>(list.size() % threads),
+                      .offset_bytes = base + extent.offset_bytes,
+                      .length_bytes = extent.length_bytes});
       (kind == IoKind::read ? asked_read_bytes_ : asked_write_bytes_) += extent.length_bytes;
     }
   };
+  requests.reads.clear();
+  requests.writes.clear();
+  requests.representative_reads.clear();
+  requests.swap_reads.clear();
   for (std::int64_t copy = 0; copy < extrapolation_.head_copies; ++copy) {
     const std::int64_t base = (layer * extrapolation_.head_copies + copy) * kRegionBytes;
-    if (reads) {
-      add(from.reads(), IoKind::read, base);
-    } else {
-      add(from.update_reads(), IoKind::read, base);
-      add(from.writes(), IoKind::write, base);
-    }
+    add(from.reads(), IoKind::read, base, requests.reads);
+    add(from.update_reads(), IoKind::read, base, requests.writes);
+    add(from.writes(), IoKind::write, base, requests.writes);
+    add(from.representative_reads(), IoKind::read, base, requests.representative_reads);
+    add(from.swap_reads(), IoKind::read, base, requests.swap_reads);
   }
-  return requests;
+  demand.reads = requests.reads;
+  demand.writes = requests.writes;
+  demand.representative_reads = requests.representative_reads;
+  demand.swap_reads = requests.swap_reads;
 }
 
 void Machine::set_working_set(double space_bytes) {
@@ -183,8 +187,7 @@ StepTimes Machine::run_step(std::span<const LayerReplay> layers, std::span<const
     const auto from = static_cast<std::size_t>(extrapolation_.captured_layer(m));
     LayerDemand demand = captured[from].demand;
     computed_bytes += captured[from].bytes;
-    demand.reads = requests_of(m, layers[from], true);
-    demand.writes = requests_of(m, layers[from], false);
+    ask_for(m, layers[from], demand);
     space_bytes += static_cast<double>(layers[from].space_bytes() * extrapolation_.head_copies);
     policy_s_ += demand.score_s + demand.update_s;
     demands_.push_back(demand);

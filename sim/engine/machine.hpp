@@ -32,6 +32,11 @@ struct Extrapolation {
   double group_ratio = 1.0;
 
   std::int64_t captured_layer(std::int64_t layer) const { return layer % captured_layers; }
+  /// What a sum over all captured layers and heads comes to in the model.
+  double model_share(double captured) const {
+    return captured * static_cast<double>(layers) / static_cast<double>(captured_layers) *
+           static_cast<double>(head_copies);
+  }
   /// Heads of the model that replay one captured head of captured layer `layer`.
   std::int64_t copies(std::int64_t layer) const {
     return head_copies * (layers / captured_layers + (layer < layers % captured_layers ? 1 : 0));
@@ -46,6 +51,8 @@ class Machine {
   Machine(const RunConfig& config, const trace::Header& header);
 
   const Extrapolation& extrapolation() const { return extrapolation_; }
+  /// What the schedule leaves on flash between layers.
+  VirtualMemory virtual_memory() const { return schedule_->virtual_memory(); }
   const LanguageModel& model() const { return *model_; }
   const FlashDevice& device() const { return *device_; }
   std::int64_t block_bytes() const { return device_->limits().block_bytes; }
@@ -75,8 +82,16 @@ class Machine {
     double bytes = 0.0;
   };
 
+  /// Behind the spans of a demand.
+  struct LayerRequests {
+    std::vector<IoRequest> reads;
+    std::vector<IoRequest> writes;
+    std::vector<IoRequest> representative_reads;
+    std::vector<IoRequest> swap_reads;
+  };
+
   LayerCost cost_of(std::int64_t captured, std::span<const HeadReplay> heads) const;
-  std::span<const IoRequest> requests_of(std::int64_t layer, const LayerReplay& from, bool reads);
+  void ask_for(std::int64_t layer, const LayerReplay& from, LayerDemand& demand);
   double time_s(const Work& work) const;
   void set_working_set(double space_bytes);
 
@@ -97,8 +112,7 @@ class Machine {
   StepEnergy energy_;
   std::int64_t asked_read_bytes_ = 0;
   std::int64_t asked_write_bytes_ = 0;
-  std::vector<std::vector<IoRequest>> read_requests_;   ///< [model layers]
-  std::vector<std::vector<IoRequest>> write_requests_;  ///< [model layers]
+  std::vector<LayerRequests> requests_;  ///< [model layers]
   std::vector<LayerDemand> demands_;
   OperationGraph graph_;
   std::vector<Span> spans_;

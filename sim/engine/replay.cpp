@@ -19,6 +19,7 @@
 #include "sim/engine/cache_set.hpp"
 #include "sim/engine/layer_replay.hpp"
 #include "sim/engine/machine.hpp"
+#include "sim/engine/memory_use.hpp"
 #include "sim/engine/prompt_queries.hpp"
 #include "sim/engine/recording.hpp"
 #include "sim/engine/trace_demands.hpp"
@@ -45,7 +46,6 @@ class Replay {
   void step(std::int64_t position);
   void record(std::int64_t step, std::int64_t position, const StepTimes& times);
   void record_layer(std::int64_t step, std::int64_t layer);
-  double model_share(double captured_bytes) const;
 
   HeadId head_id(std::int64_t index) const { return {index / kv_heads_, index % kv_heads_}; }
   std::int64_t head_count() const { return layers_ * kv_heads_; }
@@ -166,19 +166,18 @@ void Replay::step(std::int64_t position) {
   working_buffer_bytes_ = 0;
   for (std::int64_t layer = 0; layer < layers_; ++layer) {
     LayerReplay& replay = replays_[static_cast<std::size_t>(layer)];
+    replay.swap_in(machine_.virtual_memory(), machine_.extrapolation().dim_ratio);
     replay.read();
     workers_.for_each(kv_heads_, [&](std::int64_t head) {
       heads_of(layer)[static_cast<std::size_t>(head)].follow(replay.residency(head));
     });
     replay.settle(residencies_);
+    if (machine_.virtual_memory().representatives) {
+      replay.write_representatives(machine_.extrapolation().dim_ratio);
+    }
     working_buffer_bytes_ = std::max(working_buffer_bytes_, replay.missed_entries() * machine_.entry_bytes() *
                                                                 machine_.extrapolation().head_copies);
   }
-}
-
-double Replay::model_share(double captured_bytes) const {
-  return captured_bytes * static_cast<double>(machine_.extrapolation().layers) /
-         static_cast<double>(layers_) * static_cast<double>(machine_.extrapolation().head_copies);
 }
 
 void Replay::record(std::int64_t step, std::int64_t position, const StepTimes& times) {
@@ -189,13 +188,11 @@ void Replay::record(std::int64_t step, std::int64_t position, const StepTimes& t
   data_.set(Metric::io_s, step, times.io_s);
   data_.set(Metric::exposed_io_s, step, times.exposed_io_s);
   data_.set(Metric::hidden_io_s, step, times.hidden_io_s);
-  double representatives = 0.0;
   double metadata = 0.0;
   double visible = 0.0;
   double waiting = 0.0;
   double space = 0.0;
   for (const HeadReplay& head : heads_) {
-    representatives += static_cast<double>(head.representative_bytes());
     metadata += static_cast<double>(head.metadata_bytes());
     visible += static_cast<double>(head.always_visible());
   }
@@ -203,15 +200,14 @@ void Replay::record(std::int64_t step, std::int64_t position, const StepTimes& t
     waiting += static_cast<double>(layer.waiting_entries());
     space += static_cast<double>(layer.space_bytes());
   }
-  const double dim = machine_.extrapolation().dim_ratio;
-  data_.set(Metric::cache_bytes, step, model_share(static_cast<double>(caches_.bytes())));
+  data_.set(Metric::cache_bytes, step, cache_in_dram_bytes(replays_, machine_));
   data_.set(Metric::working_buffer_bytes, step, static_cast<double>(working_buffer_bytes_));
   const auto entry_bytes = static_cast<double>(machine_.entry_bytes());
-  data_.set(Metric::write_buffer_bytes, step, model_share(waiting * entry_bytes));
-  data_.set(Metric::pinned_bytes, step, model_share(visible * entry_bytes));
-  data_.set(Metric::representative_bytes, step, model_share(dim * representatives));
-  data_.set(Metric::metadata_bytes, step, model_share(metadata));
-  data_.set(Metric::flash_space_bytes, step, model_share(space));
+  data_.set(Metric::write_buffer_bytes, step, machine_.extrapolation().model_share(waiting * entry_bytes));
+  data_.set(Metric::pinned_bytes, step, machine_.extrapolation().model_share(visible * entry_bytes));
+  data_.set(Metric::representative_bytes, step, representatives_in_dram_bytes(heads_, machine_));
+  data_.set(Metric::metadata_bytes, step, machine_.extrapolation().model_share(metadata));
+  data_.set(Metric::flash_space_bytes, step, machine_.extrapolation().model_share(space));
   record_energy(machine_.energy(), step, data_);
   for (std::int64_t layer = 0; layer < layers_; ++layer) {
     record_layer(step, layer);
@@ -225,11 +221,16 @@ void Replay::record_layer(std::int64_t step, std::int64_t layer) {
   const LayerReplay& replay = replays_[static_cast<std::size_t>(layer)];
   const auto copies = static_cast<double>(machine_.extrapolation().copies(layer));
   const auto entry_bytes = copies * static_cast<double>(machine_.entry_bytes());
-  // For attention and for updates: what the device is asked for.
-  data_.set(Metric::read_requests, step, layer,
-            copies * static_cast<double>(replay.reads().size() + replay.update_reads().size()));
-  data_.set(Metric::read_bytes, step, layer,
-            copies * static_cast<double>(total_bytes(replay.reads()) + total_bytes(replay.update_reads())));
+  // For attention, for updates and for virtual memory: what the device is asked for.
+  std::size_t requests = 0;
+  std::int64_t bytes = 0;
+  for (const std::span<const Extent> reads :
+       {replay.reads(), replay.update_reads(), replay.representative_reads(), replay.swap_reads()}) {
+    requests += reads.size();
+    bytes += total_bytes(reads);
+  }
+  data_.set(Metric::read_requests, step, layer, copies * static_cast<double>(requests));
+  data_.set(Metric::read_bytes, step, layer, copies * static_cast<double>(bytes));
   if (replay.contiguity().runs > 0) {
     data_.set(Metric::contiguous_mean_entries, step, layer, replay.contiguity().mean_entries);
     data_.set(Metric::contiguous_max_entries, step, layer, replay.contiguity().max_entries);

@@ -14,9 +14,9 @@ namespace {
 constexpr std::array<std::string_view, kResources> kResourceNames = {"compute", "flash"};
 constexpr std::size_t kStepTrack = kResources;
 
-constexpr std::array<std::string_view, 10> kStageNames = {
-    "Q projection", "K/V projection", "score",  "read",  "attention",
-    "O projection", "feed forward",   "update", "write", "output head",
+constexpr std::array<std::string_view, 12> kStageNames = {
+    "Q projection", "K/V projection", "score", "read",        "attention",           "O projection",
+    "feed forward", "update",         "write", "output head", "representative read", "swap in",
 };
 
 std::string json_text(std::string_view text) {

@@ -24,6 +24,8 @@ enum class Stage : std::uint8_t {
   update,
   write,
   output_head,
+  representative_read,
+  swap_in,
 };
 
 using OperationId = std::int32_t;
@@ -61,8 +63,16 @@ struct LayerDemand {
   double output_projection_s = 0.0;
   double feed_forward_s = 0.0;
   double update_s = 0.0;  ///< clustering and summaries of the new entry
-  std::span<const IoRequest> reads;
-  std::span<const IoRequest> writes;
+  std::span<const IoRequest> reads = {};
+  std::span<const IoRequest> writes = {};
+  std::span<const IoRequest> representative_reads = {};  ///< none unless they live on flash
+  std::span<const IoRequest> swap_reads = {};  ///< what the cache holds of this layer, if it is virtual
+};
+
+/// What a schedule leaves on flash while other layers compute, so that DRAM holds it for one layer at a time.
+struct VirtualMemory {
+  bool representatives = false;  ///< what the scorer keeps about the units
+  bool cache = false;            ///< entries of the cache; clean ones are dropped, not written back
 };
 
 /// Lays the operations of a step on the resources with their dependencies; the engine finds the times.
@@ -72,6 +82,8 @@ class Schedule {
   struct Context {};
 
   virtual ~Schedule() = default;
+
+  virtual VirtualMemory virtual_memory() const { return {}; }
 
   /// `layers` in order; `output_head_s` closes the step. Adds every operation with a positive cost to
   /// `graph`.
