@@ -44,8 +44,7 @@ ReplayFixture::ReplayFixture(const trace::SynthOptions& options) : trace_path_(f
 
 RunConfig ReplayFixture::config(const Setup& setup) const {
   const std::filesystem::path file = folder_ / "config.yaml";
-  write_text(file,
-             fmt::format(R"(name: test
+  write_text(file, fmt::format(R"(name: test
 trace: {{path: {}}}
 model: {}
 phone: {}
@@ -64,12 +63,14 @@ system:
   layout: {}
   replacement: {}
   cache: {{capacity: {}B, scope: {}}}
+  schedule: {}
 run: {{threads: {}, first_step: {}, steps: {}}}
 )",
-                         trace_path_.string(), setup.model, setup.phone, setup.device, setup.clustering,
-                         setup.scorer, setup.budget, setup.fold, setup.norm, setup.last_unit, setup.sinks,
-                         setup.recent, setup.codec, setup.codec, setup.layout, setup.replacement,
-                         setup.cache_bytes, setup.cache_scope, setup.threads, setup.first_step, setup.steps));
+                               trace_path_.string(), setup.model, setup.phone, setup.device, setup.clustering,
+                               setup.scorer, setup.budget, setup.fold, setup.norm, setup.last_unit,
+                               setup.sinks, setup.recent, setup.codec, setup.codec, setup.layout,
+                               setup.replacement, setup.cache_bytes, setup.cache_scope, setup.schedule,
+                               setup.threads, setup.first_step, setup.steps));
   return load_config(file, {}).front();
 }
 

@@ -30,6 +30,7 @@ struct Setup {
   std::string phone = "roofline";
   std::string device = "analytic";
   std::string cache_scope = "model";
+  std::string schedule = "serial";
   std::int64_t cache_bytes = 0;
   std::int64_t sinks = 2;
   std::int64_t recent = 5;
