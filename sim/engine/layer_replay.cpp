@@ -65,7 +65,7 @@ void LayerReplay::locate_cached(std::int64_t head) {
     if (residency.partly_resident(unit)) {
       missing_.clear();
       for (const EntryIndex entry : clustering.members(unit)) {
-        if (residency.entry_resident(entry)) {
+        if (residency.entry_resident(entry) && !residency.entry_unwritten(entry)) {
           missing_.push_back(entry);
         }
       }

@@ -29,10 +29,12 @@ class HeadResidency final : public ResidentUnits {
   void set_pending(EntryIndex entry, bool pending) {
     pending_[static_cast<std::size_t>(entry)] = pending ? 1 : 0;
   }
+  bool entry_unwritten(EntryIndex entry) const {
+    return unwritten_flags_[static_cast<std::size_t>(entry)] != 0;
+  }
   /// Cached, pinned, pending or unwritten.
   bool in_dram(EntryIndex entry) const {
-    return entry_resident(entry) || entry_pending(entry) || !range_.contains(entry) ||
-           unwritten_flags_[static_cast<std::size_t>(entry)] != 0;
+    return entry_resident(entry) || entry_pending(entry) || !range_.contains(entry) || entry_unwritten(entry);
   }
   /// Every member is in DRAM.
   bool resident(UnitId unit) const override;

@@ -76,6 +76,18 @@ TEST_CASE("a virtual cache reads back what it held at the end of the step before
   CHECK(test::same_bits(swapped, kept, Metric::cache_bytes));
 }
 
+TEST_CASE("a virtual cache does not read back what still waits to be written") {
+  Setup setup = clustered();
+  setup.layout = "{type: dual_head, pairing: order, page_buffer: 4KiB}";
+  setup.schedule = kNothingVirtual;
+  const PointResult kept = fixture().run(setup);
+  setup.schedule = "{type: dynakv, representatives: dram}";
+  const PointResult swapped = fixture().run(setup);
+  CHECK(largest(swapped, Metric::write_buffer_bytes) > 0.0);
+  CHECK(test::same_bits(swapped, kept, Metric::hit_units));
+  CHECK(total(swapped, Metric::read_bytes) > total(kept, Metric::read_bytes));
+}
+
 TEST_CASE("of many layers only two are in DRAM") {
   Setup setup = clustered();
   setup.cache_bytes *= 10;
