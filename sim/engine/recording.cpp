@@ -1,6 +1,63 @@
 #include "sim/engine/recording.hpp"
 
 namespace kvr {
+namespace {
+
+void record_flash(const LayerReplay& replay, double copies, LayerRow row, PointData& data) {
+  const auto set = [&](Metric metric, double value) { data.set(metric, row.step, row.layer, value); };
+  // For attention, for updates and for virtual memory: what the device is asked for.
+  std::size_t requests = 0;
+  std::int64_t bytes = 0;
+  for (const std::span<const Extent> reads :
+       {replay.reads(), replay.update_reads(), replay.representative_reads(), replay.swap_reads()}) {
+    requests += reads.size();
+    bytes += total_bytes(reads);
+  }
+  set(Metric::read_requests, copies * static_cast<double>(requests));
+  set(Metric::read_bytes, copies * static_cast<double>(bytes));
+  set(Metric::update_read_bytes, copies * static_cast<double>(total_bytes(replay.update_reads())));
+  if (replay.contiguity().runs > 0) {
+    set(Metric::contiguous_mean_entries, replay.contiguity().mean_entries);
+    set(Metric::contiguous_max_entries, replay.contiguity().max_entries);
+  }
+  set(Metric::write_bytes, copies * static_cast<double>(total_bytes(replay.writes())));
+  const LayoutTraffic& traffic = replay.layout_traffic();
+  set(Metric::appended_bytes, copies * static_cast<double>(traffic.appended_bytes));
+  set(Metric::moved_bytes, copies * static_cast<double>(traffic.moved_bytes()));
+  set(Metric::outgrown_units, copies * static_cast<double>(traffic.outgrown));
+}
+
+void record_head(const HeadReplay& replay, const HeadTraffic& traffic, double entry_bytes, LayerRow row,
+                 std::int64_t head, PointData& data) {
+  const auto set = [&](Metric metric, double value) { data.set(metric, row.step, row.layer, head, value); };
+  const HeadQuality& quality = replay.quality();
+  set(Metric::recall, quality.recall);
+  set(Metric::mass, quality.mass);
+  set(Metric::relative_mass, quality.relative_mass);
+  set(Metric::output_error, quality.output_error);
+  set(Metric::selected_entries, quality.selected);
+  set(Metric::attended_entries, quality.attended);
+  set(Metric::units, static_cast<double>(replay.clustering().unit_count()));
+  set(Metric::unit_variance, replay.unit_variance());
+  set(Metric::demanded_units, static_cast<double>(traffic.demanded_units));
+  set(Metric::hit_units, static_cast<double>(traffic.hit_units));
+  set(Metric::demanded_bytes, entry_bytes * static_cast<double>(traffic.demanded_entries));
+  set(Metric::hit_bytes, entry_bytes * static_cast<double>(traffic.hit_entries));
+  set(Metric::useful_read_bytes,
+      entry_bytes * static_cast<double>(traffic.demanded_entries - traffic.hit_entries));
+}
+
+}  // namespace
+
+void record_layer(const LayerReplay& replay, std::span<const HeadReplay> heads, const Machine& machine,
+                  LayerRow row, PointData& data) {
+  const auto copies = static_cast<double>(machine.extrapolation().copies(row.layer));
+  record_flash(replay, copies, row, data);
+  for (std::size_t head = 0; head < heads.size(); ++head) {
+    record_head(heads[head], replay.head_traffic()[head], copies * static_cast<double>(machine.entry_bytes()),
+                row, static_cast<std::int64_t>(head), data);
+  }
+}
 
 void record_energy(const StepEnergy& energy, std::int64_t step, PointData& data) {
   data.set(Metric::energy_j, step, energy.total_j());

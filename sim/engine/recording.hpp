@@ -5,10 +5,21 @@
 
 #include "sim/engine/energy_meter.hpp"
 #include "sim/engine/head_replay.hpp"
+#include "sim/engine/layer_replay.hpp"
+#include "sim/engine/machine.hpp"
 #include "sim/results/point_data.hpp"
 
 namespace kvr {
 
+/// Where a captured layer's row of a step lies in the results.
+struct LayerRow {
+  std::int64_t step;
+  std::int64_t layer;
+};
+
+/// What a captured layer asked of the flash and what its heads came to. `heads` [heads of the layer].
+void record_layer(const LayerReplay& replay, std::span<const HeadReplay> heads, const Machine& machine,
+                  LayerRow row, PointData& data);
 void record_energy(const StepEnergy& energy, std::int64_t step, PointData& data);
 /// Seconds of this machine that the kernels of all heads took.
 void record_kernel_times(std::span<const HeadReplay> heads, std::int64_t step, PointData& data);

@@ -45,7 +45,6 @@ class Replay {
   void load_prompt();
   void step(std::int64_t position);
   void record(std::int64_t step, std::int64_t position, const StepTimes& times);
-  void record_layer(std::int64_t step, std::int64_t layer);
 
   HeadId head_id(std::int64_t index) const { return {index / kv_heads_, index % kv_heads_}; }
   std::int64_t head_count() const { return layers_ * kv_heads_; }
@@ -210,56 +209,10 @@ void Replay::record(std::int64_t step, std::int64_t position, const StepTimes& t
   data_.set(Metric::flash_space_bytes, step, machine_.extrapolation().model_share(space));
   record_energy(machine_.energy(), step, data_);
   for (std::int64_t layer = 0; layer < layers_; ++layer) {
-    record_layer(step, layer);
+    record_layer(replays_[static_cast<std::size_t>(layer)], heads_of(layer), machine_, {step, layer}, data_);
   }
   if (config_.host_timing) {
     record_kernel_times(heads_, step, data_);
-  }
-}
-
-void Replay::record_layer(std::int64_t step, std::int64_t layer) {
-  const LayerReplay& replay = replays_[static_cast<std::size_t>(layer)];
-  const auto copies = static_cast<double>(machine_.extrapolation().copies(layer));
-  const auto entry_bytes = copies * static_cast<double>(machine_.entry_bytes());
-  // For attention, for updates and for virtual memory: what the device is asked for.
-  std::size_t requests = 0;
-  std::int64_t bytes = 0;
-  for (const std::span<const Extent> reads :
-       {replay.reads(), replay.update_reads(), replay.representative_reads(), replay.swap_reads()}) {
-    requests += reads.size();
-    bytes += total_bytes(reads);
-  }
-  data_.set(Metric::read_requests, step, layer, copies * static_cast<double>(requests));
-  data_.set(Metric::read_bytes, step, layer, copies * static_cast<double>(bytes));
-  if (replay.contiguity().runs > 0) {
-    data_.set(Metric::contiguous_mean_entries, step, layer, replay.contiguity().mean_entries);
-    data_.set(Metric::contiguous_max_entries, step, layer, replay.contiguity().max_entries);
-  }
-  data_.set(Metric::write_bytes, step, layer, copies * static_cast<double>(total_bytes(replay.writes())));
-  const LayoutTraffic& traffic_of_layout = replay.layout_traffic();
-  data_.set(Metric::appended_bytes, step, layer,
-            copies * static_cast<double>(traffic_of_layout.appended_bytes));
-  data_.set(Metric::moved_bytes, step, layer, copies * static_cast<double>(traffic_of_layout.moved_bytes()));
-  data_.set(Metric::outgrown_units, step, layer, copies * static_cast<double>(traffic_of_layout.outgrown));
-  for (std::int64_t head = 0; head < kv_heads_; ++head) {
-    const HeadReplay& one = heads_of(layer)[static_cast<std::size_t>(head)];
-    const HeadQuality& quality = one.quality();
-    const HeadTraffic& traffic = replay.head_traffic()[static_cast<std::size_t>(head)];
-    data_.set(Metric::recall, step, layer, head, quality.recall);
-    data_.set(Metric::mass, step, layer, head, quality.mass);
-    data_.set(Metric::relative_mass, step, layer, head, quality.relative_mass);
-    data_.set(Metric::output_error, step, layer, head, quality.output_error);
-    data_.set(Metric::selected_entries, step, layer, head, quality.selected);
-    data_.set(Metric::attended_entries, step, layer, head, quality.attended);
-    data_.set(Metric::units, step, layer, head, static_cast<double>(one.clustering().unit_count()));
-    data_.set(Metric::unit_variance, step, layer, head, one.unit_variance());
-    data_.set(Metric::demanded_units, step, layer, head, static_cast<double>(traffic.demanded_units));
-    data_.set(Metric::hit_units, step, layer, head, static_cast<double>(traffic.hit_units));
-    data_.set(Metric::demanded_bytes, step, layer, head,
-              entry_bytes * static_cast<double>(traffic.demanded_entries));
-    data_.set(Metric::hit_bytes, step, layer, head, entry_bytes * static_cast<double>(traffic.hit_entries));
-    data_.set(Metric::useful_read_bytes, step, layer, head,
-              entry_bytes * static_cast<double>(traffic.demanded_entries - traffic.hit_entries));
   }
 }
 

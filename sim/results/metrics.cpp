@@ -56,6 +56,11 @@ constexpr std::array kMetrics{
                "count, after neighbours were merged", step_layer, simulated},
     MetricInfo{Metric::read_bytes, "read_bytes", "B", "bytes read from the flash",
                "sum of request lengths, whole blocks", step_layer, simulated},
+    MetricInfo{Metric::update_read_bytes, "update_read_bytes", "B",
+               "part of read_bytes that updates of the units cause",
+               "sum of request lengths, whole blocks: units that the clustering asks to load, and moved "
+               "entries that are not in DRAM",
+               step_layer, simulated},
     MetricInfo{Metric::contiguous_mean_entries, "contiguous_mean_entries", "entries",
                "mean length of a contiguous run of needed entries",
                "needed entries read / contiguous runs they lie in", step_layer, simulated},

@@ -35,6 +35,7 @@ enum class Metric : std::size_t {
   // One value per step and layer.
   read_requests,
   read_bytes,
+  update_read_bytes,
   contiguous_mean_entries,
   contiguous_max_entries,
   write_bytes,

@@ -197,6 +197,68 @@ TEST_CASE("what a clustering asks to load is among the bytes read") {
   CHECK(total(none, Metric::read_bytes) >= 4096.0 * total(none, Metric::read_requests));
 }
 
+/// Six units of a prompt of 65: unit 1 has 10 entries, the others 11. Entry 65 joins unit 1, entry 66 unit 0,
+/// whose 12 members are then too many. Nothing is selected or pinned, so nothing is in DRAM.
+Setup twelve_are_too_many(const std::string& layout) {
+  Setup setup;
+  setup.clustering = fmt::format("{{type: {}, max_members: 11, buffer_every: 1000}}", test::kSplitting);
+  setup.layout = layout;
+  setup.sinks = 0;
+  setup.recent = 0;
+  setup.steps = 2;
+  return setup.with_budget(0);
+}
+
+TEST_CASE("update reads are the blocks of loaded units and of moved entries that are not in DRAM") {
+  // One by one: 64 B entries, so head 0 has unit 0 in [0, 704), unit 1 in [704, 1344), and head 1 the same
+  // 65 * 64 = 4160 B later: in each step one block of each head, blocks 0 and 1.
+  const PointResult naive = fixture().run(twelve_are_too_many("cluster_by_cluster"));
+  // In pools of 4 KiB: appends move nothing; the units 0 are at the beginning of blocks 0 and 3.
+  const PointResult pools = fixture().run(twelve_are_too_many("{type: dual_head, pairing: order}"));
+  for (std::int64_t layer = 0; layer < 2; ++layer) {
+    CHECK(naive.data.at(Metric::update_read_bytes, 0, layer) == 8192.0);  // unit 1 is moved
+    CHECK(naive.data.at(Metric::update_read_bytes, 1, layer) == 8192.0);  // unit 0 is loaded, then split
+    CHECK(naive.data.at(Metric::read_requests, 1, layer) == 1.0);
+    CHECK(pools.data.at(Metric::update_read_bytes, 0, layer) == 0.0);
+    CHECK(pools.data.at(Metric::update_read_bytes, 1, layer) == 8192.0);
+    CHECK(pools.data.at(Metric::read_requests, 1, layer) == 2.0);
+  }
+  CHECK(total(naive, Metric::read_bytes) == total(naive, Metric::update_read_bytes));
+  Setup pinned = twelve_are_too_many("cluster_by_cluster");
+  pinned.sinks = 1000;
+  CHECK(total(fixture().run(pinned), Metric::update_read_bytes) == 0.0);
+}
+
+TEST_CASE("what attention reads is no update read") {
+  const PointResult result = fixture().run(Setup{});
+  CHECK(total(result, Metric::read_bytes) > 0.0);
+  CHECK(total(result, Metric::update_read_bytes) == 0.0);
+}
+
+TEST_CASE("a cluster that is not in DRAM is never split for free") {
+  Setup setup;
+  setup.sinks = 0;
+  setup.recent = 0;  // with a budget of 0: nothing but the current entry is in DRAM
+  for (const std::string split : {"split: now", "split: delayed, buffer_entries: 1"}) {
+    CAPTURE(split);
+    setup.clustering = fmt::format("{{type: adaptive, entries_per_cluster: 7, quantile: 0.3, {}}}", split);
+    const PointResult result = fixture().run(setup.with_budget(0));
+    std::int64_t splits = 0;
+    for (std::int64_t step = 1; step < result.data.steps(); ++step) {
+      for (std::int64_t layer = 0; layer < 2; ++layer) {
+        double more = 0.0;
+        for (std::int64_t head = 0; head < 2; ++head) {
+          more += result.data.at(Metric::units, step, layer, head) -
+                  result.data.at(Metric::units, step - 1, layer, head);
+        }
+        CHECK((result.data.at(Metric::update_read_bytes, step, layer) > 0.0) == (more > 0.0));
+        splits += static_cast<std::int64_t>(more);
+      }
+    }
+    CHECK(splits > 20);
+  }
+}
+
 TEST_CASE("splitting gives the same bits with one thread and with three") {
   for (Setup setup : splitting_setups()) {
     if (setup.cache_bytes == 15 * test::kEntryBytes) {

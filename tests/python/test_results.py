@@ -159,6 +159,7 @@ SUMMARIES: dict[str, Callable[[h5py.Group, int], float]] = {
     "hit_rate_bytes": ratio_of("hit_bytes", "demanded_bytes"),
     "reads_per_step": step_mean_of("read_requests"),
     "bytes_per_step": step_mean_of("read_bytes"),
+    "update_bytes_per_step": step_mean_of("update_read_bytes"),
     "contiguous_mean": mean_of("contiguous_mean_entries"),
     "contiguous_max": max_of("contiguous_max_entries"),
     "effective_bandwidth": ratio_of("useful_read_bytes", "io_s"),

@@ -53,6 +53,7 @@ PointData worked_example() {
   fill(data, Metric::useful_read_bytes, 500.0, 0.0);  // 4000
   fill_layers(data, Metric::read_requests, 1, 2, 3, 4);
   fill_layers(data, Metric::read_bytes, 1000, 1000, 2000, 2000);
+  fill_layers(data, Metric::update_read_bytes, 0, 500, 0, 100);
   fill_layers(data, Metric::contiguous_mean_entries, 1, 2, 3, 6);
   fill_layers(data, Metric::contiguous_max_entries, 4, 9, 2, 1);
   fill_layers(data, Metric::write_bytes, 10, 20, 30, 40);
@@ -97,6 +98,7 @@ const std::map<std::string_view, double> kExpected{
     {"hit_rate_bytes", 3600.0 / 8000.0},
     {"reads_per_step", 5.0},
     {"bytes_per_step", 3000.0},
+    {"update_bytes_per_step", 300.0},
     {"contiguous_mean", 3.0},
     {"contiguous_max", 9.0},
     {"effective_bandwidth", 4000.0 / 0.016},
