@@ -99,8 +99,8 @@ class Simplex {
 
 }  // namespace
 
-Minimum nelder_mead(const std::function<double(std::span<const double>)>& cost, std::vector<double> start,
-                    double step, int evaluations, double tolerance) {
+Minimum nelder_mead(const std::function<double(std::span<const double>)>& cost,
+                    const std::vector<double>& start, double step, int evaluations, double tolerance) {
   return Simplex(cost, evaluations).search(start, step, tolerance);
 }
 
