@@ -19,7 +19,7 @@ namespace {
 
 namespace po = boost::program_options;
 
-constexpr std::array<std::string_view, 4> kSections = {"replay", "scale", "devices", "kernels"};
+constexpr std::array<std::string_view, 5> kSections = {"replay", "scale", "policy", "devices", "kernels"};
 
 struct Options {
   std::vector<std::string> only;
@@ -35,7 +35,7 @@ po::options_description describe(Options& options) {
   po::options_description described("options");
   described.add_options()("help,h", "this text")(
       "only", po::value(&options.only)->composing(),
-      "replay, scale, devices or kernels; may be repeated; all where it is not given")(
+      "replay, scale, policy, devices or kernels; may be repeated; all where it is not given")(
       "json", po::value(&options.json), "write the results to this JSON file as well")(
       "source", po::value(&options.source)->default_value(options.source),
       "the folder of kvreplay's sources, which has configs/bench");
@@ -55,7 +55,7 @@ void check(const Options& options) {
   if (!std::filesystem::is_directory(folder)) {
     throw InputError(fmt::format("bench: --json {}: there is no folder {}", options.json, folder.string()));
   }
-  if (options.wants("replay") || options.wants("scale")) {
+  if (options.wants("replay") || options.wants("scale") || options.wants("policy")) {
     bench::check_source(options.source);
   }
 }
@@ -68,6 +68,9 @@ bench::Report measure(const Options& options) {
   }
   if (options.wants("scale")) {
     report.replays.push_back(bench::measure_scale(options.source));
+  }
+  if (options.wants("policy")) {
+    report.policy = bench::measure_policy_cost(options.source);
   }
   if (options.wants("devices")) {
     report.start_up = bench::measure_start_up();

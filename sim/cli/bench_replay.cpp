@@ -1,13 +1,10 @@
 #include "sim/cli/bench_replay.hpp"
 
-#include <stdlib.h>
-
 #include <algorithm>
-#include <cerrno>
-#include <cstring>
 #include <vector>
 
 #include "sim/cli/bench_child.hpp"
+#include "sim/cli/bench_folder.hpp"
 #include "sim/config/resolve.hpp"
 #include "sim/error.hpp"
 #include "traces/reader.hpp"
@@ -18,33 +15,9 @@ namespace {
 
 namespace fs = std::filesystem;
 
-constexpr const char* kFolder = "configs/bench";
 constexpr int kSampleRuns = 3;
 constexpr int kScaleRuns = 1;
 constexpr std::int64_t kMegabyte = 1'000'000;
-
-/// Removed with all it holds.
-class TemporaryFolder {
- public:
-  TemporaryFolder() {
-    std::string name = (fs::temp_directory_path() / "kvreplay-bench-XXXXXX").string();
-    if (mkdtemp(name.data()) == nullptr) {
-      throw SystemError(fmt::format("{}: cannot be made: {}", name, std::strerror(errno)));
-    }
-    path_ = name;
-  }
-  ~TemporaryFolder() {
-    std::error_code ignored;
-    fs::remove_all(path_, ignored);
-  }
-  TemporaryFolder(const TemporaryFolder&) = delete;
-  TemporaryFolder& operator=(const TemporaryFolder&) = delete;
-
-  const fs::path& path() const { return path_; }
-
- private:
-  fs::path path_;
-};
 
 /// Says what will be replayed, by the configuration and its trace.
 ReplayResult describe(const fs::path& config, const std::vector<std::string>& sets) {
@@ -96,7 +69,7 @@ trace::SynthOptions long_trace() {
 }  // namespace
 
 void check_source(const fs::path& source) {
-  const fs::path folder = source / kFolder;
+  const fs::path folder = source / kConfigFolder;
   std::error_code ignored;
   if (!fs::is_directory(folder, ignored)) {
     throw InputError(fmt::format("bench: there is no {}; --source DIR names the folder of kvreplay's sources",
@@ -105,7 +78,7 @@ void check_source(const fs::path& source) {
 }
 
 ReplayResult measure_sample(const fs::path& source) {
-  ReplayResult result = measure(source / kFolder / "sample_kmeans.yaml", {}, kSampleRuns);
+  ReplayResult result = measure(source / kConfigFolder / "sample_kmeans.yaml", {}, kSampleRuns);
   result.name = "replay";
   result.wall_limit_s = 5.0;
   result.peak_limit_bytes = 300 * kMegabyte;
@@ -116,7 +89,7 @@ ReplayResult measure_scale(const fs::path& source) {
   const TemporaryFolder folder;
   const fs::path trace = folder.path() / "scale.h5";
   trace::synthesise(long_trace(), trace);
-  ReplayResult result = measure(source / kFolder / "scale_kmeans.yaml",
+  ReplayResult result = measure(source / kConfigFolder / "scale_kmeans.yaml",
                                 {fmt::format("trace.path={}", trace.string())}, kScaleRuns);
   result.name = "scale";
   result.peak_limit_bytes = 1'000 * kMegabyte;

@@ -8,6 +8,9 @@
 
 namespace kvr::bench {
 
+/// Of the project's folder: the configurations of the benchmarks.
+inline constexpr const char* kConfigFolder = "configs/bench";
+
 /// A whole `kvreplay run` in a process of its own.
 struct ReplayResult {
   std::string name;

@@ -127,6 +127,32 @@ void write_device(JsonWriter& json, const DeviceResult& result) {
   json.close();
 }
 
+void write_policy(JsonWriter& json, const PolicyCost& cost) {
+  json.key("policy").open('{');
+  json.key("name").text(cost.name);
+  json.key("what").text(cost.what);
+  json.key("prompt_tokens").integer(cost.prompt);
+  json.key("captured_layers").integer(cost.captured_layers);
+  json.key("model_layers").integer(cost.model_layers);
+  write_timing(json, "simulated_latency", cost.latency);
+  write_timing(json, "score_kernel_of_captured", cost.score);
+  write_timing(json, "update_kernel_of_captured", cost.update);
+  write_timing(json, "replay", cost.replay);
+  write_timing(json, "truth_kernel", cost.truth);
+  write_timing(json, "replay_without_truth", cost.replay_without_truth);
+  json.key("kernel_of_model_s").real(cost.kernel_s());
+  json.key("kernel_share").real(cost.kernel_share());
+  json.key("kernel_share_limit").real(cost.kernel_share_limit);
+  json.key("kernel_share_met").truth(cost.meets_kernel_share());
+  json.key("speed_with_truth").real(cost.speed_with_truth());
+  json.key("speed").real(cost.speed());
+  json.key("speed_least").real(cost.speed_least);
+  json.key("speed_met").truth(cost.meets_speed(cost.speed()));
+  json.key("speed_of_all_layers").real(cost.speed_of_all_layers());
+  json.key("speed_of_all_layers_met").truth(cost.meets_speed(cost.speed_of_all_layers()));
+  json.close();
+}
+
 std::string json_text(const Report& report) {
   JsonWriter json;
   json.open('{').key("context").open('{');
@@ -138,6 +164,9 @@ std::string json_text(const Report& report) {
     write_replay(json, result);
   }
   json.close();
+  if (report.policy) {
+    write_policy(json, *report.policy);
+  }
   if (report.start_up) {
     write_start_up(json, *report.start_up);
   }
@@ -169,6 +198,39 @@ std::string replay_text(std::span<const ReplayResult> results) {
   }
   return cli::plain_table(table) +
          "A process of its own each; wall and CPU are medians of the runs, memory the most of them.\n\n";
+}
+
+std::vector<std::string> step_row(std::string name, const Timing& timing) {
+  return {std::move(name), milliseconds(timing.median_s),
+          fmt::format("{:.3g}-{:.3g}", 1e3 * timing.min_s, 1e3 * timing.max_s)};
+}
+
+std::string speed_text(const PolicyCost& cost, double speed) {
+  return fmt::format("{:.3g} x (at least {:.3g} x: {})", speed, cost.speed_least,
+                     cost.meets_speed(speed) ? "met" : "MISSED");
+}
+
+std::string policy_text(const PolicyCost& cost) {
+  const std::string captured = fmt::format("{} of {} layers", cost.captured_layers, cost.model_layers);
+  const cli::Table table{
+      {"one step", "median", "min-max"},
+      {step_row("simulated latency, the model", cost.latency), step_row("scoring, " + captured, cost.score),
+       step_row("updating, " + captured, cost.update), step_row("replay, " + captured, cost.replay),
+       step_row("exact attention in it", cost.truth),
+       step_row("replay without it", cost.replay_without_truth)}};
+  return fmt::format(
+      "{}: {}; {} tokens, {} steps, one thread\n{}"
+      "Policy kernels of all {} heads, on this host: {} = {:.3g} % of the simulated latency (< {:.3g} %: "
+      "{}).\n"
+      "Replayed faster than the phone would decode, exact attention excluded by subtraction (nothing caches "
+      "it):\n"
+      "{} for the {} replayed; {} were all layers captured, by scaling the whole step;\n"
+      "{:.3g} x for what was replayed with the exact attention. Wall-clock times: a busy machine lengthens "
+      "them.\n\n",
+      cost.name, cost.what, cost.prompt, cost.latency.runs, cli::plain_table(table), cost.heads,
+      milliseconds(cost.kernel_s()), 100.0 * cost.kernel_share(), 100.0 * cost.kernel_share_limit,
+      verdict(cost.meets_kernel_share()), speed_text(cost, cost.speed()), captured,
+      speed_text(cost, cost.speed_of_all_layers()), cost.speed_with_truth());
 }
 
 std::string start_up_text(const StartUp& r) {
@@ -231,8 +293,9 @@ std::string context_text() {
 }  // namespace
 
 std::string report_text(const Report& report) {
-  return replay_text(report.replays) + (report.start_up ? start_up_text(*report.start_up) : "") +
-         device_text(report.devices) + kernel_text(report.kernels) + context_text();
+  return replay_text(report.replays) + (report.policy ? policy_text(*report.policy) : "") +
+         (report.start_up ? start_up_text(*report.start_up) : "") + device_text(report.devices) +
+         kernel_text(report.kernels) + context_text();
 }
 
 void write_json(const Report& report, const std::filesystem::path& out) {

@@ -7,6 +7,7 @@
 
 #include "sim/cli/bench_devices.hpp"
 #include "sim/cli/bench_kernels.hpp"
+#include "sim/cli/bench_policy.hpp"
 #include "sim/cli/bench_replay.hpp"
 
 namespace kvr::bench {
@@ -14,6 +15,7 @@ namespace kvr::bench {
 /// Everything that was measured; what was not asked for is empty.
 struct Report {
   std::vector<ReplayResult> replays;
+  std::optional<PolicyCost> policy;
   std::optional<StartUp> start_up;
   std::vector<DeviceResult> devices;
   std::vector<KernelResult> kernels;
@@ -22,7 +24,7 @@ struct Report {
 /// Tables with what is needed to read them, then the build and the host.
 std::string report_text(const Report& report);
 
-/// As JSON: "context", "replays", "start_up", "devices" and "kernels"; names carry the units.
+/// As JSON: "context", "replays", "policy", "start_up", "devices" and "kernels"; names carry the units.
 void write_json(const Report& report, const std::filesystem::path& out);
 
 }  // namespace kvr::bench

@@ -19,6 +19,10 @@ constexpr int kRowsAtOnce = 4;
 constexpr int kTileColumns = 32;
 /// Rows converted to float at a time: 32 rows of 128 channels are 16 KiB, half of a small L1 cache.
 constexpr std::int64_t kConvertedRows = 32;
+/// Rows asked of the caches while as many are worked on, where each row is read once: 8 rows of 128 floats
+/// are 4 KiB. Measured on 540 rows in DRAM, one Zen 3 core: 29 us, with 16 rows 36 us, 32 rows 41 us, without
+/// 48 us.
+constexpr std::int64_t kPrefetchedRows = 8;
 
 struct Product {
   [[gnu::always_inline]] static float term(float a, float b) { return a * b; }
@@ -81,15 +85,17 @@ template <class Term>
       }
     }
   }
+  if (whole == d) {
+    lanes::fold_rows(registers, out);
+    return;
+  }
   float sums[kRowsAtOnce][kLanes];
   for (int row = 0; row < kRowsAtOnce; ++row) {
     for (int part = 0; part < lanes::kVectors; ++part) {
       lanes::at(sums[row] + part * lanes::kVectorLanes) = registers[row][part];
     }
   }
-  if (whole < d) {
-    reduce_tails<Term>(query, rows, stride, whole, d, sums);
-  }
+  reduce_tails<Term>(query, rows, stride, whole, d, sums);
   lanes::fold_rows(sums, out);
 }
 
@@ -103,6 +109,12 @@ template <class Term>
   for (; i < n; ++i) {
     out[i] = reduce<Term>(query, rows + i * stride, d);
   }
+}
+
+/// `count` rows from `first` on, as far as there are any.
+MatrixView<float> rows_within(MatrixView<float> rows, std::int64_t first, std::int64_t count) {
+  const std::int64_t begin = std::min(first, rows.rows);
+  return rows.slice(begin, std::min(count, rows.rows - begin));
 }
 
 void check_dot_shapes(std::int64_t group, std::int64_t query_dim, std::int64_t n, std::int64_t row_dim,
@@ -192,9 +204,12 @@ float squared_distance(std::span<const float> a, std::span<const float> b) {
 
 void dot_rows(MatrixView<float> queries, MatrixView<float> rows, MatrixRef<float> out) {
   check_dot_shapes(queries.rows, queries.cols, rows.rows, rows.cols, out);
+  const std::int64_t share = queries.rows > 0 ? (kConvertedRows + queries.rows - 1) / queries.rows : 0;
   for (std::int64_t first = 0; first < rows.rows; first += kConvertedRows) {
     const std::int64_t count = std::min(kConvertedRows, rows.rows - first);
     for (std::int64_t j = 0; j < queries.rows; ++j) {
+      // The next rows in equal shares: more requests at once than a core keeps in flight would stall it.
+      prefetch_rows(rows_within(rows, first + count + j * share, share));
       detail::dot_rows(queries.row_data(j), rows.row_data(first), rows.stride, count, rows.cols,
                        out.row_data(j) + first);
     }
@@ -218,7 +233,11 @@ void squared_distance_rows(std::span<const float> x, MatrixView<float> rows, std
   const auto d = static_cast<std::int64_t>(x.size());
   KVR_CHECK(d == rows.cols, "dimensions {} and {}", d, rows.cols);
   KVR_CHECK(static_cast<std::int64_t>(out.size()) == rows.rows, "output {} for {}", out.size(), rows.rows);
-  detail::squared_distance_rows(x.data(), rows.data, rows.stride, rows.rows, d, out.data());
+  for (std::int64_t first = 0; first < rows.rows; first += kPrefetchedRows) {
+    const std::int64_t count = std::min(kPrefetchedRows, rows.rows - first);
+    prefetch_rows(rows_within(rows, first + count, kPrefetchedRows));
+    detail::squared_distance_rows(x.data(), rows.row_data(first), rows.stride, count, d, out.data() + first);
+  }
 }
 
 void multiply(MatrixView<float> a, MatrixView<float> b, MatrixRef<float> out) {

@@ -47,8 +47,20 @@ using VectorInFloats = float __attribute__((vector_size(kVectorBytes), aligned(a
   return (four[0] + four[2]) + (four[1] + four[3]);
 }
 
+/// The same from a row's partial sums in registers: the same additions.
+[[gnu::always_inline]] inline Four fold_to_four(const Vector (&sums)[kVectors]) {
+#if defined(__x86_64__)
+  const Vector eight = sums[0] + sums[1];
+  return __builtin_shufflevector(eight, eight, 0, 1, 2, 3) +
+         __builtin_shufflevector(eight, eight, 4, 5, 6, 7);
+#else
+  return (sums[0] + sums[2]) + (sums[1] + sums[3]);
+#endif
+}
+
 /// The folds of four rows' sums at once, by a 4 x 4 transposition: same additions as `fold`, fewer moves.
-[[gnu::always_inline]] inline void fold_rows(const float (&sums)[4][kLanes], float* out) {
+template <class Sums>
+[[gnu::always_inline]] inline void fold_rows(const Sums (&sums)[4], float* out) {
   const Four a = fold_to_four(sums[0]);
   const Four b = fold_to_four(sums[1]);
   const Four c = fold_to_four(sums[2]);

@@ -1,0 +1,26 @@
+#include "sim/cli/bench_folder.hpp"
+
+#include <stdlib.h>
+
+#include <cerrno>
+#include <cstring>
+#include <string>
+
+#include "sim/error.hpp"
+
+namespace kvr::bench {
+
+TemporaryFolder::TemporaryFolder() {
+  std::string name = (std::filesystem::temp_directory_path() / "kvreplay-bench-XXXXXX").string();
+  if (mkdtemp(name.data()) == nullptr) {
+    throw SystemError(fmt::format("{}: cannot be made: {}", name, std::strerror(errno)));
+  }
+  path_ = name;
+}
+
+TemporaryFolder::~TemporaryFolder() {
+  std::error_code ignored;
+  std::filesystem::remove_all(path_, ignored);
+}
+
+}  // namespace kvr::bench
