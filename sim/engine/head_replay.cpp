@@ -160,6 +160,7 @@ void HeadReplay::attend(std::int64_t budget) {
     const std::size_t s = selections_.size() == 1 ? 0 : static_cast<std::size_t>(g);
     if (g == 0 || s > 0) {
       collect_attended(selections_[s]);
+      attend_selected(g, selections_.size() == 1 ? group_ : 1);
     }
     judge(selections_[s], g, truth, budget);
   }
@@ -190,17 +191,21 @@ void HeadReplay::find_truth(Truth& truth) {
                       attention_scale_, truth.out, normalisers, truth.probabilities);
 }
 
+void HeadReplay::attend_selected(std::int64_t first_query, std::int64_t queries) {
+  const Stopwatch watch(times_.attention_s);
+  const HeadView view = store_.stored(before_current_ + 1);
+  const std::int64_t at = first_query * head_dim_;
+  std::vector<kernels::AttentionResult> normalisers(static_cast<std::size_t>(queries));
+  kernels::attend_selected(kernels::matrix_view(queries_.data() + at, queries, head_dim_), view.keys,
+                           view.values, attended_, attention_scale_,
+                           kernels::matrix_ref(selected_out_.data() + at, queries, head_dim_), normalisers);
+}
+
 void HeadReplay::judge(const Selection& selection, std::int64_t query_head, const Truth& truth,
                        std::int64_t budget) {
-  const HeadView view = store_.stored(before_current_ + 1);
   const auto d = static_cast<std::size_t>(head_dim_);
-  const auto g = static_cast<std::size_t>(query_head);
-  const std::span<float> out = std::span(selected_out_).subspan(g * d, d);
-  {
-    const Stopwatch watch(times_.attention_s);
-    kernels::attend_selected(std::span<const float>(queries_).subspan(g * d, d), view.keys, view.values,
-                             attended_, attention_scale_, out);
-  }
+  const std::span<const float> out =
+      std::span(selected_out_).subspan(static_cast<std::size_t>(query_head) * d, d);
   const std::span<const float> probabilities = truth.probabilities.row(query_head);
   const double best_mass = find_best(probabilities, budget);
   marked_.assign(static_cast<std::size_t>(before_current_ + 1), 0);

@@ -107,6 +107,8 @@ class HeadReplay {
   void observe(std::span<const Change> changes, const HeadView& view);
   void collect_attended(const Selection& selection);
   void find_truth(Truth& truth);
+  /// Attention of consecutive query heads of the group over attended_: they share one selection.
+  void attend_selected(std::int64_t first_query, std::int64_t queries);
   void judge(const Selection& selection, std::int64_t query_head, const Truth& truth, std::int64_t budget);
   /// Sets `best_` to the best candidates, as many as the budget allows. Returns the mass of the best choice
   /// open to a policy, which must take the pending entries even where they alone exceed the budget.
