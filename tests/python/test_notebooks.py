@@ -14,9 +14,10 @@ NOTEBOOKS = sorted(FOLDER.glob("*.ipynb"))
 
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.name)
 def test_a_notebook_runs_from_top_to_bottom(
-    path: Path, demo_results: Path, monkeypatch: pytest.MonkeyPatch
+    path: Path, demo_results: Path, paper_results: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("KVREPLAY_RESULTS", str(demo_results))
+    monkeypatch.setenv("KVREPLAY_PAPER", str(paper_results))
     monkeypatch.setenv("MPLBACKEND", "module://matplotlib_inline.backend_inline")
     notebook = nbformat.read(path, as_version=4)
     NotebookClient(notebook, timeout=120, resources={"metadata": {"path": str(FOLDER)}}).execute()
