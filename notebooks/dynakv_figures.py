@@ -36,8 +36,11 @@ def bars(axes: Axes, table: pd.DataFrame, ylabel: str, title: str) -> None:
     colours = [COLOURS.get(name, OTHERS[i % len(OTHERS)]) for i, name in enumerate(systems)]
     table[systems].plot.bar(ax=axes, color=colours, width=0.8, legend=len(systems) > 1)
     if axes.get_legend():
-        axes.legend(frameon=False, fontsize=8)
-    axes.set(xlabel="", ylabel=ylabel, title=title)
+        axes.legend(
+            frameon=False, fontsize=8, ncols=len(systems), loc="lower center", bbox_to_anchor=(0.5, 1.0)
+        )
+    axes.set(xlabel="", ylabel=ylabel)
+    axes.set_title(title, pad=24)
     axes.tick_params(axis="x", rotation=20 if max(len(str(x)) for x in table.index) > 8 else 0)
 
 
@@ -114,7 +117,8 @@ def draw_buffer_and_runs(results: Results) -> None:
     data = results["f11_buffer"]
     entries = settings(data, "system.clustering.buffer_entries")
     volume.plot(entries, data.bytes_per_step / 1e6, marker="o", color=COLOURS["DynaKV"])
-    volume.set(xlabel="entries of the pending buffer", ylabel="MB read a step", title="F11", ylim=(0, None))
+    volume.set(xlabel="entries of the pending buffer", ylabel="MB read a step", title="F11")
+    volume.set_ylim(0, 1.1e-6 * float(data.bytes_per_step.max()))
     length = results["f12_continuity"].contiguous_mean.to_series()
     runs.barh(length.index, length, color=COLOURS["DynaKV"])
     runs.invert_yaxis()
@@ -155,7 +159,7 @@ def draw_length(results: Results) -> None:
     for i, (model, times) in enumerate(latency_over_length(results["f10_systems"]).items()):
         axes.plot(times.index, 1e3 * times, marker="o", label=model, color=OTHERS[i % len(OTHERS)])
     axes.set(xlabel="position [tokens]", ylabel="ms a token", title="T6: DynaKV over length", ylim=(0, None))
-    axes.legend(frameon=False, fontsize=8)
+    axes.legend(frameon=False, fontsize=8, loc="upper left", bbox_to_anchor=(1.0, 1.0))
 
 
 def draw_sensitivity(results: Results) -> None:
@@ -183,15 +187,19 @@ def draw_energy(results: Results) -> None:
 
 def draw_ablation(results: Results) -> None:
     """DynaKV without one of its parts."""
-    _, (latency, recall) = panels(2, 4)
+    _, axes = panels(3, 4)
     data = results["ablation"]
-    names = list(data.point.values)
-    latency.barh(names, 1e3 * data.latency_mean, color=COLOURS["DynaKV"])
-    latency.axvline(1e3 * float(data.latency_mean[0]), color="#000000", linewidth=0.8)
-    latency.set(
-        xlabel="ms a token", title="ablation: latency", xlim=(0.9e3 * float(data.latency_mean.min()), None)
-    )
-    recall.barh(names, 100 * data.recall_mean, color=COLOURS["DynaKV"])
-    recall.set(xlabel="recall [%]", title="ablation: recall")
-    for axes in (latency, recall):
-        axes.invert_yaxis()
+    for one, name, factor, label in zip(
+        axes,
+        ("latency_mean", "effective_bandwidth", "recall_mean"),
+        (1e3, 1e-6, 100),
+        ("latency [ms a token]", "effective bandwidth [MB/s]", "recall [%]"),
+        strict=True,
+    ):
+        values = factor * data[name].to_series()
+        one.barh(values.index, values, color=COLOURS["DynaKV"])
+        one.axvline(values.iloc[0], color="#000000", linewidth=0.8)
+        one.bar_label(one.containers[0], fmt="%.1f", padding=3, fontsize=8)
+        one.set(xlabel=label, xlim=(0, 1.15 * values.max()))
+        one.invert_yaxis()
+    axes[0].set_title("without a part of DynaKV")

@@ -89,9 +89,9 @@ def test_the_pipelines_cost_time_where_representatives_outweigh_entries(systems)
 def test_reads_lengthen_from_token_order_to_clusters_to_pools(run) -> None:
     length = by_point(run(CONFIGS / "f12_continuity.yaml"), "contiguous_mean")
     assert length["token order"] < length["cluster contiguous"] < length["dual head, correlated"]
-    # The paper's inter-cluster continuity adds 61 % (figure 12); the pools alone add most of ours, pairing by
-    # co-retrieval next to nothing: the sample keeps 32 prompt queries, and later units are in no pair.
-    assert length["dual head, correlated"] == pytest.approx(length["dual head, order"], rel=0.05)
+    # The paper's inter-cluster continuity adds 61 % (figure 12). Here the pools alone add most of it; pairing
+    # them by co-retrieval adds a few per cent, fewer with every split, as later units are in no pair.
+    assert 1 < length["dual head, correlated"] / length["dual head, order"] < 1.1
 
 
 def test_appends_move_nothing_in_pools_and_splits_little(run) -> None:
