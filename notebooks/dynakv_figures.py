@@ -77,7 +77,7 @@ def draw_drift(results: Results) -> None:
 def draw_co_retrieval(results: Results) -> None:
     """F7"""
     figure, (axes,) = panels(1, 3.6)
-    matrix = co_retrieval(results.trace())
+    matrix = co_retrieval(results.trace()).copy()
     np.fill_diagonal(matrix, np.nan)
     image = axes.imshow(matrix / np.nansum(matrix) * 2, cmap="viridis")
     figure.colorbar(image, ax=axes, label="share of the co-retrievals")

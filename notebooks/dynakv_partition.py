@@ -1,5 +1,6 @@
 """What DynaKV says of keys alone: the best partition drifts, and clusters are retrieved together."""
 
+from functools import cache
 from pathlib import Path
 
 import h5py
@@ -31,6 +32,7 @@ def inertia(keys: np.ndarray, centroids: np.ndarray) -> float:
     return float(np.maximum(squared_distances(keys, centroids), 0).min(1).mean())
 
 
+@cache
 def drift_of_partition(trace: Path, count: int = 16) -> pd.DataFrame:
     """Mean squared distance of all keys so far to the prompt's centroids and to their own best, at eight
     lengths; sums over all captured heads, the best of the prompt as 1."""
@@ -47,6 +49,7 @@ def drift_of_partition(trace: Path, count: int = 16) -> pd.DataFrame:
     return table.assign(ratio=table["prompt's"] / table["best"])
 
 
+@cache
 def co_retrieval(trace: Path, count: int = 16, top: int = 4) -> np.ndarray:
     """How often two clusters of the prompt are among the `top` of the same prompt query: [count, count],
     summed over all captured heads, the clusters of each in order of how often they are retrieved."""
