@@ -129,8 +129,32 @@ class Adaptive final : public Clustering {
     return entries_ * static_cast<std::int64_t>(sizeof(EntryIndex)) +
            unit_count() * (4 + 4 + 4 * context_.head_dim);
   }
+  /// Where nothing is flagged the variance, computed anew, is within the threshold; what waits is counted
+  /// right and less than what asks for a load.
+  void check(const HeadView& view) const override {
+    std::int64_t held = 0;
+    std::int64_t waiting = 0;
+    for (UnitId unit = 0; unit < unit_count(); ++unit) {
+      held += std::ssize(members(unit)) + std::ssize(pending(unit));
+      waiting += std::ssize(pending(unit));
+      if (params_.split != "off" && !flagged(unit)) {
+        const double variance = variance_of(members(unit), view);
+        KVR_CHECK(variance <= threshold_ * (1.0 + kRounding), "unit {} has variance {}, the threshold is {}",
+                  unit, variance, threshold_);
+      }
+    }
+    KVR_CHECK(held == entries_, "units hold {} entries of {}", held, entries_);
+    const std::int64_t most =
+        params_.split == "delayed" ? std::max<std::int64_t>(params_.buffer_entries, 1) : 1;
+    KVR_CHECK(waiting == waiting_ && waiting < most, "{} entries wait, {} were counted, {} ask for a load",
+              waiting, waiting_, most);
+  }
 
  private:
+  /// Between the running variance and one computed anew, relative: far above what was seen, far below what
+  /// matters.
+  static constexpr double kRounding = 1e-9;
+
   struct Unit {
     explicit Unit(std::int64_t head_dim) : statistics(head_dim) {}
 
@@ -151,6 +175,13 @@ class Adaptive final : public Clustering {
   bool exceeds(UnitId unit) const { return at(unit).statistics.variance() > threshold_; }
   bool flagged(UnitId unit) const {
     return params_.split != "off" && (!at(unit).pending.empty() || exceeds(unit));
+  }
+
+  double variance_of(std::span<const EntryIndex> entries, const HeadView& view) const {
+    const std::vector<float> keys = keys_of(entries, view);
+    return kernels::RunningCluster::of(
+               kernels::matrix_view<float>(keys.data(), std::ssize(entries), context_.head_dim))
+        .variance();
   }
 
   /// Computes n, r and s2 from the members.

@@ -1,12 +1,23 @@
-// Every unit exactly contiguous, without room to grow, as a naive store of clusters would be:
+// Every unit exactly contiguous, without room to grow, as a naive store of clusters would be.
 //
+// relocate:
 //   place:   one unit after another, head by head
 //   growth:  into the bytes behind the unit where they are free; where its neighbour begins, the unit is
 //            moved as a whole into the first hole that takes it, else to the end
 //   split:   the old unit is closed up where it is, the new one goes into the first hole that takes it;
 //            bytes left are free again
+//
+// shift:     the units of all heads stay packed in the order of their creation
+//   place:   as above
+//   growth:  everything behind the unit moves up by what it grew
+//   split:   what is behind the old unit moves down, the new one goes to the end
+//   What one update of a head does is put together: every entry is moved once at most, to where it lies in
+//   the end. Heads of a layer are updated one after another, so an entry may move again for the next head.
+#include <algorithm>
+
 #include "policies/layout/placing/contiguous_units.hpp"
 #include "policies/layout/placing/free_space.hpp"
+#include "sim/error.hpp"
 #include "sim/registry.hpp"
 
 namespace kvr {
@@ -17,19 +28,79 @@ class ClusterByCluster final : public ContiguousUnits {
   static constexpr std::string_view kName = "cluster_by_cluster";
   static constexpr std::string_view kDoc =
       "Keeps units exactly contiguous, one after another; a unit that meets its neighbour is moved as a "
-      "whole.";
+      "whole, or everything behind it is.";
   static constexpr std::string_view kSource =
-      "the naive layout that DynaKV, arXiv 2511.07427, compares with (fig. 13); first fit is assumed";
+      "the naive layout that DynaKV, arXiv 2511.07427, compares with (fig. 13), without saying what it does "
+      "for growth; first fit is assumed";
 
-  using Params = BufferParams;
-  static ParamTable<Params> params() { return buffer_params(); }
+  struct Params {
+    BufferParams buffer;
+    std::string on_growth = "relocate";
+  };
+  static ParamTable<Params> params() {
+    ParamTable<Params> rows = table_of_part(buffer_params(), &Params::buffer);
+    rows.push_back(
+        {"on_growth",
+         &Params::on_growth,
+         {.doc = "what makes room for a unit that meets its neighbour. relocate: the unit is moved to where "
+                 "it fits; shift: everything behind it, of any head, moves up",
+          .choices = "relocate|shift",
+          .source = "assumed: the bounds of what DynaKV's naive layout may do"}});
+    return rows;
+  }
 
   ClusterByCluster(const Params& params, const Context& context)
-      : ContiguousUnits(params, context), runs_(static_cast<std::size_t>(context.kv_heads)) {}
+      : ContiguousUnits(params.buffer, context),
+        shifts_(params.on_growth == "shift"),
+        units_(static_cast<std::size_t>(context.kv_heads)),
+        on_flash_(static_cast<std::size_t>(context.kv_heads)) {}
 
-  std::int64_t space_bytes() const override { return space_.end_bytes(); }
+  void place(const PromptUnits& prompt, LayoutTraffic& traffic) override {
+    ContiguousUnits::place(prompt, traffic);
+    if (shifts_) {
+      LayoutTraffic accounted_for;
+      follow_places(accounted_for);
+    }
+  }
+
+  void update(std::int64_t head, std::span<const Change> changes, const Clustering& clustering,
+              LayoutTraffic& traffic) override {
+    if (!shifts_) {
+      ContiguousUnits::update(head, changes, clustering, traffic);
+      return;
+    }
+    LayoutTraffic piecemeal;
+    ContiguousUnits::update(head, changes, clustering, piecemeal);
+    traffic.outgrown += piecemeal.outgrown;
+    follow_places(traffic);
+  }
+
+  std::int64_t space_bytes() const override {
+    return shifts_ ? (order_.empty() ? 0 : run_of(order_.back()).end_bytes()) : space_.end_bytes();
+  }
+
+  /// Where units shift, they are packed.
+  void check() const override {
+    std::int64_t end_bytes = 0;
+    for (const Key& key : order_) {
+      const Extent& run = run_of(key);
+      const std::int64_t bytes = std::ssize(entries_of(key.head, key.unit)) * entry_bytes();
+      KVR_CHECK(run == (Extent{end_bytes, bytes}), "head {}, unit {}: {} bytes at {} instead of {} at {}",
+                key.head, key.unit, run.length_bytes, run.offset_bytes, bytes, end_bytes);
+      end_bytes = run.end_bytes();
+    }
+  }
 
  private:
+  struct Key {
+    std::int64_t head;
+    UnitId unit;
+  };
+  struct Unit {
+    Extent run;
+    std::int64_t rank = -1;  ///< in `order_`; -1: in none
+  };
+
   void arrange(const PromptUnits& prompt) override {
     LayoutTraffic nothing;
     for (std::int64_t head = 0; head < std::ssize(prompt.heads); ++head) {
@@ -41,7 +112,15 @@ class ClusterByCluster final : public ContiguousUnits {
   }
 
   void resize(std::int64_t head, UnitId unit, std::int64_t records, LayoutTraffic& traffic) override {
-    Extent& run = run_at(head, unit);
+    if (shifts_) {
+      shift({head, unit}, records, traffic);
+    } else {
+      relocate(head, unit, records, traffic);
+    }
+  }
+
+  void relocate(std::int64_t head, UnitId unit, std::int64_t records, LayoutTraffic& traffic) {
+    Extent& run = unit_at(head, unit).run;
     const std::int64_t more = records * entry_bytes() - run.length_bytes;
     if (more < 0) {
       run.length_bytes += more;
@@ -56,7 +135,7 @@ class ClusterByCluster final : public ContiguousUnits {
   }
 
   void move(std::int64_t head, UnitId unit, std::int64_t bytes, LayoutTraffic& traffic) {
-    Extent& run = run_at(head, unit);
+    Extent& run = unit_at(head, unit).run;
     const Extent old = run;
     run = {space_.take(bytes), bytes};
     space_.release(old);
@@ -71,24 +150,61 @@ class ClusterByCluster final : public ContiguousUnits {
     ++traffic.outgrown;
   }
 
+  void shift(const Key& key, std::int64_t records, LayoutTraffic& traffic) {
+    Unit& unit = unit_at(key.head, key.unit);
+    if (unit.rank < 0) {
+      unit.run = {space_bytes(), 0};
+      unit.rank = std::ssize(order_);
+      order_.push_back(key);
+    }
+    const std::int64_t more = records * entry_bytes() - unit.run.length_bytes;
+    traffic.outgrown += more > 0 && unit.run.end_bytes() < space_bytes() ? 1 : 0;
+    unit.run.length_bytes += more;
+    for (const Key& behind : std::span(order_).subspan(static_cast<std::size_t>(unit.rank) + 1)) {
+      unit_at(behind.head, behind.unit).run.offset_bytes += more;
+    }
+  }
+
+  /// Accounts for every entry that lies elsewhere than before, whichever head it is of.
+  void follow_places(LayoutTraffic& traffic) {
+    for (const Key& key : order_) {
+      std::vector<std::int64_t>& offsets = on_flash_[static_cast<std::size_t>(key.head)];
+      Extent to = {run_of(key).offset_bytes, entry_bytes()};
+      for (const EntryIndex entry : entries_of(key.head, key.unit)) {
+        const auto at = static_cast<std::size_t>(entry);
+        offsets.resize(std::max(offsets.size(), at + 1), -1);
+        if (offsets[at] != to.offset_bytes) {
+          const Extent from = {offsets[at], entry_bytes()};
+          write(entry, from.offset_bytes < 0 ? std::nullopt : std::optional(from), to, traffic, key.head);
+          offsets[at] = to.offset_bytes;
+        }
+        to.offset_bytes += entry_bytes();
+      }
+    }
+  }
+
   Extent record(std::int64_t head, UnitId unit, std::int64_t index) const override {
-    const Extent& run = runs_[static_cast<std::size_t>(head)][static_cast<std::size_t>(unit)];
-    return {run.offset_bytes + index * entry_bytes(), entry_bytes()};
+    return {run_of({head, unit}).offset_bytes + index * entry_bytes(), entry_bytes()};
   }
 
   std::int64_t to_page_end(std::int64_t head, UnitId unit, std::int64_t page_bytes) const override {
-    const Extent& run = runs_[static_cast<std::size_t>(head)][static_cast<std::size_t>(unit)];
-    return page_bytes - run.end_bytes() % page_bytes;
+    return page_bytes - run_of({head, unit}).end_bytes() % page_bytes;
   }
 
-  Extent& run_at(std::int64_t head, UnitId unit) {
-    std::vector<Extent>& runs = runs_[static_cast<std::size_t>(head)];
-    runs.resize(std::max(runs.size(), static_cast<std::size_t>(unit) + 1));
-    return runs[static_cast<std::size_t>(unit)];
+  const Extent& run_of(const Key& key) const {
+    return units_[static_cast<std::size_t>(key.head)][static_cast<std::size_t>(key.unit)].run;
+  }
+  Unit& unit_at(std::int64_t head, UnitId unit) {
+    std::vector<Unit>& units = units_[static_cast<std::size_t>(head)];
+    units.resize(std::max(units.size(), static_cast<std::size_t>(unit) + 1));
+    return units[static_cast<std::size_t>(unit)];
   }
 
-  std::vector<std::vector<Extent>> runs_;  // [heads][units]
-  FreeSpace space_;
+  bool shifts_;
+  std::vector<std::vector<Unit>> units_;             // [heads][units]
+  FreeSpace space_;                                  // where units are relocated
+  std::vector<Key> order_;                           // where they shift
+  std::vector<std::vector<std::int64_t>> on_flash_;  // [heads][entries]: offset, -1: none; where they shift
 };
 
 const Registration<Layout, ClusterByCluster> registered;

@@ -70,6 +70,24 @@ class DualHead final : public ContiguousUnits {
 
   bool wants_co_retrieval() const override { return params_.pairing == "correlated"; }
   std::int64_t space_bytes() const override { return end_bytes_; }
+  /// Pools do not overlap, and at each end of one lies at most one unit, which does not reach the other.
+  void check() const override {
+    std::vector<Extent> pools;
+    for (std::int64_t head = 0; head < std::ssize(heads_); ++head) {
+      check_ends(head);
+      for (const Pool& pool : heads_[static_cast<std::size_t>(head)].pools) {
+        pools.push_back({pool.offset_bytes, pool_bytes(heads_[static_cast<std::size_t>(head)])});
+      }
+    }
+    std::ranges::sort(pools, {}, &Extent::offset_bytes);
+    std::int64_t end_bytes = 0;
+    for (const Extent& pool : pools) {
+      KVR_CHECK(pool.offset_bytes >= end_bytes, "a pool begins at {}, another ends at {}", pool.offset_bytes,
+                end_bytes);
+      end_bytes = pool.end_bytes();
+    }
+    KVR_CHECK(end_bytes <= end_bytes_, "pools end at {}, the space at {}", end_bytes, end_bytes_);
+  }
 
  private:
   enum Side : std::uint8_t { begin, end };
@@ -116,6 +134,30 @@ class DualHead final : public ContiguousUnits {
         settle(head, pool, begin, pair.first, clustering);
         settle(head, pool, end, pair.second, clustering);
       }
+    }
+  }
+
+  void check_ends(std::int64_t head_index) const {
+    const Head& head = heads_[static_cast<std::size_t>(head_index)];
+    std::vector<std::array<std::int64_t, 2>> found(head.pools.size());
+    for (std::size_t unit = 0; unit < head.units.size(); ++unit) {
+      std::int64_t records = 0;
+      for (const Stretch& stretch : head.units[unit]) {
+        std::int64_t& at_end = found[stretch.pool][stretch.side];
+        KVR_CHECK(at_end == 0 && stretch.records > 0, "head {}, unit {}: {} records where {} lie", head_index,
+                  unit, stretch.records, at_end);
+        at_end = stretch.records;
+        records += stretch.records;
+      }
+      const auto held = std::ssize(entries_of(head_index, static_cast<UnitId>(unit)));
+      KVR_CHECK(records == held, "head {}, unit {}: room for {} of {} records", head_index, unit, records,
+                held);
+    }
+    for (std::size_t pool = 0; pool < found.size(); ++pool) {
+      KVR_CHECK(found[pool] == head.pools[pool].records && room(head, head.pools[pool]) >= 0,
+                "head {}, pool {} of {} records: {} and {} lie in it, {} and {} were counted", head_index,
+                pool, head.pool_records, found[pool][begin], found[pool][end],
+                head.pools[pool].records[begin], head.pools[pool].records[end]);
     }
   }
 

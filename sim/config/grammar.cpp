@@ -128,7 +128,12 @@ Field run() {
               .unit = "bytes",
               .quantity = Quantity::bytes,
               .min = 0,
-              .unlimited = true})});
+              .unlimited = true}),
+       text(
+           "check", "end",
+           {.doc = "when the replay proves that units, places on flash and caches are consistent; every_step "
+                   "takes longer and says in which step a policy went wrong first",
+            .choices = "end|every_step"})});
 }
 
 Field record() {

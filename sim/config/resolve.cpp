@@ -110,6 +110,7 @@ RunConfig run_config(const ResolvedPoint& point) {
           .first_step = integer(root, "run.first_step"),
           .steps = integer(root, "run.steps"),
           .working_set_bytes = get<double>(root, "run.working_set"),
+          .check_every_step = text(root, "run.check") == "every_step",
           .record_per_step = get<bool>(root, "record.per_step"),
           .host_timing = get<bool>(root, "record.host_timing"),
           .said_at = places_of(root),

@@ -63,6 +63,7 @@ struct RunConfig {
   std::int64_t first_step = 0;
   std::int64_t steps = 0;          ///< 0: all
   double working_set_bytes = 0.0;  ///< 0: the space that the layouts occupy
+  bool check_every_step = false;   ///< or at the end alone
   bool record_per_step = false;
   bool host_timing = false;
   /// "file:line:column" of every value that somebody gave, by its dotted key.

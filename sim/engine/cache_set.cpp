@@ -88,6 +88,14 @@ std::int64_t CacheSet::bytes() const {
   return bytes;
 }
 
+void CacheSet::check_budget(std::int64_t resident_entries) const {
+  for (const auto& cache : caches_) {
+    cache->check_budget();
+  }
+  KVR_CHECK(bytes() == resident_entries * entry_bytes_, "caches hold {} bytes, {} entries are resident",
+            bytes(), resident_entries);
+}
+
 void CacheSet::check_accesses() const {
   if (accesses_ != nullptr && accesses_->complete() && !accesses_->followed()) {
     throw depends_on_cache();

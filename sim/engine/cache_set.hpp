@@ -29,6 +29,9 @@ class CacheSet {
 
   Cache& of(std::int64_t layer, std::int64_t head);
   std::int64_t bytes() const;
+  /// Throws InternalError unless every cache keeps to its budget and all of them together hold
+  /// `resident_entries`.
+  void check_budget(std::int64_t resident_entries) const;
   /// At the end of a replay: throws InputError when it touched less than was recorded.
   void check_accesses() const;
 

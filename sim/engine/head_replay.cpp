@@ -89,7 +89,12 @@ void HeadReplay::build() {
   clustering_->build(view, changes_, prefill);
   scorer_->update(changes_, *clustering_, view, prefill);
   observe(changes_, view);
+  check_units();
+}
+
+void HeadReplay::check_units() const {
   partition_.check(*clustering_);
+  clustering_->check(store_.stored(store_.entries()));
 }
 
 void HeadReplay::ask(std::span<const Half> queries) {

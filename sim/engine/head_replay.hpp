@@ -97,8 +97,8 @@ class HeadReplay {
   const KernelTimes& kernel_times() const { return times_; }
   std::int64_t representative_bytes() const { return scorer_->dram_bytes(); }
   std::int64_t metadata_bytes() const { return clustering_->dram_bytes(); }
-  /// Throws InternalError unless every entry is in exactly one unit.
-  void check_partition() const { partition_.check(*clustering_); }
+  /// Throws InternalError unless every entry is in exactly one unit and the clustering finds nothing wrong.
+  void check_units() const;
 
  private:
   struct Truth;

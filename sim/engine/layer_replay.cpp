@@ -1,7 +1,6 @@
 #include "sim/engine/layer_replay.hpp"
 
-#include <set>
-
+#include "sim/engine/placement_check.hpp"
 #include "sim/engine/representatives.hpp"
 #include "sim/error.hpp"
 
@@ -37,6 +36,7 @@ void LayerReplay::place(std::span<const std::vector<CoRetrieval>> co_retrieval) 
   for (std::size_t head = 0; head < heads_.size(); ++head) {
     residencies_[head].set_unwritten(layout_->unwritten(static_cast<std::int64_t>(head)));
   }
+  written_bytes_ = total_bytes(prefill.writes);
   check_placement();
 }
 
@@ -136,12 +136,16 @@ void LayerReplay::settle(std::span<HeadResidency* const> all) {
   for (std::size_t head = 0; head < heads_.size(); ++head) {
     settle_head(static_cast<std::int64_t>(head));
   }
+  for (std::size_t head = 0; head < heads_.size(); ++head) {  // last: a layout may move entries of any head
+    drop_uncached(static_cast<std::int64_t>(head));
+  }
   for (Cache* const cache : caches_) {
     if (cache->enabled()) {
       cache->evict(all, static_cast<std::int64_t>(heads_.size()));
     }
   }
   align_and_merge(update_reads_, block_bytes_);
+  written_bytes_ += total_bytes(flash_.writes) - flash_.moved_bytes();
   writes_ = flash_.writes;
   align_and_merge(writes_, block_bytes_);
 }
@@ -169,11 +173,16 @@ void LayerReplay::settle_head(std::int64_t head) {
     apply_to_cache(head, change);
   }
   update_layout(head);
-  if (!caches_[h]->enabled()) {
-    for (UnitId unit = 0; unit < replay.clustering().unit_count(); ++unit) {
-      if (residency.partly_resident(unit)) {
-        caches_[h]->dropped(residency.drop(unit));
-      }
+}
+
+void LayerReplay::drop_uncached(std::int64_t head) {
+  const auto h = static_cast<std::size_t>(head);
+  if (caches_[h]->enabled()) {
+    return;
+  }
+  for (UnitId unit = 0; unit < heads_[h].clustering().unit_count(); ++unit) {
+    if (residencies_[h].partly_resident(unit)) {
+      caches_[h]->dropped(residencies_[h].drop(unit));
     }
   }
 }
@@ -184,7 +193,8 @@ void LayerReplay::update_layout(std::int64_t head) {
   const std::size_t before = flash_.moved.size();
   layout_->update(head, heads_[h].changes(), heads_[h].clustering(), flash_);
   for (const MovedRecord& record : std::span(flash_.moved).subspan(before)) {
-    if (!residency.in_dram(record.entry)) {
+    const auto owner = record.head < 0 ? h : static_cast<std::size_t>(record.head);
+    if (!residencies_[owner].in_dram(record.entry)) {
       update_reads_.push_back(record.from);
     }
   }
@@ -276,43 +286,8 @@ std::int64_t LayerReplay::waiting_entries() const {
   return waiting;
 }
 
-void LayerReplay::locate_all(std::int64_t head, std::vector<Extent>& records) const {
-  const Clustering& clustering = heads_[static_cast<std::size_t>(head)].clustering();
-  const auto unwritten = layout_->unwritten(head);
-  const std::set<EntryIndex> waiting(unwritten.begin(), unwritten.end());
-  std::size_t found = 0;
-  for (UnitId unit = 0; unit < clustering.unit_count(); ++unit) {
-    std::vector<EntryIndex> entries;
-    for (const EntryIndex entry : clustering.members(unit)) {
-      if (!waiting.contains(entry)) {
-        entries.push_back(entry);
-      }
-    }
-    found += clustering.members(unit).size() - entries.size();
-    const std::size_t before = records.size();
-    layout_->locate(head, unit, entries, records);
-    const std::int64_t bytes = total_bytes(std::span(records).subspan(before));
-    KVR_CHECK(bytes == std::ssize(entries) * entry_bytes_,
-              "layer {}, head {}, unit {}: {} members lie in {} bytes", layer_, head, unit, entries.size(),
-              bytes);
-  }
-  KVR_CHECK(found == unwritten.size(), "layer {}, head {}: {} entries are unwritten, {} of them members",
-            layer_, head, unwritten.size(), found);
-}
-
 void LayerReplay::check_placement() const {
-  std::vector<Extent> records;
-  for (std::size_t head = 0; head < heads_.size(); ++head) {
-    locate_all(static_cast<std::int64_t>(head), records);
-  }
-  const std::int64_t bytes = total_bytes(records);
-  merge_extents(records);
-  KVR_CHECK(total_bytes(records) == bytes, "layer {}: records of {} bytes cover {} bytes", layer_, bytes,
-            total_bytes(records));
-  KVR_CHECK(
-      records.empty() || (records.front().offset_bytes >= 0 && records.back().end_bytes() <= space_bytes()),
-      "layer {}: records end at {}, the space at {}", layer_,
-      records.empty() ? 0 : records.back().end_bytes(), space_bytes());
+  kvr::check_placement({layer_, heads_, *layout_, entry_bytes_}, written_bytes_);
 }
 
 }  // namespace kvr

@@ -66,21 +66,21 @@ class LayerReplay {
   std::int64_t waiting_entries() const;
   std::int64_t space_bytes() const { return layout_->space_bytes(); }
 
-  /// Throws InternalError unless every member of every unit has a record or is unwritten, no two records
-  /// overlap and all lie inside the layout's space.
+  /// Throws InternalError where the layout's places do not fit together; see placement_check.hpp.
   void check_placement() const;
 
  private:
   void locate_cached(std::int64_t head);
   void read_head(std::int64_t head);
   void settle_head(std::int64_t head);
+  /// Gives up what the step has read, where nothing is cached.
+  void drop_uncached(std::int64_t head);
   void update_layout(std::int64_t head);
   void apply_to_cache(std::int64_t head, const Change& change);
   void apply_split(std::int64_t head, const Change& change);
   /// Members of `unit` that were pending have a place on flash; they stay in DRAM where the unit is cached.
   void take_in_pending(std::int64_t head, UnitId unit, bool cached);
   void load_wanted(std::int64_t head);
-  void locate_all(std::int64_t head, std::vector<Extent>& records) const;
   CacheObject object(std::int64_t head, UnitId unit) const;
 
   std::int64_t layer_;
@@ -101,6 +101,7 @@ class LayerReplay {
   std::vector<Extent> swap_reads_;
   Contiguity contiguity_;
   LayoutTraffic flash_;
+  std::int64_t written_bytes_ = 0;  ///< since the beginning, without what was written again elsewhere
 };
 
 }  // namespace kvr

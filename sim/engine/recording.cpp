@@ -1,5 +1,7 @@
 #include "sim/engine/recording.hpp"
 
+#include <array>
+
 namespace kvr {
 namespace {
 
@@ -56,6 +58,20 @@ void record_layer(const LayerReplay& replay, std::span<const HeadReplay> heads, 
   for (std::size_t head = 0; head < heads.size(); ++head) {
     record_head(heads[head], replay.head_traffic()[head], copies * static_cast<double>(machine.entry_bytes()),
                 row, static_cast<std::int64_t>(head), data);
+  }
+}
+
+void record_reuse(const UpdateReuse& reuse, LayerRow row, std::int64_t head, PointData& data) {
+  constexpr std::array kReused = {Metric::reused_within_1, Metric::reused_within_2, Metric::reused_within_4,
+                                  Metric::reused_within_8, Metric::reused_within_16};
+  static_assert(kReused.size() == UpdateReuse::kWithin.size());
+  data.set(Metric::updated_units, row.step, row.layer, head, static_cast<double>(reuse.updated()));
+  for (std::size_t i = 0; i < kReused.size(); ++i) {
+    data.record(kReused[i]);  // all NaN where the run is too short
+    const std::int64_t within = UpdateReuse::kWithin[i];
+    if (const auto reused = reuse.reused(within)) {
+      data.set(kReused[i], row.step - within, row.layer, head, static_cast<double>(*reused));
+    }
   }
 }
 

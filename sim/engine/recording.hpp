@@ -7,6 +7,7 @@
 #include "sim/engine/head_replay.hpp"
 #include "sim/engine/layer_replay.hpp"
 #include "sim/engine/machine.hpp"
+#include "sim/engine/update_reuse.hpp"
 #include "sim/results/point_data.hpp"
 
 namespace kvr {
@@ -20,6 +21,8 @@ struct LayerRow {
 /// What a captured layer asked of the flash and what its heads came to. `heads` [heads of the layer].
 void record_layer(const LayerReplay& replay, std::span<const HeadReplay> heads, const Machine& machine,
                   LayerRow row, PointData& data);
+/// `reuse` has followed the step of `row`; what it knows now belongs to earlier steps.
+void record_reuse(const UpdateReuse& reuse, LayerRow row, std::int64_t head, PointData& data);
 void record_energy(const StepEnergy& energy, std::int64_t step, PointData& data);
 /// Seconds of this machine that the kernels of all heads took.
 void record_kernel_times(std::span<const HeadReplay> heads, std::int64_t step, PointData& data);

@@ -17,6 +17,7 @@
 
 #include "sim/engine/allotment.hpp"
 #include "sim/engine/cache_set.hpp"
+#include "sim/engine/invariants.hpp"
 #include "sim/engine/layer_replay.hpp"
 #include "sim/engine/machine.hpp"
 #include "sim/engine/memory_use.hpp"
@@ -70,6 +71,7 @@ class Replay {
   std::vector<std::int64_t> allotted_;
   std::optional<PromptQueries> prompt_queries_;  ///< where the layout wants co-retrieval
   std::int64_t working_buffer_bytes_ = 0;
+  std::vector<UpdateReuse> reuses_;  ///< [layers * heads]
   PointData data_;
 };
 
@@ -88,6 +90,7 @@ Replay::Replay(const RunConfig& config, const trace::Reader& trace, AccessRecord
                                                   {layers_, kv_heads_, header_.prefill_len})),
       caches_(config, machine_, layers_, kv_heads_, accesses),
       allotted_(static_cast<std::size_t>(layers_ * kv_heads_)),
+      reuses_(static_cast<std::size_t>(layers_ * kv_heads_)),
       data_(config.point, steps_.count, layers_, kv_heads_) {
   data_.set_layer_numbers(header_.captured_layers);
   data_.set_head_numbers(header_.captured_kv_heads);
@@ -211,6 +214,11 @@ void Replay::record(std::int64_t step, std::int64_t position, const StepTimes& t
   for (std::int64_t layer = 0; layer < layers_; ++layer) {
     record_layer(replays_[static_cast<std::size_t>(layer)], heads_of(layer), machine_, {step, layer}, data_);
   }
+  for (std::size_t i = 0; i < heads_.size(); ++i) {
+    const HeadId head = head_id(static_cast<std::int64_t>(i));
+    reuses_[i].follow(heads_[i].demanded().units, heads_[i].changes());
+    record_reuse(reuses_[i], {step, head.layer}, head.head, data_);
+  }
   if (config_.host_timing) {
     record_kernel_times(heads_, step, data_);
   }
@@ -234,6 +242,9 @@ PointResult Replay::run(const Progress& progress, Timeline* timeline) {
   for (std::int64_t i = 0; i < steps_.count; ++i) {
     const std::int64_t position = steps_.first_position + i;
     step(position);
+    if (config_.check_every_step) {
+      check_invariants(heads_, replays_, caches_);
+    }
     const StepTimes times = machine_.run_step(replays_, heads_);
     record(i, position, times);
     if (timeline != nullptr && timeline->steps().contains(i)) {
@@ -243,12 +254,7 @@ PointResult Replay::run(const Progress& progress, Timeline* timeline) {
       progress(i + 1, steps_.count);
     }
   }
-  for (const HeadReplay& head : heads_) {
-    head.check_partition();
-  }
-  for (const LayerReplay& layer : replays_) {
-    layer.check_placement();
-  }
+  check_invariants(heads_, replays_, caches_);
   machine_.check_conservation();
   caches_.check_accesses();
   std::vector<std::string> notes = machine_.notes();

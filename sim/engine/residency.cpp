@@ -76,6 +76,11 @@ void HeadResidency::recount(UnitId unit, UnitId other) {
 Cache::Cache(std::unique_ptr<Replacement> policy, std::int64_t capacity_bytes, std::int64_t entry_bytes)
     : policy_(std::move(policy)), capacity_bytes_(capacity_bytes), entry_bytes_(entry_bytes) {}
 
+void Cache::check_budget() const {
+  KVR_CHECK(bytes_ >= 0 && bytes_ <= capacity_bytes_, "{} bytes of a cache of {} are in use", bytes_,
+            capacity_bytes_);
+}
+
 void Cache::evict(std::span<HeadResidency* const> heads, std::int64_t heads_per_layer) {
   while (bytes_ > capacity_bytes_) {
     const CacheObject object = policy_->victim();

@@ -91,6 +91,8 @@ class Cache {
   }
   /// Entries left on other grounds than the policy's choice.
   void dropped(std::int64_t entries) { bytes_ -= entries * entry_bytes_; }
+  /// Throws InternalError where the budget does not hold.
+  void check_budget() const;
   /// Evicts until the budget holds. `heads` [layer * heads_per_layer + head].
   void evict(std::span<HeadResidency* const> heads, std::int64_t heads_per_layer);
 

@@ -71,6 +71,9 @@ class Clustering {
   virtual std::span<const EntryIndex> pending(UnitId /*unit*/) const { return {}; }
   /// DRAM for what the clustering itself must keep (lists, statistics), not counting scorers' summaries.
   virtual std::int64_t dram_bytes() const = 0;
+  /// Throws InternalError where what the implementation promises of its units does not hold; asked between
+  /// steps. `view`: all entries handed over.
+  virtual void check(const HeadView& /*view*/) const {}
 };
 
 }  // namespace kvr

@@ -14,12 +14,13 @@ namespace kvr {
 struct MovedRecord {
   EntryIndex entry;
   Extent from;
+  std::int64_t head = -1;  ///< whose entry it is; -1: of the head that is updated
 };
 
 /// What a layout did to the flash: the engine charges the device for it.
 struct LayoutTraffic {
   std::vector<Extent> writes;       ///< every byte range written, new entries and moved ones
-  std::vector<MovedRecord> moved;   ///< of the head updated; the engine reads back what is not in DRAM
+  std::vector<MovedRecord> moved;   ///< the engine reads back what is not in DRAM
   std::int64_t appended_bytes = 0;  ///< payload of entries written for the first time
   std::int64_t outgrown = 0;        ///< times a unit outgrew the room that it had
 
@@ -49,7 +50,8 @@ struct PromptUnits {
 /// An entry is one record of `entry_bytes` (its K, then its V, as the codecs store them). The engine calls
 /// `place` once with the prompt's units, then `update` once for every head and step with what changed
 /// (perhaps nothing), and `locate` for reads. Invariants, checked by the engine: the records of two entries
-/// never overlap, every member of a unit has a place or is unwritten, and all places lie below `space_bytes`.
+/// never overlap, every member of a unit has a place or is unwritten, all places lie below `space_bytes`, and
+/// `writes` has the bytes of every entry that has come to have a place.
 class Layout {
  public:
   static constexpr std::string_view kKind = "layout";
@@ -76,6 +78,9 @@ class Layout {
                       std::vector<Extent>& extents) const = 0;
   /// Flash reserved for this layer so far, holes included.
   virtual std::int64_t space_bytes() const = 0;
+  /// Throws InternalError where what the implementation promises of its places does not hold; asked between
+  /// steps.
+  virtual void check() const {}
 };
 
 inline std::int64_t LayoutTraffic::moved_bytes() const {

@@ -32,6 +32,12 @@ enum class Metric : std::size_t {
   demanded_bytes,
   hit_bytes,
   useful_read_bytes,
+  updated_units,
+  reused_within_1,
+  reused_within_2,
+  reused_within_4,
+  reused_within_8,
+  reused_within_16,
   // One value per step and layer.
   read_requests,
   read_bytes,

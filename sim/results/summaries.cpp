@@ -66,6 +66,17 @@ double ratio_of_sums(const PointData& data) {
   return ratio(sum(data.values(numerator)), sum(data.values(denominator)));
 }
 
+/// Over the steps for which `reused` is known.
+template <Metric reused>
+double reuse_probability(const PointData& data) {
+  double known = 0.0;
+  const std::span<const double> values = data.values(reused);
+  for (std::size_t i = 0; i < values.size(); ++i) {
+    known += std::isnan(values[i]) ? 0.0 : data.values(Metric::updated_units)[i];
+  }
+  return ratio(sum(values), known);
+}
+
 double tokens_per_second(const PointData& data) {
   return ratio(1.0, mean(data.values(Metric::latency_s)));
 }
@@ -118,6 +129,25 @@ constexpr std::array kSummaries{
     SummaryInfo{"hit_rate_bytes", "1", "share of the demanded bytes found in DRAM",
                 "sum of hit_bytes / sum of demanded_bytes", "hit rate, bytes", false, simulated,
                 ratio_of_sums<Metric::hit_bytes, Metric::demanded_bytes>},
+    SummaryInfo{"reuse_probability_1", "1", "share of the updated units that are demanded in the next step",
+                "sum of reused_within_1 / sum of updated_units over the steps that have it", "reuse within 1",
+                false, simulated, reuse_probability<Metric::reused_within_1>},
+    SummaryInfo{"reuse_probability_2", "1",
+                "share of the updated units that are demanded in the next 2 steps",
+                "sum of reused_within_2 / sum of updated_units over the steps that have it", "reuse within 2",
+                false, simulated, reuse_probability<Metric::reused_within_2>},
+    SummaryInfo{"reuse_probability_4", "1",
+                "share of the updated units that are demanded in the next 4 steps",
+                "sum of reused_within_4 / sum of updated_units over the steps that have it", "reuse within 4",
+                false, simulated, reuse_probability<Metric::reused_within_4>},
+    SummaryInfo{"reuse_probability_8", "1",
+                "share of the updated units that are demanded in the next 8 steps",
+                "sum of reused_within_8 / sum of updated_units over the steps that have it", "reuse within 8",
+                false, simulated, reuse_probability<Metric::reused_within_8>},
+    SummaryInfo{"reuse_probability_16", "1",
+                "share of the updated units that are demanded in the next 16 steps",
+                "sum of reused_within_16 / sum of updated_units over the steps that have it",
+                "reuse within 16", false, simulated, reuse_probability<Metric::reused_within_16>},
     SummaryInfo{"reads_per_step", "requests", "read requests per step",
                 "mean over steps of the step's sum of read_requests", "reads/step", false, simulated,
                 step_mean_of<Metric::read_requests>},

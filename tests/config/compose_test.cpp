@@ -56,6 +56,8 @@ TEST_CASE("a good configuration gives typed values in SI, defaults filled in") {
   CHECK(run.first_step == 0);
   CHECK(run.steps == 0);
   CHECK(run.working_set_bytes == 0.0);
+  CHECK_FALSE(run.check_every_step);
+  CHECK(load("c.yaml", {"run.check=every_step"})[0].check_every_step);
   CHECK(run.record_per_step);
   CHECK(run.host_timing);
 }

@@ -35,7 +35,7 @@ TEST_CASE("an unknown key is an error that suggests the nearest one") {
        fmt::format("c.yaml:1:1: nam: unknown key (nam); did you mean 'name'? allowed: {}", kRootKeys)},
       {"  seed: 7", "  sead: 7",
        "c.yaml:15:3: run.sead: unknown key (sead); did you mean 'seed'? allowed: seed, threads, first_step, "
-       "steps, working_set"},
+       "steps, working_set, check"},
       {"page_tokens", "page_token",
        "c.yaml:6:28: system.clustering.page_token: unknown key (page_token); did you mean 'page_tokens'? "
        "allowed: type, page_tokens, metric"},

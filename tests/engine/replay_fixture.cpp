@@ -64,13 +64,13 @@ system:
   replacement: {}
   cache: {{capacity: {}B, scope: {}}}
   schedule: {}
-run: {{threads: {}, first_step: {}, steps: {}}}
+run: {{threads: {}, first_step: {}, steps: {}, check: {}}}
 )",
                                trace_path_.string(), setup.model, setup.phone, setup.device, setup.clustering,
                                setup.scorer, setup.budget, setup.fold, setup.norm, setup.last_unit,
                                setup.sinks, setup.recent, setup.codec, setup.codec, setup.layout,
                                setup.replacement, setup.cache_bytes, setup.cache_scope, setup.schedule,
-                               setup.threads, setup.first_step, setup.steps));
+                               setup.threads, setup.first_step, setup.steps, setup.check));
   return load_config(file, {}).front();
 }
 

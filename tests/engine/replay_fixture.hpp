@@ -29,6 +29,7 @@ struct Setup {
   std::string model = "{type: decoder}";
   std::string phone = "roofline";
   std::string device = "analytic";
+  std::string check = "end";
   std::string cache_scope = "model";
   std::string schedule = "serial";
   std::int64_t cache_bytes = 0;

@@ -29,8 +29,9 @@ std::vector<Setup> splitting_setups() {
   std::vector<Setup> setups;
   for (const int max_members : {2, 5, 9}) {
     for (const int buffer_every : {1, 3, 7}) {
-      for (const char* layout : {"token_order", "cluster_contiguous", "{type: cluster_by_cluster}",
-                                 "{type: dual_head, page_buffer: 512B, hot_steps: 6}"}) {
+      for (const char* layout :
+           {"token_order", "cluster_contiguous", "{type: cluster_by_cluster, on_growth: shift}",
+            "{type: cluster_by_cluster}", "{type: dual_head, page_buffer: 512B, hot_steps: 6}"}) {
         for (const std::int64_t cached_entries : {0, 2, 15, 60, 1000}) {
           Setup setup;
           setup.clustering = fmt::format("{{type: {}, max_members: {}, buffer_every: {}}}", test::kSplitting,
@@ -59,8 +60,9 @@ std::vector<Setup> shipped_setups() {
         "{type: adaptive, entries_per_cluster: 5, quantile: 0.2, buffer_entries: 100}",
         "{type: kmeans_local, entries_per_cluster: 7, window: 9, window_clusters: 2}",
         "{type: kmeans_local, entries_per_cluster: 7, cluster_generated: false}", "token"}) {
-    for (const char* layout : {"token_order", "cluster_contiguous", "{type: cluster_by_cluster}",
-                               "{type: dual_head, page_buffer: 512B, hot_steps: 6}"}) {
+    for (const char* layout :
+         {"token_order", "cluster_contiguous", "{type: cluster_by_cluster, on_growth: shift}",
+          "{type: cluster_by_cluster}", "{type: dual_head, page_buffer: 512B, hot_steps: 6}"}) {
       for (const std::int64_t cached_entries : {0, 15, 60, 1000}) {
         Setup setup;
         setup.clustering = clustering;
@@ -157,8 +159,9 @@ TEST_CASE("pending entries that join the members of a cached unit are cached: wh
   setup.replacement = "lru";
   setup.cache_bytes = 100000 * test::kEntryBytes;
   setup.recent = 0;
-  for (const char* layout : {"token_order", "cluster_contiguous", "{type: cluster_by_cluster}",
-                             "{type: dual_head, page_buffer: 512B, hot_steps: 6}"}) {
+  for (const char* layout :
+       {"token_order", "cluster_contiguous", "{type: cluster_by_cluster, on_growth: shift}",
+        "{type: cluster_by_cluster}", "{type: dual_head, page_buffer: 512B, hot_steps: 6}"}) {
     setup.layout = layout;
     setup.clustering = fmt::format("{{type: {}, max_members: 5, buffer_every: 3}}", test::kSplitting);
     CAPTURE(setup.describe());

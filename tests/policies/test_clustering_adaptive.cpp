@@ -3,6 +3,7 @@
 #include <cmath>
 #include <set>
 
+#include "sim/error.hpp"
 #include "tests/policies/support.hpp"
 
 namespace kvr {
@@ -66,6 +67,14 @@ class Line {
   }
   std::vector<EntryIndex> members(UnitId unit) const { return test::copy(clustering_->members(unit)); }
   std::vector<EntryIndex> pending(UnitId unit) const { return test::copy(clustering_->pending(unit)); }
+  /// As if the keys were `times` what they are.
+  void check(float times = 1.0F) const {
+    std::vector<float> keys;
+    for (EntryIndex entry = 0; entry < next_; ++entry) {
+      keys.push_back(times * sequence_.key(entry).front());
+    }
+    clustering_->check(Sequence(keys, 1).view(next_));
+  }
   std::int64_t units() const { return clustering_->unit_count(); }
 
   UnitId left = 0;
@@ -554,6 +563,18 @@ TEST_CASE("adaptive: a key costs the distances and one running update; units kee
   clustering->append(4, sequence.view(5), test::NothingResident{}, changes, work);
   CHECK(work.flops == 3.0 * 2.0 + 6.0);
   CHECK(work.bytes == 2.0 * 2.0 + 2.0 + 8.0);
+}
+
+TEST_CASE("adaptive: its check finds a variance above the threshold and entries that wait too many") {
+  Line line({1, 6}, {{"buffer_entries", std::int64_t{1}}});
+  line.check();
+  CHECK_THROWS_AS(line.check(1.5F), InternalError);  // variance 2.25, threshold 1
+  line.append();
+  line.check();
+  line.append();                                 // 6 lies between the heaps and waits
+  CHECK_THROWS_AS(line.check(), InternalError);  // until the unit that is asked for is loaded
+  line.load({line.pending(line.left).empty() ? line.right : line.left});
+  line.check();
 }
 
 }  // namespace

@@ -15,6 +15,8 @@ constexpr std::int64_t kEntryBytes = 96;
 constexpr EntryIndex kPrompt = 40;
 constexpr EntryIndex kEntries = 240;
 
+using Places = std::vector<std::vector<std::int64_t>>;  ///< [heads][entries]
+
 /// Offsets of all members of a head, by entry; -1 where an entry is pending or unwritten.
 std::vector<std::int64_t> offsets_of(const Layout& layout, std::int64_t head, const Clustering& clustering) {
   std::vector<std::int64_t> offsets(static_cast<std::size_t>(kEntries), -1);
@@ -48,7 +50,7 @@ void check_disjoint(std::vector<Extent> extents, std::int64_t space_bytes) {
   REQUIRE(end <= space_bytes);
 }
 
-void check_records(const std::vector<std::vector<std::int64_t>>& offsets, std::int64_t space_bytes) {
+void check_records(const Places& offsets, std::int64_t space_bytes) {
   std::vector<Extent> extents;
   for (const std::vector<std::int64_t>& of_head : offsets) {
     for (const std::int64_t offset : of_head) {
@@ -74,15 +76,16 @@ bool has_split(const ChangeList& changes) {
 
 /// Traffic is what the change of places says: new records were appended, others moved, by a split or, where
 /// the layout does such things, otherwise.
-void check_traffic(const LayoutTraffic& traffic, const std::vector<std::int64_t>& before,
-                   const std::vector<std::int64_t>& after, bool may_move) {
+void check_traffic(const LayoutTraffic& traffic, const Places& before, const Places& after, bool may_move) {
   std::int64_t appended = 0;
   std::int64_t moved = 0;
-  for (std::size_t entry = 0; entry < before.size(); ++entry) {
-    if (before[entry] < 0 && after[entry] >= 0) {
-      ++appended;
-    } else if (before[entry] != after[entry]) {
-      ++moved;
+  for (std::size_t head = 0; head < before.size(); ++head) {
+    for (std::size_t entry = 0; entry < before[head].size(); ++entry) {
+      if (before[head][entry] < 0 && after[head][entry] >= 0) {
+        ++appended;
+      } else if (before[head][entry] != after[head][entry]) {
+        ++moved;
+      }
     }
   }
   REQUIRE(traffic.appended_bytes == appended * kEntryBytes);
@@ -110,8 +113,7 @@ void replay(const std::string& name, const ParamValues& values, std::uint64_t se
   CHECK(traffic.appended_bytes == kHeads * kPrompt * kEntryBytes);
   CHECK(total(traffic.writes) == traffic.appended_bytes);
   check_disjoint(traffic.writes, layout->space_bytes());
-  std::vector<std::vector<std::int64_t>> places = {offsets_of(*layout, 0, first),
-                                                   offsets_of(*layout, 1, second)};
+  Places places = {offsets_of(*layout, 0, first), offsets_of(*layout, 1, second)};
   check_records(places, layout->space_bytes());
 
   for (EntryIndex entry = kPrompt; entry < kEntries; ++entry) {
@@ -121,10 +123,11 @@ void replay(const std::string& name, const ParamValues& values, std::uint64_t se
       heads[head]->append(entry, sequence.view(entry + 1), test::NothingResident{}, changes, work);
       const auto index = static_cast<std::int64_t>(head);
       layout->update(index, changes, *heads[head], traffic);
-      const std::vector<std::int64_t> after = offsets_of(*layout, index, *heads[head]);
-      check_traffic(traffic, places[head], after, name == "cluster_by_cluster" || has_split(changes));
-      places[head] = after;
+      const Places after = {offsets_of(*layout, 0, first), offsets_of(*layout, 1, second)};
+      check_traffic(traffic, places, after, name == "cluster_by_cluster" || has_split(changes));
+      places = after;
       check_records(places, layout->space_bytes());
+      layout->check();
     }
   }
 }
@@ -138,6 +141,11 @@ TEST_CASE("layouts: records stay disjoint and inside, and traffic is what the pl
       {"cluster_contiguous", {{"growth", 0.0}}},
       {"cluster_by_cluster", {}},
       {"cluster_by_cluster", {{"page_buffer", std::int64_t{256}}, {"hot_steps", std::int64_t{30}}}},
+      {"cluster_by_cluster", {{"on_growth", std::string("shift")}}},
+      {"cluster_by_cluster",
+       {{"on_growth", std::string("shift")},
+        {"page_buffer", std::int64_t{256}},
+        {"hot_steps", std::int64_t{30}}}},
       {"dual_head", {}},
       {"dual_head", {{"page_buffer", std::int64_t{256}}, {"hot_steps", std::int64_t{30}}}},
       {"dual_head", {{"page_buffer", std::int64_t{2048}}, {"pool_factor", 5.0}}}};

@@ -124,6 +124,15 @@ def ratio_of(numerator: str, denominator: str) -> Callable[[h5py.Group, int], fl
     return ratio
 
 
+def reuse_probability(within: int) -> Callable[[h5py.Group, int], float]:
+    def share(data: h5py.Group, point: int) -> float:
+        reused = data[f"reused_within_{within}"][point]
+        known = data["updated_units"][point][~np.isnan(reused)].sum()
+        return np.nansum(reused) / known if known > 0 else np.nan
+
+    return share
+
+
 def dram_total_max(data: h5py.Group, point: int) -> float:
     parts = (
         "cache_bytes",
@@ -157,6 +166,11 @@ SUMMARIES: dict[str, Callable[[h5py.Group, int], float]] = {
     "hidden_io_mean": mean_of("hidden_io_s"),
     "hit_rate": ratio_of("hit_units", "demanded_units"),
     "hit_rate_bytes": ratio_of("hit_bytes", "demanded_bytes"),
+    "reuse_probability_1": reuse_probability(1),
+    "reuse_probability_2": reuse_probability(2),
+    "reuse_probability_4": reuse_probability(4),
+    "reuse_probability_8": reuse_probability(8),
+    "reuse_probability_16": reuse_probability(16),
     "reads_per_step": step_mean_of("read_requests"),
     "bytes_per_step": step_mean_of("read_bytes"),
     "update_bytes_per_step": step_mean_of("update_read_bytes"),

@@ -205,13 +205,13 @@ void ContiguousUnits::put(std::int64_t head, UnitId unit, std::size_t index, con
 }
 
 void ContiguousUnits::write(EntryIndex entry, const std::optional<Extent>& from, const Extent& to,
-                            LayoutTraffic& traffic) const {
+                            LayoutTraffic& traffic, std::int64_t head) const {
   if (from && *from == to) {
     return;
   }
   append_extent(to, traffic.writes);
   if (from) {
-    traffic.moved.push_back({entry, *from});
+    traffic.moved.push_back({entry, *from, head});
   } else {
     traffic.appended_bytes += to.length_bytes;
   }

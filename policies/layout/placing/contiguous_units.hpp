@@ -30,9 +30,9 @@ class ContiguousUnits : public Layout {
   };
   static ParamTable<BufferParams> buffer_params();
 
-  void place(const PromptUnits& prompt, LayoutTraffic& traffic) final;
+  void place(const PromptUnits& prompt, LayoutTraffic& traffic) override;
   void update(std::int64_t head, std::span<const Change> changes, const Clustering& clustering,
-              LayoutTraffic& traffic) final;
+              LayoutTraffic& traffic) override;
   std::span<const EntryIndex> unwritten(std::int64_t head) const final;
   void locate(std::int64_t head, UnitId unit, std::span<const EntryIndex> entries,
               std::vector<Extent>& extents) const final;
@@ -46,9 +46,9 @@ class ContiguousUnits : public Layout {
   static constexpr EntryIndex kHole = -1;
   /// Entries on flash, by record.
   std::span<const EntryIndex> entries_of(std::int64_t head, UnitId unit) const;
-  /// Accounts for `entry` being written to `to`, from where it lay, if it did.
-  void write(EntryIndex entry, const std::optional<Extent>& from, const Extent& to,
-             LayoutTraffic& traffic) const;
+  /// Accounts for `entry` being written to `to`, from where it lay, if it did. `head`: see MovedRecord.
+  void write(EntryIndex entry, const std::optional<Extent>& from, const Extent& to, LayoutTraffic& traffic,
+             std::int64_t head = -1) const;
 
  private:
   /// Room for every unit of the prompt, as many records as it has members.
