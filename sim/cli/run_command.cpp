@@ -6,6 +6,7 @@
 #include <boost/program_options.hpp>
 #include <charconv>
 #include <cstdio>
+#include <iterator>
 #include <map>
 #include <memory>
 #include <optional>
@@ -26,12 +27,16 @@ namespace {
 
 namespace po = boost::program_options;
 
+/// Four points share most of what can be shared: beyond, a sweep gains little and a killed one loses more.
+constexpr std::int64_t kTogether = 4;
+
 struct Options {
   std::string config;
   std::vector<std::string> sets;
   std::string out;
   std::string timeline;
   std::string timeline_steps;
+  std::int64_t together = 0;
 };
 
 po::options_description describe(Options& options) {
@@ -42,7 +47,11 @@ po::options_description describe(Options& options) {
                                                                  "write the results to this HDF5 file")(
       "timeline", po::value(&options.timeline), "write a Chrome trace of some steps to this JSON file")(
       "timeline-steps", po::value(&options.timeline_steps)->default_value("0-3"),
-      "which of the replayed steps the timeline shows, FIRST-LAST");
+      "which of the replayed steps the timeline shows, FIRST-LAST")(
+      "together", po::value(&options.together)->default_value(kTogether),
+      "how many points that follow one another are replayed step by step side by side, where they take the "
+      "same steps of one trace; shared work is done once, results are the same, and a killed run loses the "
+      "points it was at");
   return described;
 }
 
@@ -127,6 +136,18 @@ void check_points(std::span<const RunConfig> points, Traces& traces) {
   }
 }
 
+/// The next points to be replayed together, `most` of them at most.
+std::span<const RunConfig> next_group(std::span<const RunConfig> left, std::int64_t most) {
+  const auto other =
+      std::ranges::find_if(left, [&](const RunConfig& point) { return !same_walk(left.front(), point); });
+  return left.first(std::min(static_cast<std::size_t>(other - left.begin()), static_cast<std::size_t>(most)));
+}
+
+std::string label_of(std::span<const RunConfig> group) {
+  return group.size() == 1 ? group.front().point
+                           : fmt::format("{} and {} more", group.front().point, group.size() - 1);
+}
+
 /// Hours of replay must not end in a folder that was never there.
 void check_writable(const std::filesystem::path& file) {
   const std::filesystem::path folder = file.has_parent_path() ? file.parent_path() : ".";
@@ -161,6 +182,9 @@ std::optional<Options> parse(std::span<const std::string> args) {
   if (options.config.empty()) {
     throw InputError("run: no configuration is given; see kvreplay run --help");
   }
+  if (options.together < 1) {
+    throw InputError(fmt::format("--together: {} is too few; allowed is 1 and more", options.together));
+  }
   return options;
 }
 
@@ -185,13 +209,15 @@ int run_run_command(std::span<const std::string> args, bool quiet) {
   std::vector<PointResult> results;
   const std::vector<RunConfig> points = load_config(options->config, options->sets);
   check_points(points, traces);
-  for (const RunConfig& point : points) {
-    ProgressBar bar(point.point, quiet);
-    results.push_back(replay(
-        point, traces.open(point.trace_path),
+  while (results.size() < points.size()) {
+    const auto group = next_group(std::span(points).subspan(results.size()), options->together);
+    ProgressBar bar(label_of(group), quiet);
+    std::vector<PointResult> finished = replay_together(
+        group, traces.open(group.front().trace_path),
         [&bar](std::int64_t done, std::int64_t total) { bar.update(done, total); },
-        timeline ? &*timeline : nullptr));
-    if (!options->out.empty()) {  // after every point, so that a killed run keeps what was finished
+        timeline ? &*timeline : nullptr);
+    std::ranges::move(finished, std::back_inserter(results));
+    if (!options->out.empty()) {  // after every group, so that a killed run keeps what was finished
       Provenance so_far = provenance;
       traces.describe(so_far);
       write_results(options->out, results, so_far);

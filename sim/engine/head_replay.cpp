@@ -3,11 +3,11 @@
 #include <algorithm>
 #include <chrono>
 #include <cmath>
+#include <numeric>
 
 #include "sim/error.hpp"
 #include "sim/kernels/attention.hpp"
 #include "sim/kernels/convert.hpp"
-#include "sim/kernels/topk.hpp"
 
 namespace kvr {
 namespace {
@@ -60,18 +60,12 @@ KernelTimes& KernelTimes::operator+=(const KernelTimes& other) {
   return *this;
 }
 
-/// Attention over everything: what a selection is held against.
-struct HeadReplay::Truth {
-  kernels::MatrixRef<float> out;
-  kernels::MatrixRef<float> probabilities;
-};
-
 HeadReplay::HeadReplay(HeadId head, std::int64_t group, double attention_scale, HeadStore store,
                        std::unique_ptr<Clustering> clustering, std::unique_ptr<Scorer> scorer,
                        const SelectRules& rules)
     : head_(head),
       group_(group),
-      head_dim_(store.captured(0).keys.cols),
+      head_dim_(store.head_dim()),
       attention_scale_(static_cast<float>(attention_scale)),
       store_(std::move(store)),
       clustering_(std::move(clustering)),
@@ -79,11 +73,11 @@ HeadReplay::HeadReplay(HeadId head, std::int64_t group, double attention_scale, 
       rules_(rules),
       queries_(static_cast<std::size_t>(group * head_dim_)),
       selections_(static_cast<std::size_t>(rules.fold == Fold::none ? group : 1)),
-      truth_out_(queries_.size()),
       selected_out_(queries_.size()) {}
 
 void HeadReplay::build() {
-  const HeadView view = store_.stored(store_.entries());
+  store_.catch_up();
+  const HeadView view = store_.view(store_.entries());
   changes_.clear();
   Work prefill;
   clustering_->build(view, changes_, prefill);
@@ -94,7 +88,7 @@ void HeadReplay::build() {
 
 void HeadReplay::check_units() const {
   partition_.check(*clustering_);
-  clustering_->check(store_.stored(store_.entries()));
+  clustering_->check(store_.view(store_.entries()));
 }
 
 void HeadReplay::ask(std::span<const Half> queries) {
@@ -103,10 +97,9 @@ void HeadReplay::ask(std::span<const Half> queries) {
   range_ = candidate_range(before_current_, rules_.sinks, rules_.recent);
 }
 
-void HeadReplay::begin_step(std::span<const Half> queries, std::span<const Half> key,
-                            std::span<const Half> value) {
+void HeadReplay::begin_step(std::span<const Half> queries) {
   ask(queries);
-  store_.append(key, value);
+  store_.catch_up();
   quality_ = {};
   score_work_ = {};
   update_work_ = {};
@@ -120,7 +113,7 @@ void HeadReplay::score() {
   {
     const Stopwatch watch(times_.score_s);
     scorer_->score(kernels::matrix_view(queries_.data(), group_, head_dim_), *clustering_,
-                   store_.stored(before_current_), scores, score_work_);
+                   store_.view(before_current_), scores, score_work_);
     fold_scores(scores, rules_.norm, rules_.fold, folded_);
   }
   pending_.clear();
@@ -157,17 +150,19 @@ void HeadReplay::select(std::int64_t budget) {
   unite(selections_, demanded_);
 }
 
-void HeadReplay::attend(std::int64_t budget) {
-  select(budget);
-  Truth truth;
-  find_truth(truth);
+void HeadReplay::judge(std::int64_t budget, HeadTruth& truth) {
+  {
+    const Stopwatch watch(times_.truth_s);
+    truth.find();
+  }
   for (std::int64_t g = 0; g < group_; ++g) {
     const std::size_t s = selections_.size() == 1 ? 0 : static_cast<std::size_t>(g);
     if (g == 0 || s > 0) {
       collect_attended(selections_[s]);
+      mark_attended();
       attend_selected(g, selections_.size() == 1 ? group_ : 1);
     }
-    judge(selections_[s], g, truth, budget);
+    judge_query(selections_[s], g, budget, truth);
   }
 }
 
@@ -184,21 +179,18 @@ void HeadReplay::collect_attended(const Selection& selection) {
   }
 }
 
-void HeadReplay::find_truth(Truth& truth) {
-  const Stopwatch watch(times_.truth_s);
-  const std::int64_t entries = before_current_ + 1;
-  truth_probabilities_.resize(static_cast<std::size_t>(group_ * entries));
-  truth.out = kernels::matrix_ref(truth_out_.data(), group_, head_dim_);
-  truth.probabilities = kernels::matrix_ref(truth_probabilities_.data(), group_, entries);
-  const HeadView view = store_.captured(entries);
-  std::vector<kernels::AttentionResult> normalisers(static_cast<std::size_t>(group_));
-  kernels::attend_all(kernels::matrix_view(queries_.data(), group_, head_dim_), view.keys, view.values,
-                      attention_scale_, truth.out, normalisers, truth.probabilities);
+void HeadReplay::mark_attended() {
+  marked_.assign(static_cast<std::size_t>(before_current_ + 1), 0);
+  for (const EntryIndex entry : attended_) {
+    std::uint8_t& mark = marked_[static_cast<std::size_t>(entry)];
+    KVR_CHECK(mark == 0, "layer {}, head {}: entry {} is attended to twice", head_.layer, head_.head, entry);
+    mark = 1;
+  }
 }
 
 void HeadReplay::attend_selected(std::int64_t first_query, std::int64_t queries) {
   const Stopwatch watch(times_.attention_s);
-  const HeadView view = store_.stored(before_current_ + 1);
+  const HeadView view = store_.view(before_current_ + 1);
   const std::int64_t at = first_query * head_dim_;
   std::vector<kernels::AttentionResult> normalisers(static_cast<std::size_t>(queries));
   kernels::attend_selected(kernels::matrix_view(queries_.data() + at, queries, head_dim_), view.keys,
@@ -206,54 +198,40 @@ void HeadReplay::attend_selected(std::int64_t first_query, std::int64_t queries)
                            kernels::matrix_ref(selected_out_.data() + at, queries, head_dim_), normalisers);
 }
 
-void HeadReplay::judge(const Selection& selection, std::int64_t query_head, const Truth& truth,
-                       std::int64_t budget) {
+void HeadReplay::judge_query(const Selection& selection, std::int64_t query, std::int64_t budget,
+                             HeadTruth& truth) {
   const auto d = static_cast<std::size_t>(head_dim_);
-  const std::span<const float> out =
-      std::span(selected_out_).subspan(static_cast<std::size_t>(query_head) * d, d);
-  const std::span<const float> probabilities = truth.probabilities.row(query_head);
-  const double best_mass = find_best(probabilities, budget);
-  marked_.assign(static_cast<std::size_t>(before_current_ + 1), 0);
-  for (const EntryIndex entry : attended_) {
-    std::uint8_t& mark = marked_[static_cast<std::size_t>(entry)];
-    KVR_CHECK(mark == 0, "layer {}, head {}: entry {} is attended to twice", head_.layer, head_.head, entry);
-    mark = 1;
-  }
-  double pinned_mass = 0.0;
-  for (EntryIndex e = 0; e <= static_cast<EntryIndex>(before_current_); ++e) {
-    pinned_mass += range_.contains(e) ? 0.0 : static_cast<double>(probabilities[static_cast<std::size_t>(e)]);
-  }
+  const std::span<const float> out = std::span(selected_out_).subspan(static_cast<std::size_t>(query) * d, d);
+  const std::span<const float> probabilities = truth.probabilities(query);
+  // The best choice open to a policy takes the pending entries even where they alone exceed the budget.
+  const std::int64_t pending = pending_candidates();
+  const std::span<const EntryIndex> open =
+      truth.best(query, range_, std::min(std::max(budget, pending), range_.size()));
+  const auto best = open.first(static_cast<std::size_t>(std::min(budget, std::ssize(open))));
+  const double best_mass = sum_over(probabilities, open) + pinned_mass(probabilities);
   const double mass = sum_over(probabilities, attended_);
   const double share = 1.0 / static_cast<double>(group_);
-  quality_.recall += share * recall_of_best(probabilities);
+  quality_.recall += share * recall_of(best, probabilities);
   quality_.mass += share * mass;
-  quality_.relative_mass += share * mass / (pinned_mass + best_mass);
-  quality_.output_error += share * relative_distance(out, truth.out.row(query_head));
-  quality_.selected +=
-      share * static_cast<double>(selection.entries.size() + static_cast<std::size_t>(pending_candidates()));
+  quality_.relative_mass += share * mass / best_mass;
+  quality_.output_error += share * relative_distance(out, truth.out(query));
+  quality_.selected += share * static_cast<double>(std::ssize(selection.entries) + pending);
   quality_.attended += share * static_cast<double>(attended_.size());
 }
 
-double HeadReplay::find_best(std::span<const float> probabilities, std::int64_t budget) {
-  const auto candidates = static_cast<std::size_t>(range_.size());
-  kernels::top_k(probabilities.subspan(static_cast<std::size_t>(range_.begin), candidates),
-                 std::min(std::max(budget, pending_candidates()), range_.size()), best_);
-  for (std::int32_t& entry : best_) {
-    entry += range_.begin;
-  }
-  const double mass = sum_over(probabilities, best_);
-  best_.resize(static_cast<std::size_t>(std::min<std::int64_t>(budget, std::ssize(best_))));
-  return mass;
+double HeadReplay::pinned_mass(std::span<const float> probabilities) const {
+  const double sinks = std::accumulate(probabilities.begin(), probabilities.begin() + range_.begin, 0.0);
+  return std::accumulate(probabilities.begin() + range_.end, probabilities.end(), sinks);
 }
 
-double HeadReplay::recall_of_best(std::span<const float> probabilities) const {
-  if (best_.empty()) {
+double HeadReplay::recall_of(std::span<const EntryIndex> best, std::span<const float> probabilities) const {
+  if (best.empty()) {
     return 1.0;
   }
   const auto weight = [&](EntryIndex e) { return probabilities[static_cast<std::size_t>(e)]; };
-  const float least = weight(best_.back());
+  const float least = weight(best.back());
   const auto better =
-      std::count_if(best_.begin(), best_.end(), [&](EntryIndex e) { return weight(e) > least; });
+      std::count_if(best.begin(), best.end(), [&](EntryIndex e) { return weight(e) > least; });
   std::int64_t found_better = 0;
   std::int64_t found_least = 0;
   for (const EntryIndex e : attended_) {
@@ -262,12 +240,12 @@ double HeadReplay::recall_of_best(std::span<const float> probabilities) const {
       found_least += weight(e) == least ? 1 : 0;
     }
   }
-  const std::int64_t found = found_better + std::min<std::int64_t>(found_least, std::ssize(best_) - better);
-  return static_cast<double>(found) / static_cast<double>(best_.size());
+  const std::int64_t found = found_better + std::min<std::int64_t>(found_least, std::ssize(best) - better);
+  return static_cast<double>(found) / static_cast<double>(best.size());
 }
 
 void HeadReplay::follow(const ResidentUnits& resident) {
-  const HeadView view = store_.stored(before_current_ + 1);
+  const HeadView view = store_.view(before_current_ + 1);
   changes_.clear();
   {
     const Stopwatch watch(times_.update_s);
@@ -285,7 +263,7 @@ void HeadReplay::follow(const ResidentUnits& resident) {
 }
 
 void HeadReplay::follow_loads(std::span<const UnitId> units) {
-  const HeadView view = store_.stored(before_current_ + 1);
+  const HeadView view = store_.view(before_current_ + 1);
   ChangeList more;
   {
     const Stopwatch watch(times_.update_s);

@@ -9,6 +9,7 @@
 #include "sim/engine/head_store.hpp"
 #include "sim/engine/partition_check.hpp"
 #include "sim/engine/selection.hpp"
+#include "sim/engine/truth.hpp"
 #include "sim/engine/unit_variance.hpp"
 #include "sim/interfaces/budget.hpp"
 #include "sim/interfaces/clustering.hpp"
@@ -49,30 +50,30 @@ struct KernelTimes {
 /// The policies of one KV head of one layer and what they do in a step. Heads share nothing, so the methods
 /// of different heads may run at the same time.
 ///
-/// One step at position p, in call order: `begin_step` brings in row p; `score` ranks the units of entries
-/// 0..p-1; `attend` selects (`select`) and compares with the truth over 0..p; `follow` hands entry p to the
-/// clustering.
+/// One step at position p, in call order: `begin_step` takes in row p; `score` ranks the units of entries
+/// 0..p-1; `select` chooses; `judge` attends to what is chosen and compares with the truth over 0..p;
+/// `follow` hands entry p to the clustering.
 class HeadReplay {
  public:
   HeadReplay(HeadId head, std::int64_t group, double attention_scale, HeadStore store,
              std::unique_ptr<Clustering> clustering, std::unique_ptr<Scorer> scorer,
              const SelectRules& rules);
 
-  HeadStore& store() { return store_; }
   const Clustering& clustering() const { return *clustering_; }
 
-  /// Builds the units from all entries in the store.
+  /// Builds the units from all entries captured so far.
   void build();
   /// A query over the entries that exist, outside any step: `score`, `candidates` and `select` answer it as
   /// they would in a step. `queries` [group, head_dim].
   void ask(std::span<const Half> queries);
-  /// `queries` [group, head_dim]; one row of K and of V.
-  void begin_step(std::span<const Half> queries, std::span<const Half> key, std::span<const Half> value);
+  /// `queries` [group, head_dim] of the entry that was captured last.
+  void begin_step(std::span<const Half> queries);
   void score();
   /// Valid after `score`.
   HeadCandidates candidates() const;
   void select(std::int64_t budget);
-  void attend(std::int64_t budget);
+  /// Only measures: nothing that follows depends on it. `truth` of the same step.
+  void judge(std::int64_t budget, HeadTruth& truth);
   /// The units that must be in DRAM for this step, best first, with the entries needed of each.
   const Selection& demanded() const { return demanded_; }
   /// Candidates of this step; everything outside is pinned.
@@ -101,21 +102,17 @@ class HeadReplay {
   void check_units() const;
 
  private:
-  struct Truth;
-
   /// What the engine, not the phone, keeps about the units.
   void observe(std::span<const Change> changes, const HeadView& view);
   void collect_attended(const Selection& selection);
-  void find_truth(Truth& truth);
   /// Attention of consecutive query heads of the group over attended_: they share one selection.
   void attend_selected(std::int64_t first_query, std::int64_t queries);
-  void judge(const Selection& selection, std::int64_t query_head, const Truth& truth, std::int64_t budget);
-  /// Sets `best_` to the best candidates, as many as the budget allows. Returns the mass of the best choice
-  /// open to a policy, which must take the pending entries even where they alone exceed the budget.
-  double find_best(std::span<const float> probabilities, std::int64_t budget);
-  /// Share of `best_` that was attended to. Of candidates that weigh as much as the least of the best any
-  /// will do: where logits lie far apart, most weights are zero in a float.
-  double recall_of_best(std::span<const float> probabilities) const;
+  void judge_query(const Selection& selection, std::int64_t query, std::int64_t budget, HeadTruth& truth);
+  void mark_attended();
+  double pinned_mass(std::span<const float> probabilities) const;
+  /// Share of `best`, in order, that was attended to. Of candidates that weigh as much as the least of the
+  /// best any will do: where logits lie far apart, most weights are zero in a float.
+  double recall_of(std::span<const EntryIndex> best, std::span<const float> probabilities) const;
   std::int64_t pending_candidates() const;
 
   HeadId head_;
@@ -141,10 +138,7 @@ class HeadReplay {
   Selection demanded_;
   std::vector<EntryIndex> attended_;
   std::vector<UnitId> loaded_;
-  std::vector<float> truth_out_;
-  std::vector<float> truth_probabilities_;
   std::vector<float> selected_out_;
-  std::vector<std::int32_t> best_;
   std::vector<std::uint8_t> marked_;
   ChangeList changes_;
   HeadQuality quality_;

@@ -2,6 +2,8 @@
 
 #include <cstdint>
 #include <functional>
+#include <span>
+#include <vector>
 
 #include "sim/config/resolve.hpp"
 #include "sim/engine/timeline.hpp"
@@ -10,8 +12,8 @@
 
 namespace kvr {
 
-/// Called after every step with the number of steps done and to do. A point whose policies need the future
-/// is replayed twice, and its steps count twice.
+/// Called after every step of every point with the number of steps done and to do, over all points. A point
+/// whose policies need the future is replayed twice, and its steps count twice.
 using Progress = std::function<void(std::int64_t done, std::int64_t total)>;
 
 /// Throws InputError when the point asks for what the trace or the model does not have; costs next to
@@ -24,5 +26,14 @@ void check_point(const RunConfig& config, const trace::Reader& trace);
 /// conservation check fails. `timeline` may be null.
 PointResult replay(const RunConfig& config, const trace::Reader& trace, const Progress& progress,
                    Timeline* timeline);
+
+/// Whether two points take the same steps of one trace, so that they can be replayed together.
+bool same_walk(const RunConfig& a, const RunConfig& b);
+
+/// Replays points of the `same_walk`, each step for all of them before the next: its rows are read and its
+/// exact attention is computed once. Results, in order, are those of `replay`, bit for bit, but for the times
+/// of this machine. Memory grows with the points.
+std::vector<PointResult> replay_together(std::span<const RunConfig> points, const trace::Reader& trace,
+                                         const Progress& progress, Timeline* timeline);
 
 }  // namespace kvr

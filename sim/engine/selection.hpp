@@ -29,6 +29,7 @@ struct CandidateRange {
 
   bool contains(EntryIndex entry) const { return entry >= begin && entry < end; }
   std::int64_t size() const { return end - begin; }
+  bool operator==(const CandidateRange&) const = default;
 };
 
 /// `before_current`: entries that exist apart from the current one, which is always attended to.

@@ -59,6 +59,11 @@ std::string arguments_of(const Operation& operation) {
                      bytes);
 }
 
+/// Viewers keep process 0 for the machine itself.
+std::int64_t process_of(std::size_t point) {
+  return static_cast<std::int64_t>(point) + 1;
+}
+
 [[noreturn]] void give_up(const std::filesystem::path& temporary, const std::filesystem::path& out) {
   std::error_code ignored;
   std::filesystem::remove(temporary, ignored);
@@ -67,33 +72,42 @@ std::string arguments_of(const Operation& operation) {
 
 }  // namespace
 
-void Timeline::begin_point(const std::string& name) {
-  ++points_;
-  events_.push_back(name_event("process_name", points_, 0, name));
+std::size_t Timeline::begin_point(const std::string& name) {
+  const std::size_t point = events_.size();
+  const std::int64_t process = process_of(point);
+  std::vector<std::string>& events = events_.emplace_back();
+  events.push_back(name_event("process_name", process, 0, name));
   for (std::size_t r = 0; r < kResources; ++r) {
-    events_.push_back(name_event("thread_name", points_, r, kResourceNames[r]));
+    events.push_back(name_event("thread_name", process, r, kResourceNames[r]));
   }
-  events_.push_back(name_event("thread_name", points_, kStepTrack, "step"));
+  events.push_back(name_event("thread_name", process, kStepTrack, "step"));
+  return point;
 }
 
-void Timeline::add_step(std::int64_t step, std::int64_t position, const OperationGraph& graph,
-                        std::span<const Span> spans, const StepTimes& times) {
+void Timeline::add_step(std::size_t point, std::int64_t step, std::int64_t position,
+                        const OperationGraph& graph, std::span<const Span> spans, const StepTimes& times) {
+  KVR_CHECK(point < events_.size(), "point {} of {}", point, events_.size());
+  const std::int64_t process = process_of(point);
+  std::vector<std::string>& events = events_[point];
   const auto operations = graph.operations();
   for (std::size_t i = 0; i < operations.size(); ++i) {
-    events_.push_back(span_event(kStageNames[static_cast<std::size_t>(operations[i].stage)], points_,
-                                 static_cast<std::size_t>(operations[i].resource), spans[i],
-                                 arguments_of(operations[i])));
+    events.push_back(span_event(kStageNames[static_cast<std::size_t>(operations[i].stage)], process,
+                                static_cast<std::size_t>(operations[i].resource), spans[i],
+                                arguments_of(operations[i])));
   }
-  events_.push_back(span_event(fmt::format("step {}", step), points_, kStepTrack,
-                               {times.begin_s, times.end_s}, fmt::format(R"("position":{})", position)));
+  events.push_back(span_event(fmt::format("step {}", step), process, kStepTrack, {times.begin_s, times.end_s},
+                              fmt::format(R"("position":{})", position)));
 }
 
 void Timeline::write(const std::filesystem::path& out) const {
   const std::filesystem::path temporary = out.string() + ".tmp";
   {
     std::ofstream file(temporary);
-    file << fmt::format("{{\"displayTimeUnit\":\"ms\",\"traceEvents\":[\n{}\n]}}\n",
-                        fmt::join(events_, ",\n"));
+    std::vector<std::string_view> all;
+    for (const std::vector<std::string>& events : events_) {
+      all.insert(all.end(), events.begin(), events.end());
+    }
+    file << fmt::format("{{\"displayTimeUnit\":\"ms\",\"traceEvents\":[\n{}\n]}}\n", fmt::join(all, ",\n"));
     file.flush();
     if (!file) {
       give_up(temporary, out);

@@ -26,16 +26,16 @@ class Timeline {
   explicit Timeline(TimelineSteps steps) : steps_(steps) {}
 
   const TimelineSteps& steps() const { return steps_; }
-  void begin_point(const std::string& name);
-  void add_step(std::int64_t step, std::int64_t position, const OperationGraph& graph,
+  /// The number of the point, for its steps. Points may take their steps in turns.
+  std::size_t begin_point(const std::string& name);
+  void add_step(std::size_t point, std::int64_t step, std::int64_t position, const OperationGraph& graph,
                 std::span<const Span> spans, const StepTimes& times);
   /// Whole or not at all; SystemError if it cannot be written.
   void write(const std::filesystem::path& out) const;
 
  private:
   TimelineSteps steps_;
-  std::int64_t points_ = 0;
-  std::vector<std::string> events_;  ///< JSON objects
+  std::vector<std::vector<std::string>> events_;  ///< [points], JSON objects
 };
 
 }  // namespace kvr

@@ -19,7 +19,7 @@ TraceFeed::TraceFeed(const trace::Reader& trace)
   }
 }
 
-void TraceFeed::fill(HeadId head, std::int64_t count, HeadStore& store) const {
+void TraceFeed::fill(HeadId head, std::int64_t count, CapturedHead& into) const {
   const std::int64_t d = trace_->header().geometry.head_dim;
   std::vector<Half> keys;
   std::vector<Half> values;
@@ -29,7 +29,7 @@ void TraceFeed::fill(HeadId head, std::int64_t count, HeadStore& store) const {
     values.resize(keys.size());
     trace_->read(trace::Field::keys, head.layer, head.head, begin, end, keys);
     trace_->read(trace::Field::values, head.layer, head.head, begin, end, values);
-    store.append(keys, values);
+    into.append(keys, values);
   }
 }
 

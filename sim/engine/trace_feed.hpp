@@ -4,7 +4,7 @@
 #include <span>
 #include <vector>
 
-#include "sim/engine/head_store.hpp"
+#include "sim/engine/captured_head.hpp"
 #include "sim/types.hpp"
 #include "traces/reader.hpp"
 
@@ -15,8 +15,8 @@ class TraceFeed {
  public:
   explicit TraceFeed(const trace::Reader& trace);
 
-  /// Entries [0, count) of one head into its empty store.
-  void fill(HeadId head, std::int64_t count, HeadStore& store) const;
+  /// Entries [0, count) of one head into `into`, which is empty.
+  void fill(HeadId head, std::int64_t count, CapturedHead& into) const;
   /// The rows of one head for the step at `position`; valid until the next call.
   struct Rows {
     std::span<const Half> queries;  ///< [group, head_dim]

@@ -8,6 +8,7 @@
 
 #include "sim/engine/co_retrieval.hpp"
 #include "sim/engine/prompt_queries.hpp"
+#include "sim/engine/trace_walk.hpp"
 #include "sim/kernels/convert.hpp"
 #include "sim/rng.hpp"
 #include "tests/engine/replay_fixture.hpp"
@@ -110,15 +111,13 @@ std::vector<UnitId> best_entries(const trace::Reader& reader, std::int64_t layer
 }
 
 /// Heads of layer 1 with their prompt of 65 entries: tokens, exact scores, two sinks, five recent entries.
-std::vector<HeadReplay> prompt_heads(const trace::Reader& reader, const TraceFeed& feed, const Codec& codec) {
-  const trace::Geometry& g = reader.header().geometry;
+std::vector<HeadReplay> prompt_heads(const TraceWalk& walk, const Codec& codec) {
+  const trace::Geometry& g = walk.trace().header().geometry;
   std::vector<HeadReplay> heads;
   for (std::int64_t head = 0; head < 2; ++head) {
     const HeadId id = {1, head};
-    HeadStore store(70, g.head_dim, codec, codec);
-    feed.fill(id, 65, store);
     heads.emplace_back(
-        id, g.group(), g.attention_scale, std::move(store),
+        id, g.group(), g.attention_scale, HeadStore(walk.rows(2 + head), codec, codec),
         Registry<Clustering>::instance().create("token", {}, {g.head_dim, id, 1}),
         Registry<Scorer>::instance().create("exact", {}, {g.head_dim, g.group(), g.attention_scale, id, 1}),
         SelectRules{.sinks = 2, .recent = 5});
@@ -130,12 +129,13 @@ std::vector<HeadReplay> prompt_heads(const trace::Reader& reader, const TraceFee
 TEST_CASE("co-retrieval: the prompt's queries select what the scorer and the budget of the system say") {
   const test::ReplayFixture fixture(trace_options());
   const trace::Reader reader(fixture.trace_path());
-  TraceFeed feed(reader);
+  TraceWalk walk(reader, {65, 5}, 1);
+  walk.enter_prompt();
   const auto codec = Registry<Codec>::instance().create("fp16", {}, {16});
-  std::vector<HeadReplay> heads = prompt_heads(reader, feed, *codec);
+  std::vector<HeadReplay> heads = prompt_heads(walk, *codec);
   const auto budget =
       Registry<Budget>::instance().create("fixed", {{"entries", std::int64_t{4}}}, {2, 2, 65});
-  PromptQueries queries(feed, 65);
+  PromptQueries queries(walk.feed(), 65);
   for (const std::int64_t threads : {1, 2}) {
     Workers workers(threads);
     const auto pairs = queries.co_retrieval(1, heads, *budget, workers);

@@ -72,8 +72,8 @@ Timeline one_step(const std::string& point) {
       {.stage = Stage::read, .layer = 3, .resource = Resource::flash, .requests = requests, .after = {0}});
   const std::vector<Span> spans = {{10 * kUs, 30 * kUs}, {30 * kUs, 45.5 * kUs}};
   Timeline timeline({5, 2});
-  timeline.begin_point(point);
-  timeline.add_step(5, 105, graph, spans, {10 * kUs, 45.5 * kUs, 20 * kUs, 15.5 * kUs, 15.5 * kUs, 0.0});
+  timeline.add_step(timeline.begin_point(point), 5, 105, graph, spans,
+                    {10 * kUs, 45.5 * kUs, 20 * kUs, 15.5 * kUs, 15.5 * kUs, 0.0});
   return timeline;
 }
 

@@ -1,0 +1,218 @@
+// One step at position p:
+//   the walk:                 bring in row p and its queries
+//   each point:
+//     every head, in parallel:  rank the units of entries 0..p-1
+//     every layer:              ask the budget
+//     every head, in parallel:  select, attend, compare with the truth over 0..p, found by the first point
+//     layer by layer:           split demands into hits and misses, plan reads;
+//                               heads follow entry p; changes reach layout and cache; the cache evicts
+//     the machine:              lay the step's operations on its resources, find its latency
+
+#include "sim/engine/point_replay.hpp"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+
+#include "sim/engine/allotment.hpp"
+#include "sim/engine/invariants.hpp"
+#include "sim/engine/memory_use.hpp"
+#include "sim/engine/recording.hpp"
+#include "sim/registry.hpp"
+
+namespace kvr {
+
+PointReplay::PointReplay(const RunConfig& config, TraceWalk& walk, AccessRecord* accesses)
+    : config_(config),
+      walk_(walk),
+      machine_(config, walk.trace().header()),
+      budget_(Registry<Budget>::instance().create(
+          config.system.stages.front().budget.type, config.system.stages.front().budget.values,
+          {walk.layers(), walk.kv_heads(), walk.trace().header().prefill_len})),
+      caches_(config, machine_, walk.layers(), walk.kv_heads(), accesses),
+      allotted_(static_cast<std::size_t>(walk.head_count())),
+      reuses_(static_cast<std::size_t>(walk.head_count())),
+      data_(config.point, walk.steps().count, walk.layers(), walk.kv_heads()) {
+  data_.set_layer_numbers(walk.trace().header().captured_layers);
+  data_.set_head_numbers(walk.trace().header().captured_kv_heads);
+  make_heads();
+  make_layers();
+}
+
+void PointReplay::make_heads() {
+  const StageConfig& stage = config_.system.stages.front();
+  const auto seed = static_cast<std::uint64_t>(config_.seed);
+  const trace::Geometry& g = walk_.trace().header().geometry;
+  heads_.reserve(static_cast<std::size_t>(walk_.head_count()));
+  for (std::int64_t i = 0; i < walk_.head_count(); ++i) {
+    const HeadId head = walk_.head_id(i);
+    auto clustering = Registry<Clustering>::instance().create(
+        config_.system.clustering.type, config_.system.clustering.values, {g.head_dim, head, seed});
+    auto scorer = Registry<Scorer>::instance().create(stage.scorer.type, stage.scorer.values,
+                                                      {g.head_dim, g.group(), g.attention_scale, head, seed});
+    check_needs(scorer->needs(), config_, walk_.trace());
+    heads_.emplace_back(head, g.group(), g.attention_scale,
+                        HeadStore(walk_.rows(i), machine_.key_codec(), machine_.value_codec()),
+                        std::move(clustering), std::move(scorer), select_rules_of(stage));
+  }
+}
+
+void PointReplay::make_layers() {
+  replays_.reserve(static_cast<std::size_t>(walk_.layers()));
+  for (std::int64_t layer = 0; layer < walk_.layers(); ++layer) {
+    auto layout =
+        Registry<Layout>::instance().create(config_.system.layout.type, config_.system.layout.values,
+                                            {walk_.kv_heads(), machine_.entry_bytes(), machine_.block_bytes(),
+                                             static_cast<std::uint64_t>(config_.seed)});
+    std::vector<Cache*> caches;
+    for (std::int64_t head = 0; head < walk_.kv_heads(); ++head) {
+      caches.push_back(&caches_.of(layer, head));
+    }
+    replays_.emplace_back(layer, heads_of(layer), std::move(layout),
+                          walk_.steps().first_position + walk_.steps().count, machine_.entry_bytes(),
+                          machine_.block_bytes(), std::move(caches));
+  }
+  for (LayerReplay& layer : replays_) {
+    for (std::int64_t head = 0; head < walk_.kv_heads(); ++head) {
+      residencies_.push_back(&layer.residency(head));
+    }
+  }
+}
+
+void PointReplay::load_prompt() {
+  walk_.workers().for_each(walk_.head_count(),
+                           [this](std::int64_t i) { heads_[static_cast<std::size_t>(i)].build(); });
+  if (replays_.front().wants_co_retrieval()) {
+    prompt_queries_.emplace(walk_.feed(), walk_.steps().first_position);
+  }
+  for (std::int64_t layer = 0; layer < walk_.layers(); ++layer) {
+    std::vector<std::vector<CoRetrieval>> co_retrieval;
+    if (prompt_queries_) {
+      co_retrieval = prompt_queries_->co_retrieval(layer, heads_of(layer), *budget_, walk_.workers());
+    }
+    replays_[static_cast<std::size_t>(layer)].place(co_retrieval);
+  }
+}
+
+void PointReplay::select() {
+  Workers& workers = walk_.workers();
+  workers.for_each(walk_.head_count(), [this](std::int64_t i) {
+    HeadReplay& head = heads_[static_cast<std::size_t>(i)];
+    head.begin_step(walk_.queries(i));
+    head.score();
+  });
+  allot(*budget_, heads_, walk_.kv_heads(), allotted_);
+  workers.for_each(walk_.head_count(), [this](std::int64_t i) {
+    heads_[static_cast<std::size_t>(i)].select(allotted_[static_cast<std::size_t>(i)]);
+  });
+}
+
+void PointReplay::judge() {
+  walk_.workers().for_each(walk_.head_count(), [this](std::int64_t i) {
+    heads_[static_cast<std::size_t>(i)].judge(allotted_[static_cast<std::size_t>(i)], walk_.truth(i));
+  });
+}
+
+void PointReplay::move_entries() {
+  working_buffer_bytes_ = 0;
+  for (std::int64_t layer = 0; layer < walk_.layers(); ++layer) {
+    LayerReplay& replay = replays_[static_cast<std::size_t>(layer)];
+    replay.swap_in(machine_.virtual_memory(), machine_.extrapolation().dim_ratio);
+    replay.read();
+    walk_.workers().for_each(walk_.kv_heads(), [&](std::int64_t head) {
+      heads_of(layer)[static_cast<std::size_t>(head)].follow(replay.residency(head));
+    });
+    replay.settle(residencies_);
+    if (machine_.virtual_memory().representatives) {
+      replay.write_representatives(machine_.extrapolation().dim_ratio);
+    }
+    working_buffer_bytes_ = std::max(working_buffer_bytes_, replay.missed_entries() * machine_.entry_bytes() *
+                                                                machine_.extrapolation().head_copies);
+  }
+}
+
+void PointReplay::record(std::int64_t step, std::int64_t position, const StepTimes& times) {
+  data_.set(Metric::position, step, static_cast<double>(position));
+  data_.set(Metric::latency_s, step, times.latency_s());
+  data_.set(Metric::compute_s, step, times.compute_s);
+  data_.set(Metric::policy_s, step, machine_.policy_s());
+  data_.set(Metric::io_s, step, times.io_s);
+  data_.set(Metric::exposed_io_s, step, times.exposed_io_s);
+  data_.set(Metric::hidden_io_s, step, times.hidden_io_s);
+  double metadata = 0.0;
+  double visible = 0.0;
+  double waiting = 0.0;
+  double space = 0.0;
+  for (const HeadReplay& head : heads_) {
+    metadata += static_cast<double>(head.metadata_bytes());
+    visible += static_cast<double>(head.always_visible());
+  }
+  for (const LayerReplay& layer : replays_) {
+    waiting += static_cast<double>(layer.waiting_entries());
+    space += static_cast<double>(layer.space_bytes());
+  }
+  data_.set(Metric::cache_bytes, step, cache_in_dram_bytes(replays_, machine_));
+  data_.set(Metric::working_buffer_bytes, step, static_cast<double>(working_buffer_bytes_));
+  const auto entry_bytes = static_cast<double>(machine_.entry_bytes());
+  data_.set(Metric::write_buffer_bytes, step, machine_.extrapolation().model_share(waiting * entry_bytes));
+  data_.set(Metric::pinned_bytes, step, machine_.extrapolation().model_share(visible * entry_bytes));
+  data_.set(Metric::representative_bytes, step, representatives_in_dram_bytes(heads_, machine_));
+  data_.set(Metric::metadata_bytes, step, machine_.extrapolation().model_share(metadata));
+  data_.set(Metric::flash_space_bytes, step, machine_.extrapolation().model_share(space));
+  record_energy(machine_.energy(), step, data_);
+  for (std::int64_t layer = 0; layer < walk_.layers(); ++layer) {
+    record_layer(replays_[static_cast<std::size_t>(layer)], heads_of(layer), machine_, {step, layer}, data_);
+  }
+  for (std::size_t i = 0; i < heads_.size(); ++i) {
+    const HeadId head = walk_.head_id(static_cast<std::int64_t>(i));
+    reuses_[i].follow(heads_[i].demanded().units, heads_[i].changes());
+    record_reuse(reuses_[i], {step, head.layer}, head.head, data_);
+  }
+  if (config_.host_timing) {
+    record_kernel_times(heads_, step, data_);
+  }
+}
+
+void PointReplay::step_policies() {
+  select();
+  move_entries();
+}
+
+void PointReplay::begin(Timeline* timeline) {
+  if (timeline != nullptr) {
+    timeline_point_ = timeline->begin_point(config_.point);
+  }
+}
+
+void PointReplay::step(std::int64_t position, Timeline* timeline) {
+  select();
+  judge();
+  move_entries();
+  if (config_.check_every_step) {
+    check_invariants(heads_, replays_, caches_);
+  }
+  const StepTimes times = machine_.run_step(replays_, heads_);
+  const std::int64_t step = position - walk_.steps().first_position;
+  record(step, position, times);
+  if (timeline != nullptr && timeline->steps().contains(step)) {
+    timeline->add_step(timeline_point_, step, position, machine_.graph(), machine_.spans(), times);
+  }
+}
+
+PointResult PointReplay::finish() {
+  check_invariants(heads_, replays_, caches_);
+  machine_.check_conservation();
+  caches_.check_accesses();
+  std::vector<std::string> notes = machine_.notes();
+  if (prompt_queries_) {
+    notes.push_back(prompt_queries_->note());
+  }
+  if (needs_future(config_)) {
+    notes.push_back(fmt::format("oracle: replacement '{}' knows every access to come, as no system can",
+                                config_.system.replacement.type));
+  }
+  return {std::move(data_), config_.resolved_yaml, std::move(notes), config_.record_per_step,
+          machine_.device().model_errors()};
+}
+
+}  // namespace kvr

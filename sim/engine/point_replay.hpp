@@ -1,0 +1,66 @@
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <span>
+#include <vector>
+
+#include "sim/config/resolve.hpp"
+#include "sim/engine/access_record.hpp"
+#include "sim/engine/cache_set.hpp"
+#include "sim/engine/head_replay.hpp"
+#include "sim/engine/layer_replay.hpp"
+#include "sim/engine/machine.hpp"
+#include "sim/engine/prompt_queries.hpp"
+#include "sim/engine/timeline.hpp"
+#include "sim/engine/trace_walk.hpp"
+#include "sim/engine/update_reuse.hpp"
+#include "sim/interfaces/budget.hpp"
+#include "sim/results/writer.hpp"
+
+namespace kvr {
+
+/// One point on its way along a walk.
+class PointReplay {
+ public:
+  /// `accesses` may be null; see CacheSet.
+  PointReplay(const RunConfig& config, TraceWalk& walk, AccessRecord* accesses);
+  void load_prompt();
+  /// What the policies do at the walk's position, without judging them and without the machine.
+  void step_policies();
+  /// `timeline` may be null, here and in `begin`.
+  void step(std::int64_t position, Timeline* timeline);
+  void begin(Timeline* timeline);
+  PointResult finish();
+
+ private:
+  void make_heads();
+  void make_layers();
+  void select();
+  void judge();
+  void move_entries();
+  void record(std::int64_t step, std::int64_t position, const StepTimes& times);
+
+  std::span<HeadReplay> heads_of(std::int64_t layer) {
+    return std::span(heads_).subspan(static_cast<std::size_t>(layer * walk_.kv_heads()),
+                                     static_cast<std::size_t>(walk_.kv_heads()));
+  }
+
+  const RunConfig& config_;
+  TraceWalk& walk_;
+  Machine machine_;
+  std::unique_ptr<Budget> budget_;
+  std::vector<HeadReplay> heads_;
+  CacheSet caches_;
+  std::vector<LayerReplay> replays_;
+  std::vector<HeadResidency*> residencies_;
+  std::vector<std::int64_t> allotted_;
+  std::optional<PromptQueries> prompt_queries_;  ///< where the layout wants co-retrieval
+  std::int64_t working_buffer_bytes_ = 0;
+  std::vector<UpdateReuse> reuses_;  ///< [layers * heads]
+  PointData data_;
+  std::size_t timeline_point_ = 0;
+};
+
+}  // namespace kvr
