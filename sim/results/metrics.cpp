@@ -159,7 +159,8 @@ constexpr std::array kMetrics{
                "attention over the attended entries, measured", "wall-clock time, sum over layers and heads",
                step, host},
     MetricInfo{Metric::truth_kernel_s, "truth_kernel_s", "s", "attention over all entries, measured",
-               "wall-clock time, sum over layers and heads", step, host},
+               "wall-clock time, sum over layers and heads; about 0 where a point beside has computed it",
+               step, host},
 };
 
 std::string_view dims_text(Dims dims) {

@@ -78,6 +78,15 @@ PointResult ReplayFixture::run(const Setup& setup, const Progress& progress, Tim
   return replay(config(setup), *reader_, progress, timeline);
 }
 
+std::vector<PointResult> ReplayFixture::run_together(std::span<const Setup> setups, const Progress& progress,
+                                                     Timeline* timeline) const {
+  std::vector<RunConfig> points;
+  for (const Setup& setup : setups) {
+    points.push_back(config(setup));
+  }
+  return replay_together(points, *reader_, progress, timeline);
+}
+
 std::string ReplayFixture::error_of(const Setup& setup) const {
   try {
     run(setup);

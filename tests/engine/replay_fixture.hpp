@@ -57,6 +57,9 @@ class ReplayFixture {
   /// The configuration as the command line would load it.
   RunConfig config(const Setup& setup) const;
   PointResult run(const Setup& setup, const Progress& progress = {}, Timeline* timeline = nullptr) const;
+  /// All of them side by side.
+  std::vector<PointResult> run_together(std::span<const Setup> setups, const Progress& progress = {},
+                                        Timeline* timeline = nullptr) const;
   /// What `run` reports as wrong with the input; fails the test where it reports nothing.
   /// The configuration is called config.yaml in it, without its folder.
   std::string error_of(const Setup& setup) const;

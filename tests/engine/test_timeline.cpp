@@ -1,7 +1,5 @@
 #include <doctest/doctest.h>
 
-#include <fstream>
-#include <iterator>
 #include <map>
 #include <string>
 #include <vector>
@@ -34,11 +32,6 @@ bool well_formed(const std::string& json) {
     }
   }
   return open.empty() && !in_text;
-}
-
-std::string text_of(const std::filesystem::path& file) {
-  std::ifstream in(file);
-  return {std::istreambuf_iterator<char>(in), {}};
 }
 
 std::vector<std::string> lines_with(const std::string& text, const std::string& what) {
@@ -88,7 +81,7 @@ TEST_CASE("a timeline shows the steps that were asked for") {
 TEST_CASE("spans add up to their step, on a thread for each resource") {
   const test::TemporaryFolder folder;
   one_step("demo").write(folder / "t.json");
-  const std::string text = text_of(folder / "t.json");
+  const std::string text = test::read_text(folder / "t.json");
   CHECK(well_formed(text));
   CHECK(text.starts_with("{\"displayTimeUnit\":\"ms\",\"traceEvents\":[\n"));
   CHECK(lines_with(text, "\"ph\":\"M\"").size() == 4);
@@ -110,7 +103,7 @@ TEST_CASE("spans add up to their step, on a thread for each resource") {
 TEST_CASE("names with quotes, backslashes and control characters stay JSON") {
   const test::TemporaryFolder folder;
   one_step("a \"b\" \\ c\n\td").write(folder / "t.json");
-  const std::string text = text_of(folder / "t.json");
+  const std::string text = test::read_text(folder / "t.json");
   CHECK(well_formed(text));
   CHECK(text.find(R"(a \"b\" \\ c\u000a\u0009d)") != std::string::npos);
 }
@@ -121,7 +114,7 @@ TEST_CASE("every point is a process of its own") {
   timeline.begin_point("one");
   timeline.begin_point("two");
   timeline.write(folder / "t.json");
-  const auto names = lines_with(text_of(folder / "t.json"), "process_name");
+  const auto names = lines_with(test::read_text(folder / "t.json"), "process_name");
   REQUIRE(names.size() == 2);
   CHECK(number_after(names[0], "pid") != number_after(names[1], "pid"));
 }

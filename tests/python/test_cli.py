@@ -5,6 +5,7 @@ import subprocess
 from collections.abc import Callable
 from pathlib import Path
 
+import h5py
 import pytest
 from conftest import DEMO, ROOT
 
@@ -52,6 +53,7 @@ def test_explain_says_where_a_value_came_from(kvreplay: Run) -> None:
         (["lst"], "no such command (lst); did you mean 'list'? allowed: "),
         (["list", "scorr"], "no such kind (scorr); did you mean 'scorer'? allowed: "),
         (["list", "--markdwn"], "kvreplay list: unrecognised option '--markdwn'; see 'kvreplay list --help'"),
+        (["run", str(DEMO), "--together", "0"], "--together: 0 is too few; allowed is 1 and more"),
         (["explain"], "kvreplay explain: no configuration is given; see 'kvreplay explain --help'"),
         (["explain", "nowhere.yaml"], "nowhere.yaml: no such file (nowhere.yaml)"),
         (["explain", str(DEMO), "run.sed"], "no such key (run.sed); did you mean 'run.seed'? allowed: "),
@@ -79,3 +81,18 @@ def test_a_full_output_exits_3() -> None:
         done = subprocess.run([program, "list"], check=False, stdout=full, stderr=subprocess.PIPE, text=True)
     assert done.returncode == 3
     assert done.stderr == "the standard output cannot be written\n"
+
+
+def test_points_side_by_side_give_the_results_they_give_one_by_one(kvreplay: Run, tmp_path: Path) -> None:
+    simulated = {}
+    for together in ("1", "2", "3"):
+        out = tmp_path / f"{together}.h5"
+        kvreplay("run", DEMO, "-o", out, "--together", together, "--set", "run.steps=5")
+        with h5py.File(out) as results:
+            simulated[together] = {
+                name: data[()].tobytes()
+                for name, data in results.items()
+                if isinstance(data, h5py.Dataset) and data.dtype.kind == "f"
+            }
+    assert simulated["1"]
+    assert simulated["1"] == simulated["2"] == simulated["3"]
