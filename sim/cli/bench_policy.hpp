@@ -31,15 +31,16 @@ struct PolicyCost {
 
   /// What a sum over the captured heads comes to in the model: every layer runs the policy.
   double scale() const { return static_cast<double>(model_layers) / static_cast<double>(captured_layers); }
-  double kernel_s() const { return scale() * (score.median_s + update.median_s); }
-  double kernel_share() const { return kernel_s() / latency.median_s; }
+  double score_s() const { return scale() * score.median_s; }
+  double update_s() const { return scale() * update.median_s; }
+  double share(double seconds) const { return seconds / latency.median_s; }
   /// Of what was replayed: policies of the captured layers, flash and processor of the whole model.
   double speed() const { return latency.median_s / replay_with_known_truth.median_s; }
   double speed_with_truth() const { return latency.median_s / replay.median_s; }
   /// Were all layers captured. At least: the simulated flash, of the whole model already, is scaled as well.
   double speed_of_all_layers() const { return speed() / scale(); }
 
-  bool meets_kernel_share() const { return kernel_share() < kernel_share_limit; }
+  bool meets_kernel_share(double seconds) const { return share(seconds) < kernel_share_limit; }
   bool meets_speed(double speed) const { return speed >= speed_least; }
 };
 
