@@ -4,13 +4,17 @@ import numpy as np
 import pandas as pd
 from dynakv_partition import co_retrieval, drift_of_partition
 from dynakv_results import (
+    MODEL,
+    REUSED_WITHIN,
     Results,
     bandwidth_over_size,
     by_capacity,
     grid,
     latency_over_length,
+    over_buffer,
     relative_quality,
-    settings,
+    retrieved_share,
+    reuse_of_updated,
     units_over_steps,
 )
 from matplotlib import pyplot as plt
@@ -20,6 +24,15 @@ from matplotlib.figure import Figure
 # Okabe and Ito's colours, told apart by colour-blind readers too.
 COLOURS = {"no cluster": "#999999", "PQCache": "#D55E00", "ClusterKV": "#E69F00", "DynaKV": "#0072B2"}
 OTHERS = ["#009E73", "#CC79A7", "#56B4E9", "#000000", "#F0E442"]
+
+
+# Table 2, per cent after 1, 2, 4, 8 and 16 steps.
+T2_OF_THE_PAPER = {
+    "Qwen2.5-1.5B": [42.4, 47.9, 53.7, 60.5, 67.0],
+    "Qwen2.5-3B": [59.4, 65.5, 70.9, 76.3, 80.1],
+    "Llama3.2-1B": [36.5, 42.3, 48.7, 54.1, 61.4],
+    "Llama3.2-3B": [30.1, 36.3, 42.8, 49.6, 54.9],
+}
 
 
 def panels(count: int, height: float = 3.2) -> tuple[Figure, list[Axes]]:
@@ -94,6 +107,20 @@ def draw_systems(results: Results) -> None:
     bars(bandwidth, grid(data, "effective_bandwidth", "model") / 1e6, "MB/s", "F10c: effective bandwidth")
 
 
+def draw_reuse(results: Results) -> None:
+    """T2, beside the paper's values."""
+    _, (axes,) = panels(1)
+    data = results["f10_systems"]
+    for (name, values), marker in zip(T2_OF_THE_PAPER.items(), "sD^v", strict=True):
+        axes.plot(REUSED_WITHIN, values, ":", marker=marker, color="#999999", label=f"paper, {name}")
+    axes.plot(100 * reuse_of_updated(data)[MODEL], marker="o", color=COLOURS["DynaKV"], label="ours")
+    axes.axhline(100 * retrieved_share(data), color="#000000", linewidth=0.8, label="any cluster, in a step")
+    axes.set_xscale("log", base=2)
+    axes.set_xticks(REUSED_WITHIN, REUSED_WITHIN)
+    axes.set(xlabel="steps after the update", ylabel="retrieved again [%]", title="T2", ylim=(0, 100))
+    axes.legend(frameon=False, fontsize=8, loc="upper left", bbox_to_anchor=(1.0, 1.0))
+
+
 def draw_units(results: Results) -> None:
     """The fairness of F10a: quality and variance over the number of units."""
     _, (recall, variance) = panels(2)
@@ -113,16 +140,20 @@ def draw_units(results: Results) -> None:
 
 def draw_buffer_and_runs(results: Results) -> None:
     """F11 and F12"""
-    _, (volume, runs) = panels(2)
-    data = results["f11_buffer"]
-    entries = settings(data, "system.clustering.buffer_entries")
-    volume.plot(entries, data.bytes_per_step / 1e6, marker="o", color=COLOURS["DynaKV"])
-    volume.set(xlabel="entries of the pending buffer", ylabel="MB read a step", title="F11")
-    volume.set_ylim(0, 1.1e-6 * float(data.bytes_per_step.max()))
+    _, (everything, updates, runs) = panels(3)
+    volume = over_buffer(results["f11_buffer"])
+    for axes, name, unit, factor in (
+        (everything, "all", "MB read a step", 1e6),
+        (updates, "updates", "kB read a step for updates", 1e3),
+    ):
+        axes.plot(volume[name] / factor, marker="o", color=COLOURS["DynaKV"])
+        axes.set(xlabel="entries of the pending buffer", ylabel=unit, title="F11")
+        axes.set_ylim(0, 1.1 * volume[name].max() / factor)
     length = results["f12_continuity"].contiguous_mean.to_series()
     runs.barh(length.index, length, color=COLOURS["DynaKV"])
+    runs.bar_label(runs.containers[0], fmt="%.1f", padding=3)
     runs.invert_yaxis()
-    runs.set(xlabel="mean contiguous read [entries]", title="F12")
+    runs.set(xlabel="mean contiguous read [entries]", title="F12", xlim=(0, 1.15 * length.max()))
 
 
 def draw_updates(results: Results) -> None:
@@ -138,6 +169,8 @@ def draw_updates(results: Results) -> None:
         axes.bar_label(axes.containers[0], fmt="%.1f", padding=3)
         axes.invert_yaxis()
         axes.set(xlabel=unit, title="F13", xlim=(0, 1.15 * values.max()))
+    moved.set_xscale("symlog", linthresh=1)
+    moved.set_xlim(0, 20 * moved.get_xlim()[1])
 
 
 def draw_cache(results: Results) -> None:

@@ -21,8 +21,8 @@ REASONS = {
         "(ablation)."
     ),
     "F11": (
-        "A head splits a cluster about once in 15 steps. Were every such cluster read for it, that "
-        "would be some 2 % of what retrieval reads."
+        "A head splits a cluster about once in 15 steps, most of them when they are loaded anyway. Were "
+        "every such cluster read for it, that would be some 2 % of what retrieval reads."
     ),
     "F12, pairing": (
         "Pairs are of the prompt's clusters, counted over its last 32 queries; most clusters at the "

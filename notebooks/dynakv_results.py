@@ -11,6 +11,7 @@ import yaml
 ROOT = Path(__file__).resolve().parents[1]
 SAMPLE = ROOT / "traces" / "samples" / "reference.h5"
 MODEL = "qwen2.5-1.5b"  # of the experiments with one model
+REUSED_WITHIN = [1, 2, 4, 8, 16]  # steps
 LENGTHS = [512, 1024, 2048, 4096, 8192, 16384]  # tokens at which latency is stated
 
 
@@ -111,6 +112,25 @@ def units_over_steps(data: xr.Dataset) -> dict[str, pd.DataFrame]:
         table = pd.DataFrame(columns, index=point.position.values)
         tables[system] = table.assign(entries=table.index / table["units"])
     return tables
+
+
+def reuse_of_updated(data: xr.Dataset) -> pd.DataFrame:
+    """Share of DynaKV's updated units demanded within so many steps: a row each, a column per model."""
+    dynakv = at(data, system="DynaKV")
+    rows = {steps: dynakv[f"reuse_probability_{steps}"].values for steps in REUSED_WITHIN}
+    return pd.DataFrame.from_dict(rows, orient="index", columns=dynakv.model.values)
+
+
+def retrieved_share(data: xr.Dataset) -> float:
+    """Share of DynaKV's units that a step demands."""
+    one = at(data, model=MODEL, system="DynaKV")
+    return float(one.demanded_units.sum() / one.units.sum())
+
+
+def over_buffer(data: xr.Dataset) -> pd.DataFrame:
+    """Bytes read a step over the entries of the pending buffer: `all`, and those that `updates` cause."""
+    columns = {"all": data.bytes_per_step.values, "updates": data.update_bytes_per_step.values}
+    return pd.DataFrame(columns, index=settings(data, "system.clustering.buffer_entries"))
 
 
 def by_capacity(data: xr.Dataset, name: str) -> pd.DataFrame:

@@ -94,14 +94,16 @@ def test_reads_lengthen_from_token_order_to_clusters_to_pools(run) -> None:
     assert 1 < length["dual head, correlated"] / length["dual head, order"] < 1.1
 
 
-def test_appends_move_nothing_in_pools_and_splits_little(run) -> None:
+def test_pools_move_a_hundredth_of_what_the_naive_layout_moves(run) -> None:
     data = run(CONFIGS / "f13_updates.yaml")
     moved, space = by_point(data, "moved_bytes_per_step"), by_point(data, "flash_space")
-    assert moved["dual head, no splits"] == 0 < moved["cluster by cluster, no splits"]
-    # The paper has more than 10^4 x less movement (figure 13). What is left is what splits write anew.
-    assert 0 < moved["dual head"] < moved["cluster by cluster"]
+    # Appends move nothing in a pool; the paper's claim, more than 10^4 x (figure 13), is met without splits.
+    assert moved["dual head, static clusters"] == 0 < moved["relocate, static clusters"]
+    # What is left is what splits write anew: hundreds of times less, not 10^4.
+    assert 100 * moved["dual head"] < moved["shift"] < 1e4 * moved["dual head"]
+    assert moved["dual head"] < moved["relocate"] < moved["shift"]
     # The paper has minor extra space. Pools have twice the room of the largest cluster of the prompt.
-    assert space["dual head"] > 1.5 * space["cluster by cluster"]
+    assert space["dual head"] > 1.5 * space["shift"]
 
 
 def test_the_virtual_cache_saves_memory_and_lru_hits_more_often(run) -> None:
@@ -114,10 +116,34 @@ def test_the_virtual_cache_saves_memory_and_lru_hits_more_often(run) -> None:
     assert hits[names["whole cache in DRAM"]] < hits[names["LRU, whole cache in DRAM"]]
 
 
-def test_entries_that_wait_for_a_split_save_reads(run) -> None:
-    volume = by_point(run(CONFIGS / "f11_buffer.yaml", "sweep.system.clustering.buffer_entries=[0, 16]"),
-                      "bytes_per_step")  # fmt: skip
-    assert volume["buffer_entries=16"] < volume["buffer_entries=0"]
+def test_entries_that_wait_for_a_split_save_reads_of_updates(run) -> None:
+    data = run(CONFIGS / "f11_buffer.yaml", "sweep.system.clustering.buffer_entries=[0, 16]")
+    updates, volume = by_point(data, "update_bytes_per_step"), by_point(data, "bytes_per_step")
+    # The paper has up to 2.32x less transfer volume (figure 11). What updates cause falls about so much, but
+    # it is next to nothing beside what retrieval reads.
+    assert updates["buffer_entries=0"] > 2 * updates["buffer_entries=16"]
+    assert updates["buffer_entries=0"] < 0.01 * volume["buffer_entries=0"]
+    assert 1 < volume["buffer_entries=0"] / volume["buffer_entries=16"] < 1.2
+
+
+def test_an_updated_cluster_is_retrieved_again_sooner_than_any(systems) -> None:
+    dynakv = systems.sel(point="DynaKV")
+    reuse = [float(dynakv[f"reuse_probability_{steps}"]) for steps in (1, 2, 4, 8, 16)]
+    # Table 2 has 30 to 59 % in the next step and 55 to 80 % within 16.
+    assert reuse == sorted(reuse)
+    assert reuse[0] > 2 * float(dynakv.demanded_units.sum() / dynakv.units.sum())
+    assert 0.3 < reuse[0] < 0.594
+    assert 0.549 < reuse[4] < 0.801
+
+
+def test_every_experiment_checks_its_invariants_after_every_step(paper_results) -> None:
+    from dynakv_results import Results, settings
+
+    results = Results(paper_results)
+    experiments = sorted(path.stem for path in paper_results.glob("*.h5") if path.stem != "f3b_curve")
+    assert len(experiments) == 10
+    for experiment in experiments:
+        assert set(settings(results[experiment], "run.check")) == {"every_step"}, experiment
 
 
 def test_reasons_are_shown_only_for_the_sample_and_only_where_a_direction_fails(paper_results) -> None:
