@@ -1,18 +1,23 @@
-// DynaKV's two pipelines. Operations of layer l, each after those in brackets; compute and flash are one
-// resource each and take what has been ready for longest:
+// DynaKV's two pipelines. Operations of layer l, each after those in brackets:
 //
-//   Q projection           [feed forward of l-1]
-//   representative read    [feed forward of l-1]                     pipeline 1: under the Q projection
-//   score                  [Q projection, representative read]
-//   read                   [score]                                   pipeline 1: under the K/V projections
-//   K/V projections        [Q projection]
-//   swap in of layer l     [read of l-1, attention of l-2]           pipeline 2: under attention and FFN of
-//   l-1 attention              [K/V projections, read, swap in] output projection, feed forward, each after
-//   the one before update, write          [attention], beside what follows output head            [feed
-//   forward of the last layer]
+//   Q projection         [feed forward of l-1]
+//   representative read  [feed forward of l-1]            beside the Q projection: pipeline 1
+//   score                [Q projection, representative read]
+//   read                 [score]                          beside the K/V projections: pipeline 1
+//   K/V projections      [Q projection]
+//   swap in              [read of l-1, room]              beside attention, feed forward of l-1: pipeline 2
+//   attention            [K/V projections, read, swap in]
+//   output projection    [attention]
+//   feed forward         [output projection]
+//   update               [attention]
+//   write                [update]                         with what goes to the swap area: pipeline 2
 //
-// The first layer's cached entries come in from the start of the step. While layer l computes, the cache of l
-// is in use and that of l + 1 comes in, so swapping in waits for the attention two layers back to give room.
+// The output head follows the feed forward of the last layer. Compute and flash are one resource each and
+// take what has been ready for longest.
+//
+// Room: while layer l computes, its cache is in use and that of l+1 comes in, so swapping in waits until
+// layer l-2 has left: until its attention is over, or until it is written to its area. The first layer's
+// entries come in from the start of the step.
 #include <algorithm>
 #include <string>
 
@@ -70,65 +75,80 @@ class DynaKv final : public Schedule {
       "Reads under the projections; with virtual memory, representatives and the next layer's cached entries "
       "come in while a layer computes.";
   static constexpr std::string_view kSource =
-      "DynaKV, arXiv 2511.07427, sec. 6; that clean entries are dropped and not written back, and what each "
-      "operation waits for, are ours";
+      "DynaKV, arXiv 2511.07427, sec. 6; what each operation waits for is ours";
 
   struct Params {
     std::string representatives = "flash";
     bool overlap_projections = true;
     bool virtual_cache = true;
+    std::string swap = "area";
   };
   static ParamTable<Params> params() {
-    return {{"representatives",
-             &Params::representatives,
-             {.doc = "where the representatives live; on flash, changed ones are written in whole blocks",
-              .choices = "flash|dram",
-              .source = "DynaKV sec. 6, pipeline 1"}},
-            {"overlap_projections",
-             &Params::overlap_projections,
-             {.doc = "read representatives under the Q projection and entries under the K/V projections, "
-                     "instead of one after another",
-              .source = "DynaKV sec. 6, pipeline 1"}},
-            {"virtual_cache",
-             &Params::virtual_cache,
-             {.doc = "DRAM holds the cached entries of one layer at a time; the next layer's come in under "
-                     "attention and feed forward",
-              .source = "DynaKV sec. 6, pipeline 2"}}};
+    return {
+        {"representatives",
+         &Params::representatives,
+         {.doc = "where the representatives live; on flash, changed ones are written in whole blocks",
+          .choices = "flash|dram",
+          .source = "DynaKV sec. 6, pipeline 1"}},
+        {"overlap_projections",
+         &Params::overlap_projections,
+         {.doc = "read representatives under the Q projection and entries under the K/V projections, "
+                 "instead of one after another",
+          .source = "DynaKV sec. 6, pipeline 1"}},
+        {"virtual_cache",
+         &Params::virtual_cache,
+         {.doc = "DRAM holds the cached entries of one layer at a time; the next layer's come in under "
+                 "attention and feed forward",
+          .source = "DynaKV sec. 6, pipeline 2"}},
+        {"swap",
+         &Params::swap,
+         {.doc = "where a virtual cache goes: area: to a second place on flash, which takes new entries in "
+                 "whole blocks and is read in one run; in_place: nowhere, entries are read again where the "
+                 "layout has them",
+          .choices = "area|in_place",
+          .source = "DynaKV sec. 6: a layer's cached clusters go back to flash, the cache space is "
+                    "virtualised across DRAM and flash; the form of the area is ours"}}};
   }
 
   DynaKv(Params params, const Context&) : params_(std::move(params)) {}
 
-  VirtualMemory virtual_memory() const override {
-    return {params_.representatives == "flash", params_.virtual_cache};
-  }
+  VirtualMemory virtual_memory() const override { return {params_.representatives == "flash", cache_swap()}; }
 
   void lay(std::span<const LayerDemand> layers, double output_head_s, OperationGraph& graph) const override {
     Builder builder(graph);
     Builder::After done;       // of the layer before
     Builder::After last_read;  // of the layer before
-    Builder::After room;       // attention two layers back
-    Builder::After attention;  // of the layer before
+    Builder::After room;       // two layers back
+    Builder::After left;       // the cache of the layer before
     std::int32_t layer = 0;
     for (const LayerDemand& demand : layers) {
       // Behind the representatives where both are ready, for scoring waits for those.
       const Queried queried = query(demand, layer, done, builder);
       const Builder::After swapped =
           builder.flash(Stage::swap_in, layer, demand.swap_reads, both(last_read, room));
-      room = attention;
-      attention = builder.compute(Stage::attention, layer, demand.attention_s,
-                                  both(queried.key_value, both(queried.read, swapped)));
+      const Builder::After attention = builder.compute(Stage::attention, layer, demand.attention_s,
+                                                       both(queried.key_value, both(queried.read, swapped)));
       last_read = queried.read;
       const Builder::After projected =
           builder.compute(Stage::output_projection, layer, demand.output_projection_s, attention);
       done = builder.compute(Stage::feed_forward, layer, demand.feed_forward_s, projected);
       const Builder::After updated = builder.compute(Stage::update, layer, demand.update_s, attention);
-      builder.flash(Stage::write, layer, demand.writes, updated);
+      const Builder::After written = builder.flash(Stage::write, layer, demand.writes, updated);
+      room = left;
+      left = cache_swap() == CacheSwap::area ? written : attention;
       ++layer;
     }
     builder.compute(Stage::output_head, layer, output_head_s, done);
   }
 
  private:
+  CacheSwap cache_swap() const {
+    if (!params_.virtual_cache) {
+      return CacheSwap::none;
+    }
+    return params_.swap == "area" ? CacheSwap::area : CacheSwap::in_place;
+  }
+
   /// What attention waits for, beside the cache.
   struct Queried {
     Builder::After key_value;

@@ -44,17 +44,36 @@ void LayerReplay::swap_in(const VirtualMemory& memory, double dim_ratio) {
   representative_reads_.clear();
   swap_reads_.clear();
   if (memory.representatives) {
-    KVR_CHECK(space_bytes() <= kFirstRepresentative, "a layer of {} B reaches its representatives",
-              space_bytes());
     read_all_representatives(heads_, dim_ratio, representative_reads_);
     align_and_merge(representative_reads_, block_bytes_);
   }
-  if (memory.cache) {
+  if (memory.cache != CacheSwap::none) {
+    swap_cache_in(memory.cache);
+    align_and_merge(swap_reads_, block_bytes_);
+  }
+  check_regions();
+}
+
+void LayerReplay::swap_cache_in(CacheSwap swap) {
+  if (swap == CacheSwap::in_place) {
     for (std::size_t head = 0; head < heads_.size(); ++head) {
       locate_cached(static_cast<std::int64_t>(head));
     }
-    align_and_merge(swap_reads_, block_bytes_);
+    return;
   }
+  if (!swap_area_) {
+    swap_area_.emplace(kFirstSwapped, entry_bytes_, block_bytes_);
+  }
+  swap_area_->read_back(cached(), swap_reads_);
+}
+
+void LayerReplay::check_regions() const {
+  const std::int64_t places_end = layout_->space_bytes();
+  const std::int64_t representatives_end =
+      representative_reads_.empty() ? kFirstRepresentative : representative_reads_.back().end_bytes();
+  KVR_CHECK(places_end <= kFirstRepresentative && representatives_end <= kFirstSwapped,
+            "layer {}: entries end at {}, representatives at {}; they reach what lies above", layer_,
+            places_end, representatives_end);
 }
 
 void LayerReplay::locate_cached(std::int64_t head) {
@@ -74,6 +93,24 @@ void LayerReplay::locate_cached(std::int64_t head) {
   }
 }
 
+std::vector<CachedEntry> LayerReplay::cached() const {
+  std::vector<CachedEntry> entries;
+  for (std::size_t head = 0; head < heads_.size(); ++head) {
+    const Clustering& clustering = heads_[head].clustering();
+    for (UnitId unit = 0; unit < clustering.unit_count(); ++unit) {
+      if (!residencies_[head].partly_resident(unit)) {
+        continue;
+      }
+      for (const EntryIndex entry : clustering.members(unit)) {
+        if (residencies_[head].entry_resident(entry)) {
+          entries.push_back({static_cast<std::int64_t>(head), entry});
+        }
+      }
+    }
+  }
+  return entries;
+}
+
 std::int64_t LayerReplay::cached_entries() const {
   std::int64_t entries = 0;
   for (std::size_t head = 0; head < heads_.size(); ++head) {
@@ -82,6 +119,21 @@ std::int64_t LayerReplay::cached_entries() const {
     }
   }
   return entries;
+}
+
+std::int64_t LayerReplay::unwritten_cached_entries() const {
+  std::int64_t entries = 0;
+  for (std::size_t head = 0; head < heads_.size(); ++head) {
+    for (const EntryIndex entry : layout_->unwritten(static_cast<std::int64_t>(head))) {
+      entries += residencies_[head].entry_resident(entry) ? 1 : 0;
+    }
+  }
+  return entries;
+}
+
+std::int64_t LayerReplay::space_bytes() const {
+  return layout_->space_bytes() + total_bytes(representative_reads_) +
+         (swap_area_ ? swap_area_->space_bytes() : 0);
 }
 
 void LayerReplay::read() {
@@ -147,6 +199,9 @@ void LayerReplay::settle(std::span<HeadResidency* const> all) {
   align_and_merge(update_reads_, block_bytes_);
   written_bytes_ += total_bytes(flash_.writes) - flash_.moved_bytes();
   writes_ = flash_.writes;
+  if (swap_area_) {
+    swap_area_->write_back(cached(), writes_);
+  }
   align_and_merge(writes_, block_bytes_);
 }
 

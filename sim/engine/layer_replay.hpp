@@ -2,12 +2,14 @@
 
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <span>
 #include <vector>
 
 #include "sim/engine/flash_requests.hpp"
 #include "sim/engine/head_replay.hpp"
 #include "sim/engine/residency.hpp"
+#include "sim/engine/swap_area.hpp"
 #include "sim/interfaces/layout.hpp"
 #include "sim/interfaces/schedule.hpp"
 
@@ -26,8 +28,8 @@ struct HeadTraffic {
 ///
 /// In a step, after every head has selected: `swap_in` plans what virtual memory brings back, `read` splits
 /// demands into hits and misses and plans the reads; after the heads have followed the new entry: `settle`
-/// applies their changes and lets the cache evict, and `write_representatives` follows where they live on
-/// flash.
+/// applies their changes, lets the cache evict and brings the swap area up to date, and
+/// `write_representatives` follows where they live on flash.
 class LayerReplay {
  public:
   /// `caches` [heads]: the cache each head belongs to; heads may share one.
@@ -58,19 +60,26 @@ class LayerReplay {
   std::span<const Extent> swap_reads() const { return swap_reads_; }
   /// In the cache at the moment.
   std::int64_t cached_entries() const;
+  /// Of those, what the layout has not written yet.
+  std::int64_t unwritten_cached_entries() const;
   const Contiguity& contiguity() const { return contiguity_; }
   std::int64_t missed_entries() const;
   /// What the layout did in the last step.
   const LayoutTraffic& layout_traffic() const { return flash_; }
   /// Entries in DRAM for no other reason than that the layout has not written them yet.
   std::int64_t waiting_entries() const;
-  std::int64_t space_bytes() const { return layout_->space_bytes(); }
+  /// Of the layout, and of what virtual memory keeps beside it.
+  std::int64_t space_bytes() const;
 
   /// Throws InternalError where the layout's places do not fit together; see placement_check.hpp.
   void check_placement() const;
 
  private:
   void locate_cached(std::int64_t head);
+  void swap_cache_in(CacheSwap swap);
+  void check_regions() const;
+  /// What the cache holds of the layer, unit by unit.
+  std::vector<CachedEntry> cached() const;
   void read_head(std::int64_t head);
   void settle_head(std::int64_t head);
   /// Gives up what the step has read, where nothing is cached.
@@ -99,6 +108,7 @@ class LayerReplay {
   std::vector<Extent> writes_;
   std::vector<Extent> representative_reads_;
   std::vector<Extent> swap_reads_;
+  std::optional<SwapArea> swap_area_;  ///< since the first `swap_in` that asked for it
   Contiguity contiguity_;
   LayoutTraffic flash_;
   std::int64_t written_bytes_ = 0;  ///< since the beginning, without what was written again elsewhere

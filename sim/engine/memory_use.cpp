@@ -2,22 +2,44 @@
 
 #include <algorithm>
 
+#include "sim/error.hpp"
+
 namespace kvr {
 
-double cache_in_dram_bytes(std::span<const LayerReplay> layers, const Machine& machine) {
-  double all = 0.0;
-  double neighbours = 0.0;
-  for (std::size_t layer = 0; layer < layers.size(); ++layer) {
-    const auto entries = static_cast<double>(layers[layer].cached_entries());
-    const auto next = static_cast<double>(layers[(layer + 1) % layers.size()].cached_entries());
-    all += entries;
-    neighbours = std::max(neighbours, entries + next);
+namespace {
+
+/// Cached entries of a layer that are in DRAM whichever layer computes.
+std::int64_t staying_entries(const LayerReplay& layer, CacheSwap swap) {
+  switch (swap) {
+    case CacheSwap::none:
+      return layer.cached_entries();
+    case CacheSwap::in_place:
+      return layer.unwritten_cached_entries();
+    case CacheSwap::area:
+      return 0;
   }
-  const auto bytes = static_cast<double>(machine.entry_bytes());
+  throw InternalError("no such swap");
+}
+
+}  // namespace
+
+double cache_in_dram_bytes(std::span<const LayerReplay> layers, const Machine& machine) {
   const Extrapolation& model = machine.extrapolation();
-  return machine.virtual_memory().cache && model.layers > 1
-             ? neighbours * bytes * static_cast<double>(model.head_copies)
-             : model.model_share(all * bytes);
+  const CacheSwap swap = model.layers > 1 ? machine.virtual_memory().cache : CacheSwap::none;
+  const auto swapped_entries = [swap](const LayerReplay& layer) {
+    return layer.cached_entries() - staying_entries(layer, swap);
+  };
+  std::int64_t staying = 0;
+  std::int64_t neighbours = 0;
+  for (std::size_t layer = 0; layer < layers.size(); ++layer) {
+    const LayerReplay& next = layers[(layer + 1) % layers.size()];
+    staying += staying_entries(layers[layer], swap);
+    neighbours = std::max(neighbours, swapped_entries(layers[layer]) + swapped_entries(next));
+  }
+  const auto bytes_of = [&machine](std::int64_t entries) {
+    return static_cast<double>(entries) * static_cast<double>(machine.entry_bytes());
+  };
+  return model.model_share(bytes_of(staying)) + bytes_of(neighbours) * static_cast<double>(model.head_copies);
 }
 
 double representatives_in_dram_bytes(std::span<const HeadReplay> heads, const Machine& machine) {

@@ -9,7 +9,7 @@
 
 namespace kvr {
 
-/// Half of what a layer may address; its layout stays below.
+/// From half of what a layer may address; its entries stay below.
 inline constexpr std::int64_t kFirstRepresentative = std::int64_t{1} << 35;
 
 /// Where a layer's representatives lie on flash when a schedule keeps them there: every head in a region of

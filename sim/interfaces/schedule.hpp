@@ -69,10 +69,17 @@ struct LayerDemand {
   std::span<const IoRequest> swap_reads = {};  ///< what the cache holds of this layer, if it is virtual
 };
 
+/// Where a layer's cached entries are while other layers compute.
+enum class CacheSwap : std::uint8_t {
+  none,      ///< in DRAM
+  in_place,  ///< where the layout has them, so that nothing is written; those it has not written yet: in DRAM
+  area,      ///< in an area of the layer's own, written when they change and read in one run
+};
+
 /// What a schedule leaves on flash while other layers compute, so that DRAM holds it for one layer at a time.
 struct VirtualMemory {
   bool representatives = false;  ///< what the scorer keeps about the units
-  bool cache = false;            ///< entries of the cache; clean ones are dropped, not written back
+  CacheSwap cache = CacheSwap::none;
 };
 
 /// Lays the operations of a step on the resources with their dependencies; the engine finds the times.

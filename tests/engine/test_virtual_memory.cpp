@@ -1,6 +1,8 @@
 // What a schedule leaves on flash between layers: what comes in again, and what DRAM still holds.
 #include <doctest/doctest.h>
 
+#include <vector>
+
 #include "tests/engine/replay_fixture.hpp"
 
 namespace kvr {
@@ -34,10 +36,21 @@ PointResult run(const std::string& schedule) {
 }
 
 const char* const kNothingVirtual = "{type: dynakv, representatives: dram, virtual_cache: false}";
+const char* const kInPlace = "{type: dynakv, representatives: dram, swap: in_place}";
+const char* const kArea = "{type: dynakv, representatives: dram, swap: area}";
+
+/// Bytes of `metric` in all layers that `result` has more than `other` in one step.
+double more_in(const PointResult& result, const PointResult& other, Metric metric, std::int64_t step) {
+  double more = 0.0;
+  for (std::int64_t layer = 0; layer < 2; ++layer) {
+    more += result.data.at(metric, step, layer) - other.data.at(metric, step, layer);
+  }
+  return more;
+}
 
 TEST_CASE("a schedule changes times and traffic, nothing of quality or hits") {
   const PointResult serial = run("serial");
-  for (const char* schedule : {"dynakv", kNothingVirtual}) {
+  for (const char* schedule : {"dynakv", kInPlace, kNothingVirtual}) {
     const PointResult result = run(schedule);
     for (const Metric metric : {Metric::recall, Metric::output_error, Metric::hit_units,
                                 Metric::useful_read_bytes, Metric::moved_bytes}) {
@@ -61,31 +74,115 @@ TEST_CASE("with nothing virtual the same bytes move, and overlapping is never sl
 
 TEST_CASE("a virtual cache reads back what it held at the end of the step before, in whole blocks") {
   const PointResult kept = run(kNothingVirtual);
-  const PointResult swapped = run("{type: dynakv, representatives: dram}");
-  for (std::int64_t step = 1; step < kept.data.steps(); ++step) {
-    double more = 0.0;
-    for (std::int64_t layer = 0; layer < 2; ++layer) {
-      more +=
-          swapped.data.at(Metric::read_bytes, step, layer) - kept.data.at(Metric::read_bytes, step, layer);
+  for (const char* const schedule : {kInPlace, kArea}) {
+    const PointResult swapped = run(schedule);
+    for (std::int64_t step = 1; step < kept.data.steps(); ++step) {
+      CAPTURE(step);
+      const double more = more_in(swapped, kept, Metric::read_bytes, step);
+      CHECK(more >= kept.data.at(Metric::cache_bytes, step - 1));
+      CHECK(more <= kept.data.at(Metric::flash_space_bytes, step));
     }
-    CAPTURE(step);
-    CHECK(more >= kept.data.at(Metric::cache_bytes, step - 1));
-    CHECK(more <= kept.data.at(Metric::flash_space_bytes, step));
+    // Two layers: both are in DRAM at a time, one in use and one coming in.
+    CHECK(test::same_bits(swapped, kept, Metric::cache_bytes));
   }
-  // Two layers: both are in DRAM at a time, one in use and one coming in.
-  CHECK(test::same_bits(swapped, kept, Metric::cache_bytes));
+  CHECK(test::same_bits(run(kInPlace), kept, Metric::write_bytes));
+  CHECK(test::same_bits(run(kInPlace), kept, Metric::flash_space_bytes));
 }
 
-TEST_CASE("a virtual cache does not read back what still waits to be written") {
-  Setup setup = clustered();
-  setup.layout = "{type: dual_head, pairing: order, page_buffer: 4KiB}";
+TEST_CASE("a swap area is written when the cache changes, and one block of each layer is read if it fits") {
+  Setup setup = clustered();  // 60 entries of 64 B in both layers together: no layer's take more than a block
   setup.schedule = kNothingVirtual;
   const PointResult kept = fixture().run(setup);
-  setup.schedule = "{type: dynakv, representatives: dram}";
+  setup.schedule = kArea;
   const PointResult swapped = fixture().run(setup);
-  CHECK(largest(swapped, Metric::write_buffer_bytes) > 0.0);
-  CHECK(test::same_bits(swapped, kept, Metric::hit_units));
-  CHECK(total(swapped, Metric::read_bytes) > total(kept, Metric::read_bytes));
+  double written_steps = 0.0;
+  for (std::int64_t step = 0; step < kept.data.steps(); ++step) {
+    for (std::int64_t layer = 0; layer < 2; ++layer) {
+      CAPTURE(step);
+      CAPTURE(layer);
+      const auto more = [&](Metric metric) {
+        return swapped.data.at(metric, step, layer) - kept.data.at(metric, step, layer);
+      };
+      const double written = more(Metric::write_bytes);
+      const bool is_whole_block = written == 0.0 || written == 4096.0;
+      CHECK(is_whole_block);
+      written_steps += written / 4096.0;
+      CHECK(more(Metric::read_requests) <= 1.0);
+      CHECK(more(Metric::read_bytes) == 4096.0 * more(Metric::read_requests));
+    }
+    CHECK(more_in(swapped, kept, Metric::read_requests, step) >= (step == 0 ? 0.0 : 1.0));
+    CHECK(swapped.data.at(Metric::flash_space_bytes, step) <=
+          kept.data.at(Metric::flash_space_bytes, step) + 2 * 4096.0);
+  }
+  CHECK(written_steps >= 2.0);
+  CHECK(written_steps < 2.0 * static_cast<double>(kept.data.steps()));
+}
+
+TEST_CASE("a swap area holds all that is cached, in fewer requests than the layout has it") {
+  Setup setup = clustered();
+  setup.cache_bytes = 300 * kEntryBytes;
+  setup.schedule = kNothingVirtual;
+  const PointResult kept = fixture().run(setup);
+  setup.schedule = kArea;
+  setup.check = "every_step";
+  const PointResult area = fixture().run(setup);
+  setup.schedule = kInPlace;
+  const PointResult in_place = fixture().run(setup);
+  for (std::int64_t step = 1; step < kept.data.steps(); ++step) {
+    CAPTURE(step);
+    const double space =
+        area.data.at(Metric::flash_space_bytes, step) - kept.data.at(Metric::flash_space_bytes, step);
+    CHECK(space >= kept.data.at(Metric::cache_bytes, step));
+    CHECK(more_in(area, kept, Metric::read_bytes, step) <= space);
+    CHECK(more_in(area, kept, Metric::read_requests, step) <= 2.0);
+  }
+  CHECK(total(area, Metric::read_requests) < total(in_place, Metric::read_requests));
+  CHECK(total(area, Metric::write_bytes) > total(in_place, Metric::write_bytes));
+}
+
+Setup with_waiting_entries() {
+  Setup setup = clustered();
+  setup.layout = "{type: dual_head, pairing: order, page_buffer: 4KiB}";
+  return setup;
+}
+
+TEST_CASE("a virtual cache does not read back from the layout what still waits to be written") {
+  Setup setup = with_waiting_entries();
+  setup.schedule = kNothingVirtual;
+  const PointResult kept = fixture().run(setup);
+  for (const char* const schedule : {kInPlace, kArea}) {
+    setup.schedule = schedule;
+    const PointResult swapped = fixture().run(setup);
+    CHECK(largest(swapped, Metric::write_buffer_bytes) > 0.0);
+    CHECK(test::same_bits(swapped, kept, Metric::hit_units));
+    CHECK(total(swapped, Metric::read_bytes) > total(kept, Metric::read_bytes));
+  }
+}
+
+TEST_CASE("swapped in place, cached entries that wait to be written stay in DRAM in every layer") {
+  Setup setup = with_waiting_entries();
+  setup.model =
+      "{type: decoder, layers: 20, query_heads: 4, kv_heads: 2, head_dim: 16, hidden: 64, ffn: 128, vocab: "
+      "500}";
+  setup.cache_bytes *= 10;
+  const auto cache_bytes = [&setup](const char* schedule) {
+    setup.schedule = schedule;
+    const PointResult result = fixture().run(setup);
+    const auto bytes = values(result, Metric::cache_bytes);
+    return std::vector<double>(bytes.begin(), bytes.end());
+  };
+  const std::vector<double> kept = cache_bytes(kNothingVirtual);
+  const std::vector<double> area = cache_bytes(kArea);
+  const std::vector<double> in_place = cache_bytes(kInPlace);
+  bool any_waits = false;
+  for (std::size_t step = 0; step < kept.size(); ++step) {
+    CAPTURE(step);
+    CHECK(area[step] == doctest::Approx(kept[step] / 10.0));
+    CHECK(in_place[step] >= area[step]);
+    CHECK(in_place[step] <= kept[step]);
+    any_waits = any_waits || in_place[step] > area[step];
+  }
+  CHECK(any_waits);
 }
 
 TEST_CASE("of many layers only two are in DRAM") {
@@ -96,15 +193,17 @@ TEST_CASE("of many layers only two are in DRAM") {
       "500}";
   setup.schedule = kNothingVirtual;
   const PointResult kept = fixture().run(setup);
-  setup.schedule = "dynakv";
-  const PointResult swapped = fixture().run(setup);
   CHECK(largest(kept, Metric::cache_bytes) > 0.0);
-  for (std::int64_t step = 0; step < kept.data.steps(); ++step) {
-    // The two captured layers are ten of the model's each; of every pair one is in use, one comes in.
-    CHECK(swapped.data.at(Metric::cache_bytes, step) ==
-          doctest::Approx(kept.data.at(Metric::cache_bytes, step) / 10.0));
-    CHECK(swapped.data.at(Metric::representative_bytes, step) <=
-          kept.data.at(Metric::representative_bytes, step) / 10.0);
+  for (const char* const schedule : {"dynakv", "{type: dynakv, swap: in_place}"}) {
+    setup.schedule = schedule;
+    const PointResult swapped = fixture().run(setup);
+    for (std::int64_t step = 0; step < kept.data.steps(); ++step) {
+      // The two captured layers are ten of the model's each; of every pair one is in use, one comes in.
+      CHECK(swapped.data.at(Metric::cache_bytes, step) ==
+            doctest::Approx(kept.data.at(Metric::cache_bytes, step) / 10.0));
+      CHECK(swapped.data.at(Metric::representative_bytes, step) <=
+            kept.data.at(Metric::representative_bytes, step) / 10.0);
+    }
   }
 }
 
@@ -120,6 +219,8 @@ TEST_CASE("representatives on flash are read whole and written where they change
       CHECK(on_flash.data.at(Metric::write_bytes, step, layer) ==
             in_dram.data.at(Metric::write_bytes, step, layer) + 2 * 4096.0);
     }
+    CHECK(on_flash.data.at(Metric::flash_space_bytes, step) ==
+          in_dram.data.at(Metric::flash_space_bytes, step) + 4 * 4096.0);
   }
 }
 

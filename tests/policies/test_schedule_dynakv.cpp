@@ -67,6 +67,12 @@ ParamValues switched(const char* parameter, bool on) {
   return values;
 }
 
+ParamValues swap_of(const std::string& swap) {
+  ParamValues values;
+  values["swap"] = swap;
+  return values;
+}
+
 OperationGraph lay(std::span<const LayerDemand> layers, double output_head_s,
                    const std::string& type = "dynakv", const ParamValues& values = {}) {
   OperationGraph graph;
@@ -87,12 +93,16 @@ Outcome run(const OperationGraph& graph) {
   return outcome;
 }
 
-Span span_of(const OperationGraph& graph, const Outcome& outcome, Stage stage, std::int32_t layer) {
+OperationId id_of(const OperationGraph& graph, Stage stage, std::int32_t layer) {
   const auto operations = graph.operations();
   const auto found = std::ranges::find_if(
       operations, [&](const Operation& one) { return one.stage == stage && one.layer == layer; });
   REQUIRE(found != operations.end());
-  return outcome.spans[static_cast<std::size_t>(found - operations.begin())];
+  return static_cast<OperationId>(found - operations.begin());
+}
+
+Span span_of(const OperationGraph& graph, const Outcome& outcome, Stage stage, std::int32_t layer) {
+  return outcome.spans[static_cast<std::size_t>(id_of(graph, stage, layer))];
 }
 
 TEST_CASE("dynakv: one layer by hand") {
@@ -139,6 +149,26 @@ TEST_CASE("dynakv: the next layer's cache comes in under attention and feed forw
         span_of(graph, outcome, Stage::attention, 0).end_s);
 }
 
+TEST_CASE("dynakv: a layer comes in when the one two before has left, and that takes a write to an area") {
+  const auto swapped_after = [](const std::string& swap, const LayerDemand& demand) {
+    const std::vector<LayerDemand> layers(3, demand);
+    const OperationGraph graph = lay(layers, 0.0, "dynakv", swap_of(swap));
+    const auto swap_in = static_cast<std::size_t>(id_of(graph, Stage::swap_in, 2));
+    std::vector<OperationId> after = graph.operations()[swap_in].after;
+    std::erase(after, id_of(graph, Stage::read, 1));
+    REQUIRE(after.size() == 1);
+    const Operation& left = graph.operations()[static_cast<std::size_t>(after.front())];
+    CHECK(left.layer == 0);
+    return left.stage;
+  };
+  CHECK(swapped_after("area", full_layer()) == Stage::write);
+  CHECK(swapped_after("in_place", full_layer()) == Stage::attention);
+  LayerDemand unchanged = full_layer();
+  unchanged.writes = {};
+  unchanged.update_s = 0.0;
+  CHECK(swapped_after("area", unchanged) == Stage::attention);
+}
+
 TEST_CASE("dynakv: without overlap representatives and entries are waited for") {
   const LayerDemand layer = full_layer();
   const OperationGraph graph = lay({&layer, 1}, 0.0, "dynakv", switched("overlap_projections", false));
@@ -154,11 +184,12 @@ TEST_CASE("dynakv: parameters say what stays on flash") {
     return test::make<Schedule>("dynakv", values, {})->virtual_memory();
   };
   CHECK(memory({}).representatives);
-  CHECK(memory({}).cache);
+  CHECK(memory({}).cache == CacheSwap::area);
+  CHECK(memory(swap_of("in_place")).cache == CacheSwap::in_place);
   ParamValues in_dram;
   in_dram["representatives"] = std::string("dram");
   CHECK_FALSE(memory(in_dram).representatives);
-  CHECK_FALSE(memory(switched("virtual_cache", false)).cache);
+  CHECK(memory(switched("virtual_cache", false)).cache == CacheSwap::none);
 }
 
 TEST_CASE("dynakv: no step is longer than one after another, nor shorter than either resource is busy") {
@@ -180,8 +211,9 @@ TEST_CASE("dynakv: no step is longer than one after another, nor shorter than ei
                         .representative_reads = seconds(rng.below(2)),
                         .swap_reads = seconds(rng.below(4))});
     }
-    const OperationGraph graph =
-        lay(layers, maybe_s(), "dynakv", switched("overlap_projections", rng.below(2) == 0));
+    ParamValues values = switched("overlap_projections", rng.below(2) == 0);
+    values["swap"] = std::string(rng.below(2) == 0 ? "area" : "in_place");
+    const OperationGraph graph = lay(layers, maybe_s(), "dynakv", values);
     const Outcome outcome = run(graph);
     const auto operations = graph.operations();
     double sum_s = 0.0;
