@@ -51,7 +51,9 @@ void LayerReplay::swap_in(const VirtualMemory& memory, double dim_ratio) {
     swap_cache_in(memory.cache);
     align_and_merge(swap_reads_, block_bytes_);
   }
-  check_regions();
+  if (memory.representatives || swap_area_) {
+    check_regions();
+  }
 }
 
 void LayerReplay::swap_cache_in(CacheSwap swap) {
@@ -64,7 +66,7 @@ void LayerReplay::swap_cache_in(CacheSwap swap) {
   if (!swap_area_) {
     swap_area_.emplace(kFirstSwapped, entry_bytes_, block_bytes_);
   }
-  swap_area_->read_back(cached(), swap_reads_);
+  swap_area_->read_back(cached_of(heads_, residencies_), swap_reads_);
 }
 
 void LayerReplay::check_regions() const {
@@ -91,24 +93,6 @@ void LayerReplay::locate_cached(std::int64_t head) {
       layout_->locate(head, unit, missing_, swap_reads_);
     }
   }
-}
-
-std::vector<CachedEntry> LayerReplay::cached() const {
-  std::vector<CachedEntry> entries;
-  for (std::size_t head = 0; head < heads_.size(); ++head) {
-    const Clustering& clustering = heads_[head].clustering();
-    for (UnitId unit = 0; unit < clustering.unit_count(); ++unit) {
-      if (!residencies_[head].partly_resident(unit)) {
-        continue;
-      }
-      for (const EntryIndex entry : clustering.members(unit)) {
-        if (residencies_[head].entry_resident(entry)) {
-          entries.push_back({static_cast<std::int64_t>(head), entry});
-        }
-      }
-    }
-  }
-  return entries;
 }
 
 std::int64_t LayerReplay::cached_entries() const {
@@ -200,7 +184,7 @@ void LayerReplay::settle(std::span<HeadResidency* const> all) {
   written_bytes_ += total_bytes(flash_.writes) - flash_.moved_bytes();
   writes_ = flash_.writes;
   if (swap_area_) {
-    swap_area_->write_back(cached(), writes_);
+    swap_area_->write_back(cached_of(heads_, residencies_), writes_);
   }
   align_and_merge(writes_, block_bytes_);
 }

@@ -78,8 +78,6 @@ class LayerReplay {
   void locate_cached(std::int64_t head);
   void swap_cache_in(CacheSwap swap);
   void check_regions() const;
-  /// What the cache holds of the layer, unit by unit.
-  std::vector<CachedEntry> cached() const;
   void read_head(std::int64_t head);
   void settle_head(std::int64_t head);
   /// Gives up what the step has read, where nothing is cached.

@@ -5,20 +5,13 @@
 #include <span>
 #include <vector>
 
+#include "sim/engine/cached_entry.hpp"
 #include "sim/types.hpp"
 
 namespace kvr {
 
 /// The last quarter of what a layer may address; its entries and representatives stay below.
 inline constexpr std::int64_t kFirstSwapped = std::int64_t{3} << 34;
-
-/// An entry of a layer that is in the cache.
-struct CachedEntry {
-  std::int64_t head;
-  EntryIndex entry;
-
-  friend bool operator==(const CachedEntry&, const CachedEntry&) = default;
-};
 
 /// A second place on flash for what the cache holds of one layer, so that it comes back in one sequential
 /// read. Every cached entry has a slot. Slots come in groups of whole blocks, the least that can be written;

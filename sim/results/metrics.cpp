@@ -86,7 +86,9 @@ constexpr std::array kMetrics{
     MetricInfo{Metric::contiguous_max_entries, "contiguous_max_entries", "entries",
                "longest contiguous run of needed entries", "maximum over the runs", step_layer, simulated},
     MetricInfo{Metric::write_bytes, "write_bytes", "B", "bytes written to the flash",
-               "sum of request lengths, whole blocks, moved entries included", step_layer, simulated},
+               "sum of request lengths, whole blocks: entries, moved ones included, and what the schedule "
+               "keeps beside them",
+               step_layer, simulated},
     MetricInfo{Metric::appended_bytes, "appended_bytes", "B", "bytes of entries written for the first time",
                "payload that the layout put on flash; later than its step where it waits in a write buffer",
                step_layer, simulated},
@@ -113,7 +115,7 @@ constexpr std::array kMetrics{
     MetricInfo{
         Metric::cache_bytes, "cache_bytes", "B", "DRAM of the entry cache at the end of the step",
         "sum over the resident units; if the schedule swaps layers, of the two neighbouring layers that "
-        "hold most",
+        "hold most, and of the others what has no place on flash",
         step, simulated},
     MetricInfo{Metric::working_buffer_bytes, "working_buffer_bytes", "B", "DRAM into which a layer reads",
                "stored size of the missed entries of the layer that reads most", step, simulated},
@@ -131,7 +133,7 @@ constexpr std::array kMetrics{
                "DRAM of lists and statistics of the clustering", "sum over layers and heads", step,
                simulated},
     MetricInfo{Metric::flash_space_bytes, "flash_space_bytes", "B", "flash reserved, holes included",
-               "sum over layers", step, simulated},
+               "sum over layers, of entries and of what the schedule keeps beside them", step, simulated},
     MetricInfo{Metric::energy_j, "energy_j", "J", "energy of the decode step",
                "flash_energy_j + dram_energy_j + host_io_energy_j + compute_energy_j + base_energy_j", step,
                simulated},
