@@ -54,7 +54,10 @@ def bars(axes: Axes, table: pd.DataFrame, ylabel: str, title: str) -> None:
         )
     axes.set(xlabel="", ylabel=ylabel)
     axes.set_title(title, pad=24)
-    axes.tick_params(axis="x", rotation=20 if max(len(str(x)) for x in table.index) > 8 else 0)
+    if max(len(str(x)) for x in table.index) > 8:
+        plt.setp(axes.get_xticklabels(), rotation=20, ha="right", rotation_mode="anchor")
+    else:
+        axes.tick_params(axis="x", rotation=0)
 
 
 def draw_bandwidth(results: Results) -> None:
@@ -66,6 +69,7 @@ def draw_bandwidth(results: Results) -> None:
     axes.plot(linear / 1024, linear / 4096 * curve[4096] / 1e9, ":", color="#999999", label="linear")
     axes.axvline(24, color="#D55E00", linewidth=0.8, label="24 KiB")
     axes.set_xscale("log", base=2)
+    axes.xaxis.set_major_formatter("{x:.0f}")
     axes.set(xlabel="contiguous read [KiB]", ylabel="bandwidth [GB/s]", title="F3b: UFS 4.0, depth 32")
     axes.legend(frameon=False)
 
@@ -81,7 +85,9 @@ def draw_drift(results: Results) -> None:
         width.plot(table["variance"], label=system, color=COLOURS[system])
         size.plot(table["entries"], label=system, color=COLOURS[system])
     width.set(ylabel="variance of a cluster", title="F4: width of the clusters")
-    size.set(ylabel="entries of a cluster", title="F4: size of the clusters", yscale="log")
+    size.set(ylabel="entries of a cluster", title="F4: size of the clusters")
+    size.set_yscale("log", base=2)
+    size.yaxis.set_major_formatter("{x:.0f}")
     for axes in (drifting, width, size):
         axes.set_xlabel("position [tokens]")
         axes.legend(frameon=False)
@@ -142,12 +148,12 @@ def draw_buffer_and_runs(results: Results) -> None:
     """F11 and F12"""
     _, (everything, updates, runs) = panels(3)
     volume = over_buffer(results["f11_buffer"])
-    for axes, name, unit, factor in (
-        (everything, "all", "MB read a step", 1e6),
-        (updates, "updates", "kB read a step for updates", 1e3),
+    for axes, name, unit, factor, title in (
+        (everything, "all", "MB read a step", 1e6, "F11: all reads"),
+        (updates, "updates", "kB read a step", 1e3, "F11: reads that updates cause"),
     ):
         axes.plot(volume[name] / factor, marker="o", color=COLOURS["DynaKV"])
-        axes.set(xlabel="entries of the pending buffer", ylabel=unit, title="F11")
+        axes.set(xlabel="entries of the pending buffer", ylabel=unit, title=title)
         axes.set_ylim(0, 1.1 * volume[name].max() / factor)
     length = results["f12_continuity"].contiguous_mean.to_series()
     runs.barh(length.index, length, color=COLOURS["DynaKV"])
@@ -160,15 +166,15 @@ def draw_updates(results: Results) -> None:
     """F13"""
     _, (moved, space) = panels(2)
     data = results["f13_updates"]
-    for axes, name, unit, factor in (
-        (moved, "moved_bytes_per_step", "kB moved a step", 1e3),
-        (space, "flash_space", "MB of flash", 1e6),
+    for axes, name, unit, factor, title in (
+        (moved, "moved_bytes_per_step", "kB a step", 1e3, "F13: moved by updates"),
+        (space, "flash_space", "MB of flash", 1e6, "F13: space"),
     ):
         values = data[name].to_series() / factor
         axes.barh(values.index, values, color=COLOURS["DynaKV"])
         axes.bar_label(axes.containers[0], fmt="%.1f", padding=3)
         axes.invert_yaxis()
-        axes.set(xlabel=unit, title="F13", xlim=(0, 1.15 * values.max()))
+        axes.set(xlabel=unit, title=title, xlim=(0, 1.15 * values.max()))
     moved.set_xscale("symlog", linthresh=1)
     moved.set_xlim(0, 20 * moved.get_xlim()[1])
 
@@ -232,7 +238,8 @@ def draw_ablation(results: Results) -> None:
         values = factor * data[name].to_series()
         one.barh(values.index, values, color=COLOURS["DynaKV"])
         one.axvline(values.iloc[0], color="#000000", linewidth=0.8)
-        one.bar_label(one.containers[0], fmt="%.1f", padding=3, fontsize=8)
+        paper = {"facecolor": "white", "edgecolor": "none", "pad": 0.5}  # over the line, which stays readable
+        one.bar_label(one.containers[0], fmt="%.1f", padding=3, fontsize=8, bbox=paper)
         one.set(xlabel=label, xlim=(0, 1.15 * values.max()))
         one.invert_yaxis()
     axes[0].set_title("without a part of DynaKV")
