@@ -23,13 +23,14 @@ def cluster(keys: np.ndarray, count: int, seed: int = 1) -> np.ndarray:
 
 
 def squared_distances(keys: np.ndarray, centroids: np.ndarray) -> np.ndarray:
-    """[keys, centroids]"""
-    return (keys**2).sum(1)[:, None] - 2 * keys @ centroids.T + (centroids**2).sum(1)
+    """[keys, centroids]; never below 0, which rounding would reach."""
+    squares = (keys**2).sum(1)[:, None] - 2 * keys @ centroids.T + (centroids**2).sum(1)
+    return np.maximum(squares, 0)
 
 
 def inertia(keys: np.ndarray, centroids: np.ndarray) -> float:
     """Mean squared distance to the nearest centroid."""
-    return float(np.maximum(squared_distances(keys, centroids), 0).min(1).mean())
+    return float(squared_distances(keys, centroids).min(1).mean())
 
 
 @cache

@@ -142,16 +142,18 @@ def by_capacity(data: xr.Dataset, name: str) -> pd.DataFrame:
 
 
 def latency_over_length(data: xr.Dataset, window: int = 64) -> pd.DataFrame:
-    """DynaKV's mean latency over the `window` steps that end at each length the trace reaches; a column per
-    model."""
+    """DynaKV's mean latency over the `window` steps that end at each of `LENGTHS`, or at the quarters of the
+    steps where they reach but one of them; a column per model."""
     dynakv = at(data, system="DynaKV")
     tokens = dynakv.position.isel(point=0).values + 1
     lengths = [length for length in LENGTHS if tokens[0] + window <= length <= tokens[-1]]
+    if len(lengths) < 2:
+        lengths = [int(tokens[-1] - len(tokens) * left // 4) for left in (3, 2, 1, 0)]
     means = [
         dynakv.latency_s.isel(step=(tokens > length - window) & (tokens <= length)).mean("step").values
-        for length in lengths or [tokens[-1]]
+        for length in lengths
     ]
-    return pd.DataFrame(means, index=lengths or [int(tokens[-1])], columns=dynakv.model.values)
+    return pd.DataFrame(means, index=lengths, columns=dynakv.model.values)
 
 
 def bandwidth_over_size(curve: xr.Dataset) -> pd.Series:
