@@ -1,15 +1,11 @@
 """Holds the replacement policies against libCacheSim, which shares no code with them: equal hits."""
 
-import os
-import subprocess
-from pathlib import Path
-
 import h5py
 import libcachesim
 import numpy as np
 import pytest
+from drivers import ROOT, run_driver
 
-ROOT = Path(__file__).resolve().parents[2]
 SAMPLE = ROOT / "traces" / "samples" / "reference.h5"
 
 # `belady_min` must keep newcomers, as libCacheSim's Belady must; `belady` may drop them and so has more hits.
@@ -94,15 +90,8 @@ def peer_hits(name: str, ids: list[int], capacity: int) -> int:
 
 def our_hits(ids: list[int], capacity: int) -> dict[str, int]:
     """Hits of every policy that kvreplay has, by the driver beside this file."""
-    program = Path(os.environ.get("CACHE_HITS", ROOT / "build" / "release" / "tests" / "cache_hits"))
-    done = subprocess.run(
-        [program, str(capacity)],
-        input="\n".join(map(str, ids)),
-        check=True,
-        capture_output=True,
-        text=True,
-    )
-    return {name: int(hits) for name, hits in (line.split() for line in done.stdout.splitlines())}
+    printed = run_driver("cache_hits", capacity, stdin="\n".join(map(str, ids)).encode()).decode()
+    return {name: int(hits) for name, hits in (line.split() for line in printed.splitlines())}
 
 
 @pytest.mark.parametrize("capacity", [20, 100, 300])

@@ -19,6 +19,7 @@
 #include <set>
 #include <span>
 #include <tuple>
+#include <utility>
 #include <vector>
 
 #include "models/flash/fit/least_squares.hpp"
@@ -237,7 +238,7 @@ void refit_latency(std::span<const Row> reads, Model& model) {
   constexpr double kTolerance = 1e-12;
   const std::vector<double> start = {std::log(device.latency), std::log(device.latency_bandwidth)};
   cost(nelder_mead(cost, start, kStep, 400, kTolerance).at);
-  model.device = device;
+  model.device = std::move(device);
 }
 
 }  // namespace kvr::flash::fit
