@@ -15,9 +15,11 @@
 #include <algorithm>
 #include <array>
 #include <cmath>
+#include <utility>
 
 #include "policies/layout/placing/contiguous_units.hpp"
 #include "policies/layout/placing/pairing.hpp"
+#include "policies/layout/placing/pool_check.hpp"
 #include "sim/error.hpp"
 #include "sim/registry.hpp"
 
@@ -70,23 +72,16 @@ class DualHead final : public ContiguousUnits {
 
   bool wants_co_retrieval() const override { return params_.pairing == "correlated"; }
   std::int64_t space_bytes() const override { return end_bytes_; }
-  /// Pools do not overlap, and at each end of one lies at most one unit, which does not reach the other.
+  /// What is counted agrees with what is held, and the places that come of it keep to the ends of pools.
   void check() const override {
-    std::vector<Extent> pools;
+    std::vector<Extent> all_pools;
     for (std::int64_t head = 0; head < std::ssize(heads_); ++head) {
-      check_ends(head);
-      for (const Pool& pool : heads_[static_cast<std::size_t>(head)].pools) {
-        pools.push_back({pool.offset_bytes, pool_bytes(heads_[static_cast<std::size_t>(head)])});
-      }
+      check_counts(head);
+      const std::vector<Extent> pools = pools_of(head);
+      check_pool_ends(pools, records_of(head));
+      all_pools.insert(all_pools.end(), pools.begin(), pools.end());
     }
-    std::ranges::sort(pools, {}, &Extent::offset_bytes);
-    std::int64_t end_bytes = 0;
-    for (const Extent& pool : pools) {
-      KVR_CHECK(pool.offset_bytes >= end_bytes, "a pool begins at {}, another ends at {}", pool.offset_bytes,
-                end_bytes);
-      end_bytes = pool.end_bytes();
-    }
-    KVR_CHECK(end_bytes <= end_bytes_, "pools end at {}, the space at {}", end_bytes, end_bytes_);
+    check_pools_apart(std::move(all_pools), end_bytes_);
   }
 
  private:
@@ -137,7 +132,7 @@ class DualHead final : public ContiguousUnits {
     }
   }
 
-  void check_ends(std::int64_t head_index) const {
+  void check_counts(std::int64_t head_index) const {
     const Head& head = heads_[static_cast<std::size_t>(head_index)];
     std::vector<std::array<std::int64_t, 2>> found(head.pools.size());
     for (std::size_t unit = 0; unit < head.units.size(); ++unit) {
@@ -159,6 +154,26 @@ class DualHead final : public ContiguousUnits {
                 pool, head.pool_records, found[pool][begin], found[pool][end],
                 head.pools[pool].records[begin], head.pools[pool].records[end]);
     }
+  }
+
+  std::vector<Extent> pools_of(std::int64_t head_index) const {
+    const Head& head = heads_[static_cast<std::size_t>(head_index)];
+    std::vector<Extent> pools;
+    for (const Pool& pool : head.pools) {
+      pools.push_back({pool.offset_bytes, pool_bytes(head)});
+    }
+    return pools;
+  }
+
+  std::vector<UnitRecords> records_of(std::int64_t head_index) const {
+    std::vector<UnitRecords> units;
+    for (UnitId unit = 0; unit < std::ssize(heads_[static_cast<std::size_t>(head_index)].units); ++unit) {
+      units.push_back({unit, {}});
+      for (std::int64_t index = 0; index < std::ssize(entries_of(head_index, unit)); ++index) {
+        units.back().records.push_back(record(head_index, unit, index));
+      }
+    }
+    return units;
   }
 
   static void settle(Head& head, std::size_t pool, Side side, UnitId unit, const Clustering& clustering) {

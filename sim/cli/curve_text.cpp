@@ -31,7 +31,7 @@ std::string block_table(const Curve& curve, std::size_t range, std::size_t threa
       text += fmt::format("  {:>{}}{:>{}}", figure_text(result.bytes_per_s / kMega), kFigureWidth,
                           figure_text(result.latency_s * kMega), kFigureWidth);
     }
-    text += "\n";
+    text += '\n';
   }
   return text;
 }

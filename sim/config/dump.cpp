@@ -67,11 +67,11 @@ void write(const Resolved& node, const std::string& lead, const std::string& ind
   if (node.kind == NodeKind::scalar) {
     out += fmt::format(" {}\n", write_scalar(node));
   } else if (node.kind == NodeKind::map) {
-    out += "\n";
+    out += '\n';
     const std::string deeper = fmt::format("{}  ", indent);
     write_children(node, deeper, deeper, out);
   } else {
-    out += "\n";
+    out += '\n';
     for (const Resolved& element : node.children) {
       write_children(element, fmt::format("{}  - ", indent), fmt::format("{}    ", indent), out);
     }

@@ -7,6 +7,7 @@
 #include <fstream>
 #include <iterator>
 #include <system_error>
+#include <utility>
 #include <vector>
 
 #include "sim/error.hpp"
@@ -46,7 +47,7 @@ class IncludeReader {
     }
     Node root = parse_yaml(read_text(file), name, problems_);
     if (root.kind == NodeKind::null) {
-      root = empty;
+      root = std::move(empty);
     }
     if (root.kind != NodeKind::map) {
       problems_.add_fatal(root.mark, "",
