@@ -7,9 +7,9 @@ from drivers import run_driver
 
 
 def random_graph(seed: int) -> nx.Graph:
-    """Up to 120 vertices; few distinct weights make ties and nested blossoms, many make neither."""
+    """Up to 70 vertices; few distinct weights make ties and nested blossoms, many make neither."""
     rng = np.random.default_rng(seed)
-    graph = nx.gnp_random_graph(int(rng.integers(20, 120)), rng.choice([0.03, 0.1, 0.5, 1.0]), seed=seed)
+    graph = nx.gnp_random_graph(int(rng.integers(20, 70)), rng.choice([0.05, 0.1, 0.5, 1.0]), seed=seed)
     heaviest = int(rng.choice([1, 2, 5, 1000, 10**9]))
     for a, b in graph.edges:
         graph.edges[a, b]["weight"] = int(rng.integers(1, heaviest + 1))
@@ -40,7 +40,7 @@ def weight_of_ours(graph: nx.Graph) -> int:
 @pytest.mark.parametrize("make", [random_graph, odd_cycles])
 def test_matching_weighs_what_networkx_finds(make) -> None:
     """Equal weights; which edges they are may differ where several matchings weigh most."""
-    for seed in range(40):
+    for seed in range(25):
         graph = make(seed)
         theirs = sum(graph.edges[edge]["weight"] for edge in nx.max_weight_matching(graph))
         assert weight_of_ours(graph) == theirs, f"{make.__name__}({seed})"
