@@ -182,6 +182,7 @@ TEST_CASE("dual_head: over 200 random streams units stay at the ends of pools, t
       clustering.append(entry, sequence.view(entry + 1), test::NothingResident{}, changes, work);
       layout->update(0, changes, clustering, traffic);
       REQUIRE(layout->space_bytes() % pool_bytes == 0);
+      REQUIRE_NOTHROW(layout->check());
       check_pools(*layout, clustering, pool_bytes);
     }
   }

@@ -44,7 +44,7 @@ TEST_CASE("pool check: units that meet are caught") {
   CHECK(says(fault_of({{0, 10, 20, 30, 40, 50}, {90, 80, 70, 60, 50}}),
              "units 0 and 1 meet: up to 60, from 50"));
   CHECK(says(fault_of({{90, 80}, {0, 10, 20, 30, 40, 50, 60, 70, 80}}),
-             "units 1 and 0 meet: up to 90, from 80"));
+             "record of unit 0 at 80 continues neither end"));
   std::vector<UnitRecords> units = {{0, {{0, 60}}}, {1, {{55, 45}}}};
   CHECK_THROWS_WITH_AS(check_pool_ends({{0, 100}}, units),
                        doctest::Contains("units 0 and 1 meet: up to 60, from 55"), InternalError);

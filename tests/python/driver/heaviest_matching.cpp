@@ -2,7 +2,8 @@
 //
 //   heaviest_matching VERTICES < EDGES
 //
-// EDGES: three whole numbers each, two vertices and a weight. Prints the partner of every vertex, -1 for none.
+// EDGES: three whole numbers each, two vertices and a weight. Prints the partner of every vertex, -1 for
+// none.
 #include <fmt/format.h>
 
 #include <cstdio>
