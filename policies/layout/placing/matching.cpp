@@ -201,11 +201,15 @@ std::int64_t Blossoms::dual_step() {
 /// False when a free vertex' dual reaches 0: no path makes the matching heavier.
 bool Blossoms::shift_duals() {
   const std::int64_t step = dual_step();
+  const auto label_of = [this](Node vertex) { return label_[at(outer_[at(vertex)])]; };
+  // Before any is shifted: where nothing else limits the step, it is too large to be added to a dual.
   for (Node vertex = 1; vertex <= vertices_; ++vertex) {
-    const Label label = label_[at(outer_[at(vertex)])];
-    if (label == Label::even && dual_[at(vertex)] <= step) {
+    if (label_of(vertex) == Label::even && dual_[at(vertex)] <= step) {
       return false;
     }
+  }
+  for (Node vertex = 1; vertex <= vertices_; ++vertex) {
+    const Label label = label_of(vertex);
     dual_[at(vertex)] += label == Label::even ? -step : label == Label::odd ? step : 0;
   }
   for (Node blossom = vertices_ + 1; blossom <= nodes_; ++blossom) {
