@@ -1,12 +1,11 @@
 #include "traces/writer.hpp"
 
-#include <unistd.h>
-
 #include <algorithm>
 #include <cstring>
 #include <map>
 
 #include "sim/error.hpp"
+#include "sim/new_file.hpp"
 #include "traces/header_io.hpp"
 #include "traces/inspect.hpp"
 #include "traces/layout.hpp"
@@ -148,9 +147,12 @@ class Stream {
 
 }  // namespace
 
+/// Members end in reverse: the streams, the file, and then its temporary name.
 struct Writer::State {
+  explicit State(const std::filesystem::path& out) : path(out), target(out) {}
+
   std::filesystem::path path;
-  std::filesystem::path temporary;
+  NewFile target;
   Header header;
   std::vector<DatasetSpec> layout;
   hdf5::Handle file;
@@ -174,8 +176,7 @@ struct Writer::State {
 };
 
 Writer::Writer(const std::filesystem::path& path, const Header& header,
-               const std::vector<std::int64_t>& query_positions)
-    : state_(std::make_unique<State>()) {
+               const std::vector<std::int64_t>& query_positions) {
   std::vector<std::string> problems = check_header(header, path.string());
   if (problems.empty()) {
     check_positions(header, query_positions, path.string() + ": /query_positions", problems);
@@ -183,23 +184,15 @@ Writer::Writer(const std::filesystem::path& path, const Header& header,
   if (!problems.empty()) {
     throw InputError(problems);
   }
-  state_->path = path;
-  state_->temporary = path.string() + fmt::format(".partial-{}", getpid());
+  state_ = std::make_unique<State>(path);
   state_->header = header;
   state_->layout = layout_of(header, std::ssize(query_positions));
-  state_->file = hdf5::create_file(state_->temporary);
+  state_->file = hdf5::create_file(state_->target.temporary());
   write_header(state_->file.get(), header);
   state_->stream("/query_positions").append(std::as_bytes(std::span(query_positions)));
 }
 
-Writer::~Writer() {
-  if (!state_->is_finished) {
-    state_->streams.clear();
-    state_->file.reset();
-    std::error_code ignored;  // A destructor has nobody to tell.
-    std::filesystem::remove(state_->temporary, ignored);
-  }
-}
+Writer::~Writer() = default;
 
 void Writer::append_tokens(std::span<const std::int32_t> tokens) {
   state_->stream("/tokens").append(std::as_bytes(tokens));
@@ -240,12 +233,7 @@ void Writer::finish() {
   }
   state_->streams.clear();
   hdf5::close_file(state_->file);
-  std::error_code failure;
-  std::filesystem::rename(state_->temporary, state_->path, failure);
-  if (failure) {
-    throw SystemError(fmt::format("{}: cannot be renamed to {}: {}", state_->temporary.string(),
-                                  state_->path.string(), failure.message()));
-  }
+  state_->target.commit();
   state_->is_finished = true;
 }
 

@@ -2,7 +2,6 @@
 
 #include <fmt/format.h>
 
-#include <fstream>
 #include <span>
 #include <utility>
 
@@ -10,7 +9,7 @@
 #include "sim/cli/table.hpp"
 #include "sim/config/json_writer.hpp"
 #include "sim/error.hpp"
-#include "sim/results/new_file.hpp"
+#include "sim/new_file.hpp"
 #include "sim/results/writer.hpp"
 
 namespace kvr::bench {
@@ -310,14 +309,7 @@ std::string report_text(const Report& report) {
 }
 
 void write_json(const Report& report, const std::filesystem::path& out) {
-  NewFile file(out);
-  std::ofstream stream(file.temporary());
-  stream << json_text(report);
-  stream.close();
-  if (!stream) {
-    throw SystemError(fmt::format("{}: cannot be written", out.string()));
-  }
-  file.commit();
+  write_new_file(out, json_text(report));
 }
 
 }  // namespace kvr::bench

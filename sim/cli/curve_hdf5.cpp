@@ -7,7 +7,7 @@
 
 #include "sim/cli/curve_output.hpp"
 #include "sim/error.hpp"
-#include "sim/results/new_file.hpp"
+#include "sim/new_file.hpp"
 #include "sim/results/writer.hpp"
 #include "traces/hdf5.hpp"
 

@@ -3,10 +3,10 @@
 #include <fmt/format.h>
 
 #include <array>
-#include <fstream>
 #include <string_view>
 
 #include "sim/error.hpp"
+#include "sim/new_file.hpp"
 
 namespace kvr {
 namespace {
@@ -64,12 +64,6 @@ std::int64_t process_of(std::size_t point) {
   return static_cast<std::int64_t>(point) + 1;
 }
 
-[[noreturn]] void give_up(const std::filesystem::path& temporary, const std::filesystem::path& out) {
-  std::error_code ignored;
-  std::filesystem::remove(temporary, ignored);
-  throw SystemError(fmt::format("{}: the timeline cannot be written", out.string()));
-}
-
 }  // namespace
 
 std::size_t Timeline::begin_point(const std::string& name) {
@@ -100,24 +94,12 @@ void Timeline::add_step(std::size_t point, std::int64_t step, std::int64_t posit
 }
 
 void Timeline::write(const std::filesystem::path& out) const {
-  const std::filesystem::path temporary = out.string() + ".tmp";
-  {
-    std::ofstream file(temporary);
-    std::vector<std::string_view> all;
-    for (const std::vector<std::string>& events : events_) {
-      all.insert(all.end(), events.begin(), events.end());
-    }
-    file << fmt::format("{{\"displayTimeUnit\":\"ms\",\"traceEvents\":[\n{}\n]}}\n", fmt::join(all, ",\n"));
-    file.flush();
-    if (!file) {
-      give_up(temporary, out);
-    }
+  std::vector<std::string_view> all;
+  for (const std::vector<std::string>& events : events_) {
+    all.insert(all.end(), events.begin(), events.end());
   }
-  std::error_code failed;
-  std::filesystem::rename(temporary, out, failed);
-  if (failed) {
-    give_up(temporary, out);
-  }
+  write_new_file(
+      out, fmt::format("{{\"displayTimeUnit\":\"ms\",\"traceEvents\":[\n{}\n]}}\n", fmt::join(all, ",\n")));
 }
 
 }  // namespace kvr

@@ -16,7 +16,7 @@
 #include <set>
 
 #include "sim/error.hpp"
-#include "sim/results/new_file.hpp"
+#include "sim/new_file.hpp"
 #include "traces/hdf5.hpp"
 
 namespace kvr {
