@@ -194,15 +194,20 @@ void run_workers(std::vector<Worker>& workers, Window& window) {
   std::vector<std::exception_ptr> failures(workers.size());
   {
     std::vector<std::jthread> threads;
-    for (std::size_t i = 0; i < workers.size(); ++i) {
-      threads.emplace_back([&, i] {
-        try {
-          workers[i].run(window);
-        } catch (...) {
-          failures[i] = std::current_exception();
-          window.close();
-        }
-      });
+    try {
+      for (std::size_t i = 0; i < workers.size(); ++i) {
+        threads.emplace_back([&, i] {
+          try {
+            workers[i].run(window);
+          } catch (...) {
+            failures[i] = std::current_exception();
+            window.close();
+          }
+        });
+      }
+    } catch (...) {  // no thread to be had
+      window.close();
+      throw;
     }
   }
   for (const std::exception_ptr& failure : failures) {

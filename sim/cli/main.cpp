@@ -1,20 +1,28 @@
+#include <fcntl.h>
 #include <fmt/format.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <array>
+#include <cerrno>
 #include <cstdio>
+#include <cstring>
 #include <exception>
+#include <new>
 #include <span>
 #include <string>
 #include <string_view>
+#include <system_error>
 #include <vector>
 
 #include "sim/cli/bench_command.hpp"
 #include "sim/cli/device_command.hpp"
 #include "sim/cli/explain_command.hpp"
 #include "sim/cli/list_command.hpp"
+#include "sim/cli/messages.hpp"
 #include "sim/cli/run_command.hpp"
 #include "sim/cli/schema_command.hpp"
+#include "sim/cli/signals.hpp"
 #include "sim/cli/trace_command.hpp"
 #include "sim/config/suggest.hpp"
 #include "sim/error.hpp"
@@ -92,23 +100,48 @@ int dispatch(std::vector<std::string> words) {
 /// What stdout still holds may yet fail to be written, e.g. on a full disk.
 int with_output_flushed(int exit_code) {
   if (std::fflush(stdout) != 0) {
-    throw SystemError("the standard output cannot be written");
+    throw SystemError(fmt::format("the standard output cannot be written: {}", std::strerror(errno)));
   }
   return exit_code;
+}
+
+/// What the C++ library says of the system: fmt could not print, a thread or a folder is not to be had.
+std::string reason_of(const std::system_error& error) {
+  return std::ferror(stdout) != 0
+             ? fmt::format("the standard output cannot be written: {}", error.code().message())
+             : error.what();
 }
 
 int run(const std::vector<std::string>& words) {
   try {
     return with_output_flushed(dispatch(words));
   } catch (const InputError& error) {
-    fmt::print(stderr, "{}\n", error.what());
+    cli::say("{}\n", error.what());
     return kInputExit;
   } catch (const SystemError& error) {
-    fmt::print(stderr, "{}\n", error.what());
+    cli::say("{}\n", error.what());
+    return kSystemExit;
+  } catch (const cli::Interrupted&) {
+    cli::end_by_signal();
+  } catch (const std::system_error& error) {
+    cli::say("{}\n", reason_of(error));
+    return kSystemExit;
+  } catch (const std::bad_alloc&) {
+    cli::say("there is not enough memory for 'kvreplay {}'\n", fmt::join(words, " "));
     return kSystemExit;
   } catch (const std::exception& error) {
-    fmt::print(stderr, "this is a bug in kvreplay: {}\n", error.what());
+    cli::say("this is a bug in kvreplay: {}\n", error.what());
     return kBugExit;
+  }
+}
+
+/// A file that is opened must not get the number of a standard stream that the caller closed, or messages
+/// would go into it. What stands in is opened so that using it fails, as it would have.
+void occupy_standard_streams() {
+  for (const int stream : {STDIN_FILENO, STDOUT_FILENO, STDERR_FILENO}) {
+    if (fcntl(stream, F_GETFD) < 0) {  // open takes the lowest number that is free, which is this one
+      open("/dev/null", (stream == STDIN_FILENO ? O_WRONLY : O_RDONLY) | O_CLOEXEC);
+    }
   }
 }
 
@@ -117,5 +150,7 @@ int run(const std::vector<std::string>& words) {
 }  // namespace kvr
 
 int main(int argc, char** argv) {
+  kvr::occupy_standard_streams();
+  kvr::cli::handle_signals();
   return kvr::run(std::vector<std::string>(argv + 1, argv + argc));
 }

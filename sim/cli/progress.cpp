@@ -1,9 +1,10 @@
 #include "sim/cli/progress.hpp"
 
-#include <fmt/format.h>
 #include <unistd.h>
 
 #include <cstdio>
+
+#include "sim/cli/messages.hpp"
 
 namespace kvr {
 namespace {
@@ -42,15 +43,15 @@ void ProgressBar::update(std::int64_t done, std::int64_t total) {
   const std::int64_t tenth = 10 * done / total;
   if (tenth > last_tenth_) {
     last_tenth_ = tenth;
-    fmt::print(stderr, "{}: {} of {} steps, {:.1f} s\n", label_, done, total, elapsed_s);
+    cli::say("{}: {} of {} steps, {:.1f} s\n", label_, done, total, elapsed_s);
   }
 }
 
 void ProgressBar::draw(std::int64_t done, std::int64_t total, double elapsed_s) {
   const std::int64_t filled = kBarWidth * done / total;
   const double left_s = elapsed_s / static_cast<double>(done) * static_cast<double>(total - done);
-  fmt::print(stderr, "\r{} [{:=<{}}{:<{}}] {}/{} steps, {:.1f} s, {:.0f} s left \033[K", label_, "", filled,
-             "", kBarWidth - filled, done, total, elapsed_s, left_s);
+  cli::say("\r{} [{:=<{}}{:<{}}] {}/{} steps, {:.1f} s, {:.0f} s left \033[K", label_, "", filled, "",
+           kBarWidth - filled, done, total, elapsed_s, left_s);
   std::fflush(stderr);
   drawn_ = true;
 }

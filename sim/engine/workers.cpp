@@ -1,14 +1,31 @@
 #include "sim/engine/workers.hpp"
 
+#include <system_error>
+
+#include "sim/error.hpp"
+
 namespace kvr {
 
 Workers::Workers(std::int64_t threads) {
-  for (std::int64_t i = 1; i < threads; ++i) {
-    threads_.emplace_back([this] { serve(); });
+  try {
+    for (std::int64_t i = 1; i < threads; ++i) {
+      threads_.emplace_back([this] { serve(); });
+    }
+  } catch (const std::system_error& error) {
+    stop();  // or those that did start would be waited for without end
+    throw SystemError(fmt::format("run.threads: {} of {} threads can be had: {}", threads_.size() + 1,
+                                  threads, error.code().message()));
+  } catch (...) {
+    stop();
+    throw;
   }
 }
 
 Workers::~Workers() {
+  stop();
+}
+
+void Workers::stop() {
   {
     const std::lock_guard lock(mutex_);
     stop_ = true;

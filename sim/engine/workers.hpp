@@ -17,7 +17,7 @@ namespace kvr {
 /// do not depend on the threads either; with several threads the other iterations have run by then.
 class Workers {
  public:
-  /// `threads` >= 1 counts the caller.
+  /// `threads` >= 1 counts the caller. Throws SystemError where the system has not that many.
   explicit Workers(std::int64_t threads);
   ~Workers();
   Workers(const Workers&) = delete;
@@ -26,6 +26,7 @@ class Workers {
   void for_each(std::int64_t count, const std::function<void(std::int64_t)>& body);
 
  private:
+  void stop();
   void serve();
   void drain(const std::function<void(std::int64_t)>& body, std::int64_t count);
 

@@ -80,7 +80,7 @@ def test_a_full_output_exits_3() -> None:
     with open("/dev/full", "w") as full:
         done = subprocess.run([program, "list"], check=False, stdout=full, stderr=subprocess.PIPE, text=True)
     assert done.returncode == 3
-    assert done.stderr == "the standard output cannot be written\n"
+    assert done.stderr == "the standard output cannot be written: No space left on device\n"
 
 
 def test_points_side_by_side_give_the_results_they_give_one_by_one(kvreplay: Run, tmp_path: Path) -> None:
