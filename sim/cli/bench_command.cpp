@@ -7,10 +7,12 @@
 #include <boost/program_options.hpp>
 #include <cstdio>
 #include <filesystem>
+#include <optional>
 #include <vector>
 
 #include "sim/cli/bench_report.hpp"
 #include "sim/cli/options.hpp"
+#include "sim/cli/outputs.hpp"
 #include "sim/config/suggest.hpp"
 #include "sim/error.hpp"
 
@@ -23,7 +25,7 @@ constexpr std::array<std::string_view, 5> kSections = {"replay", "scale", "polic
 
 struct Options {
   std::vector<std::string> only;
-  std::string json;
+  std::optional<std::string> json;
   std::string source = ".";
 
   bool wants(std::string_view section) const {
@@ -36,7 +38,7 @@ po::options_description describe(Options& options) {
   described.add_options()("help,h", "this text")(
       "only", po::value(&options.only)->composing(),
       "replay, scale, policy, devices or kernels; may be repeated; all where it is not given")(
-      "json", po::value(&options.json), "write the results to this JSON file as well")(
+      "json", po::value<std::string>(), "write the results to this JSON file as well")(
       "source", po::value(&options.source)->default_value(options.source),
       "the folder of kvreplay's sources, which has configs/bench");
   return described;
@@ -50,13 +52,16 @@ void check(const Options& options) {
                                    config::suggestion(section, kSections)));
     }
   }
-  const std::filesystem::path json = options.json;
-  const std::filesystem::path folder = json.has_parent_path() ? json.parent_path() : ".";
-  if (!std::filesystem::is_directory(folder)) {
-    throw InputError(fmt::format("bench: --json {}: there is no folder {}", options.json, folder.string()));
-  }
   if (options.wants("replay") || options.wants("scale") || options.wants("policy")) {
     bench::check_source(options.source);
+  }
+  if (options.json) {
+    cli::Outputs outputs;
+    outputs.write("--json", *options.json);
+    for (const std::filesystem::path& input : bench::inputs(options.source)) {
+      outputs.read(input);
+    }
+    outputs.check();
   }
 }
 
@@ -87,15 +92,19 @@ bench::Report measure(const Options& options) {
 int run_bench_command(std::span<const std::string> args) {
   Options options;
   const po::options_description described = describe(options);
-  if (cli::parse("kvreplay bench", args, described, {}).count("help") > 0) {
+  const po::variables_map given = cli::parse("kvreplay bench", args, described, {});
+  if (given.count("help") > 0) {
     fmt::print("{}", cli::help_text("kvreplay bench [--only SECTION]... [--json FILE]", described));
     return 0;
+  }
+  if (given.count("json") > 0) {
+    options.json = cli::text_of(given, "json");
   }
   check(options);
   const bench::Report report = measure(options);
   fmt::print("{}", bench::report_text(report));
-  if (!options.json.empty()) {
-    bench::write_json(report, options.json);
+  if (options.json) {
+    bench::write_json(report, *options.json);
   }
   return 0;
 }

@@ -77,6 +77,18 @@ void check_source(const fs::path& source) {
   }
 }
 
+std::vector<fs::path> inputs(const fs::path& source) {
+  std::vector<fs::path> files;
+  std::error_code ignored;
+  for (const auto& config : fs::directory_iterator(source / kConfigFolder, ignored)) {
+    for (const RunConfig& point : load_config(config.path(), {})) {
+      files.insert(files.end(), point.files.begin(), point.files.end());
+      files.push_back(point.trace_path);
+    }
+  }
+  return files;
+}
+
 ReplayResult measure_sample(const fs::path& source) {
   ReplayResult result = measure(source / kConfigFolder / "sample_kmeans.yaml", {}, kSampleRuns);
   result.name = "replay";

@@ -31,6 +31,9 @@ struct ReplayResult {
 void check_source(const std::filesystem::path& source);
 
 /// The shipped sample trace with static k-means on one core.
+/// What benchmarks of replays read.
+std::vector<std::filesystem::path> inputs(const std::filesystem::path& source);
+
 ReplayResult measure_sample(const std::filesystem::path& source);
 
 /// A synthetic trace of 131,072 tokens, made in a temporary folder and removed afterwards. Making it is not

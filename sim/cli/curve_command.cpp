@@ -4,17 +4,17 @@
 
 #include <algorithm>
 #include <array>
-#include <fstream>
 #include <string_view>
 #include <utility>
 
 #include "sim/cli/curve.hpp"
 #include "sim/cli/curve_output.hpp"
 #include "sim/cli/options.hpp"
+#include "sim/cli/outputs.hpp"
 #include "sim/cli/problem_list.hpp"
 #include "sim/cli/progress.hpp"
 #include "sim/config/values.hpp"
-#include "sim/results/new_file.hpp"
+#include "sim/new_file.hpp"
 
 namespace kvr {
 namespace {
@@ -126,16 +126,17 @@ void refuse_file(const std::string& type, ProblemList& problems) {
   }
 }
 
-void check_out(const std::filesystem::path& out, ProblemList& problems) {
-  if (out.empty()) {
-    return;
+/// `inputs`: the files of device and phone.
+void check_out(const std::filesystem::path& out, std::span<const std::filesystem::path> inputs,
+               ProblemList& problems) {
+  cli::Outputs outputs;
+  outputs.write("--out", out);
+  for (const std::filesystem::path& input : inputs) {
+    outputs.read(input);
   }
-  if (out.extension() != ".h5" && out.extension() != ".svg") {
+  problems.collect([&] { outputs.check(); });
+  if (!out.empty() && out.extension() != ".h5" && out.extension() != ".svg") {
     problems.add(fmt::format("--out: {} has no known extension; allowed: .h5, .svg", out.string()));
-  }
-  const std::filesystem::path folder = out.has_parent_path() ? out.parent_path() : ".";
-  if (!std::filesystem::is_directory(folder)) {
-    problems.add(fmt::format("--out: {}: the folder {} does not exist", out.string(), folder.string()));
   }
 }
 
@@ -165,27 +166,18 @@ Order read_order(const po::variables_map& given) {
     });
   }
   const std::filesystem::path out = cli::text_of(given, "out");
-  check_out(out, problems);
+  if (given.count("out") > 0) {
+    check_out(out, choice.files, problems);
+  }
   problems.throw_if_any();
   return {plan, std::move(choice), out};
-}
-
-void write_text(const std::filesystem::path& out, const std::string& text) {
-  NewFile target(out);
-  std::ofstream stream(target.temporary(), std::ios::binary);
-  stream << text;
-  stream.close();
-  if (!stream) {
-    throw SystemError(fmt::format("{}: cannot be written", out.string()));
-  }
-  target.commit();
 }
 
 void write_out(const std::filesystem::path& out, const cli::DeviceChoice& choice, const cli::Curve& curve) {
   if (out.extension() == ".h5") {
     cli::write_curve_hdf5(out, choice, curve);
   } else if (out.extension() == ".svg") {
-    write_text(out, cli::curve_svg(choice, curve));
+    write_new_file(out, cli::curve_svg(choice, curve));
   }
 }
 
@@ -208,10 +200,13 @@ int run_device_curve(std::span<const std::string> args, std::FILE* out, bool qui
   ProgressBar bar(order.choice.params.name, quiet);
   const cli::Curve curve = cli::measure_curve(
       order.choice, order.plan, [&bar](std::int64_t done, std::int64_t total) { bar.update(done, total); });
-  write_out(order.out, order.choice, curve);
+  const auto unwritten = cli::attempt_to_write([&] { write_out(order.out, order.choice, curve); });
   fmt::print(
       out, "{}",
       given.count("json") > 0 ? cli::curve_json(order.choice, curve) : cli::curve_table(order.choice, curve));
+  if (unwritten) {
+    throw SystemError(*unwritten);
+  }
   return 0;
 }
 

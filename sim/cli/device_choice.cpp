@@ -100,9 +100,11 @@ RunConfig read_device(const DeviceRequest& request, const std::string& type) {
   return load_part(find_config("devices", request.device), FlashDevice::kKind, device_sets(request, type));
 }
 
-std::unique_ptr<ComputeModel> read_phone(const DeviceRequest& request) {
-  const RunConfig config =
-      load_part(find_config("phones", request.phone), ComputeModel::kKind, phone_sets(request));
+RunConfig read_phone(const DeviceRequest& request) {
+  return load_part(find_config("phones", request.phone), ComputeModel::kKind, phone_sets(request));
+}
+
+std::unique_ptr<ComputeModel> phone_of(const RunConfig& config) {
   return Registry<ComputeModel>::instance().create(config.phone.type, config.phone.values, {});
 }
 
@@ -139,9 +141,16 @@ DeviceChoice choose_device(const DeviceRequest& request) {
   const std::string type = check_type(request.type, problems) ? request.type : "";
   DeviceChoice choice;
   std::unique_ptr<ComputeModel> phone;
-  problems.collect([&] { choice.config = read_device(request, type); });
+  problems.collect([&] {
+    choice.config = read_device(request, type);
+    choice.files = choice.config.files;
+  });
   if (!request.phone.empty()) {
-    problems.collect([&] { phone = read_phone(request); });
+    problems.collect([&] {
+      const RunConfig config = read_phone(request);
+      phone = phone_of(config);
+      choice.files.insert(choice.files.end(), config.files.begin(), config.files.end());
+    });
   }
   problems.throw_if_any();
 

@@ -32,6 +32,7 @@ struct DeviceChoice {
   flash::DeviceParams params;  ///< of config.device
   std::string host_name;       ///< "fit of ufs40", "phone oneplus_12"
   HostCost host;
+  std::vector<std::filesystem::path> files;  ///< that device and phone were read from
 
   /// A device in its first state, whose host submits from `threads` threads.
   std::unique_ptr<FlashDevice> create(std::int64_t threads, std::uint64_t seed) const;

@@ -2,22 +2,25 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <boost/program_options.hpp>
 #include <cmath>
 #include <filesystem>
-#include <fstream>
+#include <optional>
 #include <vector>
 
 #include "models/flash/fit/device_fit.hpp"
 #include "models/flash/fit/fio_file.hpp"
 #include "sim/cli/device_choice.hpp"
 #include "sim/cli/device_fit_report.hpp"
+#include "sim/cli/messages.hpp"
 #include "sim/cli/options.hpp"
+#include "sim/cli/outputs.hpp"
 #include "sim/cli/problem_list.hpp"
 #include "sim/cli/progress.hpp"
 #include "sim/config/units.hpp"
 #include "sim/error.hpp"
-#include "sim/results/new_file.hpp"
+#include "sim/new_file.hpp"
 
 namespace kvr {
 namespace {
@@ -31,7 +34,7 @@ constexpr std::string_view kCommand = "kvreplay device fit";
 
 struct Options {
   std::vector<std::string> files;
-  std::string out;
+  std::optional<std::string> out;
   std::string base = "ufs40";
   std::string name;
   std::string link;
@@ -41,7 +44,7 @@ struct Options {
 
 po::options_description describe(Options& options) {
   po::options_description described("options");
-  described.add_options()("help,h", "this text")("out,o", po::value(&options.out),
+  described.add_options()("help,h", "this text")("out,o", po::value<std::string>(),
                                                  "write the device to this YAML file")(
       "base", po::value(&options.base)->default_value(options.base),
       "NAME or FILE of the device whose values stand where the rows show none")(
@@ -75,13 +78,14 @@ Input read_input(const Options& options) {
   if (options.files.empty()) {
     problems.add(fmt::format("{}: no file is given; see '{} --help'", kCommand, kCommand));
   }
-  if (options.out.empty()) {
+  const fs::path out = options.out.value_or("");
+  cli::Outputs outputs;
+  if (options.out) {
+    outputs.write("--out", out);
+  } else {
     problems.add(fmt::format("{}: --out is missing; allowed: a YAML file to write", kCommand));
   }
-  const fs::path out = options.out;
-  if (out.has_parent_path() && !fs::is_directory(out.parent_path())) {
-    problems.add(fmt::format("--out {}: there is no folder {}", options.out, out.parent_path().string()));
-  }
+  std::ranges::for_each(options.files, [&](const std::string& file) { outputs.read(file); });
   if (options.holdout < 0 || options.holdout == 1) {
     problems.add(
         fmt::format("--holdout {}: nothing would be fitted; allowed: 0, or from 2 on", options.holdout));
@@ -93,28 +97,20 @@ Input read_input(const Options& options) {
   problems.collect([&] {
     cli::DeviceRequest request;
     request.device = options.base;
-    input.fit.base = cli::choose_device(request).params;
+    const cli::DeviceChoice choice = cli::choose_device(request);
+    input.fit.base = choice.params;
+    std::ranges::for_each(choice.files, [&](const fs::path& file) { outputs.read(file); });
   });
   problems.collect([&] {
     const std::vector<fs::path> files(options.files.begin(), options.files.end());
     input.rows = flash::fit::read_fio_files(files, link);
   });
+  problems.collect([&] { outputs.check(); });
   problems.throw_if_any();
   input.fit.base.name = options.name.empty() ? out.stem().string() : options.name;
   input.fit.holdout = options.holdout;
   input.fit.seed = options.seed;
   return input;
-}
-
-void write_device(const std::string& text, const fs::path& path) {
-  NewFile file(path);
-  std::ofstream stream(file.temporary(), std::ios::binary);
-  stream << text;
-  stream.close();
-  if (!stream) {
-    throw SystemError(fmt::format("{}: cannot be written", path.string()));
-  }
-  file.commit();
 }
 
 }  // namespace
@@ -125,9 +121,13 @@ int run_device_fit(std::span<const std::string> args, std::FILE* out, bool quiet
   po::options_description all;
   all.add(described).add_options()("file", po::value(&options.files));
   const std::vector<std::string_view> places(args.size(), "file");
-  if (cli::parse(kCommand, args, all, places).count("help") > 0) {
+  const po::variables_map given = cli::parse(kCommand, args, all, places);
+  if (given.count("help") > 0) {
     fmt::print(out, "{}", cli::help_text("kvreplay device fit FIO.json... -o DEVICE.yaml", described));
     return 0;
+  }
+  if (given.count("out") > 0) {
+    options.out = cli::text_of(given, "out");
   }
   Input input = read_input(options);
   FitResult result;
@@ -137,12 +137,15 @@ int run_device_fit(std::span<const std::string> args, std::FILE* out, bool quiet
     result = flash::fit::fit_device(std::move(input.rows), input.fit);
   }
   const cli::FitReport report{result, options.base, fmt::format("{} {}", kCommand, fmt::join(args, " "))};
-  write_device(cli::fit_yaml(report), options.out);
+  const auto unwritten = cli::attempt_to_write([&] { write_new_file(*options.out, cli::fit_yaml(report)); });
   fmt::print(out, "{}", cli::fit_tables(report));
   std::fflush(out);  // the doubt comes last where both go to one place
   // Not an error: the file is there, and says the same.
   if (const std::string doubt = cli::fit_doubt(report); !doubt.empty()) {
-    fmt::print(stderr, "{}: {}\n", options.out, doubt);
+    cli::say("{}: {}\n", *options.out, doubt);
+  }
+  if (unwritten) {
+    throw SystemError(*unwritten);
   }
   return 0;
 }

@@ -12,20 +12,22 @@
 #include <algorithm>
 #include <cmath>
 #include <filesystem>
-#include <fstream>
 #include <iterator>
+#include <optional>
 #include <vector>
 
 #include "models/flash/direct_io.hpp"
 #include "models/flash/probe.hpp"
 #include "models/flash/storage_file.hpp"
 #include "models/flash/storage_host.hpp"
+#include "sim/cli/messages.hpp"
 #include "sim/cli/options.hpp"
+#include "sim/cli/outputs.hpp"
 #include "sim/cli/probe_report.hpp"
 #include "sim/cli/progress.hpp"
 #include "sim/config/units.hpp"
 #include "sim/error.hpp"
-#include "sim/results/new_file.hpp"
+#include "sim/new_file.hpp"
 
 namespace kvr {
 
@@ -82,6 +84,17 @@ std::int64_t size_of(const std::string& text, std::vector<std::string>& problems
   return static_cast<std::int64_t>(parsed.value);
 }
 
+void check_out(const ProbeOptions& options, std::vector<std::string>& problems) {
+  cli::Outputs outputs;
+  outputs.write_unchecked("the file to measure", options.path);
+  outputs.write("--out", options.out);
+  try {
+    outputs.check();
+  } catch (const InputError& error) {
+    problems.insert(problems.end(), error.problems().begin(), error.problems().end());
+  }
+}
+
 ProbeOptions read_options(const po::variables_map& values) {
   std::vector<std::string> problems;
   const bool quick = values["quick"].as<bool>();
@@ -116,9 +129,8 @@ ProbeOptions read_options(const po::variables_map& values) {
   if (options.engine != "auto" && options.engine != "io_uring" && options.engine != "threads") {
     problems.push_back(fmt::format("--engine: '{}'; allowed: auto, io_uring, threads", options.engine));
   }
-  const std::filesystem::path folder = options.out.has_parent_path() ? options.out.parent_path() : ".";
-  if (!options.out.empty() && !std::filesystem::is_directory(folder, ignored)) {
-    problems.push_back(fmt::format("--out: the folder {} does not exist", folder.string()));
+  if (values.count("out") > 0) {
+    check_out(options, problems);
   }
   if (!problems.empty()) {
     throw InputError(std::move(problems));
@@ -130,8 +142,8 @@ void announce(const ProbeOptions& options, std::size_t jobs, bool quiet) {
   if (!quiet) {
     const double one_s = options.seconds * (1.0 + kWarmUpShare);
     const double all_s = one_s * static_cast<double>(jobs) * static_cast<double>(options.passes);
-    fmt::print(stderr, "{}: {} jobs of {:.3g} s, {} of each, take {:.0f} s, after {} MiB are written\n",
-               kCommand, jobs, one_s, options.passes, all_s, options.file_bytes / kMiB);
+    cli::say("{}: {} jobs of {:.3g} s, {} of each, take {:.0f} s, after {} MiB are written\n", kCommand, jobs,
+             one_s, options.passes, all_s, options.file_bytes / kMiB);
   }
 }
 
@@ -168,17 +180,6 @@ void measure(const flash::StorageFile& file, const ProbeOptions& options,
   std::ranges::transform(passes, std::back_inserter(report.rows), flash::middle_pass);
 }
 
-void write_json(const std::filesystem::path& path, const ProbeReport& report) {
-  NewFile file(path);
-  std::ofstream stream(file.temporary(), std::ios::binary);
-  stream << probe_json(report);
-  stream.close();
-  if (!stream) {
-    throw SystemError(fmt::format("{}: cannot be written", path.string()));
-  }
-  file.commit();
-}
-
 }  // namespace
 
 int run_device_probe(std::span<const std::string> args, std::FILE* out, bool quiet) {
@@ -201,12 +202,16 @@ int run_device_probe(std::span<const std::string> args, std::FILE* out, bool qui
   report.host = flash::describe_storage_host(file.descriptor());
   prepare(file, options, report, quiet);
   measure(file, options, plan, report, quiet);
+  std::optional<SystemError> unwritten;
+  if (!options.out.empty()) {
+    unwritten = cli::attempt_to_write([&] { write_new_file(options.out, probe_json(report)); });
+  }
   fmt::print(out, "{}", probe_table(report.rows));
   for (const std::string& remark : report.remarks) {
     fmt::print(out, "\n{}\n", remark);
   }
-  if (!options.out.empty()) {
-    write_json(options.out, report);
+  if (unwritten) {
+    throw SystemError(*unwritten);
   }
   return 0;
 }

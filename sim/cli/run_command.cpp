@@ -3,17 +3,24 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <array>
 #include <boost/program_options.hpp>
 #include <charconv>
 #include <cstdio>
 #include <iterator>
 #include <map>
 #include <memory>
+#include <new>
 #include <optional>
-#include <sstream>
+#include <string_view>
 #include <vector>
 
+#include "sim/cli/messages.hpp"
+#include "sim/cli/options.hpp"
+#include "sim/cli/outputs.hpp"
+#include "sim/cli/problem_list.hpp"
 #include "sim/cli/progress.hpp"
+#include "sim/cli/signals.hpp"
 #include "sim/config/resolve.hpp"
 #include "sim/engine/replay.hpp"
 #include "sim/engine/timeline.hpp"
@@ -25,7 +32,10 @@
 namespace kvr {
 namespace {
 
+namespace fs = std::filesystem;
 namespace po = boost::program_options;
+
+constexpr std::string_view kCommand = "kvreplay run";
 
 /// Four points share most of what can be shared: beyond, a sweep gains little and a killed one loses more.
 constexpr std::int64_t kTogether = 4;
@@ -33,22 +43,21 @@ constexpr std::int64_t kTogether = 4;
 struct Options {
   std::string config;
   std::vector<std::string> sets;
-  std::string out;
-  std::string timeline;
+  std::optional<std::string> out;
+  std::optional<std::string> timeline;
   std::string timeline_steps;
   std::int64_t together = 0;
 };
 
-po::options_description describe(Options& options) {
-  po::options_description described("kvreplay run CONFIG.yaml [options]");
-  described.add_options()("help,h", "this text")("config", po::value(&options.config), "the configuration")(
-      "set", po::value(&options.sets)->composing(),
-      "key=value, laid over the configuration; may be repeated")("out,o", po::value(&options.out),
-                                                                 "write the results to this HDF5 file")(
-      "timeline", po::value(&options.timeline), "write a Chrome trace of some steps to this JSON file")(
-      "timeline-steps", po::value(&options.timeline_steps)->default_value("0-3"),
+po::options_description described_options() {
+  po::options_description described("options");
+  described.add_options()("help,h", "this text")("set", po::value<std::vector<std::string>>()->composing(),
+                                                 "key=value, laid over the configuration; may be repeated")(
+      "out,o", po::value<std::string>(), "write the results to this HDF5 file")(
+      "timeline", po::value<std::string>(), "write a Chrome trace of some steps to this JSON file")(
+      "timeline-steps", po::value<std::string>()->default_value("0-3"),
       "which of the replayed steps the timeline shows, FIRST-LAST")(
-      "together", po::value(&options.together)->default_value(kTogether),
+      "together", po::value<std::int64_t>()->default_value(kTogether),
       "how many points that follow one another are replayed step by step side by side, where they take the "
       "same steps of one trace; shared work is done once, results are the same, and a killed run loses the "
       "points it was at");
@@ -148,45 +157,175 @@ std::string label_of(std::span<const RunConfig> group) {
                            : fmt::format("{} and {} more", group.front().point, group.size() - 1);
 }
 
-/// Hours of replay must not end in a folder that was never there.
-void check_writable(const std::filesystem::path& file) {
-  const std::filesystem::path folder = file.has_parent_path() ? file.parent_path() : ".";
-  if (!std::filesystem::is_directory(folder)) {
-    throw InputError(fmt::format("{}: the folder {} does not exist", file.string(), folder.string()));
-  }
+std::optional<std::string> given_text(const po::variables_map& given, const char* name) {
+  return given.count(name) > 0 ? std::optional(given[name].as<std::string>()) : std::nullopt;
 }
 
 /// Empty when only help was asked for.
 std::optional<Options> parse(std::span<const std::string> args) {
-  Options options;
-  const po::options_description described = describe(options);
-  po::positional_options_description positional;
-  positional.add("config", 1);
-  po::variables_map given;
-  try {
-    po::store(po::command_line_parser(std::vector<std::string>(args.begin(), args.end()))
-                  .options(described)
-                  .positional(positional)
-                  .run(),
-              given);
-    po::notify(given);
-  } catch (const po::error& error) {
-    throw InputError(fmt::format("run: {}; see kvreplay run --help", error.what()));
-  }
+  const po::options_description described = described_options();
+  po::options_description all;
+  all.add(described).add_options()("config", po::value<std::string>(), "");
+  constexpr std::array<std::string_view, 1> kPositional = {"config"};
+  const po::variables_map given = cli::parse(kCommand, args, all, kPositional);
   if (given.count("help") > 0) {
-    std::ostringstream text;
-    text << described;
-    fmt::print("{}", text.str());
+    fmt::print("{}", cli::help_text("kvreplay run CONFIG.yaml [options]", described));
     return std::nullopt;
   }
-  if (options.config.empty()) {
-    throw InputError("run: no configuration is given; see kvreplay run --help");
+  Options options{.config = cli::text_of(given, "config"),
+                  .sets = {},
+                  .out = given_text(given, "out"),
+                  .timeline = given_text(given, "timeline"),
+                  .timeline_steps = cli::text_of(given, "timeline-steps"),
+                  .together = given["together"].as<std::int64_t>()};
+  if (given.count("set") > 0) {
+    options.sets = given["set"].as<std::vector<std::string>>();
   }
-  if (options.together < 1) {
-    throw InputError(fmt::format("--together: {} is too few; allowed is 1 and more", options.together));
+  if (options.config.empty()) {
+    throw InputError(fmt::format("{}: no configuration is given; see '{} --help'", kCommand, kCommand));
   }
   return options;
 }
+
+cli::Outputs outputs_of(const Options& options) {
+  cli::Outputs outputs;
+  if (options.out) {
+    outputs.write("--out", *options.out);
+  }
+  if (options.timeline) {
+    outputs.write("--timeline", *options.timeline);
+  }
+  return outputs;
+}
+
+/// The file or block device that a point measures itself on; empty: it simulates.
+fs::path device_path_of(const RunConfig& point) {
+  const auto path = point.device.values.find("path");
+  return path == point.device.values.end() ? fs::path() : fs::path(std::get<std::string>(path->second));
+}
+
+/// What a run does, checked.
+struct Order {
+  std::vector<RunConfig> points;
+  std::optional<Timeline> timeline;
+};
+
+/// Throws everything that is wrong before hours go into the first point.
+Order read_order(const Options& options, Traces& traces) {
+  cli::ProblemList problems;
+  cli::Outputs outputs = outputs_of(options);
+  Order order;
+  problems.collect([&] { outputs.check(); });
+  problems.collect([&] {
+    const TimelineSteps steps = timeline_steps_of(options.timeline_steps);
+    if (options.timeline) {
+      order.timeline.emplace(steps);
+    }
+  });
+  if (options.together < 1) {
+    problems.add(fmt::format("--together: {} is too few; allowed is 1 and more", options.together));
+  }
+  problems.collect([&] { order.points = load_config(options.config, options.sets); });
+  problems.throw_if_any();
+  std::map<fs::path, std::string> devices;
+  for (const RunConfig& point : order.points) {
+    std::ranges::for_each(point.files, [&](const fs::path& file) { outputs.read(file); });
+    outputs.read(point.trace_path);
+    if (const fs::path device = device_path_of(point); !device.empty()) {
+      devices.emplace(device, point.place("device.path"));
+    }
+  }
+  for (const auto& [path, place] : devices) {  // points may share one, in turn
+    outputs.write_unchecked(place, path);
+  }
+  problems.collect([&] { outputs.check(); });
+  problems.collect([&] { check_points(order.points, traces); });
+  problems.throw_if_any();
+  return order;
+}
+
+/// The points of a run on their way into its results.
+class Run {
+ public:
+  Run(const Options& options, bool quiet)
+      : options_(options), quiet_(quiet), order_(read_order(options, traces_)) {
+    provenance_.add("configuration", options.config);
+  }
+
+  void replay_all() {
+    const cli::PatientWithSignals patient;
+    while (results_.size() < order_.points.size()) {
+      replay_group(next_group(std::span(order_.points).subspan(results_.size()), options_.together));
+      write();  // after every group, so that a killed run keeps what was finished
+    }
+  }
+
+  void write_timeline() {
+    if (order_.timeline) {
+      timeline_failure_ = cli::attempt_to_write([&] { order_.timeline->write(*options_.timeline); });
+    }
+  }
+
+  void print() const {
+    if (!results_.empty()) {
+      fmt::print("{}", summary_text(results_));
+      print_notes(results_);
+    }
+  }
+
+  void tell_of_interruption() const {
+    cli::say("interrupted: {} of {} points are finished\n", results_.size(), order_.points.size());
+  }
+
+  void throw_if_unwritten() const {
+    for (const auto& failure : {results_failure_, timeline_failure_}) {
+      if (failure) {
+        throw SystemError(*failure);
+      }
+    }
+  }
+
+ private:
+  void replay_group(std::span<const RunConfig> group) {
+    ProgressBar bar(label_of(group), quiet_);
+    try {
+      std::vector<PointResult> finished = replay_together(
+          group, traces_.open(group.front().trace_path),
+          [&bar](std::int64_t done, std::int64_t total) {
+            cli::throw_if_interrupted();
+            bar.update(done, total);
+          },
+          order_.timeline ? &*order_.timeline : nullptr);
+      std::ranges::move(finished, std::back_inserter(results_));
+    } catch (const std::bad_alloc&) {
+      throw SystemError(fmt::format("there is not enough memory to replay {}{}", label_of(group),
+                                    group.size() > 1 ? "; --together 1 takes the least" : ""));
+    }
+  }
+
+  /// A disk that is full may have room again after the next group, and the summary is worth having without
+  /// it.
+  void write() {
+    if (!options_.out) {
+      return;
+    }
+    Provenance so_far = provenance_;
+    traces_.describe(so_far);
+    results_failure_ = cli::attempt_to_write([&] { write_results(*options_.out, results_, so_far); });
+    if (results_failure_ && results_.size() < order_.points.size()) {
+      cli::say("{}; the run goes on\n", results_failure_->what());
+    }
+  }
+
+  const Options& options_;
+  bool quiet_;
+  Traces traces_;
+  Order order_;
+  Provenance provenance_ = describe_build_and_host();
+  std::vector<PointResult> results_;
+  std::optional<SystemError> results_failure_;
+  std::optional<SystemError> timeline_failure_;
+};
 
 }  // namespace
 
@@ -195,39 +334,18 @@ int run_run_command(std::span<const std::string> args, bool quiet) {
   if (!options) {
     return 0;
   }
-  std::optional<Timeline> timeline;
-  if (!options->timeline.empty()) {
-    check_writable(options->timeline);
-    timeline.emplace(timeline_steps_of(options->timeline_steps));
+  Run run(*options, quiet);
+  try {
+    run.replay_all();
+  } catch (const cli::Interrupted&) {
+    run.tell_of_interruption();
+    run.print();
+    std::fflush(stdout);
+    throw;
   }
-  if (!options->out.empty()) {
-    check_writable(options->out);
-  }
-  Provenance provenance = describe_build_and_host();
-  provenance.add("configuration", options->config);
-  Traces traces;
-  std::vector<PointResult> results;
-  const std::vector<RunConfig> points = load_config(options->config, options->sets);
-  check_points(points, traces);
-  while (results.size() < points.size()) {
-    const auto group = next_group(std::span(points).subspan(results.size()), options->together);
-    ProgressBar bar(label_of(group), quiet);
-    std::vector<PointResult> finished = replay_together(
-        group, traces.open(group.front().trace_path),
-        [&bar](std::int64_t done, std::int64_t total) { bar.update(done, total); },
-        timeline ? &*timeline : nullptr);
-    std::ranges::move(finished, std::back_inserter(results));
-    if (!options->out.empty()) {  // after every group, so that a killed run keeps what was finished
-      Provenance so_far = provenance;
-      traces.describe(so_far);
-      write_results(options->out, results, so_far);
-    }
-  }
-  if (timeline) {
-    timeline->write(options->timeline);
-  }
-  fmt::print("{}", summary_text(results));
-  print_notes(results);
+  run.write_timeline();
+  run.print();
+  run.throw_if_unwritten();
   return 0;
 }
 

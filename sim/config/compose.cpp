@@ -270,10 +270,11 @@ void finish(PointTree& point, const std::string& stem, const std::vector<Assignm
 std::vector<PointTree> compose(const std::filesystem::path& file, std::span<const std::string> sets,
                                const Catalogue& catalogue, Problems& problems) {
   std::vector<Assignment> settings = parse_settings(sets, catalogue, problems);
-  Node base = read_with_includes(file, problems, catalogue);
+  FileTree read = read_with_includes(file, problems, catalogue);
   if (problems.fatal()) {
     return {};
   }
+  Node base = std::move(read.root);
   const auto rest = std::ranges::stable_partition(settings, sets_composition);
   for (auto setting = settings.begin(); setting != rest.begin(); ++setting) {
     set_path(base, setting->path, setting->value, problems);
@@ -291,6 +292,7 @@ std::vector<PointTree> compose(const std::filesystem::path& file, std::span<cons
   }
   for (PointTree& point : points) {
     finish(point, file.stem().string(), settings, problems);
+    point.files = read.files;
   }
   refuse_equal_names(points, axes.empty() ? base.mark : axes.front().mark, problems);
   return points;

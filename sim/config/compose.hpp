@@ -14,6 +14,7 @@ namespace kvr::config {
 struct PointTree {
   std::string name;
   Node root;
+  std::vector<std::filesystem::path> files = {};  ///< that it was read from
 };
 
 /// Reads `file` with what it includes and makes its points. Later wins: included files in order, the file

@@ -45,6 +45,7 @@ class IncludeReader {
     if (!enter(file, asked)) {
       return empty;
     }
+    files_.push_back(file);
     Node root = parse_yaml(read_text(file), name, problems_);
     if (root.kind == NodeKind::null) {
       root = std::move(empty);
@@ -58,6 +59,8 @@ class IncludeReader {
     open_.pop_back();
     return root;
   }
+
+  std::vector<fs::path> take_files() { return std::move(files_); }
 
  private:
   bool enter(const fs::path& file, const Mark& asked) {
@@ -113,6 +116,7 @@ class IncludeReader {
   Problems& problems_;
   const Catalogue& catalogue_;
   std::vector<Open> open_;
+  std::vector<fs::path> files_;
 };
 
 void expand_axes(Node& axes, const Catalogue& catalogue) {
@@ -139,8 +143,10 @@ void expand_children(Node& node, const Field& field, const Catalogue& catalogue)
 
 }  // namespace
 
-Node read_with_includes(const fs::path& file, Problems& problems, const Catalogue& catalogue) {
-  return IncludeReader(problems, catalogue).read(file, {file.string()});
+FileTree read_with_includes(const fs::path& file, Problems& problems, const Catalogue& catalogue) {
+  IncludeReader reader(problems, catalogue);
+  Node root = reader.read(file, {file.string()});
+  return {std::move(root), reader.take_files()};
 }
 
 void expand_components(Node& node, const Field& field, const Catalogue& catalogue) {

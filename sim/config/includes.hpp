@@ -3,6 +3,7 @@
 #include <filesystem>
 #include <span>
 #include <string>
+#include <vector>
 
 #include "sim/config/grammar.hpp"
 #include "sim/config/tree.hpp"
@@ -10,10 +11,15 @@
 
 namespace kvr::config {
 
+struct FileTree {
+  Node root;
+  std::vector<std::filesystem::path> files;  ///< that were read, some perhaps several times
+};
+
 /// Reads `file` and everything it includes into one tree. Included files are named in marks relative to how
 /// `file` itself was given.
-Node read_with_includes(const std::filesystem::path& file, Problems& problems,
-                        const Catalogue& catalogue = Catalogue::instance());
+FileTree read_with_includes(const std::filesystem::path& file, Problems& problems,
+                            const Catalogue& catalogue = Catalogue::instance());
 
 /// A component may be given by its name alone; turns such scalars below `field` into maps with `type`, so
 /// that merging and setting need not know about the short form, and marks those whose kind shares parameters.

@@ -114,6 +114,7 @@ RunConfig run_config(const ResolvedPoint& point) {
           .record_per_step = get<bool>(root, "record.per_step"),
           .host_timing = get<bool>(root, "record.host_timing"),
           .said_at = places_of(root),
+          .files = point.files,
           .resolved_yaml = dump_yaml(root)};
 }
 
@@ -143,7 +144,7 @@ std::vector<ResolvedPoint> resolve_points(const std::filesystem::path& file,
   Problems problems;
   std::vector<ResolvedPoint> points;
   for (const PointTree& tree : compose(file, sets, catalogue, problems)) {
-    points.push_back({tree.name, check(tree.root, catalogue, problems)});
+    points.push_back({tree.name, check(tree.root, catalogue, problems), tree.files});
   }
   problems.throw_if_any();
   return points;
@@ -202,6 +203,7 @@ RunConfig load_part(const std::filesystem::path& file, std::string_view part,
    : part == "phone" ? config.phone
                      : config.model) = config::component(root, part);
   config.said_at = config::places_of(root);
+  config.files = trees.front().files;
   config.resolved_yaml = config::dump_yaml(root);
   return config;
 }

@@ -68,6 +68,7 @@ struct RunConfig {
   bool host_timing = false;
   /// "file:line:column" of every value that somebody gave, by its dotted key.
   std::map<std::string, std::string, std::less<>> said_at;
+  std::vector<std::filesystem::path> files;  ///< that were read to make it
   std::string resolved_yaml;  ///< canonical: every key in fixed order, with units; itself a configuration
 
   /// How an error about `key` begins: where it was given, or else the nearest that holds it, and its name.

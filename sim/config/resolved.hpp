@@ -39,6 +39,7 @@ std::string dump_yaml(const Resolved& root);
 struct ResolvedPoint {
   std::string name;
   Resolved root;
+  std::vector<std::filesystem::path> files = {};  ///< that it was read from
 };
 /// Reads, composes and checks; throws as `load_config` does.
 std::vector<ResolvedPoint> resolve_points(const std::filesystem::path& file,

@@ -12,7 +12,7 @@ namespace kvr::test {
 ParamValues shipped_values(const std::string& kind, const std::string& file) {
   config::Problems problems;
   config::Node root =
-      config::read_with_includes(std::filesystem::path(KVR_SOURCE_DIR) / "configs" / file, problems);
+      config::read_with_includes(std::filesystem::path(KVR_SOURCE_DIR) / "configs" / file, problems).root;
   problems.throw_if_any();
   KVR_CHECK(root.children.size() == 1, "{} holds more than its {}", file, kind);
   config::Node component = root.take(kind);
