@@ -36,7 +36,7 @@ CacheSet::CacheSet(const RunConfig& config, const Machine& machine, std::int64_t
     : config_(config), entry_bytes_(machine.entry_bytes()), kv_heads_(kv_heads), accesses_(accesses) {
   // The capacity is the model's; the captured heads get the share of it that they stand for.
   const double model_heads =
-      static_cast<double>(machine.extrapolation().layers * machine.extrapolation().head_copies * kv_heads);
+      static_cast<double>(machine.extrapolation().layers * machine.extrapolation().kv_heads);
   const std::string& scope = config.system.cache_scope;
   const std::int64_t heads = layers * kv_heads;
   const std::int64_t caches = scope == "model" ? 1 : scope == "layer" ? layers : heads;

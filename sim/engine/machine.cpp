@@ -43,20 +43,25 @@ Extrapolation extrapolate(const RunConfig& config, const DecoderGeometry& model,
     problems.push_back(fmt::format("{}: {} layers cannot replay the {} captured ones; give at least as many",
                                    config.place("model.layers"), model.layers, result.captured_layers));
   }
-  const std::int64_t heads = header.kv_heads_captured();
-  if (model.kv_heads % heads != 0) {
-    problems.push_back(
-        fmt::format("{}: {} is no multiple of the {} captured KV heads; give a multiple, or "
-                    "capture other heads",
-                    config.place("model.kv_heads"), model.kv_heads, heads));
-  }
   if (!problems.empty()) {
     throw InputError(problems);
   }
-  result.head_copies = model.kv_heads / heads;
+  result.kv_heads = model.kv_heads;
+  result.captured_kv_heads = header.kv_heads_captured();
   result.dim_ratio = static_cast<double>(model.head_dim) / static_cast<double>(header.geometry.head_dim);
   result.group_ratio = static_cast<double>(model.group()) / static_cast<double>(header.geometry.group());
   return result;
+}
+
+std::string heads_text(const Extrapolation& e) {
+  return e.remainder() == 0
+             ? fmt::format("by {} heads of a layer", e.repetitions())
+             : fmt::format(
+                   "stands for {:.3g} heads of a layer ({} for {} captured ones: of the requests of a "
+                   "captured "
+                   "layer, {} of {} in turn are issued{})",
+                   e.head_share(), e.kv_heads, e.captured_kv_heads, e.remainder(), e.captured_kv_heads,
+                   e.repetitions() > 0 ? fmt::format(" beside {} times all", e.repetitions()) : "");
 }
 
 }  // namespace
@@ -86,12 +91,11 @@ std::vector<std::string> Machine::notes() const {
     notes.push_back(fmt::format(
         "extrapolated: timing is for {} layers of {} KV heads ({} query heads, head_dim {}); each of the {} "
         "captured "
-        "layers is replayed by up to {} model layers and each captured head by {} heads of a layer; work of "
-        "the "
+        "layers is replayed by up to {} model layers and each captured head {}; work of the "
         "policies is scaled by the head dimension ({:.3g}) and, for scoring, by the group ({:.3g})",
         g.layers, g.kv_heads, g.query_heads, g.head_dim, extrapolation_.captured_layers,
         (extrapolation_.layers + extrapolation_.captured_layers - 1) / extrapolation_.captured_layers,
-        extrapolation_.head_copies, extrapolation_.dim_ratio, extrapolation_.group_ratio));
+        heads_text(extrapolation_), extrapolation_.dim_ratio, extrapolation_.group_ratio));
   }
   for (std::string& note : device_->notes()) {
     notes.push_back(std::move(note));
@@ -105,7 +109,7 @@ double Machine::time_s(const Work& work) const {
 
 Machine::LayerCost Machine::cost_of(std::int64_t captured, std::span<const HeadReplay> heads) const {
   const auto per_layer = static_cast<std::int64_t>(heads.size()) / extrapolation_.captured_layers;
-  const auto copies = static_cast<double>(extrapolation_.head_copies);
+  const double copies = extrapolation_.head_share();
   Work score;
   Work update;
   Work attention;
@@ -136,35 +140,46 @@ Machine::LayerCost Machine::cost_of(std::int64_t captured, std::span<const HeadR
   return cost;
 }
 
-void Machine::ask_for(std::int64_t layer, const LayerReplay& from, LayerDemand& demand) {
-  LayerRequests& requests = requests_[static_cast<std::size_t>(layer)];
+bool Machine::RequestList::deals_one(const Extrapolation& extrapolation) {
+  dealt += extrapolation.remainder();
+  const bool due = dealt >= extrapolation.captured_kv_heads;
+  dealt -= due ? extrapolation.captured_kv_heads : 0;
+  return due;
+}
+
+void Machine::add_request(const Extent& extent, IoKind kind, std::int64_t region, RequestList& list) {
   const auto threads = static_cast<std::size_t>(phone_->host_cost().threads);
-  const auto add = [&](std::span<const Extent> extents, IoKind kind, std::int64_t base,
-                       std::vector<IoRequest>& list) {
-    for (const Extent& extent : extents) {
-      list.push_back({.kind = kind,
-                      .thread = static_cast<std::uint16_t>(list.size() % threads),
-                      .offset_bytes = base + extent.offset_bytes,
-                      .length_bytes = extent.length_bytes});
-      (kind == IoKind::read ? asked_read_bytes_ : asked_write_bytes_) += extent.length_bytes;
-    }
-  };
-  requests.reads.clear();
-  requests.writes.clear();
-  requests.representative_reads.clear();
-  requests.swap_reads.clear();
-  for (std::int64_t copy = 0; copy < extrapolation_.head_copies; ++copy) {
-    const std::int64_t base = (layer * extrapolation_.head_copies + copy) * kRegionBytes;
-    add(from.reads(), IoKind::read, base, requests.reads);
-    add(from.update_reads(), IoKind::read, base, requests.writes);
-    add(from.writes(), IoKind::write, base, requests.writes);
-    add(from.representative_reads(), IoKind::read, base, requests.representative_reads);
-    add(from.swap_reads(), IoKind::read, base, requests.swap_reads);
+  list.requests.push_back({.kind = kind,
+                           .thread = static_cast<std::uint16_t>(list.requests.size() % threads),
+                           .offset_bytes = region * kRegionBytes + extent.offset_bytes,
+                           .length_bytes = extent.length_bytes});
+  (kind == IoKind::read ? asked_read_bytes_ : asked_write_bytes_) += extent.length_bytes;
+}
+
+void Machine::ask_for(std::int64_t layer, const LayerReplay& from, LayerDemand& demand) {
+  LayerRequests& lists = requests_[static_cast<std::size_t>(layer)];
+  for (RequestList* list : {&lists.reads, &lists.writes, &lists.representative_reads, &lists.swap_reads}) {
+    list->requests.clear();
   }
-  demand.reads = requests.reads;
-  demand.writes = requests.writes;
-  demand.representative_reads = requests.representative_reads;
-  demand.swap_reads = requests.swap_reads;
+  for (std::int64_t copy = 0; copy < extrapolation_.copies(); ++copy) {
+    const std::int64_t region = layer * extrapolation_.copies() + copy;
+    const auto issue = [&](std::span<const Extent> extents, IoKind kind, RequestList& list) {
+      for (const Extent& extent : extents) {
+        if (copy < extrapolation_.repetitions() || list.deals_one(extrapolation_)) {
+          add_request(extent, kind, region, list);
+        }
+      }
+    };
+    issue(from.reads(), IoKind::read, lists.reads);
+    issue(from.update_reads(), IoKind::read, lists.writes);
+    issue(from.writes(), IoKind::write, lists.writes);
+    issue(from.representative_reads(), IoKind::read, lists.representative_reads);
+    issue(from.swap_reads(), IoKind::read, lists.swap_reads);
+  }
+  demand.reads = lists.reads.requests;
+  demand.writes = lists.writes.requests;
+  demand.representative_reads = lists.representative_reads.requests;
+  demand.swap_reads = lists.swap_reads.requests;
 }
 
 void Machine::set_working_set(double space_bytes) {
@@ -188,7 +203,7 @@ StepTimes Machine::run_step(std::span<const LayerReplay> layers, std::span<const
     LayerDemand demand = captured[from].demand;
     computed_bytes += captured[from].bytes;
     ask_for(m, layers[from], demand);
-    space_bytes += static_cast<double>(layers[from].space_bytes() * extrapolation_.head_copies);
+    space_bytes += static_cast<double>(layers[from].space_bytes()) * extrapolation_.head_share();
     policy_s_ += demand.score_s + demand.update_s;
     demands_.push_back(demand);
   }

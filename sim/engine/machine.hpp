@@ -22,24 +22,37 @@ namespace kvr {
 /// How the captured streams stand for the model that is timed. Where the model is the trace's own, every
 /// factor is 1.
 ///
-/// Model layer m replays captured layer m modulo the captured layers; the model's KV heads repeat the
-/// captured ones. Work of policies is scaled with the head dimension (and, for scoring, with the group).
+/// Model layer m replays captured layer m modulo the captured layers. Where a layer of the model has a
+/// multiple of the captured KV heads, it repeats them; otherwise each captured head stands for a share of a
+/// head beside its repetitions: of the requests that the captured layer makes, that share is issued, dealt
+/// out in turn over steps. Work of policies is scaled with the head dimension (and, for scoring, with the
+/// group).
 struct Extrapolation {
   std::int64_t layers = 0;  ///< of the model
   std::int64_t captured_layers = 0;
-  std::int64_t head_copies = 1;  ///< model KV heads per captured head
-  double dim_ratio = 1.0;        ///< model head_dim over the trace's
+  std::int64_t kv_heads = 1;           ///< of a layer of the model
+  std::int64_t captured_kv_heads = 1;  ///< of a layer of the trace
+  double dim_ratio = 1.0;              ///< model head_dim over the trace's
   double group_ratio = 1.0;
 
   std::int64_t captured_layer(std::int64_t layer) const { return layer % captured_layers; }
+  /// KV heads of a model layer that one captured head stands for.
+  double head_share() const { return static_cast<double>(kv_heads) / static_cast<double>(captured_kv_heads); }
+  /// Times that a layer of the model repeats all captured heads.
+  std::int64_t repetitions() const { return kv_heads / captured_kv_heads; }
+  /// Model heads left over after the repetitions: `remainder` of `captured_kv_heads` requests are issued for
+  /// them.
+  std::int64_t remainder() const { return kv_heads % captured_kv_heads; }
+  /// Model heads that one captured head of captured layer `layer` stands for, over all layers of the model.
+  double heads_of(std::int64_t layer) const {
+    return head_share() *
+           static_cast<double>(layers / captured_layers + (layer < layers % captured_layers ? 1 : 0));
+  }
+  /// Repetitions and, where heads are left over, one more of which a share is issued.
+  std::int64_t copies() const { return repetitions() + (remainder() > 0 ? 1 : 0); }
   /// What a sum over all captured layers and heads comes to in the model.
   double model_share(double captured) const {
-    return captured * static_cast<double>(layers) / static_cast<double>(captured_layers) *
-           static_cast<double>(head_copies);
-  }
-  /// Heads of the model that replay one captured head of captured layer `layer`.
-  std::int64_t copies(std::int64_t layer) const {
-    return head_copies * (layers / captured_layers + (layer < layers % captured_layers ? 1 : 0));
+    return captured * static_cast<double>(layers) / static_cast<double>(captured_layers) * head_share();
   }
 };
 
@@ -82,16 +95,26 @@ class Machine {
     double bytes = 0.0;
   };
 
+  /// Requests of one kind that a layer of the model makes in a step.
+  struct RequestList {
+    std::vector<IoRequest> requests;
+    std::int64_t dealt = 0;  ///< what the heads left over are owed, in parts of a request; kept between steps
+
+    /// Whether the next request of a captured layer is one of those issued for the heads left over.
+    bool deals_one(const Extrapolation& extrapolation);
+  };
+
   /// Behind the spans of a demand.
   struct LayerRequests {
-    std::vector<IoRequest> reads;
-    std::vector<IoRequest> writes;
-    std::vector<IoRequest> representative_reads;
-    std::vector<IoRequest> swap_reads;
+    RequestList reads;
+    RequestList writes;
+    RequestList representative_reads;
+    RequestList swap_reads;
   };
 
   LayerCost cost_of(std::int64_t captured, std::span<const HeadReplay> heads) const;
   void ask_for(std::int64_t layer, const LayerReplay& from, LayerDemand& demand);
+  void add_request(const Extent& extent, IoKind kind, std::int64_t region, RequestList& list);
   double time_s(const Work& work) const;
   void set_working_set(double space_bytes);
 

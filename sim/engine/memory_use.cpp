@@ -39,7 +39,7 @@ double cache_in_dram_bytes(std::span<const LayerReplay> layers, const Machine& m
   const auto bytes_of = [&machine](std::int64_t entries) {
     return static_cast<double>(entries) * static_cast<double>(machine.entry_bytes());
   };
-  return model.model_share(bytes_of(staying)) + bytes_of(neighbours) * static_cast<double>(model.head_copies);
+  return model.model_share(bytes_of(staying)) + bytes_of(neighbours) * model.head_share();
 }
 
 double representatives_in_dram_bytes(std::span<const HeadReplay> heads, const Machine& machine) {
@@ -55,9 +55,8 @@ double representatives_in_dram_bytes(std::span<const HeadReplay> heads, const Ma
     all += one;
     largest = std::max(largest, one);
   }
-  return model.dim_ratio * (machine.virtual_memory().representatives
-                                ? largest * static_cast<double>(model.head_copies)
-                                : model.model_share(all));
+  return model.dim_ratio *
+         (machine.virtual_memory().representatives ? largest * model.head_share() : model.model_share(all));
 }
 
 }  // namespace kvr

@@ -114,7 +114,7 @@ void PointReplay::judge() {
 }
 
 void PointReplay::move_entries() {
-  working_buffer_bytes_ = 0;
+  working_buffer_bytes_ = 0.0;
   for (std::int64_t layer = 0; layer < walk_.layers(); ++layer) {
     LayerReplay& replay = replays_[static_cast<std::size_t>(layer)];
     replay.swap_in(machine_.virtual_memory(), machine_.extrapolation().dim_ratio);
@@ -126,8 +126,9 @@ void PointReplay::move_entries() {
     if (machine_.virtual_memory().representatives) {
       replay.write_representatives(machine_.extrapolation().dim_ratio);
     }
-    working_buffer_bytes_ = std::max(working_buffer_bytes_, replay.missed_entries() * machine_.entry_bytes() *
-                                                                machine_.extrapolation().head_copies);
+    const std::int64_t missed_bytes = replay.missed_entries() * machine_.entry_bytes();
+    working_buffer_bytes_ = std::max(
+        working_buffer_bytes_, static_cast<double>(missed_bytes) * machine_.extrapolation().head_share());
   }
 }
 
@@ -152,7 +153,7 @@ void PointReplay::record(std::int64_t step, std::int64_t position, const StepTim
     space += static_cast<double>(layer.space_bytes());
   }
   data_.set(Metric::cache_bytes, step, cache_in_dram_bytes(replays_, machine_));
-  data_.set(Metric::working_buffer_bytes, step, static_cast<double>(working_buffer_bytes_));
+  data_.set(Metric::working_buffer_bytes, step, working_buffer_bytes_);
   const auto entry_bytes = static_cast<double>(machine_.entry_bytes());
   data_.set(Metric::write_buffer_bytes, step, machine_.extrapolation().model_share(waiting * entry_bytes));
   data_.set(Metric::pinned_bytes, step, machine_.extrapolation().model_share(visible * entry_bytes));

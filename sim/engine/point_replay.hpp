@@ -57,7 +57,7 @@ class PointReplay {
   std::vector<HeadResidency*> residencies_;
   std::vector<std::int64_t> allotted_;
   std::optional<PromptQueries> prompt_queries_;  ///< where the layout wants co-retrieval
-  std::int64_t working_buffer_bytes_ = 0;
+  double working_buffer_bytes_ = 0.0;
   std::vector<UpdateReuse> reuses_;  ///< [layers * heads]
   PointData data_;
   std::size_t timeline_point_ = 0;

@@ -53,7 +53,7 @@ void record_head(const HeadReplay& replay, const HeadTraffic& traffic, double en
 
 void record_layer(const LayerReplay& replay, std::span<const HeadReplay> heads, const Machine& machine,
                   LayerRow row, PointData& data) {
-  const auto copies = static_cast<double>(machine.extrapolation().copies(row.layer));
+  const double copies = machine.extrapolation().heads_of(row.layer);
   record_flash(replay, copies, row, data);
   for (std::size_t head = 0; head < heads.size(); ++head) {
     record_head(heads[head], replay.head_traffic()[head], copies * static_cast<double>(machine.entry_bytes()),

@@ -1,6 +1,7 @@
 // What a replay says about cache, flash, time and threads.
 #include <doctest/doctest.h>
 
+#include <algorithm>
 #include <fstream>
 #include <iterator>
 #include <string>
@@ -199,13 +200,54 @@ TEST_CASE("layers that do not divide evenly are counted where they are replayed"
   CHECK(three.data.at(Metric::read_bytes, 5, 1) == own.data.at(Metric::read_bytes, 5, 1));
 }
 
-TEST_CASE("a geometry that the captured heads cannot stand for is an error with every reason") {
+TEST_CASE("a geometry that the captured layers cannot stand for is an error") {
   Setup setup;
   setup.model = "{type: decoder, layers: 1, query_heads: 6, kv_heads: 3}";
   CHECK(fixture().error_of(setup) ==
-        "config.yaml:3:24: model.layers: 1 layers cannot replay the 2 captured ones; give at least as many\n"
-        "config.yaml:3:51: model.kv_heads: 3 is no multiple of the 2 captured KV heads; give a multiple, or "
-        "capture other heads");
+        "config.yaml:3:24: model.layers: 1 layers cannot replay the 2 captured ones; give at least as many");
+}
+
+/// 2 captured KV heads for so many of the model's.
+PointResult with_heads(std::int64_t kv_heads) {
+  Setup setup;
+  setup.model = fmt::format("{{type: decoder, query_heads: {}, kv_heads: {}}}", 2 * kv_heads, kv_heads);
+  return fixture().run(setup);
+}
+
+TEST_CASE("captured heads stand for any number of the model's, by a share where it is no multiple") {
+  const PointResult own = fixture().run(Setup{});
+  for (const std::int64_t kv_heads : {1, 3, 5}) {
+    const double share = static_cast<double>(kv_heads) / 2.0;
+    const PointResult shared = with_heads(kv_heads);
+    for (const Metric metric : {Metric::read_bytes, Metric::read_requests, Metric::write_bytes,
+                                Metric::flash_space_bytes, Metric::pinned_bytes, Metric::metadata_bytes}) {
+      CAPTURE(kv_heads);
+      CAPTURE(metric_table()[static_cast<std::size_t>(metric)].name);
+      CHECK(total(shared, metric) == doctest::Approx(share * total(own, metric)).epsilon(1e-12));
+    }
+  }
+}
+
+TEST_CASE(
+    "requests of heads that are left over are dealt out, so that I/O takes time between the multiples'") {
+  const double one = total(with_heads(1), Metric::io_s);
+  const double two = total(with_heads(2), Metric::io_s);
+  const double three = total(with_heads(3), Metric::io_s);
+  const double four = total(with_heads(4), Metric::io_s);
+  CHECK(one < two);
+  CHECK(two < three);
+  CHECK(three < four);
+  CHECK(three - two == doctest::Approx((four - two) / 2.0).epsilon(0.15));
+}
+
+TEST_CASE("a share is said in the notes") {
+  const std::vector<std::string> notes = with_heads(5).notes;
+  const bool said = std::ranges::any_of(notes, [](const std::string& note) {
+    return note.find(
+               "stands for 2.5 heads of a layer (5 for 2 captured ones: of the requests of a captured "
+               "layer, 1 of 2 in turn are issued beside 2 times all)") != std::string::npos;
+  });
+  CHECK(said);
 }
 
 TEST_CASE("the spans of a replay's timeline add up to the latency of its steps") {
