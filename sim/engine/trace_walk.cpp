@@ -5,9 +5,13 @@
 namespace kvr {
 
 TraceWalk::TraceWalk(const trace::Reader& trace, const StepRange& steps, std::int64_t threads)
+    : TraceWalk(trace, steps, threads, {0, std::ssize(trace.header().captured_layers)}) {}
+
+TraceWalk::TraceWalk(const trace::Reader& trace, const StepRange& steps, std::int64_t threads,
+                     const LayerRange& layers)
     : trace_(&trace),
       steps_(steps),
-      layers_(static_cast<std::int64_t>(trace.header().captured_layers.size())),
+      layers_(layers),
       kv_heads_(trace.header().kv_heads_captured()),
       feed_(trace),
       workers_(threads),

@@ -13,20 +13,31 @@
 
 namespace kvr {
 
+/// Captured layers of a trace that follow one another.
+struct LayerRange {
+  std::int64_t first = 0;
+  std::int64_t count = 0;
+};
+
 /// The steps of a trace, one after another, for all replays that take them side by side: rows are read once
 /// and what does not depend on a policy is computed once.
 ///
-/// Heads are numbered layer * KV heads + head. `enter_prompt` first, then `enter` for each position in turn.
+/// Heads are numbered layer * KV heads + head, where layers count from the first that is walked.
+/// `enter_prompt` first, then `enter` for each position in turn.
 class TraceWalk {
  public:
+  /// All layers.
   TraceWalk(const trace::Reader& trace, const StepRange& steps, std::int64_t threads);
+  /// Some of them: memory grows with their number.
+  TraceWalk(const trace::Reader& trace, const StepRange& steps, std::int64_t threads,
+            const LayerRange& layers);
 
   const trace::Reader& trace() const { return *trace_; }
   const StepRange& steps() const { return steps_; }
-  std::int64_t layers() const { return layers_; }
+  std::int64_t layers() const { return layers_.count; }
   std::int64_t kv_heads() const { return kv_heads_; }
-  std::int64_t head_count() const { return layers_ * kv_heads_; }
-  HeadId head_id(std::int64_t index) const { return {index / kv_heads_, index % kv_heads_}; }
+  std::int64_t head_count() const { return layers_.count * kv_heads_; }
+  HeadId head_id(std::int64_t index) const { return {layers_.first + index / kv_heads_, index % kv_heads_}; }
 
   void enter_prompt();
   /// The rows and queries of `position`, which follows the last one, for every head.
@@ -43,7 +54,7 @@ class TraceWalk {
  private:
   const trace::Reader* trace_;
   StepRange steps_;
-  std::int64_t layers_;
+  LayerRange layers_;
   std::int64_t kv_heads_;
   TraceFeed feed_;
   Workers workers_;

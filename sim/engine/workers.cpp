@@ -6,15 +6,15 @@
 
 namespace kvr {
 
-Workers::Workers(std::int64_t threads) {
+Workers::Workers(std::int64_t threads, std::string_view key) {
   try {
     for (std::int64_t i = 1; i < threads; ++i) {
       threads_.emplace_back([this] { serve(); });
     }
   } catch (const std::system_error& error) {
     stop();  // or those that did start would be waited for without end
-    throw SystemError(fmt::format("run.threads: {} of {} threads can be had: {}", threads_.size() + 1,
-                                  threads, error.code().message()));
+    throw SystemError(fmt::format("{}: {} of {} threads can be had: {}", key, threads_.size() + 1, threads,
+                                  error.code().message()));
   } catch (...) {
     stop();
     throw;

@@ -5,6 +5,7 @@
 #include <exception>
 #include <functional>
 #include <mutex>
+#include <string_view>
 #include <thread>
 #include <vector>
 
@@ -17,8 +18,9 @@ namespace kvr {
 /// do not depend on the threads either; with several threads the other iterations have run by then.
 class Workers {
  public:
-  /// `threads` >= 1 counts the caller. Throws SystemError where the system has not that many.
-  explicit Workers(std::int64_t threads);
+  /// `threads` >= 1 counts the caller. Throws SystemError where the system has not that many; `key` is what
+  /// the user calls their number.
+  explicit Workers(std::int64_t threads, std::string_view key = "run.threads");
   ~Workers();
   Workers(const Workers&) = delete;
   Workers& operator=(const Workers&) = delete;
