@@ -53,7 +53,7 @@ constexpr std::array kCommands = {
     Command{"schema", "JSON Schema of configurations, for editors",
             [](Args args, bool) { return run_schema_command(args, stdout); }},
     Command{"trace", "look at, check and make traces",
-            [](Args args, bool) { return run_trace_command(args, stdout, stderr); }},
+            [](Args args, bool quiet) { return run_trace_command(args, stdout, stderr, quiet); }},
     Command{"device", "curves of a device model; fit one to a real part, and probe that",
             [](Args args, bool quiet) { return run_device_command(args, stdout, quiet); }},
     Command{"bench", "measure kernels and whole replays on this host",

@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "sim/cli/outputs.hpp"
+#include "sim/cli/trace_stats.hpp"
 #include "sim/error.hpp"
 #include "sim/kernels/convert.hpp"
 #include "traces/reader.hpp"
@@ -27,6 +28,7 @@ constexpr const char* kUsage =
     "  validate FILE    read all of it and say everything that is wrong\n"
     "  synth FILE       write a labelled synthetic trace\n"
     "  head FILE        print the first rows of one head\n"
+    "  stats FILE       what a policy can hope for, by layer and head\n"
     "kvreplay trace COMMAND --help lists the options of a command.\n";
 
 /// The options of one command, which takes one FILE.
@@ -265,9 +267,9 @@ int run_head(Args args, std::FILE* out) {
 
 }  // namespace
 
-int run_trace_command(Args args, std::FILE* out, std::FILE* err) {
+int run_trace_command(Args args, std::FILE* out, std::FILE* err, bool quiet) {
   if (args.empty()) {
-    throw InputError("trace: no command; expected info, validate, synth or head");
+    throw InputError("trace: no command; expected info, validate, synth, head or stats");
   }
   const std::string& name = args.front();
   const Args rest = args.subspan(1);
@@ -287,7 +289,11 @@ int run_trace_command(Args args, std::FILE* out, std::FILE* err) {
   if (name == "head") {
     return run_head(rest, out);
   }
-  throw InputError(fmt::format("trace: no command '{}'; expected info, validate, synth or head", name));
+  if (name == "stats") {
+    return run_trace_stats(rest, out, quiet);
+  }
+  throw InputError(
+      fmt::format("trace: no command '{}'; expected info, validate, synth, head or stats", name));
 }
 
 }  // namespace kvr
