@@ -166,6 +166,19 @@ Handle open_file(const std::filesystem::path& path) {
   return file;
 }
 
+Handle open_image(std::span<const std::byte> bytes, const std::string& name) {
+  prepare_library();
+  constexpr std::size_t kIncrement = std::size_t{1} << 16;
+  const Handle access(H5Pcreate(H5P_FILE_ACCESS), H5Pclose);
+  // The library copies the bytes, although it asks for a pointer through which it could write.
+  std::vector<std::byte> copy(bytes.begin(), bytes.end());
+  if (H5Pset_fapl_core(access.get(), kIncrement, false) < 0 ||
+      H5Pset_file_image(access.get(), copy.data(), copy.size()) < 0) {
+    throw SystemError(fmt::format("{}: cannot be held in memory: {}", name, error_line()));
+  }
+  return Handle(opened(H5Fopen(name.c_str(), H5F_ACC_RDONLY, access.get()), name), H5Fclose);
+}
+
 Handle create_file(const std::filesystem::path& path) {
   prepare_library();
   Handle file(H5Fcreate(path.c_str(), H5F_ACC_TRUNC, H5P_DEFAULT, H5P_DEFAULT), H5Fclose);

@@ -2,6 +2,7 @@
 
 #include <hdf5.h>
 
+#include <cstddef>
 #include <cstdint>
 #include <filesystem>
 #include <span>
@@ -49,6 +50,9 @@ std::string where(hid_t object);
 /// InputError if there is no such file, if it is not HDF5 or if it is cut short; SystemError without
 /// permission.
 Handle open_file(const std::filesystem::path& path);
+/// Opens the bytes of a file that lie in memory, which may go afterwards; messages call it `name`. No other
+/// open image may have that name: the library would take it for the same file.
+Handle open_image(std::span<const std::byte> bytes, const std::string& name);
 /// Replaces what was there.
 Handle create_file(const std::filesystem::path& path);
 /// Closes the file and reports what could not be written; the handle is empty afterwards.

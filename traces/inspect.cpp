@@ -205,10 +205,19 @@ void check_positions(const Header& header, const std::vector<std::int64_t>& posi
 }
 
 Inspection inspect(const std::filesystem::path& path) {
-  Inspection result;
-  if (!attempt(result.problems, [&] { result.file = hdf5::open_file(path); })) {
+  hdf5::Handle file;
+  std::vector<std::string> problems;
+  if (!attempt(problems, [&] { file = hdf5::open_file(path); })) {
+    Inspection result;
+    result.problems = std::move(problems);
     return result;
   }
+  return inspect(std::move(file));
+}
+
+Inspection inspect(hdf5::Handle opened) {
+  Inspection result;
+  result.file = std::move(opened);
   const hid_t file = result.file.get();
   ReadHeader read = read_header(file, result.problems);
   result.header = std::move(read.header);

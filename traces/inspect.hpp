@@ -24,6 +24,8 @@ struct Inspection {
 /// Checks format, version, header, the presence, types, shapes and attributes of the datasets, query
 /// positions, and that there is nothing else. Never throws for a bad file: everything wrong is in `problems`.
 Inspection inspect(const std::filesystem::path& path);
+/// The same of a file that is open.
+Inspection inspect(hdf5::Handle file);
 
 /// "sha256:" and 64 lower-case hexadecimal digits.
 bool is_checksum(const std::string& text);

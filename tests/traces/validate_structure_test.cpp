@@ -1,10 +1,12 @@
 #include <doctest/doctest.h>
 
 #include <fstream>
+#include <iterator>
 #include <limits>
 
 #include "sim/error.hpp"
 #include "tests/traces/sample.hpp"
+#include "traces/inspect.hpp"
 #include "traces/reader.hpp"
 #include "traces/validate.hpp"
 
@@ -41,6 +43,19 @@ TEST_CASE("a file that is not there, not HDF5 or cut short is named") {
   CHECK(validate(file) == Messages{file + ": not an HDF5 file (4 bytes); expected an HDF5 file"});
   CHECK_THROWS_WITH_AS(Reader{file}, (file + ": not an HDF5 file (4 bytes); expected an HDF5 file").c_str(),
                        InputError);
+}
+
+TEST_CASE("a trace in memory is inspected like one in a file") {
+  const TemporaryFolder folder;
+  write_sample(folder / "a.h5");
+  std::ifstream in(folder / "a.h5", std::ios::binary);
+  const std::string text((std::istreambuf_iterator<char>(in)), std::istreambuf_iterator<char>());
+  const Inspection whole = inspect(hdf5::open_image(std::as_bytes(std::span(text)), "image"));
+  CHECK(whole.problems.empty());
+  CHECK(whole.header == sample_header());
+  CHECK(whole.query_positions == sample_positions());
+  CHECK_THROWS_WITH_AS(hdf5::open_image(std::as_bytes(std::span(text).last(200)), "rest"),
+                       doctest::Contains("rest: cannot be opened: "), InputError);
 }
 
 TEST_CASE("another format, another version or none is refused before anything else") {
