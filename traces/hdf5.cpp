@@ -1,7 +1,13 @@
 #include "traces/hdf5.hpp"
 
+#include <unistd.h>
+
+#include <algorithm>
+#include <array>
 #include <bit>
-#include <fstream>
+#include <cerrno>
+#include <cstdlib>
+#include <cstring>
 #include <utility>
 
 #include "sim/error.hpp"
@@ -29,6 +35,26 @@ herr_t append_error(unsigned, const H5E_error2_t* error, void* line) {
   return 0;
 }
 
+/// What the library says of the last call, outermost call first.
+std::string error_stack() {
+  std::string line;
+  H5Ewalk2(H5E_DEFAULT, H5E_WALK_DOWNWARD, append_error, &line);
+  return line;
+}
+
+/// The system's error number in an error stack, 0 if it was not the system that refused.
+int system_error_in(const std::string& stack) {
+  constexpr std::string_view kNumber = "errno = ";
+  const auto found = stack.find(kNumber);
+  return found == std::string::npos ? 0 : std::atoi(stack.c_str() + found + kNumber.size());
+}
+
+/// Errors that a sound disk or connection does not give, whatever is read.
+bool is_disk_failure(int error) {
+  constexpr std::array kFailures{EIO, ENXIO, ENODEV, ETIMEDOUT, ESTALE, EBADMSG, EUCLEAN, EREMOTEIO, ENOMEM};
+  return std::ranges::find(kFailures, error) != kFailures.end();
+}
+
 /// A name the library returns through a buffer; `length` < 0 says that there is none.
 template <class GetName>
 std::string name_from(hid_t object, GetName get_name) {
@@ -42,13 +68,23 @@ std::string name_from(hid_t object, GetName get_name) {
   return name;
 }
 
-/// "file: /path" of something inside `parent`.
-std::string where(hid_t parent, const std::string& path) {
-  if (path.starts_with('/')) {
-    return name_from(parent, H5Fget_name) + ": " + path;
+/// Bytes of the printable character that `text` begins with; 0: it begins with none.
+std::size_t character_bytes(std::string_view text) {
+  const auto byte = [&](std::size_t i) { return static_cast<unsigned char>(text[i]); };
+  if (byte(0) < 0x80) {
+    return byte(0) >= 0x20 && byte(0) != 0x7F ? 1 : 0;
   }
-  const std::string place = hdf5::where(parent);
-  return place + (place.ends_with('/') ? "" : "/") + path;
+  const std::size_t length = byte(0) >= 0xF0 ? 4 : byte(0) >= 0xE0 ? 3 : 2;
+  if (byte(0) < 0xC2 || byte(0) > 0xF4 || text.size() < length) {
+    return 0;
+  }
+  for (std::size_t i = 1; i < length; ++i) {
+    if (byte(i) < 0x80 || byte(i) > 0xBF) {
+      return 0;
+    }
+  }
+  // The controls of Latin-1, codes 0x80 to 0x9F.
+  return byte(0) == 0xC2 && byte(1) < 0xA0 ? 0 : length;
 }
 
 /// `status` if the call behind it worked; else SystemError, since only writers come here.
@@ -60,20 +96,82 @@ Status written(Status status, const std::string& place) {
   return status;
 }
 
+[[noreturn]] void throw_failed(const std::string& place, const std::string& what) {
+  const std::string message = fmt::format("{}: cannot be {}: {}", place, what, error_line());
+  if (is_disk_failure(system_error_in(error_stack()))) {
+    throw SystemError(message);
+  }
+  throw InputError(message);
+}
+
 template <class Status>
 Status opened(Status status, const std::string& place) {
   if (status < 0) {
-    throw InputError(fmt::format("{}: cannot be opened: {}", place, error_line()));
+    throw_failed(place, "opened");
   }
   return status;
 }
 
-bool starts_like_hdf5(const std::filesystem::path& path) {
-  std::ifstream in(path, std::ios::binary);
-  if (!in) {
-    throw SystemError(fmt::format("{}: cannot be read; check its permissions", path.string()));
+/// InputError where there is no such file or none that can be HDF5, SystemError where the system does not let
+/// us see.
+void check_regular(const std::filesystem::path& path) {
+  std::error_code failure;
+  const std::filesystem::file_status status = std::filesystem::status(path, failure);
+  if (status.type() == std::filesystem::file_type::not_found) {
+    throw InputError(fmt::format("{}: no such file", path.string()));
   }
-  return H5Fis_hdf5(path.c_str()) > 0;
+  if (failure) {
+    throw SystemError(fmt::format("{}: cannot be read: {}", path.string(), failure.message()));
+  }
+  if (status.type() != std::filesystem::file_type::regular) {
+    throw InputError(fmt::format("{}: not a regular file; expected an HDF5 file", path.string()));
+  }
+}
+
+void check_signature(const std::filesystem::path& path) {
+  if (access(path.c_str(), R_OK) != 0) {
+    throw SystemError(fmt::format("{}: cannot be read: {}", path.string(), std::strerror(errno)));
+  }
+  const htri_t is_hdf5 = H5Fis_hdf5(path.c_str());
+  if (is_hdf5 < 0 && is_disk_failure(system_error_in(error_stack()))) {
+    throw SystemError(fmt::format("{}: cannot be read: {}", path.string(), error_line()));
+  }
+  if (is_hdf5 <= 0) {
+    std::error_code ignored;
+    throw InputError(fmt::format("{}: not an HDF5 file ({} bytes); expected an HDF5 file", path.string(),
+                                 std::filesystem::file_size(path, ignored)));
+  }
+}
+
+/// Says why a file that looks like HDF5 could not be opened, as far as a user can do something about it.
+[[noreturn]] void throw_unopened(const std::filesystem::path& path) {
+  const std::string stack = error_stack();
+  const int error = system_error_in(stack);
+  const std::string file = path.string();
+  const bool is_lock = stack.find("unable to lock file") != std::string::npos;
+  if (is_lock && (error == EWOULDBLOCK || error == EACCES)) {
+    throw InputError(
+        fmt::format("{}: open for writing in another process; close it there, or set "
+                    "HDF5_USE_FILE_LOCKING=FALSE to read it all the same",
+                    file));
+  }
+  if (is_lock) {
+    throw SystemError(
+        fmt::format("{}: cannot be locked: {}; HDF5_USE_FILE_LOCKING=FALSE reads it without a lock", file,
+                    std::strerror(error)));
+  }
+  if (stack.find("file is already open for write") != std::string::npos) {
+    throw InputError(
+        fmt::format("{}: open for writing in another process, or its writer died; close it there, or "
+                    "run h5clear -s on it",
+                    file));
+  }
+  if (stack.find("truncated file") != std::string::npos) {
+    std::error_code ignored;
+    throw InputError(fmt::format("{}: cut short: {} bytes are fewer than the file itself says; copy it again",
+                                 file, std::filesystem::file_size(path, ignored)));
+  }
+  throw_failed(file, "opened");
 }
 
 bool has_object(hid_t parent, const std::string& path, H5O_type_t type) {
@@ -124,44 +222,58 @@ void Handle::reset() {
 }
 
 std::string error_line() {
-  std::string line;
-  H5Ewalk2(H5E_DEFAULT, H5E_WALK_DOWNWARD, append_error, &line);
+  const std::string line = error_stack();
   // What the system said, if it was asked, is the reason; the rest is the way there.
   constexpr std::string_view kSystem = "error message = '";
   if (const auto found = line.find(kSystem); found != std::string::npos) {
     const auto begin = found + kSystem.size();
     return line.substr(begin, line.find('\'', begin) - begin);
   }
-  return line.empty() ? "no reason given by HDF5" : line;
+  return line.empty() ? "no reason given by HDF5" : shown(line);
 }
 
 std::string where(hid_t object) {
   const std::string path = name_from(object, H5Iget_name);
-  return name_from(object, H5Fget_name) + ": " + (path.empty() ? "/" : path);
+  return name_from(object, H5Fget_name) + ": " + (path.empty() ? "/" : shown(path));
+}
+
+std::string where(hid_t object, const std::string& path) {
+  if (path.starts_with('/')) {
+    return name_from(object, H5Fget_name) + ": " + shown(path);
+  }
+  const std::string place = where(object);
+  return place + (place.ends_with('/') ? "" : "/") + shown(path);
+}
+
+std::string shown(std::string_view text) {
+  constexpr std::size_t kMost = 200;
+  std::string result;
+  for (std::size_t i = 0; i < text.size();) {
+    if (result.size() >= kMost) {
+      return result + fmt::format("... ({} bytes)", text.size());
+    }
+    const std::size_t length = character_bytes(text.substr(i));
+    if (length > 0) {
+      result += text.substr(i, length);
+      i += length;
+    } else {
+      result += fmt::format("\\x{:02x}", static_cast<unsigned char>(text[i++]));
+    }
+  }
+  return result;
+}
+
+void throw_unreadable(const std::string& place, const std::string& from) {
+  throw_failed(place, from.empty() ? "read" : "read " + from);
 }
 
 Handle open_file(const std::filesystem::path& path) {
   prepare_library();
-  if (!std::filesystem::exists(path)) {
-    throw InputError(fmt::format("{}: no such file", path.string()));
-  }
-  if (!std::filesystem::is_regular_file(path)) {
-    throw InputError(fmt::format("{}: not a regular file; expected an HDF5 file", path.string()));
-  }
-  const auto size_bytes = std::filesystem::file_size(path);
-  if (!starts_like_hdf5(path)) {
-    throw InputError(
-        fmt::format("{}: not an HDF5 file ({} bytes); expected an HDF5 file", path.string(), size_bytes));
-  }
+  check_regular(path);
+  check_signature(path);
   Handle file(H5Fopen(path.c_str(), H5F_ACC_RDONLY, H5P_DEFAULT), H5Fclose);
   if (!file) {
-    const std::string reason = error_line();
-    if (reason.find("truncated file") != std::string::npos) {
-      throw InputError(
-          fmt::format("{}: cut short: {} bytes are fewer than the file itself says; copy it again",
-                      path.string(), size_bytes));
-    }
-    throw InputError(fmt::format("{}: cannot be opened: {}", path.string(), reason));
+    throw_unopened(path);
   }
   return file;
 }
@@ -308,9 +420,11 @@ Selection select(hid_t dataset, const Shape& begin, const Shape& count) {
   const int rank = H5Sget_simple_extent_ndims(selection.file.get());
   KVR_CHECK(begin.size() == count.size() && rank == static_cast<int>(count.size()),
             "{}, {} and {} dimensions", begin.size(), count.size(), rank);
-  const herr_t status =
-      H5Sselect_hyperslab(selection.file.get(), H5S_SELECT_SET, begin.data(), nullptr, count.data(), nullptr);
-  KVR_CHECK(status >= 0, "{}", error_line());
+  if (rank > 0) {  // a scalar is selected as it is
+    const herr_t status = H5Sselect_hyperslab(selection.file.get(), H5S_SELECT_SET, begin.data(), nullptr,
+                                              count.data(), nullptr);
+    KVR_CHECK(status >= 0, "{}", error_line());
+  }
   return selection;
 }
 
@@ -319,8 +433,7 @@ Selection select(hid_t dataset, const Shape& begin, const Shape& count) {
 void read_block(hid_t dataset, hid_t type, const Shape& begin, const Shape& count, void* values) {
   const Selection selection = select(dataset, begin, count);
   if (H5Dread(dataset, type, selection.memory.get(), selection.file.get(), H5P_DEFAULT, values) < 0) {
-    throw InputError(fmt::format("{}: cannot be read from [{}] on: {}", where(dataset),
-                                 fmt::join(begin, ", "), error_line()));
+    throw_unreadable(where(dataset), fmt::format("from [{}] on", fmt::join(begin, ", ")));
   }
 }
 

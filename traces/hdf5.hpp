@@ -1,7 +1,9 @@
 #pragma once
 
+#include <fmt/format.h>
 #include <hdf5.h>
 
+#include <algorithm>
 #include <cstddef>
 #include <cstdint>
 #include <filesystem>
@@ -42,8 +44,24 @@ class Handle {
 /// Why the last call failed, as one line: the system's words if it was the system, else the library's error
 /// stack, outermost call first.
 std::string error_line();
-/// "file: /path/in/file" of an open object, the way every message starts.
+/// "file: /path/in/file" of an open object, the way every message starts, and of a path in the file of
+/// `object`.
 std::string where(hid_t object);
+std::string where(hid_t object, const std::string& path);
+/// For messages, which a file must not lengthen or colour: at most about 200 bytes of `text`, with \xNN for
+/// what is neither printable ASCII nor sound UTF-8.
+std::string shown(std::string_view text);
+/// For messages: the first few of `items`, separated by commas, and how many there are if that is not all.
+template <class Items>
+std::string list_text(const Items& items) {
+  constexpr std::size_t kMost = 10;
+  const auto end = items.begin() + static_cast<std::ptrdiff_t>(std::min(kMost, items.size()));
+  const std::string text = fmt::format("{}", fmt::join(items.begin(), end, ", "));
+  return items.size() <= kMost ? text : fmt::format("{}, ... ({} in all)", text, items.size());
+}
+/// Throws what the last call failed with, "PLACE: cannot be read: why" or "cannot be read FROM: why":
+/// SystemError if the disk failed, else InputError.
+[[noreturn]] void throw_unreadable(const std::string& place, const std::string& from = "");
 
 // --- Files and groups ---
 
@@ -69,7 +87,9 @@ bool has_dataset(hid_t parent, const std::string& path);
 // --- Attributes ---
 
 bool has_attribute(hid_t object, const std::string& name);
-/// A scalar string of fixed or variable length.
+/// What an attribute of fixed length holds in the files that we write; HDF5 allows little more.
+constexpr std::size_t kLongestText = 60'000;
+/// A scalar string of fixed or variable length, of at most kLongestText bytes.
 std::string read_string(hid_t object, const std::string& name);
 /// A scalar of any integer type that fits.
 std::int64_t read_int(hid_t object, const std::string& name);
@@ -78,7 +98,11 @@ double read_double(hid_t object, const std::string& name);
 /// One dimension of any integer type that fits.
 std::vector<std::int64_t> read_ints(hid_t object, const std::string& name);
 
-/// Strings are variable-length UTF-8, integers int64, numbers float64. The attribute must not exist yet.
+/// UTF-8 of fixed length with room for `longest` bytes, ended by zeros. Never of one byte: netCDF software
+/// takes that for an array of characters.
+Handle text_type(std::size_t longest);
+/// Strings are text_type() of their length, variable-length UTF-8 above kLongestText; integers are int64,
+/// numbers float64. The attribute must not exist yet.
 void write_string(hid_t object, const std::string& name, std::string_view value);
 void write_int(hid_t object, const std::string& name, std::int64_t value);
 void write_double(hid_t object, const std::string& name, double value);

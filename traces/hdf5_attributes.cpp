@@ -1,11 +1,15 @@
 // Reading and writing of HDF5 attributes; the rest of traces/hdf5.hpp is in hdf5.cpp.
+#include <algorithm>
 #include <cstring>
+#include <utility>
 
 #include "sim/error.hpp"
 #include "traces/hdf5.hpp"
 
 namespace kvr::hdf5 {
 namespace {
+
+constexpr hsize_t kLongestList = 65'536;
 
 /// An attribute opened for reading, with its type and shape.
 struct Attribute {
@@ -18,13 +22,13 @@ struct Attribute {
   [[noreturn]] void refuse(const char* expected) const {
     const std::string extents = space_class == H5S_NULL ? "without a value"
                                 : shape.empty()         ? "scalar"
-                                                : fmt::format("of shape [{}]", fmt::join(shape, ", "));
+                                                        : fmt::format("of shape [{}]", list_text(shape));
     throw InputError(fmt::format("{}: {} {}; expected {}", place, type_name(type.get()), extents, expected));
   }
 
   void read(hid_t memory_type, void* value) const {
     if (H5Aread(id.get(), memory_type, value) < 0) {
-      throw InputError(fmt::format("{}: cannot be read: {}", place, error_line()));
+      throw_unreadable(place);
     }
   }
 
@@ -41,6 +45,19 @@ std::string place_of(hid_t object, const std::string& name) {
   return where(object) + "@" + name;
 }
 
+/// Whether the attributes of `object` lie in its header, as few and small ones do, and take at most what
+/// `header_bytes` gets.
+bool are_in_header(hid_t object, hsize_t& header_bytes) {
+  constexpr std::uint64_t kAttributeMessage = std::uint64_t{1}
+                                              << 0x0C;  // the format's number of that message
+  H5O_info_t info;
+  if (H5Oget_info2(object, &info, H5O_INFO_HDR) < 0 || (info.hdr.mesg.present & kAttributeMessage) == 0) {
+    return false;
+  }
+  header_bytes = info.hdr.space.total;
+  return true;
+}
+
 Attribute open(hid_t object, const std::string& name, const char* expected) {
   const std::string place = place_of(object, name);
   if (!has_attribute(object, name)) {
@@ -52,7 +69,24 @@ Attribute open(hid_t object, const std::string& name, const char* expected) {
   attribute.space_class = H5Sget_simple_extent_type(space.get());
   attribute.shape.resize(static_cast<std::size_t>(std::max(0, H5Sget_simple_extent_ndims(space.get()))));
   H5Sget_simple_extent_dims(space.get(), attribute.shape.data(), nullptr);
+  if (!attribute.id || !attribute.type || !space) {
+    throw_unreadable(place);
+  }
+  const hsize_t bytes = H5Aget_storage_size(attribute.id.get());
+  hsize_t header_bytes = 0;
+  if (are_in_header(object, header_bytes) && bytes > header_bytes) {
+    throw InputError(
+        fmt::format("{}: {} bytes do not fit in a header of {}; damaged", place, bytes, header_bytes));
+  }
   return attribute;
+}
+
+std::string checked_length(const Attribute& attribute, std::string value) {
+  if (value.size() > kLongestText) {
+    throw InputError(fmt::format("{}: a string of {} bytes; expected at most {}", attribute.place,
+                                 value.size(), kLongestText));
+  }
+  return value;
 }
 
 std::string read_variable_string(const Attribute& attribute) {
@@ -60,7 +94,7 @@ std::string read_variable_string(const Attribute& attribute) {
   attribute.read(attribute.type.get(), &text);
   std::string value = text == nullptr ? "" : text;
   H5free_memory(text);
-  return value;
+  return checked_length(attribute, std::move(value));
 }
 
 std::string read_fixed_string(const Attribute& attribute) {
@@ -71,7 +105,7 @@ std::string read_fixed_string(const Attribute& attribute) {
   } else {
     value.resize(std::strlen(value.c_str()));
   }
-  return value;
+  return checked_length(attribute, std::move(value));
 }
 
 /// Writes `value`, of `type`, as a scalar or as a list of `count`.
@@ -133,6 +167,10 @@ std::vector<std::int64_t> read_ints(hid_t object, const std::string& name) {
   if (attribute.shape.size() != 1 || !attribute.is_integer()) {
     attribute.refuse(kExpected);
   }
+  if (attribute.shape[0] > kLongestList) {
+    throw InputError(fmt::format("{}: {} numbers; expected at most {}", attribute.place, attribute.shape[0],
+                                 kLongestList));
+  }
   std::vector<std::int64_t> values(attribute.shape[0]);
   if (!values.empty()) {
     attribute.read(H5T_NATIVE_INT64, values.data());
@@ -140,11 +178,23 @@ std::vector<std::int64_t> read_ints(hid_t object, const std::string& name) {
   return values;
 }
 
+Handle text_type(std::size_t longest) {
+  Handle type(H5Tcopy(H5T_C_S1), H5Tclose);
+  H5Tset_size(type.get(), std::max<std::size_t>(longest + 1, 2));
+  H5Tset_cset(type.get(), H5T_CSET_UTF8);
+  return type;
+}
+
 void write_string(hid_t object, const std::string& name, std::string_view value) {
+  std::string text(value);
+  if (text.size() <= kLongestText) {
+    const Handle type = text_type(text.size());
+    text.resize(H5Tget_size(type.get()));
+    return write(object, name, type.get(), type.get(), scalar_space(), text.data());
+  }
   const Handle type(H5Tcopy(H5T_C_S1), H5Tclose);
   H5Tset_size(type.get(), H5T_VARIABLE);
   H5Tset_cset(type.get(), H5T_CSET_UTF8);
-  const std::string text(value);
   const char* pointer = text.c_str();
   write(object, name, type.get(), type.get(), scalar_space(), &pointer);
 }

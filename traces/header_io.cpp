@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <limits>
 
 #include "sim/error.hpp"
 
@@ -13,11 +14,13 @@ struct IntRow {
   const char* name;
   std::int64_t& (*of)(Header&);
   std::int64_t minimum;
+  std::int64_t maximum;
 };
 
 struct DoubleRow {
   const char* name;
   double& (*of)(Header&);
+  double maximum;
 };
 
 struct StringRow {
@@ -35,21 +38,29 @@ struct ListRow {
   const char* limit_name;
 };
 
+/// Far above what models have, and so low that sizes in bytes of all layers together fit in an int64.
+constexpr std::int64_t kMostTokens = std::numeric_limits<std::int32_t>::max();
+constexpr std::int64_t kLongest = 100'000'000;
+constexpr std::int64_t kMostChannels = 1 << 20;
+/// Scores in float32 stay finite with any float16 keys and queries.
+constexpr double kLargestScale = 1e9;
+
 const IntRow kInts[] = {
-    {"layers", [](Header& h) -> std::int64_t& { return h.geometry.layers; }, 1},
-    {"query_heads", [](Header& h) -> std::int64_t& { return h.geometry.query_heads; }, 1},
-    {"kv_heads", [](Header& h) -> std::int64_t& { return h.geometry.kv_heads; }, 1},
-    {"head_dim", [](Header& h) -> std::int64_t& { return h.geometry.head_dim; }, 1},
-    {"hidden_size", [](Header& h) -> std::int64_t& { return h.geometry.hidden_size; }, 1},
-    {"ffn_size", [](Header& h) -> std::int64_t& { return h.geometry.ffn_size; }, 1},
-    {"vocab_size", [](Header& h) -> std::int64_t& { return h.geometry.vocab_size; }, 1},
-    {"prefill_len", [](Header& h) -> std::int64_t& { return h.prefill_len; }, 1},
-    {"seq_len", [](Header& h) -> std::int64_t& { return h.seq_len; }, 1},
+    {"layers", [](Header& h) -> std::int64_t& { return h.geometry.layers; }, 1, 10'000},
+    {"query_heads", [](Header& h) -> std::int64_t& { return h.geometry.query_heads; }, 1, 65'536},
+    {"kv_heads", [](Header& h) -> std::int64_t& { return h.geometry.kv_heads; }, 1, 65'536},
+    {"head_dim", [](Header& h) -> std::int64_t& { return h.geometry.head_dim; }, 1, 65'536},
+    {"hidden_size", [](Header& h) -> std::int64_t& { return h.geometry.hidden_size; }, 1, 1 << 20},
+    {"ffn_size", [](Header& h) -> std::int64_t& { return h.geometry.ffn_size; }, 1, 1 << 22},
+    {"vocab_size", [](Header& h) -> std::int64_t& { return h.geometry.vocab_size; }, 1, kMostTokens},
+    {"prefill_len", [](Header& h) -> std::int64_t& { return h.prefill_len; }, 1, kLongest},
+    {"seq_len", [](Header& h) -> std::int64_t& { return h.seq_len; }, 1, kLongest},
 };
 
 const DoubleRow kDoubles[] = {
-    {"rope_theta", [](Header& h) -> double& { return h.geometry.rope_theta; }},
-    {"attention_scale", [](Header& h) -> double& { return h.geometry.attention_scale; }},
+    {"rope_theta", [](Header& h) -> double& { return h.geometry.rope_theta; },
+     std::numeric_limits<double>::max()},
+    {"attention_scale", [](Header& h) -> double& { return h.geometry.attention_scale; }, kLargestScale},
 };
 
 bool is_anything(const std::string&) {
@@ -124,6 +135,8 @@ class Problems {
 void check_int(const IntRow& row, Header& header, Problems& problems) {
   if (row.of(header) < row.minimum) {
     problems.add(row.name, fmt::format("{}; expected at least {}", row.of(header), row.minimum));
+  } else if (row.of(header) > row.maximum) {
+    problems.add(row.name, fmt::format("{}; expected at most {}", row.of(header), row.maximum));
   }
 }
 
@@ -131,18 +144,20 @@ void check_double(const DoubleRow& row, Header& header, Problems& problems) {
   const double value = row.of(header);
   if (!std::isfinite(value) || value <= 0.0) {
     problems.add(row.name, fmt::format("{}; expected a finite number above 0", value));
+  } else if (value > row.maximum) {
+    problems.add(row.name, fmt::format("{}; expected at most {}", value, row.maximum));
   }
 }
 
 void check_string(const StringRow& row, Header& header, Problems& problems) {
   if (!row.is_good(row.of(header))) {
-    problems.add(row.name, fmt::format("'{}'; expected {}", row.of(header), row.expected));
+    problems.add(row.name, fmt::format("'{}'; expected {}", hdf5::shown(row.of(header)), row.expected));
   }
 }
 
 void check_list(const ListRow& row, Header& header, Problems& problems) {
   const std::vector<std::int64_t>& indices = row.of(header);
-  const std::string given = fmt::format("[{}]", fmt::join(indices, ", "));
+  const std::string given = fmt::format("[{}]", hdf5::list_text(indices));
   if (indices.empty()) {
     problems.add(row.name, "empty; expected at least one index");
   }
@@ -163,6 +178,11 @@ void check_agreement(Header& header, Problems& problems) {
     problems.add("query_heads", fmt::format("{} contradicts kv_heads {}; expected a multiple of it",
                                             geometry.query_heads, geometry.kv_heads));
   }
+  if (geometry.query_heads * geometry.head_dim > kMostChannels) {
+    problems.add("query_heads",
+                 fmt::format("{} with head_dim {} are {} channels; expected at most {}", geometry.query_heads,
+                             geometry.head_dim, geometry.query_heads * geometry.head_dim, kMostChannels));
+  }
   if (header.prefill_len > header.seq_len) {
     problems.add("prefill_len", fmt::format("{} contradicts seq_len {}; expected 1..{}", header.prefill_len,
                                             header.seq_len, header.seq_len));
@@ -177,7 +197,7 @@ bool is_kvtrace(hid_t file, Problems& problems) {
   problems.attempt([&] {
     const std::string format = hdf5::read_string(file, "format");
     if (format != kFormat) {
-      problems.add("format", fmt::format("'{}'; expected '{}'", format, kFormat));
+      problems.add("format", fmt::format("'{}'; expected '{}'", hdf5::shown(format), kFormat));
     }
   });
   problems.attempt([&] {

@@ -1,17 +1,17 @@
 #include "traces/inspect.hpp"
 
 #include <algorithm>
+#include <map>
+#include <numeric>
+#include <optional>
+#include <utility>
 
+#include "traces/contents.hpp"
 #include "traces/header_io.hpp"
+#include "traces/stored_array.hpp"
 
 namespace kvr::trace {
 namespace {
-
-/// "file: /path"
-std::string place_of(hid_t file, const std::string& path) {
-  const std::string root = hdf5::where(file);
-  return root.substr(0, root.size() - 1) + path;
-}
 
 /// "seq_len 120 and head_dim 64": what a shape contradicts; empty if nothing.
 std::string contradictions(const DatasetSpec& spec, const hdf5::Shape& shape) {
@@ -57,92 +57,165 @@ void fill_in_lengths(DatasetSpec& spec, const hdf5::Shape& shape) {
   }
 }
 
-/// Whether the dataset is there and can be read as the layout says.
-bool check_dataset(hid_t file, DatasetSpec& spec, std::vector<std::string>& problems) {
-  if (!hdf5::has_dataset(file, spec.path)) {
-    if (spec.required) {
-      problems.push_back(fmt::format("{}: missing; expected {} {}", place_of(file, spec.path),
-                                     hdf5::type_name(type_of(spec.element)), shape_text(spec)));
+/// Whether the path or a group on the way is refused, which a problem says already.
+bool is_refused(const Contents& contents, const std::string& path) {
+  for (std::size_t end = path.find('/', 1); end != std::string::npos; end = path.find('/', end + 1)) {
+    if (contents.is_refused(path.substr(0, end))) {
+      return true;
     }
-    return false;
   }
-  bool is_sound = false;
-  attempt(problems, [&] {
-    const hdf5::Handle dataset = hdf5::open_dataset(file, spec.path);
-    const bool has_type = check_type(dataset.get(), spec, problems);
-    is_sound = check_shape(dataset.get(), spec, problems) && has_type;
-    if (is_sound) {
-      fill_in_lengths(spec, hdf5::shape_of(dataset.get()));
-    }
-    check_dataset_attributes(dataset.get(), spec.units, problems);
-  });
-  return is_sound;
+  return contents.is_refused(path);
 }
 
-/// Reads the query positions if they can be read; their number, or kUnknown.
-std::int64_t read_positions(hid_t file, const Header& header, std::vector<std::int64_t>& positions,
-                            std::vector<std::string>& problems) {
-  constexpr const char* kPath = "/query_positions";
-  std::int64_t count = kUnknown;
-  if (!hdf5::has_dataset(file, kPath)) {
+/// One inspection; the parts in the order in which they are called.
+class Inspector {
+ public:
+  explicit Inspector(hdf5::Handle file) : file_(file.get()) { result_.file = std::move(file); }
+
+  Inspection run() {
+    std::vector<std::string>& problems = result_.problems;
+    if (!attempt(problems, [&] { contents_.emplace(file_); })) {
+      return std::move(result_);
+    }
+    problems.insert(problems.end(), contents_->problems().begin(), contents_->problems().end());
+    ReadHeader read = read_header(file_, problems);
+    result_.header = std::move(read.header);
+    if (!read.sizes_sound) {
+      return std::move(result_);
+    }
+    check_storage();
+    const std::int64_t query_count = check_query_positions();
+    std::vector<DatasetSpec> layout = layout_of(result_.header, query_count);
+    for (DatasetSpec& spec : layout) {
+      if (check_dataset(spec)) {
+        result_.sound.push_back(spec);
+      }
+    }
+    check_strangers(layout);
+    if (problems.empty()) {
+      result_.query_positions.resize(static_cast<std::size_t>(query_count));
+      std::iota(result_.query_positions.begin(), result_.query_positions.end(),
+                result_.header.seq_len - query_count);
+    }
+    return std::move(result_);
+  }
+
+ private:
+  /// Before anything takes memory in proportion to what the datasets say of themselves.
+  void check_storage() {
+    std::uint64_t stored_bytes = 0;
+    for (const std::string& path : contents_->datasets()) {
+      attempt(result_.problems, [&] {
+        stored_bytes += hdf5::StoredArray(hdf5::open_dataset(file_, path)).check_storage();
+        result_.stored.insert(path);
+      });
+    }
+    hsize_t file_bytes = 0;
+    H5Fget_filesize(file_, &file_bytes);
+    if (stored_bytes > file_bytes) {
+      result_.problems.push_back(fmt::format(
+          "{}: the datasets say that they take {} bytes of a file of {}; expected no two in the same place",
+          hdf5::where(file_), stored_bytes, file_bytes));
+      result_.stored.clear();
+    }
+  }
+
+  /// The number of query positions, or kUnknown.
+  std::int64_t check_query_positions() {
+    const std::string path = "/query_positions";
+    std::int64_t count = kUnknown;
+    if (!result_.stored.contains(path)) {
+      return count;
+    }
+    attempt(result_.problems, [&] {
+      const hdf5::StoredArray array(hdf5::open_dataset(file_, path));
+      if (array.shape().size() != 1) {
+        return;
+      }
+      count = static_cast<std::int64_t>(array.shape()[0]);
+      if (count > result_.header.seq_len) {
+        result_.problems.push_back(
+            fmt::format("{}: {} positions contradict seq_len {}; expected at most that many",
+                        hdf5::where(array.dataset()), count, result_.header.seq_len));
+      } else if (hdf5::has_type(array.dataset(), H5T_STD_I64LE)) {
+        check_rule(array, count);
+      }
+    });
     return count;
   }
-  attempt(problems, [&] {
-    const hdf5::Handle dataset = hdf5::open_dataset(file, kPath);
-    const hdf5::Shape shape = hdf5::shape_of(dataset.get());
-    if (shape.size() != 1) {
-      return;
-    }
-    count = static_cast<std::int64_t>(shape[0]);
-    if (count > header.seq_len) {
-      problems.push_back(fmt::format("{}: {} positions contradict seq_len {}; expected at most that many",
-                                     hdf5::where(dataset.get()), count, header.seq_len));
-    } else if (hdf5::has_type(dataset.get(), H5T_STD_I64LE)) {
-      positions.resize(shape[0]);
-      hdf5::read_block(dataset.get(), H5T_STD_I64LE, {0}, shape, positions.data());
-      check_positions(header, positions, hdf5::where(dataset.get()), problems);
-    }
-  });
-  return count;
-}
 
-/// Reports what is in `group` and not among `known`.
-void check_children(hid_t file, const std::string& group, const std::vector<std::string>& known,
-                    std::vector<std::string>& problems) {
-  if (!hdf5::has_group(file, group)) {
-    return;
+  void check_rule(const hdf5::StoredArray& array, std::int64_t count) {
+    constexpr std::int64_t kPiece = 1 << 16;
+    PositionCheck check(result_.header, count, hdf5::where(array.dataset()));
+    std::vector<std::int64_t> piece;
+    for (std::int64_t begin = 0; begin < count; begin += kPiece) {
+      piece.resize(static_cast<std::size_t>(std::min(kPiece, count - begin)));
+      array.read({static_cast<hsize_t>(begin)}, {piece.size()}, std::as_writable_bytes(std::span(piece)));
+      check.add(piece);
+    }
+    if (const std::string problem = check.problem(); !problem.empty()) {
+      result_.problems.push_back(problem);
+    }
   }
-  attempt(problems, [&] {
-    const hdf5::Handle opened = hdf5::open_group(file, group);
-    for (const std::string& name : hdf5::child_names(opened.get())) {
-      if (std::find(known.begin(), known.end(), name) == known.end()) {
+
+  /// Whether the dataset is there and can be read as the layout says.
+  bool check_dataset(DatasetSpec& spec) {
+    if (!contents_->has_dataset(spec.path)) {
+      if (spec.required && !is_refused(*contents_, spec.path)) {
+        result_.problems.push_back(fmt::format("{}: missing; expected {} {}", hdf5::where(file_, spec.path),
+                                               hdf5::type_name(type_of(spec.element)), shape_text(spec)));
+      }
+      return false;
+    }
+    if (!result_.stored.contains(spec.path)) {
+      return false;
+    }
+    bool is_sound = false;
+    attempt(result_.problems, [&] {
+      const hdf5::Handle dataset = hdf5::open_dataset(file_, spec.path);
+      const bool has_type = check_type(dataset.get(), spec, result_.problems);
+      is_sound = check_shape(dataset.get(), spec, result_.problems) && has_type;
+      if (is_sound) {
+        fill_in_lengths(spec, hdf5::shape_of(dataset.get()));
+      }
+      check_dataset_attributes(dataset.get(), spec.units, result_.problems);
+    });
+    return is_sound;
+  }
+
+  /// Reports what is in `group` and not among `known`.
+  void check_children(const std::string& group, const std::vector<std::string>& known) {
+    const std::set<std::string> names(known.begin(), known.end());
+    for (const std::string& name : contents_->children(group)) {
+      if (!names.contains(name)) {
         const std::string path = (group == "/" ? "" : group) + "/" + name;
-        problems.push_back(fmt::format("{}: not in this format; expected nothing but {}",
-                                       place_of(file, path), fmt::join(known, ", ")));
+        result_.problems.push_back(fmt::format("{}: not in this format; expected nothing but {}",
+                                               hdf5::where(file_, path), hdf5::list_text(known)));
       }
     }
-  });
-}
+  }
 
-void check_strangers(hid_t file, const Header& header, const std::vector<DatasetSpec>& layout,
-                     std::vector<std::string>& problems) {
-  check_children(file, "/", {"tokens", "query_positions", "layers", "truth"}, problems);
-  std::vector<std::string> layers;
-  for (const std::int64_t layer : header.captured_layers) {
-    layers.push_back(std::to_string(layer));
-  }
-  check_children(file, "/layers", layers, problems);
-  for (const std::string& layer : layers) {
-    const std::string group = "/layers/" + layer + "/";
-    std::vector<std::string> names;
+  void check_strangers(const std::vector<DatasetSpec>& layout) {
+    check_children("/", {"tokens", "query_positions", "layers", "truth"});
+    std::map<std::string, std::vector<std::string>> names;
     for (const DatasetSpec& spec : layout) {
-      if (spec.path.starts_with(group)) {
-        names.push_back(spec.path.substr(group.size()));
-      }
+      const std::size_t slash = spec.path.rfind('/');
+      names[spec.path.substr(0, slash)].push_back(spec.path.substr(slash + 1));
     }
-    check_children(file, "/layers/" + layer, names, problems);
+    std::vector<std::string> layers;
+    for (const std::int64_t layer : result_.header.captured_layers) {
+      layers.push_back(std::to_string(layer));
+    }
+    check_children("/layers", layers);
+    for (const std::string& layer : layers) {
+      check_children("/layers/" + layer, names["/layers/" + layer]);
+    }
   }
-}
+
+  hid_t file_;
+  std::optional<Contents> contents_;
+  Inspection result_;
+};
 
 }  // namespace
 
@@ -158,7 +231,7 @@ void check_dataset_attributes(hid_t dataset, const char* units, std::vector<std:
   attempt(problems, [&] {
     const std::string given = hdf5::read_string(dataset, "units");
     if (units != nullptr && given != units) {
-      add("units", fmt::format("'{}'; expected '{}'", given, units));
+      add("units", fmt::format("'{}'; expected '{}'", hdf5::shown(given), units));
     }
   });
   attempt(problems, [&] {
@@ -169,39 +242,54 @@ void check_dataset_attributes(hid_t dataset, const char* units, std::vector<std:
   attempt(problems, [&] {
     const std::string given = hdf5::read_string(dataset, "checksum");
     if (!is_checksum(given)) {
-      add("checksum", fmt::format("'{}'; expected 'sha256:' and 64 lower-case hexadecimal digits", given));
+      add("checksum",
+          fmt::format("'{}'; expected 'sha256:' and 64 lower-case hexadecimal digits", hdf5::shown(given)));
     }
   });
 }
 
-void check_positions(const Header& header, const std::vector<std::int64_t>& positions,
-                     const std::string& place, std::vector<std::string>& problems) {
-  const auto count = static_cast<std::int64_t>(positions.size());
-  const auto add = [&](const std::string& what) { problems.push_back(place + ": " + what); };
-  for (std::int64_t i = 0; i < count; ++i) {
-    const std::int64_t position = positions[static_cast<std::size_t>(i)];
-    if (position < 0 || position >= header.seq_len) {
-      return add(fmt::format("position {} at index {} contradicts seq_len {}; expected 0..{}", position, i,
-                             header.seq_len, header.seq_len - 1));
+PositionCheck::PositionCheck(const Header& header, std::int64_t count, std::string place)
+    : seq_len_(header.seq_len), prefill_len_(header.prefill_len), count_(count), place_(std::move(place)) {}
+
+void PositionCheck::add(std::span<const std::int64_t> positions) {
+  for (const std::int64_t position : positions) {
+    if (disorder_.empty() && (position < 0 || position >= seq_len_)) {
+      disorder_ = fmt::format("position {} at index {} contradicts seq_len {}; expected 0..{}", position,
+                              next_, seq_len_, seq_len_ - 1);
+    } else if (disorder_.empty() && next_ > 0 && position <= last_) {
+      disorder_ = fmt::format("position {} at index {} follows {}; expected strictly increasing positions",
+                              position, next_, last_);
     }
-    if (i > 0 && position <= positions[static_cast<std::size_t>(i - 1)]) {
-      return add(fmt::format("position {} at index {} follows {}; expected strictly increasing positions",
-                             position, i, positions[static_cast<std::size_t>(i - 1)]));
+    const std::int64_t expected = seq_len_ - count_ + next_;
+    if (gap_.empty() && position != expected) {
+      gap_ = fmt::format("position {} at index {}; expected {}: the end of the prompt, then every step",
+                         position, next_, expected);
     }
+    last_ = position;
+    ++next_;
   }
-  const std::int64_t steps = header.seq_len - header.prefill_len;
-  if (count < steps) {
-    return add(fmt::format("{} positions contradict the {} decode steps; expected each of {}..{}", count,
-                           steps, header.prefill_len, header.seq_len - 1));
+}
+
+std::string PositionCheck::problem() const {
+  const std::int64_t steps = seq_len_ - prefill_len_;
+  if (!disorder_.empty()) {
+    return place_ + ": " + disorder_;
   }
-  for (std::int64_t i = 0; i < count; ++i) {
-    const std::int64_t expected = header.seq_len - count + i;
-    const std::int64_t position = positions[static_cast<std::size_t>(i)];
-    if (position != expected) {
-      return add(fmt::format("position {} at index {}; expected {}: the end of the prompt, then every step",
-                             position, i, expected));
-    }
+  if (count_ < steps) {
+    return fmt::format("{}: {} positions contradict the {} decode steps; expected each of {}..{}", place_,
+                       count_, steps, prefill_len_, seq_len_ - 1);
   }
+  return gap_.empty() ? "" : place_ + ": " + gap_;
+}
+
+std::vector<std::string> bounded(std::vector<std::string> problems) {
+  constexpr std::size_t kMost = 100;
+  if (problems.size() > kMost) {
+    const std::size_t more = problems.size() - kMost;
+    problems.resize(kMost);
+    problems.push_back(fmt::format("and {} more problems", more));
+  }
+  return problems;
 }
 
 Inspection inspect(const std::filesystem::path& path) {
@@ -215,25 +303,8 @@ Inspection inspect(const std::filesystem::path& path) {
   return inspect(std::move(file));
 }
 
-Inspection inspect(hdf5::Handle opened) {
-  Inspection result;
-  result.file = std::move(opened);
-  const hid_t file = result.file.get();
-  ReadHeader read = read_header(file, result.problems);
-  result.header = std::move(read.header);
-  if (!read.sizes_sound) {
-    return result;
-  }
-  const std::int64_t query_count =
-      read_positions(file, result.header, result.query_positions, result.problems);
-  std::vector<DatasetSpec> layout = layout_of(result.header, query_count);
-  for (DatasetSpec& spec : layout) {
-    if (check_dataset(file, spec, result.problems)) {
-      result.sound.push_back(spec);
-    }
-  }
-  check_strangers(file, result.header, layout, result.problems);
-  return result;
+Inspection inspect(hdf5::Handle file) {
+  return Inspector(std::move(file)).run();
 }
 
 }  // namespace kvr::trace

@@ -6,13 +6,19 @@
 
 #include "sim/error.hpp"
 #include "traces/inspect.hpp"
+#include "traces/rehearsal.hpp"
+#include "traces/stored_array.hpp"
 
 namespace kvr::trace {
 
 struct Reader::State {
   Inspection file;
+  struct Dataset {
+    DatasetSpec spec;
+    hdf5::StoredArray values;
+  };
   /// By path.
-  std::map<std::string, hdf5::Handle> datasets;
+  std::map<std::string, Dataset> datasets;
 
   bool has(std::int64_t layer, const std::string& name) const {
     check_layer(layer);
@@ -28,7 +34,9 @@ struct Reader::State {
   template <class T>
   void read(const std::string& path, std::int64_t head, std::int64_t begin, std::int64_t end,
             std::span<T> out) const {
-    const DatasetSpec& spec = find(file.sound, path);
+    const auto found = datasets.find(path);
+    KVR_CHECK(found != datasets.end(), "no {}", path);
+    const auto& [spec, values] = found->second;
     KVR_CHECK(head >= 0 && head < spec.heads(), "{}: head {} of {}", path, head, spec.heads());
     KVR_CHECK(0 <= begin && begin <= end && end <= spec.length(), "{}: [{}, {}) of {}", path, begin, end,
               spec.length());
@@ -45,17 +53,22 @@ struct Reader::State {
     }
     first.resize(spec.axes.size());
     count.resize(spec.axes.size());
-    hdf5::read_block(datasets.at(path).get(), type_of(spec.element), first, count, out.data());
+    values.read(first, count, std::as_writable_bytes(out));
   }
 };
 
 Reader::Reader(const std::filesystem::path& path) : state_(std::make_unique<State>()) {
+  const auto found = rehearse(path, limits_for(path), [&] { return bounded(inspect(path).problems); });
+  if (!found.empty()) {
+    throw InputError(found);
+  }
   state_->file = inspect(path);
   if (!state_->file.problems.empty()) {
-    throw InputError(state_->file.problems);
+    throw InputError(bounded(state_->file.problems));
   }
   for (const DatasetSpec& spec : state_->file.sound) {
-    state_->datasets.emplace(spec.path, hdf5::open_dataset(state_->file.file.get(), spec.path));
+    hdf5::StoredArray values(hdf5::open_dataset(state_->file.file.get(), spec.path));
+    state_->datasets.emplace(spec.path, State::Dataset{spec, std::move(values)});
   }
 }
 

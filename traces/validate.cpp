@@ -5,7 +5,9 @@
 //       hash the block in time-major order
 //       note the first value that breaks the dataset's rule (finite; a token of the vocabulary)
 //     compare the hash with the checksum attribute
-//   for each dataset under /truth: attributes and checksum, in C order
+//   for each dataset under /truth: attributes and, of numbers, the checksum, in C order
+//
+// All of it in a process of its own (traces/rehearsal.hpp).
 #include "traces/validate.hpp"
 
 #include <algorithm>
@@ -16,12 +18,15 @@
 #include "sim/error.hpp"
 #include "sim/kernels/convert.hpp"
 #include "traces/inspect.hpp"
+#include "traces/rehearsal.hpp"
 #include "traces/sha256.hpp"
+#include "traces/stored_array.hpp"
 
 namespace kvr::trace {
 namespace {
 
 constexpr std::size_t kBlockBytes = std::size_t{4} << 20;
+constexpr std::size_t kMostBlockBytes = std::size_t{64} << 20;
 
 /// Where in a dataset a value is.
 struct Place {
@@ -79,40 +84,80 @@ class Scan {
   Scan(const Inspection& trace, const DatasetSpec& spec)
       : trace_(trace),
         spec_(spec),
-        dataset_(hdf5::open_dataset(trace.file.get(), spec.path)),
+        array_(hdf5::open_dataset(trace.file.get(), spec.path)),
         row_bytes_(static_cast<std::size_t>(spec.width()) * bytes_of(spec.element)),
         is_tokens_(spec.path == "/tokens"),
+        has_sums_(spec.path.ends_with("/prompt_attention_sums")),
         sums_(static_cast<std::size_t>(spec.heads()), 0.0) {}
 
   void run(std::vector<std::string>& problems) {
-    const auto heads = static_cast<std::size_t>(spec_.heads());
-    const auto rows = static_cast<std::int64_t>(std::max<std::size_t>(1, kBlockBytes / (heads * row_bytes_)));
+    const std::int64_t rows = rows_at_once();
     for (std::int64_t begin = 0; begin < spec_.length(); begin += rows) {
       take(begin, std::min(rows, spec_.length() - begin));
     }
     report(problems);
-    compare_checksum(dataset_.get(), hash_.hex(), problems);
+    compare_checksum(array_.dataset(), hash_.hex(), problems);
   }
 
  private:
+  /// About a block of bytes, in whole chunks unless they are so many that they need more than a few blocks.
+  std::int64_t rows_at_once() const {
+    const std::size_t time_bytes = static_cast<std::size_t>(spec_.heads()) * row_bytes_;
+    const std::size_t rows = std::max<std::size_t>(1, kBlockBytes / time_bytes);
+    const std::size_t chunk = array_.chunk().empty() ? 1 : array_.chunk()[spec_.time_axis()];
+    if (chunk > rows) {
+      return static_cast<std::int64_t>(chunk <= kMostBlockBytes / time_bytes ? chunk : rows);
+    }
+    return static_cast<std::int64_t>(rows / chunk * chunk);
+  }
+
   void take(std::int64_t begin, std::int64_t count) {
     hdf5::Shape first(spec_.axes.size(), 0);
-    hdf5::Shape extent = hdf5::shape_of(dataset_.get());
+    hdf5::Shape extent = array_.shape();
     first[spec_.time_axis()] = static_cast<hsize_t>(begin);
     extent[spec_.time_axis()] = static_cast<hsize_t>(count);
     const auto heads = static_cast<std::size_t>(spec_.heads());
     const auto n = static_cast<std::size_t>(count);
     stored_.resize(heads * n * row_bytes_);
     ordered_.resize(stored_.size());
-    hdf5::read_block(dataset_.get(), type_of(spec_.element), first, extent, stored_.data());
+    array_.read(first, extent, stored_);
     for (std::size_t time = 0; time < n; ++time) {
       for (std::size_t head = 0; head < heads; ++head) {
         const std::byte* row = &stored_[(head * n + time) * row_bytes_];
         std::memcpy(&ordered_[(time * heads + head) * row_bytes_], row, row_bytes_);
-        look_at(row, static_cast<std::int64_t>(head), begin + static_cast<std::int64_t>(time));
+        if (has_sums_ || !is_good_row(row)) {
+          look_at(row, static_cast<std::int64_t>(head), begin + static_cast<std::int64_t>(time));
+        }
       }
     }
     hash_.update(ordered_);
+  }
+
+  /// What is_good() says of a row's values one by one, in little time.
+  bool is_good_row(const std::byte* row) const {
+    switch (spec_.element) {
+      case Element::half:
+        return is_finite_row<std::uint16_t>(row, 0x7C00);
+      case Element::float32:
+        return is_finite_row<std::uint32_t>(row, 0x7F80'0000);
+      case Element::int32:
+        return !is_tokens_ || is_good(value_at(spec_.element, row));
+      case Element::int64:
+        return true;
+    }
+    return false;
+  }
+
+  /// Whether no value has all bits of the exponent set.
+  template <class Bits>
+  bool is_finite_row(const std::byte* row, Bits exponent) const {
+    bool is_finite = true;
+    for (std::int64_t channel = 0; channel < spec_.width(); ++channel) {
+      Bits bits{};
+      std::memcpy(&bits, row + static_cast<std::size_t>(channel) * sizeof(bits), sizeof(bits));
+      is_finite &= (bits & exponent) != exponent;
+    }
+    return is_finite;
   }
 
   void look_at(const std::byte* row, std::int64_t head, std::int64_t time) {
@@ -134,7 +179,7 @@ class Scan {
   }
 
   void report(std::vector<std::string>& problems) const {
-    const std::string place = hdf5::where(dataset_.get());
+    const std::string place = hdf5::where(array_.dataset());
     if (offences_.count > 0 && is_tokens_) {
       problems.push_back(fmt::format(
           "{}: {} token(s) outside the vocabulary, first {} at position {}; expected 0..{}", place,
@@ -143,7 +188,7 @@ class Scan {
       const char* what = std::isnan(offences_.value) ? "NaN" : "infinity";
       problems.push_back(fmt::format("{}: {} value(s) not finite, first {} at {}; expected finite values",
                                      place, offences_.count, what, text_of(offences_.first)));
-    } else if (spec_.path.ends_with("/prompt_attention_sums")) {
+    } else if (has_sums_) {
       check_sums(place, problems);
     }
   }
@@ -164,79 +209,101 @@ class Scan {
   /// "head 1, position 17, channel 3": the position, not the row, of a query.
   std::string text_of(const Place& place) const {
     const bool is_per_query = spec_.path.ends_with("queries");
-    const auto& positions = trace_.query_positions;
-    const bool has_position = !is_per_query || std::ssize(positions) == spec_.length();
-    const std::int64_t position =
-        is_per_query && has_position ? positions[static_cast<std::size_t>(place.time)] : place.time;
-    const std::string text =
-        fmt::format("head {}, {} {}", place.head, has_position ? "position" : "row", position);
+    const std::int64_t first = is_per_query ? trace_.header.seq_len - spec_.length() : 0;
+    const std::string text = fmt::format("head {}, position {}", place.head, first + place.time);
     return spec_.axes.size() == 3 ? fmt::format("{}, channel {}", text, place.channel) : text;
   }
 
   const Inspection& trace_;
   const DatasetSpec& spec_;
-  hdf5::Handle dataset_;
+  hdf5::StoredArray array_;
   std::size_t row_bytes_;
   bool is_tokens_;
+  bool has_sums_;
   Sha256 hash_;
   Offences offences_;
-  /// Per head, of all its values.
+  /// Per head, of all its values; only where they must add up.
   std::vector<double> sums_;
   std::vector<std::byte> stored_;
   std::vector<std::byte> ordered_;
 };
 
-/// SHA-256 of a dataset of numbers in C order, one index of the first dimension at a time.
-std::string hash_in_c_order(hid_t dataset) {
-  const hdf5::Handle type(H5Dget_type(dataset), H5Tclose);
-  hdf5::Shape count = hdf5::shape_of(dataset);
-  hdf5::Shape begin(count.size(), 0);
-  const hsize_t slices = count.empty() ? 1 : std::exchange(count[0], 1);
-  std::size_t slice_bytes = H5Tget_size(type.get());
-  for (const hsize_t extent : count) {
-    slice_bytes *= extent;
-  }
-  Sha256 hash;
-  std::vector<std::byte> slice(slice_bytes);
-  for (hsize_t i = 0; i < slices && slice_bytes > 0; ++i) {
-    if (!begin.empty()) {
-      begin[0] = i;
+/// Extents of a part of about a block that is contiguous in C order.
+hdf5::Shape piece_of(const hdf5::StoredArray& array) {
+  hdf5::Shape piece = array.shape();
+  std::uint64_t bytes = array.value_count() * array.element_bytes();
+  for (hsize_t& extent : piece) {
+    const std::uint64_t rest_bytes = bytes / extent;
+    extent = std::clamp<hsize_t>(kBlockBytes / std::max<std::uint64_t>(1, rest_bytes), 1, extent);
+    bytes = extent * rest_bytes;
+    if (bytes <= kBlockBytes) {
+      break;
     }
-    hdf5::read_block(dataset, type.get(), begin, count, slice.data());
-    hash.update(slice);
   }
+  return piece;
+}
+
+/// Moves `begin` to the next piece in C order; false after the last.
+bool advance(hdf5::Shape& begin, const hdf5::Shape& piece, const hdf5::Shape& shape) {
+  for (std::size_t axis = begin.size(); axis-- > 0;) {
+    begin[axis] += piece[axis];
+    if (begin[axis] < shape[axis]) {
+      return true;
+    }
+    begin[axis] = 0;
+  }
+  return false;
+}
+
+/// SHA-256 of a dataset of numbers in C order, read in pieces.
+std::string hash_in_c_order(const hdf5::StoredArray& array) {
+  Sha256 hash;
+  if (array.value_count() == 0) {
+    return hash.hex();
+  }
+  const hdf5::Shape piece = piece_of(array);
+  hdf5::Shape begin(piece.size(), 0);
+  std::vector<std::byte> bytes;
+  do {
+    hdf5::Shape count = piece;
+    std::size_t size = array.element_bytes();
+    for (std::size_t axis = 0; axis < piece.size(); ++axis) {
+      count[axis] = std::min(piece[axis], array.shape()[axis] - begin[axis]);
+      size *= count[axis];
+    }
+    bytes.resize(size);
+    array.read(begin, count, bytes);
+    hash.update(bytes);
+  } while (advance(begin, piece, array.shape()));
   return hash.hex();
 }
 
 /// /truth may hold anything; what holds of every dataset holds of its datasets too.
 void check_truth(hid_t file, const std::string& path, std::vector<std::string>& problems) {
-  attempt(problems, [&] {
-    if (hdf5::has_group(file, path)) {
-      const hdf5::Handle group = hdf5::open_group(file, path);
-      for (const std::string& name : hdf5::child_names(group.get())) {
-        check_truth(file, fmt::format("{}/{}", path, name), problems);
-      }
-    } else if (hdf5::has_dataset(file, path)) {
-      const hdf5::Handle dataset = hdf5::open_dataset(file, path);
-      check_dataset_attributes(dataset.get(), nullptr, problems);
-      if (hdf5::is_numeric(dataset.get())) {
-        compare_checksum(dataset.get(), hash_in_c_order(dataset.get()), problems);
-      }
+  const hdf5::StoredArray array(hdf5::open_dataset(file, path));
+  check_dataset_attributes(array.dataset(), nullptr, problems);
+  if (hdf5::is_numeric(array.dataset())) {
+    compare_checksum(array.dataset(), hash_in_c_order(array), problems);
+  }
+}
+
+std::vector<std::string> problems_of(const std::filesystem::path& path) {
+  Inspection trace = inspect(path);
+  for (const DatasetSpec& spec : trace.sound) {
+    attempt(trace.problems, [&] { Scan(trace, spec).run(trace.problems); });
+  }
+  for (const std::string& dataset : trace.stored) {
+    if (dataset == "/truth" || dataset.starts_with("/truth/")) {
+      attempt(trace.problems, [&] { check_truth(trace.file.get(), dataset, trace.problems); });
     }
-  });
+  }
+  return bounded(std::move(trace.problems));
 }
 
 }  // namespace
 
 std::vector<std::string> validate(const std::filesystem::path& path) {
-  Inspection trace = inspect(path);
-  for (const DatasetSpec& spec : trace.sound) {
-    attempt(trace.problems, [&] { Scan(trace, spec).run(trace.problems); });
-  }
-  if (trace.file) {
-    check_truth(trace.file.get(), "/truth", trace.problems);
-  }
-  return trace.problems;
+  return rehearse(path, limits_for(path), [&] { return problems_of(path); });
 }
 
 }  // namespace kvr::trace

@@ -179,7 +179,11 @@ Writer::Writer(const std::filesystem::path& path, const Header& header,
                const std::vector<std::int64_t>& query_positions) {
   std::vector<std::string> problems = check_header(header, path.string());
   if (problems.empty()) {
-    check_positions(header, query_positions, path.string() + ": /query_positions", problems);
+    PositionCheck check(header, std::ssize(query_positions), path.string() + ": /query_positions");
+    check.add(query_positions);
+    if (const std::string problem = check.problem(); !problem.empty()) {
+      problems.push_back(problem);
+    }
   }
   if (!problems.empty()) {
     throw InputError(problems);

@@ -1,0 +1,33 @@
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <functional>
+#include <string>
+#include <vector>
+
+namespace kvr::trace {
+
+/// What a rehearsal may take beyond what the process has already.
+struct RehearsalLimits {
+  std::uint64_t memory_bytes;
+  std::uint64_t processor_s;
+};
+
+/// 900 MB, and 10 s with 1 s more for each MB of the file.
+RehearsalLimits limits_for(const std::filesystem::path& file);
+
+using Problems = std::vector<std::string>;
+
+/// Does `work`, which reads `file`, in a child process and returns the problems that it finds.
+///
+/// A damaged file can lead the HDF5 library to crash, to loop and to ask for any amount of memory. In the
+/// child that ends no more than the child, and is one problem of the file. What `work` throws is thrown here
+/// too: as InputError, SystemError or InternalError. The child inherits everything and leaves nothing behind:
+/// neither buffered output nor what is registered for the end of the process; what it prints goes nowhere.
+/// `work` must take no lock that another thread may hold. Under sanitizers, which need memory and time of
+/// their own, there are no limits. SystemError if there can be no child or somebody stops it.
+Problems rehearse(const std::filesystem::path& file, const RehearsalLimits& limits,
+                  const std::function<Problems()>& work);
+
+}  // namespace kvr::trace
