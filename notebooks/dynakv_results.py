@@ -46,7 +46,7 @@ def read(path: Path) -> xr.Dataset:
     data = xr.open_dataset(path, engine="h5netcdf")
     with h5py.File(path) as file:
         configs = [yaml.safe_load(text) for text in file["provenance/resolved_config"].asstr()[:]]
-        trace = file["provenance"].attrs["trace_path"].splitlines()[0]
+        trace = file["provenance"].attrs["trace_path"].decode().splitlines()[0]
     names = {kind: [config[kind]["name"] for config in configs] for kind in ("system", "model", "phone")}
     names["system"] = ["no cluster" if name == "no-cluster" else name for name in names["system"]]
     coordinates = {kind: ("point", values) for kind, values in names.items()}

@@ -51,7 +51,8 @@ def read_points(path: Path) -> Points:
     with h5py.File(path) as file:
         names = file["point"].asstr()[:]
         recall, p50, p95 = (file[name][:] for name in ("recall_mean", "latency_p50", "latency_p95"))
-        origin = describe_origin(dict(file["provenance"].attrs))
+        provenance = file["provenance"].attrs
+        origin = describe_origin({name: value.decode() for name, value in provenance.items()})
     known = np.isfinite(recall) & np.isfinite(p50) & np.isfinite(p95)
     return Points(list(names[known]), recall[known], p50[known], p95[known], origin)
 

@@ -6,7 +6,7 @@
 #include <array>
 #include <bit>
 #include <cerrno>
-#include <cstdlib>
+#include <charconv>
 #include <cstring>
 #include <utility>
 
@@ -46,7 +46,11 @@ std::string error_stack() {
 int system_error_in(const std::string& stack) {
   constexpr std::string_view kNumber = "errno = ";
   const auto found = stack.find(kNumber);
-  return found == std::string::npos ? 0 : std::atoi(stack.c_str() + found + kNumber.size());
+  int error = 0;
+  if (found != std::string::npos) {
+    std::from_chars(stack.data() + found + kNumber.size(), stack.data() + stack.size(), error);
+  }
+  return error;
 }
 
 /// Errors that a sound disk or connection does not give, whatever is read.

@@ -3,7 +3,6 @@
 #include <algorithm>
 #include <map>
 #include <numeric>
-#include <optional>
 #include <utility>
 
 #include "traces/contents.hpp"
@@ -70,14 +69,13 @@ bool is_refused(const Contents& contents, const std::string& path) {
 /// One inspection; the parts in the order in which they are called.
 class Inspector {
  public:
-  explicit Inspector(hdf5::Handle file) : file_(file.get()) { result_.file = std::move(file); }
+  Inspector(hdf5::Handle file, Contents contents) : file_(file.get()), contents_(std::move(contents)) {
+    result_.file = std::move(file);
+  }
 
   Inspection run() {
     std::vector<std::string>& problems = result_.problems;
-    if (!attempt(problems, [&] { contents_.emplace(file_); })) {
-      return std::move(result_);
-    }
-    problems.insert(problems.end(), contents_->problems().begin(), contents_->problems().end());
+    problems = contents_.problems();
     ReadHeader read = read_header(file_, problems);
     result_.header = std::move(read.header);
     if (!read.sizes_sound) {
@@ -104,7 +102,7 @@ class Inspector {
   /// Before anything takes memory in proportion to what the datasets say of themselves.
   void check_storage() {
     std::uint64_t stored_bytes = 0;
-    for (const std::string& path : contents_->datasets()) {
+    for (const std::string& path : contents_.datasets()) {
       attempt(result_.problems, [&] {
         stored_bytes += hdf5::StoredArray(hdf5::open_dataset(file_, path)).check_storage();
         result_.stored.insert(path);
@@ -160,8 +158,8 @@ class Inspector {
 
   /// Whether the dataset is there and can be read as the layout says.
   bool check_dataset(DatasetSpec& spec) {
-    if (!contents_->has_dataset(spec.path)) {
-      if (spec.required && !is_refused(*contents_, spec.path)) {
+    if (!contents_.has_dataset(spec.path)) {
+      if (spec.required && !is_refused(contents_, spec.path)) {
         result_.problems.push_back(fmt::format("{}: missing; expected {} {}", hdf5::where(file_, spec.path),
                                                hdf5::type_name(type_of(spec.element)), shape_text(spec)));
       }
@@ -186,7 +184,7 @@ class Inspector {
   /// Reports what is in `group` and not among `known`.
   void check_children(const std::string& group, const std::vector<std::string>& known) {
     const std::set<std::string> names(known.begin(), known.end());
-    for (const std::string& name : contents_->children(group)) {
+    for (const std::string& name : contents_.children(group)) {
       if (!names.contains(name)) {
         const std::string path = (group == "/" ? "" : group) + "/" + name;
         result_.problems.push_back(fmt::format("{}: not in this format; expected nothing but {}",
@@ -213,7 +211,7 @@ class Inspector {
   }
 
   hid_t file_;
-  std::optional<Contents> contents_;
+  Contents contents_;
   Inspection result_;
 };
 
@@ -304,7 +302,14 @@ Inspection inspect(const std::filesystem::path& path) {
 }
 
 Inspection inspect(hdf5::Handle file) {
-  return Inspector(std::move(file)).run();
+  try {
+    Contents contents(file.get());
+    return Inspector(std::move(file), std::move(contents)).run();
+  } catch (const InputError& error) {
+    Inspection result;
+    result.problems = error.problems();
+    return result;
+  }
 }
 
 }  // namespace kvr::trace

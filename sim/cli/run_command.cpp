@@ -28,6 +28,7 @@
 #include "sim/results/writer.hpp"
 #include "traces/reader.hpp"
 #include "traces/sha256.hpp"
+#include "traces/validate.hpp"
 
 namespace kvr {
 namespace {
@@ -84,32 +85,52 @@ TimelineSteps timeline_steps_of(const std::string& text) {
   return {first, last - first + 1};
 }
 
-/// Points usually share a trace; each file is opened and hashed once.
+void add_new(std::vector<std::string>& problems, const std::vector<std::string>& found) {
+  std::ranges::copy_if(found, std::back_inserter(problems), [&](const std::string& problem) {
+    return std::ranges::find(problems, problem) == problems.end();
+  });
+}
+
+/// Points usually share a trace; each file is validated, opened and hashed once.
 class Traces {
  public:
-  const trace::Reader& open(const std::filesystem::path& path) {
-    auto& reader = readers_[path];
-    if (!reader) {
-      reader = std::make_unique<trace::Reader>(path);
-      hashes_[path] = sha256_of_file(path);
-    }
-    return *reader;
+  struct Trace {
+    /// What `kvreplay trace validate` says of the file.
+    std::vector<std::string> problems;
+    /// Null where the file cannot even be opened.
+    std::unique_ptr<trace::Reader> reader;
+    std::string hash;
+  };
+
+  const Trace& at(const std::filesystem::path& path) {
+    const auto known = traces_.find(path);
+    return known != traces_.end() ? known->second : traces_.emplace(path, open(path)).first->second;
   }
 
   void describe(Provenance& provenance) const {
     std::vector<std::string> names;
     std::vector<std::string> hashes;
-    for (const auto& [path, reader] : readers_) {
+    for (const auto& [path, trace] : traces_) {
       names.push_back(path.string());
-      hashes.push_back(hashes_.at(path));
+      hashes.push_back(trace.hash);
     }
     provenance.add("trace_path", fmt::format("{}", fmt::join(names, "\n")));
     provenance.add("trace_sha256", fmt::format("{}", fmt::join(hashes, "\n")));
   }
 
  private:
-  std::map<std::filesystem::path, std::unique_ptr<trace::Reader>> readers_;
-  std::map<std::filesystem::path, std::string> hashes_;
+  static Trace open(const std::filesystem::path& path) {
+    Trace trace{trace::validate(path), nullptr, ""};
+    try {
+      trace.reader = std::make_unique<trace::Reader>(path);
+      trace.hash = sha256_of_file(path);
+    } catch (const InputError& error) {
+      add_new(trace.problems, error.problems());
+    }
+    return trace;
+  }
+
+  std::map<std::filesystem::path, Trace> traces_;
 };
 
 /// Each note once, with the points it is about unless that is all of them.
@@ -126,17 +147,17 @@ void print_notes(std::span<const PointResult> results) {
   }
 }
 
-/// Everything that is wrong with any point, before hours go into the first.
+/// Everything that is wrong with any point and any value of its trace, before hours go into the first.
 void check_points(std::span<const RunConfig> points, Traces& traces) {
   std::vector<std::string> problems;
   for (const RunConfig& point : points) {
-    try {
-      check_point(point, traces.open(point.trace_path));
-    } catch (const InputError& error) {
-      for (const std::string& problem : error.problems()) {
-        if (std::ranges::find(problems, problem) == problems.end()) {
-          problems.push_back(problem);
-        }
+    const Traces::Trace& trace = traces.at(point.trace_path);
+    add_new(problems, trace.problems);
+    if (trace.reader) {
+      try {
+        check_point(point, *trace.reader);
+      } catch (const InputError& error) {
+        add_new(problems, error.problems());
       }
     }
   }
@@ -290,7 +311,7 @@ class Run {
     ProgressBar bar(label_of(group), quiet_);
     try {
       std::vector<PointResult> finished = replay_together(
-          group, traces_.open(group.front().trace_path),
+          group, *traces_.at(group.front().trace_path).reader,
           [&bar](std::int64_t done, std::int64_t total) {
             cli::throw_if_interrupted();
             bar.update(done, total);

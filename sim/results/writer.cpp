@@ -25,7 +25,8 @@ namespace {
 using hdf5::Handle;
 using hdf5::Shape;
 
-constexpr hsize_t kChunkValues = 8192;  // 64 KiB
+constexpr hsize_t kChunkBytes = 65536;
+constexpr hsize_t kChunkValues = kChunkBytes / sizeof(double);
 constexpr unsigned kDeflate = 4;
 
 /// What the points of a file have in common; every dataset has these extents or the first few of them.
@@ -87,14 +88,24 @@ void describe(hid_t dataset, std::string_view unit, std::string_view long_name, 
   hdf5::write_string(dataset, "formula", formula);
 }
 
+/// Texts with room for the longest each. `_Encoding` is how xarray knows that they are texts.
 Handle write_texts(hid_t group, const std::string& name, const std::vector<std::string>& texts) {
-  const Handle type(H5Tcopy(H5T_C_S1), H5Tclose);
-  require(H5Tset_size(type.get(), H5T_VARIABLE), group);
-  require(H5Tset_cset(type.get(), H5T_CSET_UTF8), group);
-  std::vector<const char*> pointers(texts.size());
-  std::ranges::transform(texts, pointers.begin(), [](const std::string& text) { return text.c_str(); });
-  Handle dataset = hdf5::create_dataset(group, name, type.get(), {texts.size()}, {});
-  hdf5::write_block(dataset.get(), type.get(), {0}, {texts.size()}, pointers.data());
+  std::size_t longest = 0;
+  for (const std::string& text : texts) {
+    longest = std::max(longest, text.size());
+  }
+  const Handle type = hdf5::text_type(longest);
+  const hsize_t room = H5Tget_size(type.get());
+  const hsize_t chunk = std::clamp<hsize_t>(kChunkBytes / room, 1, texts.size());
+  Handle dataset = hdf5::create_dataset(group, name, type.get(), {texts.size()},
+                                        {.chunk = {chunk}, .deflate = kDeflate});
+  std::string padded;
+  for (hsize_t i = 0; i < texts.size(); ++i) {
+    padded = texts[i];
+    padded.resize(room);
+    hdf5::write_block(dataset.get(), type.get(), {i}, {1}, padded.data());
+  }
+  hdf5::write_string(dataset.get(), "_Encoding", "utf-8");
   return dataset;
 }
 

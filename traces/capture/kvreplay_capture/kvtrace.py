@@ -2,11 +2,17 @@
 
 import hashlib
 from pathlib import Path
+from typing import Any
 
 import h5py
 import numpy as np
 
 HASH_ROWS = 4096
+
+
+def text(value: Any) -> Any:
+    """The value of an attribute, strings as str: h5py gives bytes where their length is fixed."""
+    return value.decode() if isinstance(value, bytes) else value
 
 
 class Trace:
@@ -15,7 +21,7 @@ class Trace:
     def __init__(self, path: Path | str) -> None:
         self.file = h5py.File(path, "r")
         attributes = self.file.attrs
-        if attributes.get("format") != "kvtrace" or attributes.get("version") != 1:
+        if text(attributes.get("format")) != "kvtrace" or attributes.get("version") != 1:
             self.file.close()
             raise ValueError(f"{path}: not a kvtrace of version 1")
         self.group = int(attributes["query_heads"]) // int(attributes["kv_heads"])
@@ -62,7 +68,7 @@ def broken_checksums(path: Path | str) -> list[str]:
 
     def visit(name: str, item: object) -> None:
         if isinstance(item, h5py.Dataset) and not name.startswith("truth/"):
-            if item.attrs.get("checksum") != dataset_checksum(item):
+            if text(item.attrs.get("checksum")) != dataset_checksum(item):
                 broken.append(name)
 
     with h5py.File(path, "r") as file:

@@ -14,11 +14,23 @@ import numpy as np
 from .errors import CaptureError
 
 CHUNK_BYTES = 64 * 1024
+LONGEST_TEXT = 60_000
 
 
 def chunk_rows(length: int, row_bytes: int) -> int:
     """Rows of a chunk of about 64 KiB, never longer than the axis."""
     return min(length, max(1, CHUNK_BYTES // row_bytes))
+
+
+def set_attribute(item: h5py.HLObject, name: str, value: Any) -> None:
+    """Sets an attribute; strings have a fixed length, with a zero at the end, as FORMAT.md wants them."""
+    if not isinstance(value, str):
+        item.attrs[name] = value
+        return
+    text = value.encode()
+    if len(text) > LONGEST_TEXT:
+        raise CaptureError(f"{name}: {len(text)} bytes; a trace holds at most {LONGEST_TEXT}")
+    item.attrs.create(name, np.bytes_(text), dtype=h5py.string_dtype("utf-8", max(2, len(text) + 1)))
 
 
 class DatasetStream:
@@ -51,8 +63,8 @@ class DatasetStream:
             compression="gzip",
             compression_opts=4,
         )
-        self._dataset.attrs["units"] = units
-        self._dataset.attrs["long_name"] = long_name
+        set_attribute(self._dataset, "units", units)
+        set_attribute(self._dataset, "long_name", long_name)
         self._buffer = np.empty((rows, *heads), self._dtype)
         self._filled = 0
         self._written = 0
@@ -92,7 +104,7 @@ class DatasetStream:
             self._flush()
         if self._written != self._length:
             raise RuntimeError(f"{self.name}: {self._written} rows came, {self._length} were announced")
-        self._dataset.attrs["checksum"] = f"sha256:{self._sha256.hexdigest()}"
+        set_attribute(self._dataset, "checksum", f"sha256:{self._sha256.hexdigest()}")
 
 
 @contextmanager
@@ -118,7 +130,7 @@ class TraceWriter:
             self._file = h5py.File(self.temporary, "w")
         self._streams: dict[str, DatasetStream] = {}
         for name, value in attributes.items():
-            self._file.attrs[name] = value
+            set_attribute(self._file, name, value)
 
     def __enter__(self) -> "TraceWriter":
         return self
