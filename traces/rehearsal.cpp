@@ -250,7 +250,7 @@ RehearsalLimits limits_for(const std::filesystem::path& file) {
   constexpr std::uint64_t kMegabyte = 1'000'000;
   std::error_code failure;
   const std::uintmax_t bytes = std::filesystem::file_size(file, failure);
-  return {.memory_bytes = 900 * kMegabyte, .processor_s = 10 + (failure ? 0 : bytes / kMegabyte)};
+  return {.memory_bytes = 900 * kMegabyte, .processor_s = 3 + (failure ? 0 : 6 * bytes / kMegabyte)};
 }
 
 Problems rehearse(const std::filesystem::path& file, const RehearsalLimits& limits,

@@ -213,7 +213,7 @@ void HeadReplay::judge_query(const Selection& selection, std::int64_t query, std
   const double share = 1.0 / static_cast<double>(group_);
   quality_.recall += share * recall_of(best, probabilities);
   quality_.mass += share * mass;
-  quality_.relative_mass += share * mass / best_mass;
+  quality_.relative_mass += best_mass > 0.0 ? share * mass / best_mass : share;
   quality_.output_error += share * relative_distance(out, truth.out(query));
   quality_.selected += share * static_cast<double>(std::ssize(selection.entries) + pending);
   quality_.attended += share * static_cast<double>(attended_.size());

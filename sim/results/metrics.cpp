@@ -24,7 +24,7 @@ constexpr std::array kMetrics{
     MetricInfo{Metric::relative_mass, "relative_mass", "1",
                "attention mass relative to the best choice within the budget",
                "mass / sum of the true softmax over the pinned entries and the best candidates, as many as "
-               "the budget allows or, where they are more, as are pending",
+               "the budget allows or, where they are more, as are pending; 1 where that sum is 0",
                step_layer_head, simulated},
     MetricInfo{Metric::output_error, "output_error", "1",
                "local error of the attention output under exact inputs",
@@ -82,9 +82,11 @@ constexpr std::array kMetrics{
                step_layer, simulated},
     MetricInfo{Metric::contiguous_mean_entries, "contiguous_mean_entries", "entries",
                "mean length of a contiguous run of needed entries",
-               "needed entries read / contiguous runs they lie in", step_layer, simulated},
+               "needed entries read / contiguous runs they lie in; NaN where nothing is read", step_layer,
+               simulated},
     MetricInfo{Metric::contiguous_max_entries, "contiguous_max_entries", "entries",
-               "longest contiguous run of needed entries", "maximum over the runs", step_layer, simulated},
+               "longest contiguous run of needed entries", "maximum over the runs; NaN where nothing is read",
+               step_layer, simulated},
     MetricInfo{Metric::write_bytes, "write_bytes", "B", "bytes written to the flash",
                "sum of request lengths, whole blocks: entries, moved ones included, and what the schedule "
                "keeps beside them",

@@ -92,6 +92,23 @@ struct MetricInfo {
 std::span<const MetricInfo> metric_table();
 const MetricInfo& info(Metric metric);
 
+/// Whether the metric, by definition, has no value in some steps: nothing is read, or the run ends before.
+/// Summaries leave these out and say so; a NaN in any other metric makes its summaries NaN.
+constexpr bool may_lack_values(Metric metric) {
+  switch (metric) {
+    case Metric::contiguous_mean_entries:
+    case Metric::contiguous_max_entries:
+    case Metric::reused_within_1:
+    case Metric::reused_within_2:
+    case Metric::reused_within_4:
+    case Metric::reused_within_8:
+    case Metric::reused_within_16:
+      return true;
+    default:
+      return false;
+  }
+}
+
 /// One number that sums up a point. NaN when what it needs was not recorded or when it would divide by zero.
 struct SummaryInfo {
   std::string_view name;

@@ -1,6 +1,8 @@
 #include "sim/results/point_data.hpp"
 
 #include <algorithm>
+#include <bit>
+#include <cmath>
 #include <functional>
 #include <limits>
 #include <numeric>
@@ -16,6 +18,13 @@ std::vector<std::int64_t> first_numbers(std::int64_t count) {
   std::vector<std::int64_t> numbers(static_cast<std::size_t>(count));
   std::iota(numbers.begin(), numbers.end(), 0);
   return numbers;
+}
+
+/// A NaN that no arithmetic comes to by itself and that marks one that was set.
+constexpr std::uint64_t kBrokenBits = 0x7FF8'0000'0000'0001;
+
+bool is_broken(double value) {
+  return std::bit_cast<std::uint64_t>(value) == kBrokenBits;
 }
 
 void check_numbers(const std::vector<std::int64_t>& numbers, std::size_t count) {
@@ -51,6 +60,36 @@ void PointData::record(Metric metric) {
     values.assign(static_cast<std::size_t>(steps_ * row_size(metric)),
                   std::numeric_limits<double>::quiet_NaN());
   }
+}
+
+bool PointData::broken(Metric metric) const {
+  return std::ranges::any_of(values(metric), is_broken);
+}
+
+std::vector<std::string> PointData::broken_metrics() const {
+  std::vector<std::string> sentences;
+  for (const MetricInfo& metric : metric_table()) {
+    const std::span<const double> given = values(metric.id);
+    const auto first = std::ranges::find_if(given, is_broken);
+    if (first == given.end()) {
+      continue;
+    }
+    const std::int64_t place = first - given.begin();
+    const std::int64_t row = row_size(metric.id);
+    std::string where = fmt::format("step {}", place / row);
+    if (metric.dims != Dims::step) {
+      const std::int64_t heads_in_row = metric.dims == Dims::step_layer_head ? heads() : 1;
+      where +=
+          fmt::format(", layer {}", layer_numbers_[static_cast<std::size_t>(place % row / heads_in_row)]);
+    }
+    if (metric.dims == Dims::step_layer_head) {
+      where += fmt::format(", head {}", head_numbers_[static_cast<std::size_t>(place % heads())]);
+    }
+    sentences.push_back(
+        fmt::format("{}: {} of {} values are not numbers, the first at {}; its summaries have no value",
+                    metric.name, std::ranges::count_if(given, is_broken), given.size(), where));
+  }
+  return sentences;
 }
 
 std::int64_t PointData::row_size(Metric metric) const {
@@ -100,7 +139,8 @@ std::size_t PointData::place(Metric metric, Dims dims, std::int64_t step, std::i
 
 void PointData::store(Metric metric, std::size_t place, double value) {
   record(metric);
-  values_[static_cast<std::size_t>(metric)][place] = value;
+  const bool broken = std::isnan(value) && !may_lack_values(metric);
+  values_[static_cast<std::size_t>(metric)][place] = broken ? std::bit_cast<double>(kBrokenBits) : value;
 }
 
 double PointData::load(Metric metric, std::size_t place) const {

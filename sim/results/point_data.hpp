@@ -11,7 +11,8 @@ namespace kvr {
 
 /// The metrics of one point: float64 [step], [step, layer] or [step, layer, head], as the metric's Dims say.
 ///
-/// What nobody set is NaN: not recorded, or not defined there (a ratio over nothing). A metric takes memory
+/// What nobody set is NaN: not recorded, or not defined there (a ratio over nothing). A NaN that is set is
+/// one that arithmetic came to; it is told apart unless the metric may lack values. A metric takes memory
 /// from its first `set` or `record` on. `set` may be called from several threads for different places, but
 /// only after `record` made room for the metric.
 class PointData {
@@ -33,6 +34,10 @@ class PointData {
   /// Makes room for `metric`, all NaN; does nothing if there is room already.
   void record(Metric metric);
   bool recorded(Metric metric) const { return !values(metric).empty(); }
+  /// Whether arithmetic came to NaN somewhere; then no summary of the metric has a value.
+  bool broken(Metric metric) const;
+  /// One sentence for each broken metric: how many values, and where the first is.
+  std::vector<std::string> broken_metrics() const;
   /// Values per step: 1, layers or layers * heads.
   std::int64_t row_size(Metric metric) const;
 

@@ -1,4 +1,5 @@
 // The table of summaries: what stands for a point, from its metrics.
+#include <algorithm>
 #include <array>
 #include <cmath>
 #include <limits>
@@ -15,10 +16,15 @@ using enum Origin;
 
 constexpr double kNan = std::numeric_limits<double>::quiet_NaN();
 
+/// The values that summaries are of: none if arithmetic failed somewhere.
+std::span<const double> sound(const PointData& data, Metric metric) {
+  return data.broken(metric) ? std::span<const double>() : data.values(metric);
+}
+
 /// [steps]: the metric summed over layers and heads.
 std::vector<double> per_step(const PointData& data, Metric metric) {
   std::vector<double> sums;
-  const std::span<const double> values = data.values(metric);
+  const std::span<const double> values = sound(data, metric);
   const auto row = static_cast<std::size_t>(data.row_size(metric));
   for (std::size_t begin = 0; begin < values.size(); begin += row) {
     sums.push_back(sum(values.subspan(begin, row)));
@@ -26,8 +32,12 @@ std::vector<double> per_step(const PointData& data, Metric metric) {
   return sums;
 }
 
-/// [steps]: the sum of some metrics of Dims::step; NaN in a step that lacks one of them.
+/// [steps]: the sum of some metrics of Dims::step; NaN in a step that lacks one of them. Empty if one is
+/// broken.
 std::vector<double> added(const PointData& data, std::initializer_list<Metric> metrics) {
+  if (std::ranges::any_of(metrics, [&](Metric metric) { return data.broken(metric); })) {
+    return {};
+  }
   std::vector<double> totals(static_cast<std::size_t>(data.steps()), 0.0);
   for (const Metric metric : metrics) {
     for (std::size_t step = 0; step < totals.size(); ++step) {
@@ -43,12 +53,12 @@ double ratio(double numerator, double denominator) {
 
 template <Metric metric>
 double mean_of(const PointData& data) {
-  return mean(data.values(metric));
+  return mean(sound(data, metric));
 }
 
 template <Metric metric>
 double max_of(const PointData& data) {
-  return maximum(data.values(metric));
+  return maximum(sound(data, metric));
 }
 
 template <Metric metric>
@@ -58,12 +68,12 @@ double step_mean_of(const PointData& data) {
 
 template <Metric metric, int percent>
 double percentile_of(const PointData& data) {
-  return quantile(data.values(metric), percent / 100.0);
+  return quantile(sound(data, metric), percent / 100.0);
 }
 
 template <Metric numerator, Metric denominator>
 double ratio_of_sums(const PointData& data) {
-  return ratio(sum(data.values(numerator)), sum(data.values(denominator)));
+  return ratio(sum(sound(data, numerator)), sum(sound(data, denominator)));
 }
 
 /// Over the steps for which `reused` is known.
@@ -77,8 +87,15 @@ double reuse_probability(const PointData& data) {
   return ratio(sum(values), known);
 }
 
+/// Of the steps and layers, those that have a contiguous run.
+double contiguous_share(const PointData& data) {
+  const std::span<const double> values = data.values(Metric::contiguous_mean_entries);
+  const auto known = std::ranges::count_if(values, [](double value) { return !std::isnan(value); });
+  return ratio(static_cast<double>(known), static_cast<double>(values.size()));
+}
+
 double tokens_per_second(const PointData& data) {
-  return ratio(1.0, mean(data.values(Metric::latency_s)));
+  return ratio(1.0, mean(sound(data, Metric::latency_s)));
 }
 
 double dram_total_max(const PointData& data) {
@@ -90,7 +107,8 @@ double policy_kernel_mean(const PointData& data) {
   return mean(added(data, {Metric::score_kernel_s, Metric::update_kernel_s}));
 }
 
-// mean: over steps, layers and heads; per-step sums run over layers and heads. NaN values are left out.
+// mean: over steps, layers and heads; per-step sums run over layers and heads. Only where a metric may lack
+// values are NaN values left out.
 constexpr std::array kSummaries{
     SummaryInfo{"recall_mean", "1", "mean recall", "mean of recall", "recall", true, simulated,
                 mean_of<Metric::recall>},
@@ -130,23 +148,23 @@ constexpr std::array kSummaries{
                 "sum of hit_bytes / sum of demanded_bytes", "hit rate, bytes", false, simulated,
                 ratio_of_sums<Metric::hit_bytes, Metric::demanded_bytes>},
     SummaryInfo{"reuse_probability_1", "1", "share of the updated units that are demanded in the next step",
-                "sum of reused_within_1 / sum of updated_units over the steps that have it", "reuse within 1",
+                "sum of reused_within_1 / sum of updated_units over all steps but the last", "reuse within 1",
                 false, simulated, reuse_probability<Metric::reused_within_1>},
     SummaryInfo{"reuse_probability_2", "1",
                 "share of the updated units that are demanded in the next 2 steps",
-                "sum of reused_within_2 / sum of updated_units over the steps that have it", "reuse within 2",
-                false, simulated, reuse_probability<Metric::reused_within_2>},
+                "sum of reused_within_2 / sum of updated_units over all steps but the last 2",
+                "reuse within 2", false, simulated, reuse_probability<Metric::reused_within_2>},
     SummaryInfo{"reuse_probability_4", "1",
                 "share of the updated units that are demanded in the next 4 steps",
-                "sum of reused_within_4 / sum of updated_units over the steps that have it", "reuse within 4",
-                false, simulated, reuse_probability<Metric::reused_within_4>},
+                "sum of reused_within_4 / sum of updated_units over all steps but the last 4",
+                "reuse within 4", false, simulated, reuse_probability<Metric::reused_within_4>},
     SummaryInfo{"reuse_probability_8", "1",
                 "share of the updated units that are demanded in the next 8 steps",
-                "sum of reused_within_8 / sum of updated_units over the steps that have it", "reuse within 8",
-                false, simulated, reuse_probability<Metric::reused_within_8>},
+                "sum of reused_within_8 / sum of updated_units over all steps but the last 8",
+                "reuse within 8", false, simulated, reuse_probability<Metric::reused_within_8>},
     SummaryInfo{"reuse_probability_16", "1",
                 "share of the updated units that are demanded in the next 16 steps",
-                "sum of reused_within_16 / sum of updated_units over the steps that have it",
+                "sum of reused_within_16 / sum of updated_units over all steps but the last 16",
                 "reuse within 16", false, simulated, reuse_probability<Metric::reused_within_16>},
     SummaryInfo{"reads_per_step", "requests", "read requests per step",
                 "mean over steps of the step's sum of read_requests", "reads/step", false, simulated,
@@ -157,11 +175,15 @@ constexpr std::array kSummaries{
     SummaryInfo{"update_bytes_per_step", "B", "bytes read per step for updates of the units",
                 "mean over steps of the step's sum of update_read_bytes", "update read/step", false,
                 simulated, step_mean_of<Metric::update_read_bytes>},
-    SummaryInfo{"contiguous_mean", "entries", "mean length of a contiguous run",
-                "mean over steps and layers of contiguous_mean_entries", "run mean", false, simulated,
-                mean_of<Metric::contiguous_mean_entries>},
+    SummaryInfo{
+        "contiguous_mean", "entries", "mean length of a contiguous run",
+        "mean of contiguous_mean_entries over the steps and layers that read: contiguous_share of them",
+        "run mean", false, simulated, mean_of<Metric::contiguous_mean_entries>},
     SummaryInfo{"contiguous_max", "entries", "longest contiguous run", "maximum of contiguous_max_entries",
                 "run max", false, simulated, max_of<Metric::contiguous_max_entries>},
+    SummaryInfo{"contiguous_share", "1", "share of the steps and layers that read needed entries",
+                "values of contiguous_mean_entries / (steps * layers)", "steps with runs", false, simulated,
+                contiguous_share},
     SummaryInfo{"effective_bandwidth", "B/s", "useful bytes per second of busy flash",
                 "sum of useful_read_bytes / sum of io_s", "bandwidth", true, simulated,
                 ratio_of_sums<Metric::useful_read_bytes, Metric::io_s>},

@@ -117,6 +117,7 @@ const std::map<std::string_view, double> kExpected{
     {"update_bytes_per_step", 300.0},
     {"contiguous_mean", 3.0},
     {"contiguous_max", 9.0},
+    {"contiguous_share", 1.0},
     {"effective_bandwidth", 4000.0 / 0.016},
     {"read_amplification", 6000.0 / 4000.0},
     {"write_bytes_per_step", 50.0},
@@ -184,6 +185,40 @@ TEST_CASE("steps that were not recorded do not count") {
   CHECK(summary(data, "latency_mean") == doctest::Approx(0.2));
   CHECK(summary(data, "tokens_per_s") == doctest::Approx(5.0));
   CHECK(summary(data, "bytes_per_step") == 50.0);
+}
+
+TEST_CASE("a value that arithmetic could not come to is not left out: its summaries are NaN, and told") {
+  PointData data = worked_example();
+  CHECK(data.broken_metrics().empty());
+  data.set_layer_numbers({3, 7});
+  data.set(Metric::recall, 1, 1, 0, kNotKnown);
+  data.set(Metric::recall, 1, 1, 1, kNotKnown);
+  data.set(Metric::read_bytes, 0, 1, kNotKnown);
+  data.set(Metric::latency_s, 1, kNotKnown);
+  data.set(Metric::pinned_bytes, 1, kNotKnown);
+  for (const char* name : {"recall_mean", "bytes_per_step", "read_amplification", "latency_mean",
+                           "latency_p95", "tokens_per_s", "dram_total_max"}) {
+    CAPTURE(name);
+    CHECK(std::isnan(summary(data, name)));
+  }
+  CHECK(summary(data, "mass_mean") == 0.5);
+  CHECK(data.broken_metrics() ==
+        std::vector<std::string>{
+            "recall: 2 of 8 values are not numbers, the first at step 1, layer 7, head 0; its summaries have "
+            "no value",
+            "read_bytes: 1 of 4 values are not numbers, the first at step 0, layer 7; its summaries have no "
+            "value",
+            "latency_s: 1 of 2 values are not numbers, the first at step 1; its summaries have no value",
+            "pinned_bytes: 1 of 2 values are not numbers, the first at step 1; its summaries have no value"});
+}
+
+TEST_CASE("what has no value by definition is left out, and the share of what has one is told") {
+  PointData data("cached", 2, 2, 1);
+  data.set(Metric::contiguous_mean_entries, 0, 1, 3.0);
+  CHECK(summary(data, "contiguous_mean") == 3.0);
+  CHECK(summary(data, "contiguous_share") == 0.25);
+  data.set(Metric::reused_within_1, 1, 0, 0, kNotKnown);
+  CHECK(data.broken_metrics().empty());
 }
 
 TEST_CASE("a DRAM total that lacks one of its parts is NaN") {
