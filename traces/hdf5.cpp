@@ -59,6 +59,18 @@ bool is_disk_failure(int error) {
   return std::ranges::find(kFailures, error) != kFailures.end();
 }
 
+/// Keeps what the library says of the last call from the calls that find a name for the message about it.
+class KeptErrors {
+ public:
+  KeptErrors() : stack_(H5Eget_current_stack()) {}
+  ~KeptErrors() { H5Eset_current_stack(stack_); }
+  KeptErrors(const KeptErrors&) = delete;
+  KeptErrors& operator=(const KeptErrors&) = delete;
+
+ private:
+  hid_t stack_;
+};
+
 /// A name the library returns through a buffer; `length` < 0 says that there is none.
 template <class GetName>
 std::string name_from(hid_t object, GetName get_name) {
@@ -237,11 +249,13 @@ std::string error_line() {
 }
 
 std::string where(hid_t object) {
+  const KeptErrors kept;
   const std::string path = name_from(object, H5Iget_name);
   return name_from(object, H5Fget_name) + ": " + (path.empty() ? "/" : shown(path));
 }
 
 std::string where(hid_t object, const std::string& path) {
+  const KeptErrors kept;
   if (path.starts_with('/')) {
     return name_from(object, H5Fget_name) + ": " + shown(path);
   }
@@ -249,11 +263,10 @@ std::string where(hid_t object, const std::string& path) {
   return place + (place.ends_with('/') ? "" : "/") + shown(path);
 }
 
-std::string shown(std::string_view text) {
-  constexpr std::size_t kMost = 200;
+std::string shown(std::string_view text, std::size_t most_bytes) {
   std::string result;
   for (std::size_t i = 0; i < text.size();) {
-    if (result.size() >= kMost) {
+    if (result.size() >= most_bytes) {
       return result + fmt::format("... ({} bytes)", text.size());
     }
     const std::size_t length = character_bytes(text.substr(i));

@@ -48,9 +48,9 @@ std::string error_line();
 /// `object`.
 std::string where(hid_t object);
 std::string where(hid_t object, const std::string& path);
-/// For messages, which a file must not lengthen or colour: at most about 200 bytes of `text`, with \xNN for
-/// what is neither printable ASCII nor sound UTF-8.
-std::string shown(std::string_view text);
+/// For messages, which a file must not lengthen or colour: about `most_bytes` of `text` at most, with \xNN
+/// for what is neither printable ASCII nor sound UTF-8.
+std::string shown(std::string_view text, std::size_t most_bytes = 200);
 /// For messages: the first few of `items`, separated by commas, and how many there are if that is not all.
 template <class Items>
 std::string list_text(const Items& items) {

@@ -64,14 +64,14 @@ Attribute open(hid_t object, const std::string& name, const char* expected) {
     throw InputError(fmt::format("{}: missing; expected {}", place, expected));
   }
   Attribute attribute{place, Handle(H5Aopen(object, name.c_str(), H5P_DEFAULT), H5Aclose), {}, H5S_NULL, {}};
+  if (!attribute.id) {
+    throw_unreadable(place);
+  }
   attribute.type = Handle(H5Aget_type(attribute.id.get()), H5Tclose);
   const Handle space(H5Aget_space(attribute.id.get()), H5Sclose);
   attribute.space_class = H5Sget_simple_extent_type(space.get());
   attribute.shape.resize(static_cast<std::size_t>(std::max(0, H5Sget_simple_extent_ndims(space.get()))));
   H5Sget_simple_extent_dims(space.get(), attribute.shape.data(), nullptr);
-  if (!attribute.id || !attribute.type || !space) {
-    throw_unreadable(place);
-  }
   const hsize_t bytes = H5Aget_storage_size(attribute.id.get());
   hsize_t header_bytes = 0;
   if (are_in_header(object, header_bytes) && bytes > header_bytes) {

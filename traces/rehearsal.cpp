@@ -38,7 +38,8 @@ constexpr bool kSanitized = true;
 constexpr bool kSanitized = false;
 #endif
 
-constexpr char kProblems = 'p';
+constexpr char kLines = 'l';
+constexpr char kInputError = 'u';
 constexpr char kSystemError = 's';
 constexpr char kInternalError = 'i';
 constexpr char kNoMemory = 'm';
@@ -46,7 +47,7 @@ constexpr char kEnd = '\n';
 
 struct Message {
   char kind;
-  Problems lines;
+  Lines lines;
 };
 
 class Pipe {
@@ -124,11 +125,11 @@ void discard_output() {
   }
 }
 
-Message message_of(const std::function<Problems()>& work) {
+Message message_of(const std::function<Lines()>& work) {
   try {
-    return {kProblems, work()};
+    return {kLines, work()};
   } catch (const InputError& error) {
-    return {kProblems, error.problems()};
+    return {kInputError, error.problems()};
   } catch (const SystemError& error) {
     return {kSystemError, {error.what()}};
   } catch (const std::bad_alloc&) {
@@ -155,7 +156,7 @@ void send(int pipe, const Message& message) {
 }
 
 [[noreturn]] void be_child(pid_t parent, int pipe, const RehearsalLimits& limits,
-                           const std::function<Problems()>& work) {
+                           const std::function<Lines()>& work) {
   prctl(PR_SET_PDEATHSIG, SIGKILL);
   if (getppid() != parent) {
     _exit(1);
@@ -167,14 +168,18 @@ void send(int pipe, const Message& message) {
   _exit(0);
 }
 
-std::string read_all(int pipe) {
+/// Up to the end; no more where the system fails, and `error` is then its number.
+std::string read_all(int pipe, int& error) {
   std::string text;
   std::array<char, 4096> buffer{};
   for (;;) {
     const ssize_t count = read(pipe, buffer.data(), buffer.size());
     if (count > 0) {
       text.append(buffer.data(), static_cast<std::size_t>(count));
-    } else if (count == 0 || errno != EINTR) {
+    } else if (count == 0) {
+      return text;
+    } else if (errno != EINTR) {
+      error = errno;
       return text;
     }
   }
@@ -208,17 +213,16 @@ Message parse(const std::string& text) {
   return message;
 }
 
-std::string too_much_memory(const std::string& file, const RehearsalLimits& limits) {
-  return fmt::format("{}: takes more than {} MB of memory to be read; damaged, or made to do harm", file,
-                     limits.memory_bytes / 1'000'000);
-}
-
-Problems answer(const std::string& file, const RehearsalLimits& limits, Message message) {
+Lines answer(const std::string& file, const RehearsalLimits& limits, Message message) {
   switch (message.kind) {
-    case kProblems:
+    case kLines:
       return std::move(message.lines);
+    case kInputError:
+      throw InputError(std::move(message.lines));
     case kNoMemory:
-      return {too_much_memory(file, limits)};
+      throw InputError(
+          fmt::format("{}: takes more than {} MB of memory to be read; damaged, or made to do harm", file,
+                      limits.memory_bytes / 1'000'000));
     case kSystemError:
       throw SystemError(message.lines.front());
     default:
@@ -226,21 +230,22 @@ Problems answer(const std::string& file, const RehearsalLimits& limits, Message 
   }
 }
 
-/// What a child that said nothing means by the way it ended.
-Problems answer(const std::string& file, const RehearsalLimits& limits, int status) {
+/// What the end of a child that said nothing means.
+[[noreturn]] void throw_end(const std::string& file, const RehearsalLimits& limits, int status) {
   const int number = WIFSIGNALED(status) ? WTERMSIG(status) : 0;
   switch (number) {
     case SIGXCPU:
-      return {fmt::format("{}: takes more than {} s to be read; damaged, or made to do harm", file,
-                          limits.processor_s)};
+      throw InputError(fmt::format("{}: takes more than {} s to be read; damaged, or made to do harm", file,
+                                   limits.processor_s));
     case SIGHUP:
     case SIGINT:
     case SIGTERM:
     case SIGKILL:
       throw SystemError(fmt::format("{}: reading it was stopped: {}", file, strsignal(number)));
     default:
-      return {fmt::format("{}: the HDF5 library cannot bear it ({}); damaged, or made to do harm", file,
-                          number == 0 ? "it ends without a word" : strsignal(number))};
+      throw InputError(
+          fmt::format("{}: the HDF5 library does not survive it ({}); damaged, or made to do harm", file,
+                      number == 0 ? "it ends without a word" : strsignal(number)));
   }
 }
 
@@ -253,8 +258,8 @@ RehearsalLimits limits_for(const std::filesystem::path& file) {
   return {.memory_bytes = 900 * kMegabyte, .processor_s = 3 + (failure ? 0 : 6 * bytes / kMegabyte)};
 }
 
-Problems rehearse(const std::filesystem::path& file, const RehearsalLimits& limits,
-                  const std::function<Problems()>& work) {
+Lines rehearse(const std::filesystem::path& file, const RehearsalLimits& limits,
+               const std::function<Lines()>& work) {
   Pipe pipe;
   const pid_t parent = getpid();
   const pid_t child = fork();
@@ -265,10 +270,17 @@ Problems rehearse(const std::filesystem::path& file, const RehearsalLimits& limi
     throw SystemError(fmt::format("{}: no process to read it in: {}", file.string(), std::strerror(errno)));
   }
   pipe.close_end(1);
-  const std::string text = read_all(pipe.reading());
+  int error = 0;
+  const std::string text = read_all(pipe.reading(), error);
   const int status = wait_for(child);
-  return is_complete(text) ? answer(file.string(), limits, parse(text))
-                           : answer(file.string(), limits, status);
+  if (error != 0) {
+    throw SystemError(fmt::format("{}: the process that reads it cannot be heard: {}", file.string(),
+                                  std::strerror(error)));
+  }
+  if (!is_complete(text)) {
+    throw_end(file.string(), limits, status);
+  }
+  return answer(file.string(), limits, parse(text));
 }
 
 }  // namespace kvr::trace

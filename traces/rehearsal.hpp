@@ -17,7 +17,7 @@ struct RehearsalLimits {
 /// 900 MB, and 10 s with 1 s more for each MB of the file.
 RehearsalLimits limits_for(const std::filesystem::path& file);
 
-using Problems = std::vector<std::string>;
+using Lines = std::vector<std::string>;
 
 /// Does `work`, which reads `file`, in a child process and returns the problems that it finds.
 ///
@@ -27,7 +27,7 @@ using Problems = std::vector<std::string>;
 /// neither buffered output nor what is registered for the end of the process; what it prints goes nowhere.
 /// `work` must take no lock that another thread may hold. Under sanitizers, which need memory and time of
 /// their own, there are no limits. SystemError if there can be no child or somebody stops it.
-Problems rehearse(const std::filesystem::path& file, const RehearsalLimits& limits,
-                  const std::function<Problems()>& work);
+Lines rehearse(const std::filesystem::path& file, const RehearsalLimits& limits,
+               const std::function<Lines()>& work);
 
 }  // namespace kvr::trace

@@ -1,14 +1,34 @@
 #include "traces/sha256.hpp"
 
+#include <fcntl.h>
 #include <openssl/evp.h>
+#include <unistd.h>
 
 #include <array>
-#include <fstream>
+#include <cerrno>
+#include <cstring>
 #include <vector>
 
 #include "sim/error.hpp"
 
 namespace kvr {
+namespace {
+
+/// Closes a descriptor at the end.
+struct File {
+  explicit File(int opened) : descriptor(opened) {}
+  ~File() {
+    if (descriptor >= 0) {
+      close(descriptor);
+    }
+  }
+  File(const File&) = delete;
+  File& operator=(const File&) = delete;
+
+  int descriptor;
+};
+
+}  // namespace
 
 struct Sha256::State {
   std::unique_ptr<EVP_MD_CTX, decltype(&EVP_MD_CTX_free)> context{EVP_MD_CTX_new(), &EVP_MD_CTX_free};
@@ -39,20 +59,25 @@ std::string Sha256::hex() {
 }
 
 std::string sha256_of_file(const std::filesystem::path& path) {
-  std::ifstream in(path, std::ios::binary);
-  if (!in) {
-    throw SystemError(fmt::format("{}: cannot be read", path.string()));
+  const auto fail = [&path] {
+    throw SystemError(fmt::format("{}: cannot be read: {}", path.string(), std::strerror(errno)));
+  };
+  const File file(open(path.c_str(), O_RDONLY | O_CLOEXEC));
+  if (file.descriptor < 0) {
+    fail();
   }
   Sha256 hash;
-  std::vector<char> block(1 << 16);
-  while (in) {
-    in.read(block.data(), static_cast<std::streamsize>(block.size()));
-    hash.update(std::as_bytes(std::span(block.data(), static_cast<std::size_t>(in.gcount()))));
+  std::vector<std::byte> block(1 << 16);
+  for (;;) {
+    const ssize_t count = read(file.descriptor, block.data(), block.size());
+    if (count > 0) {
+      hash.update(std::span(block).first(static_cast<std::size_t>(count)));
+    } else if (count == 0) {
+      return hash.hex();
+    } else if (errno != EINTR) {
+      fail();
+    }
   }
-  if (in.bad()) {
-    throw SystemError(fmt::format("{}: reading failed", path.string()));
-  }
-  return hash.hex();
 }
 
 }  // namespace kvr

@@ -287,8 +287,9 @@ void check_truth(hid_t file, const std::string& path, std::vector<std::string>& 
   }
 }
 
-std::vector<std::string> problems_of(const std::filesystem::path& path) {
+Validation look_at(const std::filesystem::path& path) {
   Inspection trace = inspect(path);
+  Validation result{{}, trace.problems.empty()};
   for (const DatasetSpec& spec : trace.sound) {
     attempt(trace.problems, [&] { Scan(trace, spec).run(trace.problems); });
   }
@@ -297,13 +298,30 @@ std::vector<std::string> problems_of(const std::filesystem::path& path) {
       attempt(trace.problems, [&] { check_truth(trace.file.get(), dataset, trace.problems); });
     }
   }
-  return bounded(std::move(trace.problems));
+  result.problems = bounded(std::move(trace.problems));
+  return result;
 }
 
 }  // namespace
 
+Validation examine(const std::filesystem::path& path) {
+  try {
+    const std::string opens = "opens";
+    Lines lines = rehearse(path, limits_for(path), [&] {
+      Validation result = look_at(path);
+      result.problems.insert(result.problems.begin(), result.opens ? opens : "");
+      return std::move(result.problems);
+    });
+    const bool is_sound = lines.front() == opens;
+    lines.erase(lines.begin());
+    return {std::move(lines), is_sound};
+  } catch (const InputError& error) {
+    return {error.problems(), false};
+  }
+}
+
 std::vector<std::string> validate(const std::filesystem::path& path) {
-  return rehearse(path, limits_for(path), [&] { return problems_of(path); });
+  return examine(path).problems;
 }
 
 }  // namespace kvr::trace

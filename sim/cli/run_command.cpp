@@ -120,12 +120,11 @@ class Traces {
 
  private:
   static Trace open(const std::filesystem::path& path) {
-    Trace trace{trace::validate(path), nullptr, ""};
-    try {
+    trace::Validation found = trace::examine(path);
+    Trace trace{std::move(found.problems), nullptr, ""};
+    if (found.opens) {
       trace.reader = std::make_unique<trace::Reader>(path);
       trace.hash = sha256_of_file(path);
-    } catch (const InputError& error) {
-      add_new(trace.problems, error.problems());
     }
     return trace;
   }

@@ -12,6 +12,7 @@
 #include "sim/cli/trace_stats.hpp"
 #include "sim/error.hpp"
 #include "sim/kernels/convert.hpp"
+#include "traces/hdf5.hpp"
 #include "traces/reader.hpp"
 #include "traces/synth.hpp"
 #include "traces/validate.hpp"
@@ -85,7 +86,8 @@ class Command {
 };
 
 void print_row(std::FILE* out, const char* name, const std::string& value) {
-  fmt::print(out, "{:<18}{}\n", name, value);
+  constexpr std::size_t kMostBytes = 4000;
+  fmt::print(out, "{:<18}{}\n", name, hdf5::shown(value, kMostBytes));
 }
 
 void print_geometry(std::FILE* out, const trace::Geometry& geometry) {
@@ -211,12 +213,15 @@ std::int64_t captured_index(const trace::Header& header, std::int64_t layer) {
   const auto found = layer == -1 ? layers.begin() : std::find(layers.begin(), layers.end(), layer);
   if (found == layers.end()) {
     throw InputError(
-        fmt::format("trace head: --layer {}; expected one of {}", layer, fmt::join(layers, ", ")));
+        fmt::format("trace head: --layer {}; expected one of {}", layer, hdf5::list_text(layers)));
   }
   return found - layers.begin();
 }
 
 void check_range(const char* option, std::int64_t value, std::int64_t end) {
+  if (end == 0) {
+    throw InputError(fmt::format("trace head: --{} {}; there is none", option, value));
+  }
   if (value < 0 || value >= end) {
     throw InputError(fmt::format("trace head: --{} {}; expected 0 to {}", option, value, end - 1));
   }
