@@ -251,6 +251,10 @@ Lines answer(const std::string& file, const RehearsalLimits& limits, Message mes
 
 }  // namespace
 
+bool rehearsals_are_limited() {
+  return !kSanitized;
+}
+
 RehearsalLimits limits_for(const std::filesystem::path& file) {
   constexpr std::uint64_t kMegabyte = 1'000'000;
   std::error_code failure;

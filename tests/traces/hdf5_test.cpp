@@ -1,5 +1,6 @@
 #include <doctest/doctest.h>
 
+#include <algorithm>
 #include <limits>
 
 #include "sim/error.hpp"
@@ -88,6 +89,41 @@ TEST_CASE("attributes come back as they were written") {
   CHECK(hdf5::read_ints(file.get(), "none").empty());
   CHECK_FALSE(hdf5::has_attribute(file.get(), "absent"));
   CHECK_THROWS_AS(hdf5::write_int(file.get(), "int", 1), SystemError);
+}
+
+TEST_CASE("strings are written with a fixed length, which netCDF software takes for text") {
+  const TemporaryFolder folder;
+  const hdf5::Handle file = hdf5::create_file(folder / "a.h5");
+  for (const std::string& text :
+       {std::string(), std::string("1"), std::string("näïve “É”"), std::string(60'000, 'x')}) {
+    const std::string name = fmt::format("of {} bytes", text.size());
+    hdf5::write_string(file.get(), name, text);
+    CHECK(hdf5::read_string(file.get(), name) == text);
+    const hdf5::Handle attribute(H5Aopen(file.get(), name.c_str(), H5P_DEFAULT), H5Aclose);
+    const hdf5::Handle type(H5Aget_type(attribute.get()), H5Tclose);
+    CHECK(H5Tis_variable_str(type.get()) == 0);
+    CHECK(H5Tget_cset(type.get()) == H5T_CSET_UTF8);
+    CHECK(H5Tget_size(type.get()) == std::max<std::size_t>(2, text.size() + 1));
+  }
+  hdf5::write_string(file.get(), "long", std::string(70'000, 'x'));
+  CHECK_THROWS_WITH_AS(hdf5::read_string(file.get(), "long"),
+                       doctest::Contains("/@long: a string of 70000 bytes; expected at most 60000"),
+                       InputError);
+}
+
+TEST_CASE("strings of variable length, as h5py writes them, are read") {
+  const TemporaryFolder folder;
+  const hdf5::Handle file = hdf5::create_file(folder / "a.h5");
+  const hdf5::Handle type(H5Tcopy(H5T_C_S1), H5Tclose);
+  H5Tset_size(type.get(), H5T_VARIABLE);
+  const hdf5::Handle space(H5Screate(H5S_SCALAR), H5Sclose);
+  for (const char* text : {"", "näïve"}) {
+    const std::string name = fmt::format("'{}'", text);
+    const hdf5::Handle attribute(
+        H5Acreate2(file.get(), name.c_str(), type.get(), space.get(), H5P_DEFAULT, H5P_DEFAULT), H5Aclose);
+    H5Awrite(attribute.get(), type.get(), &text);
+    CHECK(hdf5::read_string(file.get(), name) == text);
+  }
 }
 
 TEST_CASE("a dataset is written and read by blocks, with and without chunks") {

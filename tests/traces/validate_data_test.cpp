@@ -2,6 +2,7 @@
 
 #include <fstream>
 #include <limits>
+#include <numeric>
 
 #include "sim/kernels/convert.hpp"
 #include "tests/traces/sample.hpp"
@@ -78,6 +79,34 @@ TEST_CASE("labels under /truth are checked by their checksum in C order") {
   });
   CHECK(problems == Messages{"/truth/labels: the data hash to sha256:" + hash.hex() + "; expected " + before +
                              " as the attribute says"});
+}
+
+TEST_CASE("whatever is under /truth is hashed in C order, whatever its shape and size") {
+  const auto write = [](hid_t file, const hdf5::Shape& shape, std::int32_t wrong) {
+    std::size_t count = 1;
+    for (const hsize_t extent : shape) {
+      count *= extent;
+    }
+    std::vector<std::int32_t> values(count);
+    std::iota(values.begin(), values.end(), 0);
+    const hdf5::Handle dataset = hdf5::create_dataset(file, "/truth/x", H5T_STD_I32LE, shape, {});
+    if (count > 0) {
+      hdf5::write_block(dataset.get(), H5T_NATIVE_INT32, hdf5::Shape(shape.size(), 0), shape, values.data());
+      values.back() += wrong;
+    }
+    Sha256 hash;
+    hash.update(std::as_bytes(std::span(values)));
+    hdf5::write_string(dataset.get(), "units", "1");
+    hdf5::write_string(dataset.get(), "long_name", "numbers");
+    hdf5::write_string(dataset.get(), "checksum", "sha256:" + hash.hex());
+  };
+  for (const hdf5::Shape& shape : {hdf5::Shape{}, hdf5::Shape{0, 3}, hdf5::Shape{3, 1'500'000},
+                                   hdf5::Shape{1'500'000, 3}, hdf5::Shape{2, 3, 1, 700'001}}) {
+    CAPTURE(shape.size());
+    CHECK(problems_after([&](hid_t file) { write(file, shape, 0); }).empty());
+    const Messages wrong = problems_after([&](hid_t file) { write(file, shape, 1); });
+    CHECK(wrong.size() == (shape == hdf5::Shape{0, 3} ? 0 : 1));
+  }
 }
 
 TEST_CASE("tokens outside the vocabulary are named") {

@@ -3,6 +3,7 @@
 #include <fstream>
 #include <iterator>
 #include <limits>
+#include <numeric>
 
 #include "sim/error.hpp"
 #include "tests/traces/sample.hpp"
@@ -237,6 +238,141 @@ TEST_CASE("dataset attributes that are missing or wrong are named") {
       {"/tokens@units: 'bytes'; expected 'token id'", "/tokens@long_name: empty; expected a phrase",
        "/layers/0/keys@checksum: 'md5:0'; expected 'sha256:' and 64 lower-case hexadecimal digits",
        "/layers/3/keys@checksum: missing; expected a string"});
+}
+
+TEST_CASE(
+    "links that leave the file, lead in circles or twice to one object are refused, and nothing behind them "
+    "read") {
+  check_refused(
+      [](hid_t file) {
+        H5Ldelete(file, "/layers/0/keys", H5P_DEFAULT);
+        H5Lcreate_external("other.h5", "/layers/0/keys", file, "/layers/0/keys", H5P_DEFAULT, H5P_DEFAULT);
+      },
+      {"/layers/0/keys: external link; expected the object itself"});
+  check_refused(
+      [](hid_t file) {
+        H5Ldelete(file, "/layers/3", H5P_DEFAULT);
+        H5Lcreate_soft("/layers/0", file, "/layers/3", H5P_DEFAULT, H5P_DEFAULT);
+      },
+      {"/layers/3: soft link; expected the object itself"});
+  check_refused(
+      [](hid_t file) {
+        H5Lcreate_soft("/truth/b", file, "/truth/a", H5P_DEFAULT, H5P_DEFAULT);
+        H5Lcreate_soft("/truth/a", file, "/truth/b", H5P_DEFAULT, H5P_DEFAULT);
+      },
+      {"/truth/a: soft link; expected the object itself", "/truth/b: soft link; expected the object itself"});
+  check_refused(
+      [](hid_t file) { H5Lcreate_hard(file, "/truth", file, "/truth/again", H5P_DEFAULT, H5P_DEFAULT); },
+      {"/truth/again: the same object as /truth; expected one path to each"});
+  check_refused(
+      [](hid_t file) {
+        H5Ldelete(file, "/layers/3/keys", H5P_DEFAULT);
+        H5Lcreate_hard(file, "/layers/3/values", file, "/layers/3/keys", H5P_DEFAULT, H5P_DEFAULT);
+      },
+      {"/layers/3/values: the same object as /layers/3/keys; expected one path to each"});
+}
+
+TEST_CASE("objects of other kinds and groups without end are refused") {
+  check_refused(
+      [](hid_t file) {
+        const hdf5::Handle type(H5Tcopy(H5T_STD_I32LE), H5Tclose);
+        H5Tcommit2(file, "/truth/type", type.get(), H5P_DEFAULT, H5P_DEFAULT, H5P_DEFAULT);
+      },
+      {"/truth/type: neither a group nor a dataset; expected one of them"});
+  std::string path = "/truth";
+  for (int depth = 0; depth < 20; ++depth) {
+    path += "/d";
+  }
+  check_refused([&](hid_t file) { hdf5::create_group(file, path); },
+                {"/truth/d/d/d/d/d/d/d/d/d/d/d/d/d/d/d: a group within 16 others; expected fewer"});
+  const std::string name(300, 'n');
+  check_refused([&](hid_t file) { hdf5::create_group(file, "/truth/" + name); },
+                {"/truth/" + name.substr(0, 193) +
+                 "... (307 bytes): not a name of an object; expected 1 to 255 bytes "
+                 "without '/'"});
+}
+
+TEST_CASE("how datasets are stored is checked before anything is read, under /truth too") {
+  const auto replace = [](const char* path, const hdf5::Handle& properties) {
+    return [=, &properties](hid_t file) {
+      if (hdf5::has_dataset(file, path)) {
+        H5Ldelete(file, path, H5P_DEFAULT);
+      }
+      const hdf5::Shape shape{2, 10, 2};
+      const hdf5::Handle space(H5Screate_simple(3, shape.data(), nullptr), H5Sclose);
+      const hdf5::Handle dataset(
+          H5Dcreate2(file, path, hdf5::half_type(), space.get(), H5P_DEFAULT, properties.get(), H5P_DEFAULT),
+          H5Dclose);
+    };
+  };
+  const hdf5::Handle properties(H5Pcreate(H5P_DATASET_CREATE), H5Pclose);
+  for (const char* path : {"/layers/0/keys", "/truth/x"}) {
+    check_refused(replace(path, properties), {std::string(path) + ": 0 bytes are stored; expected 80"});
+  }
+  const hdf5::Shape chunk{1, 5, 2};
+  H5Pset_chunk(properties.get(), 3, chunk.data());
+  for (const char* path : {"/layers/0/keys", "/truth/x"}) {
+    check_refused(replace(path, properties),
+                  {std::string(path) + ": 0 of 4 chunks are stored; expected all of them"});
+  }
+  H5Pset_fletcher32(properties.get());
+  check_refused(replace("/truth/x", properties),
+                {"/truth/x: filter 3 (number 1 of 1); expected shuffle (2), then "
+                 "deflate (1), or one of them"});
+}
+
+TEST_CASE("sizes beyond all models are refused before anything is multiplied with them") {
+  constexpr std::int64_t kHuge = std::numeric_limits<std::int64_t>::max();
+  check_refused(
+      [](hid_t file) {
+        for (const char* name : {"layers", "query_heads", "kv_heads", "head_dim", "hidden_size", "ffn_size",
+                                 "vocab_size", "prefill_len", "seq_len"}) {
+          replace_int(file, name, kHuge);
+        }
+      },
+      {"/@layers: 9223372036854775807; expected at most 10000",
+       "/@query_heads: 9223372036854775807; expected at most 65536",
+       "/@kv_heads: 9223372036854775807; expected at most 65536",
+       "/@head_dim: 9223372036854775807; expected at most 65536",
+       "/@hidden_size: 9223372036854775807; expected at most 1048576",
+       "/@ffn_size: 9223372036854775807; expected at most 4194304",
+       "/@vocab_size: 9223372036854775807; expected at most 2147483647",
+       "/@prefill_len: 9223372036854775807; expected at most 100000000",
+       "/@seq_len: 9223372036854775807; expected at most 100000000"});
+  check_refused(
+      [](hid_t file) {
+        replace_int(file, "query_heads", 65'536);
+        replace_int(file, "head_dim", 17);
+      },
+      {"/@query_heads: 65536 with head_dim 17 are 1114112 channels; expected at most 1048576"});
+  check_refused(
+      [](hid_t file) {
+        H5Adelete(file, "attention_scale");
+        hdf5::write_double(file, "attention_scale", 1e300);
+      },
+      {"/@attention_scale: 1e+300; expected at most 1000000000"});
+}
+
+TEST_CASE("messages print neither endless lists, nor endless texts, nor what a terminal obeys") {
+  std::vector<std::int64_t> indices(5000);
+  std::iota(indices.begin(), indices.end(), 0);
+  check_refused(
+      [&](hid_t file) { replace_ints(file, "captured_layers", indices); },
+      {"/@captured_layers: [0, 1, 2, 3, 4, 5, 6, 7, 8, 9, ... (5000 in all)] contradicts layers 4; expected "
+       "indices 0..3"});
+  check_refused([](hid_t file) { replace_string(file, "rope_layout", "\x1b[2Jhälf\x07\xff"); },
+                {"/@rope_layout: '\\x1b[2Jhälf\\x07\\xff'; expected 'half' or 'interleaved'"});
+  check_refused(
+      [](hid_t file) { replace_string(file, "rope_layout", std::string(300, 'q')); },
+      {"/@rope_layout: '" + std::string(200, 'q') + "... (300 bytes)'; expected 'half' or 'interleaved'"});
+  const TemporaryFolder folder;
+  write_edited(folder / "a.h5", [&](hid_t file) {
+    replace_int(file, "layers", 5000);
+    replace_ints(file, "captured_layers", indices);
+  });
+  const Messages many = validate(folder / "a.h5");
+  CHECK(many.size() == 101);
+  CHECK(many.back() == "and 14894 more problems");
 }
 
 }  // namespace kvr::trace
