@@ -8,6 +8,7 @@
 #include <cerrno>
 #include <charconv>
 #include <cstring>
+#include <new>
 #include <utility>
 
 #include "sim/error.hpp"
@@ -239,6 +240,9 @@ void Handle::reset() {
 
 std::string error_line() {
   const std::string line = error_stack();
+  if (line.find("memory allocation failed") != std::string::npos) {
+    throw std::bad_alloc();
+  }
   // What the system said, if it was asked, is the reason; the rest is the way there.
   constexpr std::string_view kSystem = "error message = '";
   if (const auto found = line.find(kSystem); found != std::string::npos) {

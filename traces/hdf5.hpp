@@ -42,7 +42,7 @@ class Handle {
 };
 
 /// Why the last call failed, as one line: the system's words if it was the system, else the library's error
-/// stack, outermost call first.
+/// stack, outermost call first. Throws std::bad_alloc where it was want of memory.
 std::string error_line();
 /// "file: /path/in/file" of an open object, the way every message starts, and of a path in the file of
 /// `object`.

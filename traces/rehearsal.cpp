@@ -92,6 +92,13 @@ void limit(__rlimit_resource resource, rlim_t value) {
   }
 }
 
+/// Whether the process may not even have what a file is allowed, so that want of memory says nothing of the file.
+bool memory_is_short(const RehearsalLimits& limits) {
+  rlimit now{};
+  return getrlimit(RLIMIT_AS, &now) == 0 && now.rlim_cur != RLIM_INFINITY &&
+         now.rlim_cur < memory_in_use() + limits.memory_bytes;
+}
+
 void limit_child(const RehearsalLimits& limits) {
   limit(RLIMIT_CORE, 0);
   if (kSanitized) {
@@ -220,6 +227,9 @@ Lines answer(const std::string& file, const RehearsalLimits& limits, Message mes
     case kInputError:
       throw InputError(std::move(message.lines));
     case kNoMemory:
+      if (memory_is_short(limits)) {
+        throw SystemError(fmt::format("{}: there is not enough memory to read it", file));
+      }
       throw InputError(
           fmt::format("{}: takes more than {} MB of memory to be read; damaged, or made to do harm", file,
                       limits.memory_bytes / 1'000'000));

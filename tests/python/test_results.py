@@ -172,6 +172,9 @@ SUMMARIES: dict[str, Callable[[h5py.Group, int], float]] = {
     "bytes_per_step": step_mean_of("read_bytes"),
     "update_bytes_per_step": step_mean_of("update_read_bytes"),
     "contiguous_mean": mean_of("contiguous_mean_entries"),
+    "contiguous_share": lambda group, point: float(
+        np.mean(np.isfinite(group["contiguous_mean_entries"][point]))
+    ),
     "contiguous_max": max_of("contiguous_max_entries"),
     "effective_bandwidth": ratio_of("useful_read_bytes", "io_s"),
     "read_amplification": ratio_of("read_bytes", "useful_read_bytes"),
