@@ -212,8 +212,8 @@ PointResult PointReplay::finish() {
     notes.push_back(fmt::format("oracle: replacement '{}' knows every access to come, as no system can",
                                 config_.system.replacement.type));
   }
-  for (const std::string& broken : data_.broken_metrics()) {
-    notes.push_back(broken);
+  for (const std::string& note : data_.notes()) {
+    notes.push_back(note);
   }
   return {std::move(data_), config_.resolved_yaml, std::move(notes), config_.record_per_step,
           machine_.device().model_errors()};

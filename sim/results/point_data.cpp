@@ -66,30 +66,39 @@ bool PointData::broken(Metric metric) const {
   return std::ranges::any_of(values(metric), is_broken);
 }
 
-std::vector<std::string> PointData::broken_metrics() const {
-  std::vector<std::string> sentences;
+std::vector<std::string> PointData::notes() const {
+  std::vector<std::string> notes;
   for (const MetricInfo& metric : metric_table()) {
-    const std::span<const double> given = values(metric.id);
-    const auto first = std::ranges::find_if(given, is_broken);
-    if (first == given.end()) {
-      continue;
+    if (broken(metric.id)) {
+      const std::span<const double> given = values(metric.id);
+      notes.push_back(
+          fmt::format("{}: {} of {} values are not numbers, the first at {}; its summaries have no value",
+                      metric.name, std::ranges::count_if(given, is_broken), given.size(),
+                      place_name(metric, std::ranges::find_if(given, is_broken) - given.begin())));
     }
-    const std::int64_t place = first - given.begin();
-    const std::int64_t row = row_size(metric.id);
-    std::string where = fmt::format("step {}", place / row);
-    if (metric.dims != Dims::step) {
-      const std::int64_t heads_in_row = metric.dims == Dims::step_layer_head ? heads() : 1;
-      where +=
-          fmt::format(", layer {}", layer_numbers_[static_cast<std::size_t>(place % row / heads_in_row)]);
-    }
-    if (metric.dims == Dims::step_layer_head) {
-      where += fmt::format(", head {}", head_numbers_[static_cast<std::size_t>(place % heads())]);
-    }
-    sentences.push_back(
-        fmt::format("{}: {} of {} values are not numbers, the first at {}; its summaries have no value",
-                    metric.name, std::ranges::count_if(given, is_broken), given.size(), where));
   }
-  return sentences;
+  const std::span<const double> runs = values(Metric::contiguous_mean_entries);
+  if (const auto none = std::ranges::count_if(runs, [](double run) { return std::isnan(run); }); none > 0) {
+    notes.push_back(
+        fmt::format("contiguous_mean and contiguous_max are of {} of {} steps and layers; the others read "
+                    "nothing that is needed",
+                    std::ssize(runs) - none, runs.size()));
+  }
+  return notes;
+}
+
+std::string PointData::place_name(const MetricInfo& metric, std::int64_t place) const {
+  const std::int64_t row = row_size(metric.id);
+  std::string name = fmt::format("step {}", place / row);
+  if (metric.dims == Dims::step) {
+    return name;
+  }
+  const std::int64_t heads_in_row = metric.dims == Dims::step_layer_head ? heads() : 1;
+  name += fmt::format(", layer {}", layer_numbers_[static_cast<std::size_t>(place % row / heads_in_row)]);
+  if (metric.dims == Dims::step_layer_head) {
+    name += fmt::format(", head {}", head_numbers_[static_cast<std::size_t>(place % heads())]);
+  }
+  return name;
 }
 
 std::int64_t PointData::row_size(Metric metric) const {

@@ -36,8 +36,9 @@ class PointData {
   bool recorded(Metric metric) const { return !values(metric).empty(); }
   /// Whether arithmetic came to NaN somewhere; then no summary of the metric has a value.
   bool broken(Metric metric) const;
-  /// One sentence for each broken metric: how many values, and where the first is.
-  std::vector<std::string> broken_metrics() const;
+  /// What a reader of the summaries must know: which metrics are broken and where first, and which have
+  /// values in some steps only, whatever the length of the run.
+  std::vector<std::string> notes() const;
   /// Values per step: 1, layers or layers * heads.
   std::int64_t row_size(Metric metric) const;
 
@@ -56,6 +57,8 @@ class PointData {
   std::size_t place(Metric metric, Dims dims, std::int64_t step, std::int64_t layer, std::int64_t head) const;
   void store(Metric metric, std::size_t place, double value);
   double load(Metric metric, std::size_t place) const;
+  /// "step 3, layer 7, head 0", of an index into the values.
+  std::string place_name(const MetricInfo& metric, std::int64_t place) const;
 
   std::string name_;
   std::int64_t steps_;

@@ -87,13 +87,6 @@ double reuse_probability(const PointData& data) {
   return ratio(sum(values), known);
 }
 
-/// Of the steps and layers, those that have a contiguous run.
-double contiguous_share(const PointData& data) {
-  const std::span<const double> values = data.values(Metric::contiguous_mean_entries);
-  const auto known = std::ranges::count_if(values, [](double value) { return !std::isnan(value); });
-  return ratio(static_cast<double>(known), static_cast<double>(values.size()));
-}
-
 double tokens_per_second(const PointData& data) {
   return ratio(1.0, mean(sound(data, Metric::latency_s)));
 }
@@ -175,15 +168,11 @@ constexpr std::array kSummaries{
     SummaryInfo{"update_bytes_per_step", "B", "bytes read per step for updates of the units",
                 "mean over steps of the step's sum of update_read_bytes", "update read/step", false,
                 simulated, step_mean_of<Metric::update_read_bytes>},
-    SummaryInfo{
-        "contiguous_mean", "entries", "mean length of a contiguous run",
-        "mean of contiguous_mean_entries over the steps and layers that read: contiguous_share of them",
-        "run mean", false, simulated, mean_of<Metric::contiguous_mean_entries>},
+    SummaryInfo{"contiguous_mean", "entries", "mean length of a contiguous run",
+                "mean of contiguous_mean_entries over the steps and layers that read needed entries",
+                "run mean", false, simulated, mean_of<Metric::contiguous_mean_entries>},
     SummaryInfo{"contiguous_max", "entries", "longest contiguous run", "maximum of contiguous_max_entries",
                 "run max", false, simulated, max_of<Metric::contiguous_max_entries>},
-    SummaryInfo{"contiguous_share", "1", "share of the steps and layers that read needed entries",
-                "values of contiguous_mean_entries / (steps * layers)", "steps with runs", false, simulated,
-                contiguous_share},
     SummaryInfo{"effective_bandwidth", "B/s", "useful bytes per second of busy flash",
                 "sum of useful_read_bytes / sum of io_s", "bandwidth", true, simulated,
                 ratio_of_sums<Metric::useful_read_bytes, Metric::io_s>},

@@ -117,7 +117,6 @@ const std::map<std::string_view, double> kExpected{
     {"update_bytes_per_step", 300.0},
     {"contiguous_mean", 3.0},
     {"contiguous_max", 9.0},
-    {"contiguous_share", 1.0},
     {"effective_bandwidth", 4000.0 / 0.016},
     {"read_amplification", 6000.0 / 4000.0},
     {"write_bytes_per_step", 50.0},
@@ -189,7 +188,7 @@ TEST_CASE("steps that were not recorded do not count") {
 
 TEST_CASE("a value that arithmetic could not come to is not left out: its summaries are NaN, and told") {
   PointData data = worked_example();
-  CHECK(data.broken_metrics().empty());
+  CHECK(data.notes().empty());
   data.set_layer_numbers({3, 7});
   data.set(Metric::recall, 1, 1, 0, kNotKnown);
   data.set(Metric::recall, 1, 1, 1, kNotKnown);
@@ -202,7 +201,7 @@ TEST_CASE("a value that arithmetic could not come to is not left out: its summar
     CHECK(std::isnan(summary(data, name)));
   }
   CHECK(summary(data, "mass_mean") == 0.5);
-  CHECK(data.broken_metrics() ==
+  CHECK(data.notes() ==
         std::vector<std::string>{
             "recall: 2 of 8 values are not numbers, the first at step 1, layer 7, head 0; its summaries have "
             "no value",
@@ -212,13 +211,15 @@ TEST_CASE("a value that arithmetic could not come to is not left out: its summar
             "pinned_bytes: 1 of 2 values are not numbers, the first at step 1; its summaries have no value"});
 }
 
-TEST_CASE("what has no value by definition is left out, and the share of what has one is told") {
+TEST_CASE("what has no value by definition is left out, and told") {
   PointData data("cached", 2, 2, 1);
   data.set(Metric::contiguous_mean_entries, 0, 1, 3.0);
-  CHECK(summary(data, "contiguous_mean") == 3.0);
-  CHECK(summary(data, "contiguous_share") == 0.25);
   data.set(Metric::reused_within_1, 1, 0, 0, kNotKnown);
-  CHECK(data.broken_metrics().empty());
+  CHECK(summary(data, "contiguous_mean") == 3.0);
+  CHECK(data.notes() ==
+        std::vector<std::string>{
+            "contiguous_mean and contiguous_max are of 1 of 4 steps and layers; the others read "
+            "nothing that is needed"});
 }
 
 TEST_CASE("a DRAM total that lacks one of its parts is NaN") {
