@@ -81,8 +81,9 @@ class Reader {
   std::optional<Value> read_text() {
     const auto choices = choices_of(spec_.info);
     if (!choices.empty() && std::ranges::find(choices, node_.text) == choices.end()) {
-      problems_.add(node_.mark, key_,
-                    fmt::format("is not a choice ({}); {}", node_.text, suggestion(node_.text, choices)));
+      problems_.add(
+          node_.mark, key_,
+          fmt::format("is not a choice ({}); {}", describe(node_), suggestion(node_.text, choices)));
       return std::nullopt;
     }
     return std::make_optional<Value>(node_.text);
@@ -115,7 +116,9 @@ class Reader {
   std::optional<std::int64_t> read_plain_integer() const {
     std::int64_t value = 0;
     const char* end = node_.text.data() + node_.text.size();
-    const auto read = std::from_chars(node_.text.data(), end, value);
+    const bool signed_twice = node_.text.starts_with("+-");
+    const char* begin = node_.text.data() + (node_.text.starts_with('+') && !signed_twice ? 1 : 0);
+    const auto read = std::from_chars(begin, end, value);
     const bool plain = spec_.info.quantity == Quantity::none && !node_.quoted;
     return plain && read.ec == std::errc() && read.ptr == end ? std::optional(value) : std::nullopt;
   }
