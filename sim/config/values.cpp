@@ -15,8 +15,13 @@ namespace kvr::config {
 
 namespace {
 
-/// Integers with a unit or a multiplier pass through a double, which holds every integer up to here.
-constexpr double kExactIntegers = 9007199254740992.0;  // 2^53
+/// Integers with a unit or a multiplier pass through a double.
+constexpr double kExactIntegers = bounds::kExactInteger;
+
+/// Whether `max` leaves out no value that the parameter could hold.
+bool holds_all(const ParamSpec& spec) {
+  return spec.info.max >= (spec.info.quantity == Quantity::none ? bounds::kInteger : bounds::kExactInteger);
+}
 
 std::string format_bound(double bound, const ParamSpec& spec) {
   const bool plain = spec.info.quantity == Quantity::none && std::abs(bound) < kExactIntegers;
@@ -181,7 +186,7 @@ std::vector<std::string_view> choices_of(const ParamDoc& info) {
 
 std::string describe_range(const ParamSpec& spec) {
   const bool below = std::isfinite(spec.info.min);
-  const bool above = std::isfinite(spec.info.max);
+  const bool above = std::isfinite(spec.info.max) && !(spec.type == ValueType::integer && holds_all(spec));
   const std::string min = below ? format_bound(spec.info.min, spec) : "";
   const std::string max = above ? format_bound(spec.info.max, spec) : "";
   if (below && above) {
