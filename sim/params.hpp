@@ -22,6 +22,24 @@ enum class Quantity { none, bytes, seconds, bytes_per_second, hertz, per_second,
 
 enum class ValueType { boolean, integer, real, text };
 
+/// Upper and lower bounds that many parameters share: generous for any phone, and such that the product of
+/// two fits 64 bits and quotients are finite.
+namespace bounds {
+/// Every 64-bit integer. Of a parameter with this as its largest value messages do not tell it.
+inline constexpr double kInteger = 9223372036854775808.0;
+/// Every whole number that is written with a unit, which passes through a double: 2^53. Not told either.
+inline constexpr double kExactInteger = 9007199254740992.0;
+/// Entries, units and steps: a thousand times the longest context that is offered.
+inline constexpr double kEntries = 1e9;
+/// A petabyte, a thousand times the largest phone.
+inline constexpr double kBytes = 1e15;
+/// Bytes or operations per second, from a modem's to a thousand times an accelerator's.
+inline constexpr double kSlowest = 1e3;
+inline constexpr double kFastest = 1e15;
+/// Seconds that something in a device or a phone takes at most.
+inline constexpr double kLongest = 1e3;
+}  // namespace bounds
+
 /// What a parameter is, beyond its name, type and default. `choices` lists the allowed texts: "l2|cosine".
 struct ParamDoc {
   std::string_view doc;

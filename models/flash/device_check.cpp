@@ -2,6 +2,7 @@
 // named first, so that whoever knows the configuration can say where it was given.
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <bit>
 #include <utility>
 
@@ -13,6 +14,8 @@ namespace kvr::flash {
 namespace {
 
 constexpr double kKiB = 1024.0;
+/// A part that throttles further is off.
+constexpr double kLeastShare = 1e-3;
 
 std::string megabytes(double bytes_per_s) {
   return fmt::format("{:.4g} MB/s", bytes_per_s / 1e6);
@@ -32,6 +35,7 @@ class Checker {
     link();
     read_bandwidths();
     write_bandwidths();
+    heat();
     latencies();
     return std::move(problems_);
   }
@@ -103,6 +107,15 @@ class Checker {
     require_at_most("tlc_bandwidth", p_.tlc_bandwidth, p_.slc_bandwidth, "slc_bandwidth");
     require_at_most("tlc_bandwidth", p_.tlc_bandwidth, program_bandwidth(p_.tlc_program_time),
                     "what the dies program, one stripe each tlc_program_time");
+  }
+
+  /// Rates must stay such that times are finite.
+  void heat() {
+    const double narrowest = std::min({p_.channel_bandwidth, p_.link, p_.latency_bandwidth});
+    require(narrowest * p_.thermal_factor() >= bounds::kSlowest * kLeastShare, "hot_bandwidth",
+            "leaves {} of the narrowest bandwidth ({:.4g}); allowed: at least {}",
+            megabytes(narrowest * p_.thermal_factor()), p_.hot_bandwidth,
+            megabytes(bounds::kSlowest * kLeastShare));
   }
 
   void latencies() {

@@ -34,28 +34,34 @@ struct DecoderParams {
   double weight_bytes = 2.0;
 };
 
-constexpr ParamDoc count(std::string_view doc) {
-  return {.doc = doc, .min = 0, .max = 1e9, .source = "configuration file of the model; 0: the trace's"};
+/// Beyond every published model, so that weights and entries are counted within 64 bits.
+constexpr double kMostLayers = 65'536;
+constexpr double kMostHeads = 65'536;
+constexpr double kMostHeadChannels = 16'384;
+constexpr double kMostChannels = 1 << 24;
+constexpr double kMostTokens = 1 << 28;
+
+constexpr ParamDoc count(std::string_view doc, double most) {
+  return {.doc = doc, .min = 0, .max = most, .source = "configuration file of the model; 0: the trace's"};
 }
 
 ParamTable<DecoderParams> decoder_table() {
   using P = DecoderParams;
   return {
       {"name", &P::name, {.doc = "what results call the model"}},
-      {"layers", &P::layers, count("transformer layers; 0: the trace's")},
-      {"query_heads", &P::query_heads, count("query heads of a layer; 0: the trace's")},
-      {"kv_heads", &P::kv_heads, count("KV heads of a layer; 0: the trace's")},
-      {"head_dim", &P::head_dim, count("channels of a head; 0: the trace's")},
-      {"hidden", &P::hidden, count("channels of the residual stream; 0: the trace's")},
-      {"ffn", &P::ffn, count("inner width of the feed-forward network; 0: the trace's")},
-      {"vocab", &P::vocab, count("tokens the output head scores; 0: the trace's")},
+      {"layers", &P::layers, count("transformer layers; 0: the trace's", kMostLayers)},
+      {"query_heads", &P::query_heads, count("query heads of a layer; 0: the trace's", kMostHeads)},
+      {"kv_heads", &P::kv_heads, count("KV heads of a layer; 0: the trace's", kMostHeads)},
+      {"head_dim", &P::head_dim, count("channels of a head; 0: the trace's", kMostHeadChannels)},
+      {"hidden", &P::hidden, count("channels of the residual stream; 0: the trace's", kMostChannels)},
+      {"ffn", &P::ffn, count("inner width of the feed-forward network; 0: the trace's", kMostChannels)},
+      {"vocab", &P::vocab, count("tokens the output head scores; 0: the trace's", kMostTokens)},
       {"weight_bytes",
        &P::weight_bytes,
        {.doc = "bytes of a weight as stored, scales included; 2: fp16, 0.5625: 4-bit Q4_0",
         .unit = "B",
-        .min = 0,
+        .min = 0.001,
         .max = 8,
-        .above_min = true,
         .source = "18 bytes for 32 weights in llama.cpp's Q4_0"}},
   };
 }

@@ -50,15 +50,15 @@ Table compute_rows() {
        &P::gemv_bandwidth,
        {.doc = "DRAM bandwidth that matrix-vector products reach with all cores that decode",
         .quantity = Quantity::bytes_per_second,
-        .min = 0,
-        .above_min = true,
+        .min = bounds::kSlowest,
+        .max = bounds::kFastest,
         .source = "decode speed of a quantised model times its size"}},
       {"fp16_peak",
        &P::fp16_peak,
        {.doc = "fp16 operations per second of the cores that decode",
         .quantity = Quantity::per_second,
-        .min = 0,
-        .above_min = true,
+        .min = bounds::kSlowest,
+        .max = bounds::kFastest,
         .source = "measured operations per cycle and core, times clocks"}},
       {"sync_time",
        &P::sync_time,
@@ -69,7 +69,11 @@ Table compute_rows() {
         .source = "assumed"}},
       {"dram",
        &P::dram,
-       {.doc = "memory of the phone", .quantity = Quantity::bytes, .min = 1, .source = "data sheet"}},
+       {.doc = "memory of the phone",
+        .quantity = Quantity::bytes,
+        .min = 1,
+        .max = bounds::kBytes,
+        .source = "data sheet"}},
   };
 }
 
@@ -132,9 +136,8 @@ Table state_rows() {
       {"hot_clock",
        &P::hot_clock,
        {.doc = "share of clocks, and with them of bandwidth, peak and power of the cores, that heat leaves",
-        .min = 0,
+        .min = 0.001,
         .max = 1,
-        .above_min = true,
         .source = "a OnePlus 15R caps cores of 3.32 GHz at 2.27; that bandwidth follows is assumed"}},
   };
 }

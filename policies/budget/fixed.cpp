@@ -23,6 +23,7 @@ class Fixed final : public Budget {
              {.doc = "entries of each head, besides the pinned ones",
               .unit = "entries",
               .min = 0,
+              .max = bounds::kEntries,
               .source = "ClusterKV's accuracy runs; Quest uses 512 to 4096"}}};
   }
 

@@ -30,7 +30,11 @@ class Fraction final : public Budget {
               .source = "PQCache, SIGMOD'25: 0.1 and 0.2"}},
             {"minimum",
              &Params::minimum,
-             {.doc = "never fewer entries than this", .unit = "entries", .min = 0, .source = "ours"}}};
+             {.doc = "never fewer entries than this",
+              .unit = "entries",
+              .min = 0,
+              .max = bounds::kEntries,
+              .source = "ours"}}};
   }
 
   Fraction(Params params, const Context&) : params_(params) {}

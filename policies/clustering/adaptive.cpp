@@ -290,6 +290,7 @@ ParamTable<Adaptive::Params> Adaptive::params() {
                    &Params::multiple,
                    {.doc = "the threshold as a multiple of that quantile or mean",
                     .min = 0,
+                    .max = 1e6,
                     .source = "ours; not stated in the paper"}});
   table.push_back(
       {"split",
@@ -306,6 +307,7 @@ ParamTable<Adaptive::Params> Adaptive::params() {
             "most wait (ties: the older) is loaded; 0 and 1: at once, as `now`",
         .unit = "entries",
         .min = 0,
+        .max = bounds::kEntries,
         .source = "the paper tries 0 to 16; for each head: ours"}});
   table.push_back(
       {"split_iterations",

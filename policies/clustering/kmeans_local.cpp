@@ -118,11 +118,13 @@ ParamTable<KMeansLocal::Params> KMeansLocal::params() {
                    {.doc = "generated entries that are clustered together",
                     .unit = "entries",
                     .min = 1,
+                    .max = bounds::kEntries,
                     .source = "ClusterKV's efficiency runs"}});
   table.push_back({"window_clusters",
                    &Params::window_clusters,
                    {.doc = "clusters of a window, no more than its entries",
                     .min = 1,
+                    .max = bounds::kEntries,
                     .source = "ClusterKV's efficiency runs"}});
   table.push_back({"cluster_generated",
                    &Params::cluster_generated,

@@ -23,7 +23,11 @@ class Page final : public Clustering {
   static ParamTable<Params> params() {
     return {{"page_tokens",
              &Params::page_tokens,
-             {.doc = "entries of a full page", .unit = "entries", .min = 1, .source = "Quest, ICML'24"}}};
+             {.doc = "entries of a full page",
+              .unit = "entries",
+              .min = 1,
+              .max = bounds::kEntries,
+              .source = "Quest, ICML'24"}}};
   }
 
   Page(Params params, const Context&) : params_(params) {}

@@ -1,6 +1,6 @@
 // Symmetric 4-bit integers with one scale for each group of 32 elements, the last group perhaps shorter:
 //
-//   scale = max |x| of the group / 7, in fp16,   code = round(x / scale),   x' = scale * code
+//   scale = max |x| of the group / 7, in fp16, at most 9352,   code = round(x / scale),   x' = scale * code
 //   |x - x'| <= scale / 2, so a 14th of the group's largest, besides the rounding of the scale
 //   blob  = the scales, then two codes a byte, the first in the low bits, each as code + 8
 #include <algorithm>
@@ -31,7 +31,9 @@ Half scale_of(std::span<const float> group) {
   for (const float x : group) {
     largest = std::max(largest, std::abs(x));
   }
-  return kernels::to_half(largest / kLargestCode);
+  // Rounded up, the scale would turn the largest codes of the largest rows into infinity.
+  constexpr float kLargestScale = 9352.0F;
+  return kernels::to_half(std::min(largest / kLargestCode, kLargestScale));
 }
 
 /// A scale among fp16's subnormals is so coarse that the quotient may leave the codes' range.

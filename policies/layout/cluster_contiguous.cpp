@@ -16,6 +16,9 @@
 namespace kvr {
 namespace {
 
+/// Every free record is held in memory, so the share of them decides how much that is.
+constexpr double kMostShare = 16.0;
+
 class ClusterContiguous final : public Layout {
  public:
   static constexpr std::string_view kName = "cluster_contiguous";
@@ -33,11 +36,13 @@ class ClusterContiguous final : public Layout {
              &Params::growth,
              {.doc = "size of a further segment, as a share of the unit, at least one block",
               .min = 0,
+              .max = kMostShare,
               .source = "assumed"}},
             {"slack",
              &Params::slack,
              {.doc = "free records in a unit's first segment, as a share of its members",
               .min = 0,
+              .max = kMostShare,
               .source = "assumed"}}};
   }
 

@@ -46,7 +46,7 @@ class DualHead final : public ContiguousUnits {
          &Params::pool_factor,
          {.doc = "size of a head's pools, as a multiple of its largest unit of the prompt",
           .min = 2,
-          .max = 1024,
+          .max = 64,
           .source = "DynaKV, sec. 5"}},
         {"min_pool_entries",
          &Params::min_pool_entries,

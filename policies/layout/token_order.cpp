@@ -36,6 +36,7 @@ class TokenOrder final : public Layout {
              {.doc = "tokens of one head in one run, where heads are not interleaved",
               .unit = "tokens",
               .min = 1,
+              .max = 1 << 20,
               .source = "assumed"}}};
   }
 

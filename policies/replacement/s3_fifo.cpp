@@ -48,6 +48,7 @@ class S3Fifo final : public Replacement {
              &Params::ghost_share,
              {.doc = "bytes of the units whose names are remembered, over the capacity",
               .min = 0.0,
+              .max = 64.0,
               .source = "SOSP'23: as much as the main queue"}},
             {"promote_uses",
              &Params::promote_uses,

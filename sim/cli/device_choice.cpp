@@ -111,7 +111,7 @@ std::unique_ptr<ComputeModel> phone_of(const RunConfig& config) {
 }  // namespace
 
 fs::path find_config(std::string_view folder, const std::string& given) {
-  if (given.find('/') != std::string::npos || given.ends_with(kExtension)) {
+  if (given == "-" || given.find('/') != std::string::npos || given.ends_with(kExtension)) {
     return given;
   }
   const std::vector<fs::path> folders = config_folders(folder);

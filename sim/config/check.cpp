@@ -5,7 +5,9 @@
 
 #include "sim/config/grammar.hpp"
 #include "sim/config/resolved.hpp"
+#include "sim/config/source.hpp"
 #include "sim/config/suggest.hpp"
+#include "sim/config/text_check.hpp"
 #include "sim/config/values.hpp"
 
 namespace kvr::config {
@@ -117,8 +119,12 @@ class Checker {
     if (node.text.empty()) {
       problems_.add(node.mark, path, "has no value (an empty text); allowed: a path");
     }
-    const auto folder = node.mark.in_file() ? std::filesystem::path(node.mark.file).parent_path() : "";
-    return (folder / node.text).lexically_normal().string();
+    const auto folder = node.mark.in_file() ? folder_of(node.mark.file) : "";
+    const std::string resolved = (folder / node.text).lexically_normal().string();
+    if (const auto bad = find_bad_byte(resolved)) {
+      problems_.add(node.mark, path, fmt::format("its path is {}; allowed: text in UTF-8", bad->what));
+    }
+    return resolved;
   }
 
   void resolve_value(const ParamSpec& spec, const Node* node, const std::string& path, const Mark& parent,

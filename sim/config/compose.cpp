@@ -5,35 +5,24 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <cmath>
+#include <iterator>
 #include <map>
+#include <utility>
 
 #include "sim/config/includes.hpp"
+#include "sim/config/source.hpp"
 #include "sim/config/suggest.hpp"
+#include "sim/config/text_check.hpp"
 
 namespace kvr::config {
 
 namespace {
 
 constexpr std::size_t kMaxPoints = 10'000;
-
-/// One key given a value, by a sweep or by `--set`.
-struct Assignment {
-  std::vector<std::string> path;
-  Node value;
-};
-
-/// What varies together: each alternative assigns the same keys.
-struct Axis {
-  std::vector<std::string> keys;
-  Mark mark;
-  std::vector<std::vector<Assignment>> alternatives;
-};
-
-struct Composition {
-  Node points;
-  Node sweep;
-  Node zip;
-};
+/// Of all points together: nodes, which take time, and bytes of their texts, which results keep.
+constexpr std::size_t kMaxNodesOfPoints = 10'000'000;
+constexpr std::size_t kMaxBytesOfPoints = std::size_t{256} << 20;
 
 void stamp(Node& node, const Mark& mark) {
   node.mark = mark;
@@ -68,6 +57,7 @@ void expand(Assignment& assignment, const Catalogue& catalogue) {
 
 std::vector<Assignment> parse_settings(std::span<const std::string> sets, const Catalogue& catalogue,
                                        Problems& problems) {
+  ReadBudget budget;
   std::vector<Assignment> assignments;
   for (const std::string& setting : sets) {
     const std::size_t equals = setting.find('=');
@@ -78,7 +68,11 @@ std::vector<Assignment> parse_settings(std::span<const std::string> sets, const 
                          fmt::format("is not KEY=VALUE ({}); allowed: run.seed=2", setting));
       continue;
     }
-    Node value = parse_yaml(setting.substr(equals + 1), mark.file, problems);
+    if (const auto bad = find_bad_byte(key)) {
+      problems.add_fatal(Mark{"--set"}, "", fmt::format("the key is {}; allowed: text in UTF-8", bad->what));
+      continue;
+    }
+    Node value = parse_yaml(std::string_view(setting).substr(equals + 1), mark.file, problems, budget);
     stamp(value, mark);
     Assignment& assignment = assignments.emplace_back(split_setting_key(key), std::move(value));
     expand(assignment, catalogue);
@@ -196,30 +190,10 @@ std::string label(const Assignment& assignment) {
   return fmt::format("{}={}", assignment.path.back(), describe(type != nullptr ? *type : value));
 }
 
-/// Every point once for each alternative of `axis`.
-std::vector<PointTree> vary(const std::vector<PointTree>& points, const Axis& axis, Problems& problems) {
-  std::vector<PointTree> varied;
-  if (points.size() * axis.alternatives.size() > kMaxPoints) {
-    problems.add_fatal(axis.mark, axis.keys.front(),
-                       fmt::format("too many points ({} x {}); allowed: {}", points.size(),
-                                   axis.alternatives.size(), kMaxPoints));
-    return points;
-  }
-  for (const PointTree& point : points) {
-    for (const std::vector<Assignment>& together : axis.alternatives) {
-      PointTree& made = varied.emplace_back(point);
-      for (const Assignment& assignment : together) {
-        set_path(made.root, assignment.path, assignment.value, problems);
-        made.name = fmt::format("{}{}{}", made.name, made.name.empty() ? "" : ",", label(assignment));
-      }
-    }
-  }
-  return varied;
-}
-
-std::vector<PointTree> overlaid_points(const Node& base, const Node& points, Problems& problems) {
+/// What is laid on the base, point by point; one empty overlay where there are no `points`.
+std::vector<Node> overlays_of(Node points, Problems& problems) {
   if (points.mark.is_default()) {
-    return {{"", base}};
+    return {Node{}};
   }
   if (points.kind != NodeKind::map || points.children.empty()) {
     problems.add_fatal(points.mark, "points",
@@ -227,74 +201,133 @@ std::vector<PointTree> overlaid_points(const Node& base, const Node& points, Pro
                                    points.kind == NodeKind::map ? "an empty map" : describe(points)));
     return {};
   }
-  std::vector<PointTree> trees;
-  for (const Node& overlay : points.children) {
+  std::vector<Node> overlays;
+  for (Node& overlay : points.children) {
     if (overlay.kind != NodeKind::map && overlay.kind != NodeKind::null) {
       problems.add(overlay.mark, join_path("points", overlay.key),
                    fmt::format("is not a map ({}); allowed: what differs at this point", describe(overlay)));
-      continue;
-    }
-    PointTree& tree = trees.emplace_back(PointTree{overlay.key, base});
-    if (overlay.kind == NodeKind::map) {
-      merge(tree.root, overlay);
+    } else {
+      overlays.push_back(std::move(overlay));
     }
   }
-  return trees;
+  return overlays;
 }
 
-void refuse_equal_names(const std::vector<PointTree>& points, const Mark& mark, Problems& problems) {
+struct Size {
+  std::size_t nodes = 0;
+  std::size_t bytes = 0;
+};
+
+Size size_of(const Node& node) {
+  Size size{1, node.text.size()};
+  for (const Node& child : node.children) {
+    const Size inner = size_of(child);
+    size.nodes += inner.nodes;
+    size.bytes += inner.bytes;
+  }
+  return size;
+}
+
+/// overlays x alternatives of each axis; 0, once reported, where that is too many.
+std::size_t count_points(const Node& base, std::size_t overlays, const std::vector<Axis>& axes,
+                         const Mark& mark, Problems& problems) {
+  // As a real number, because the product of long lists fits no integer.
+  auto points = static_cast<double>(overlays);
+  for (const Axis& axis : axes) {
+    points *= static_cast<double>(axis.alternatives.size());
+  }
+  const Size size = size_of(base);
+  const double most =
+      std::min({static_cast<double>(kMaxPoints),
+                static_cast<double>(kMaxNodesOfPoints) / static_cast<double>(size.nodes),
+                static_cast<double>(kMaxBytesOfPoints) / static_cast<double>(size.bytes + 1)});
+  if (points > std::max(most, 1.0)) {
+    const std::string given = points < 1e15 ? fmt::format("{:.0f}", points) : "1e15 and more";
+    problems.add_fatal(mark, axes.empty() ? "points" : "sweep",
+                       fmt::format("too many points ({}); allowed: {:.0f}{}", given, std::floor(most),
+                                   most < static_cast<double>(kMaxPoints) ? " of this size" : ""));
+    return 0;
+  }
+  return static_cast<std::size_t>(points);
+}
+
+void refuse_equal_names(const Points& points, const Mark& mark, Problems& problems) {
   std::map<std::string, int> uses;
-  for (const PointTree& point : points) {
-    if (++uses[point.name] == 2) {
+  Problems told_elsewhere;
+  for (std::size_t i = 0; i < points.size(); ++i) {
+    std::string name = points.make(i, told_elsewhere).name;
+    if (++uses[name] == 2) {
       problems.add(mark, "sweep",
-                   fmt::format("two points have one name ({}); allowed: different values", point.name));
+                   fmt::format("two points have one name ({}); allowed: different values", name));
     }
-  }
-}
-
-void finish(PointTree& point, const std::string& stem, const std::vector<Assignment>& settings,
-            Problems& problems) {
-  for (const Assignment& setting : settings) {
-    set_path(point.root, setting.path, setting.value, problems);
-  }
-  if (point.root.find("name") == nullptr) {
-    point.root.children.push_back(scalar_node("name", stem, {}));
-  }
-  if (point.name.empty()) {
-    point.name = point.root.find("name")->text;
   }
 }
 
 }  // namespace
 
-std::vector<PointTree> compose(const std::filesystem::path& file, std::span<const std::string> sets,
-                               const Catalogue& catalogue, Problems& problems) {
+PointTree Points::make(std::size_t index, Problems& problems) const {
+  std::vector<std::size_t> alternatives(axes_.size());
+  for (std::size_t axis = axes_.size(); axis-- > 0;) {
+    alternatives[axis] = index % axes_[axis].alternatives.size();
+    index /= axes_[axis].alternatives.size();
+  }
+  const Node& overlay = overlays_[index];
+  PointTree point{overlay.key, base_};
+  if (overlay.kind == NodeKind::map) {
+    merge(point.root, overlay);
+  }
+  for (std::size_t axis = 0; axis < axes_.size(); ++axis) {
+    for (const Assignment& assignment : axes_[axis].alternatives[alternatives[axis]]) {
+      set_path(point.root, assignment.path, assignment.value, problems);
+      point.name = fmt::format("{}{}{}", point.name, point.name.empty() ? "" : ",", label(assignment));
+    }
+  }
+  for (const Assignment& setting : settings_) {
+    set_path(point.root, setting.path, setting.value, problems);
+  }
+  if (point.root.find("name") == nullptr) {
+    if (const auto bad = find_bad_byte(stem_)) {
+      problems.add(
+          point.root.mark, "name",
+          fmt::format("is missing, and the name of the file is {}; allowed: text in UTF-8", bad->what));
+    }
+    point.root.children.push_back(scalar_node("name", stem_, {}));
+  }
+  if (point.name.empty()) {
+    point.name = point.root.find("name")->text;
+  }
+  return point;
+}
+
+Points compose(const std::filesystem::path& file, std::span<const std::string> sets,
+               const Catalogue& catalogue, Problems& problems) {
+  Points points;
   std::vector<Assignment> settings = parse_settings(sets, catalogue, problems);
   FileTree read = read_with_includes(file, problems, catalogue);
   if (problems.fatal()) {
-    return {};
+    return points;
   }
   Node base = std::move(read.root);
+  points.files_ = std::move(read.files);
   const auto rest = std::ranges::stable_partition(settings, sets_composition);
   for (auto setting = settings.begin(); setting != rest.begin(); ++setting) {
     set_path(base, setting->path, setting->value, problems);
   }
   settings.erase(settings.begin(), rest.begin());
 
-  const Composition composition{base.take("points"), base.take("sweep"), base.take("zip")};
-  std::vector<Axis> axes = sweep_axes(composition.sweep, problems);
-  std::ranges::move(zip_axis(composition.zip, problems), std::back_inserter(axes));
-  refuse_overlaps(axes, settings, problems);
+  points.overlays_ = overlays_of(base.take("points"), problems);
+  const Node sweep = base.take("sweep");
+  const Node zip = base.take("zip");
+  points.axes_ = sweep_axes(sweep, problems);
+  std::ranges::move(zip_axis(zip, problems), std::back_inserter(points.axes_));
+  refuse_overlaps(points.axes_, settings, problems);
 
-  std::vector<PointTree> points = overlaid_points(base, composition.points, problems);
-  for (const Axis& axis : axes) {
-    points = vary(points, axis, problems);
-  }
-  for (PointTree& point : points) {
-    finish(point, file.stem().string(), settings, problems);
-    point.files = read.files;
-  }
-  refuse_equal_names(points, axes.empty() ? base.mark : axes.front().mark, problems);
+  const Mark mark = points.axes_.empty() ? base.mark : points.axes_.front().mark;
+  points.size_ = count_points(base, points.overlays_.size(), points.axes_, mark, problems);
+  points.base_ = std::move(base);
+  points.settings_ = std::move(settings);
+  points.stem_ = stem_of(file);
+  refuse_equal_names(points, mark, problems);
   return points;
 }
 

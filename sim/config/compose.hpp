@@ -14,12 +14,45 @@ namespace kvr::config {
 struct PointTree {
   std::string name;
   Node root;
-  std::vector<std::filesystem::path> files = {};  ///< that it was read from
 };
 
-/// Reads `file` with what it includes and makes its points. Later wins: included files in order, the file
+/// One key given a value, by a sweep or by `--set`.
+struct Assignment {
+  std::vector<std::string> path;
+  Node value;
+};
+
+/// What varies together: each alternative assigns the same keys.
+struct Axis {
+  std::vector<std::string> keys;
+  Mark mark;
+  std::vector<std::vector<Assignment>> alternatives;
+};
+
+/// The points of a configuration, made one at a time: all of them at once would take as many copies of it.
+class Points {
+ public:
+  std::size_t size() const { return size_; }
+  PointTree make(std::size_t index, Problems& problems) const;
+  /// That they were read from.
+  const std::vector<std::filesystem::path>& files() const { return files_; }
+
+ private:
+  friend Points compose(const std::filesystem::path& file, std::span<const std::string> sets,
+                        const Catalogue& catalogue, Problems& problems);
+
+  Node base_;
+  std::vector<Node> overlays_;  ///< laid on the base, a point's name as key
+  std::vector<Axis> axes_;
+  std::vector<Assignment> settings_;
+  std::string stem_;  ///< the name where none is given
+  std::vector<std::filesystem::path> files_;
+  std::size_t size_ = 0;
+};
+
+/// Reads `file` with what it includes and lays out its points. Later wins: included files in order, the file
 /// itself, a point's overlay (its includes first), the sweep's value, `--set`.
-std::vector<PointTree> compose(const std::filesystem::path& file, std::span<const std::string> sets,
-                               const Catalogue& catalogue, Problems& problems);
+Points compose(const std::filesystem::path& file, std::span<const std::string> sets,
+               const Catalogue& catalogue, Problems& problems);
 
 }  // namespace kvr::config

@@ -84,8 +84,16 @@ Field stage() {
             {.doc = "the unit that exceeds the budget is taken in part (cut) or left out (drop)",
              .choices = "cut|drop"}),
        table("pins", "entries that are always selected, on top of the budget",
-             {integer("sinks", 4, {.doc = "first entries of the sequence", .unit = "entries", .min = 0}),
-              integer("recent", 32, {.doc = "last entries of the sequence", .unit = "entries", .min = 0})})});
+             {integer("sinks", 4,
+                      {.doc = "first entries of the sequence",
+                       .unit = "entries",
+                       .min = 0,
+                       .max = bounds::kEntries}),
+              integer("recent", 32,
+                      {.doc = "last entries of the sequence",
+                       .unit = "entries",
+                       .min = 0,
+                       .max = bounds::kEntries})})});
 }
 
 Field stages() {
@@ -98,11 +106,14 @@ Field stages() {
 }
 
 Field cache() {
-  return table(
-      "cache", "DRAM that keeps units between steps",
-      {value("capacity", ValueType::integer, std::int64_t{0},
-             {.doc = "DRAM for cached units", .unit = "bytes", .quantity = Quantity::bytes, .min = 0}),
-       text("scope", "model", {.doc = "what shares one capacity", .choices = "model|layer|head"})});
+  return table("cache", "DRAM that keeps units between steps",
+               {value("capacity", ValueType::integer, std::int64_t{0},
+                      {.doc = "DRAM for cached units",
+                       .unit = "bytes",
+                       .quantity = Quantity::bytes,
+                       .min = 0,
+                       .max = bounds::kExactInteger}),
+                text("scope", "model", {.doc = "what shares one capacity", .choices = "model|layer|head"})});
 }
 
 Field system() {
@@ -119,15 +130,18 @@ Field system() {
 Field run() {
   return table(
       "run", "how the replay is carried out",
-      {integer("seed", 1, {.doc = "root of every random stream", .min = 0}),
+      {integer("seed", 1, {.doc = "root of every random stream", .min = 0, .max = bounds::kInteger}),
        integer("threads", 1, {.doc = "worker threads; results do not depend on it", .min = 1, .max = 256}),
-       integer("first_step", 0, {.doc = "first decode step replayed", .unit = "steps", .min = 0}),
-       integer("steps", 0, {.doc = "decode steps replayed; 0: all", .unit = "steps", .min = 0}),
+       integer("first_step", 0,
+               {.doc = "first decode step replayed", .unit = "steps", .min = 0, .max = bounds::kInteger}),
+       integer("steps", 0,
+               {.doc = "decode steps replayed; 0: all", .unit = "steps", .min = 0, .max = bounds::kInteger}),
        value("working_set", ValueType::real, 0.0,
              {.doc = "flash over which requests are spread; 0B: the space that the layouts occupy",
               .unit = "bytes",
               .quantity = Quantity::bytes,
               .min = 0,
+              .max = bounds::kBytes,
               .unlimited = true}),
        text(
            "check", "end",

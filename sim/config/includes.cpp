@@ -3,13 +3,12 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <cerrno>
-#include <fstream>
-#include <iterator>
+#include <set>
 #include <system_error>
 #include <utility>
 #include <vector>
 
+#include "sim/config/source.hpp"
 #include "sim/error.hpp"
 
 namespace kvr::config {
@@ -18,35 +17,33 @@ namespace {
 
 namespace fs = std::filesystem;
 
-std::string read_text(const fs::path& file) {
-  std::ifstream stream(file, std::ios::binary);
-  std::string text{std::istreambuf_iterator<char>(stream), std::istreambuf_iterator<char>()};
-  if (!stream.is_open() || stream.bad()) {
-    throw SystemError(
-        fmt::format("{}: cannot be read ({})", file.string(), std::generic_category().message(errno)));
-  }
-  return text;
-}
+/// Included files of included files: deeper than anybody writes, and no burden to the stack.
+constexpr std::size_t kMaxIncludeLevels = 64;
 
 class IncludeReader {
  public:
   IncludeReader(Problems& problems, const Catalogue& catalogue)
       : problems_(problems), catalogue_(catalogue) {}
 
+  /// The file that was asked for itself, which may be a stream.
+  FileTree read_root(const fs::path& file) {
+    Node root = read(file, {file.string()}, is_stream(file));
+    return {std::move(root), {files_.begin(), files_.end()}};
+  }
+
+ private:
   /// `asked` says where the file was asked for.
-  Node read(const fs::path& file, const Mark& asked) {
+  Node read(const fs::path& file, const Mark& asked, bool stream) {
     const std::string name = file.string();
     Node empty{.kind = NodeKind::map, .mark = {name, 1, 1}};
-    if (!fs::is_regular_file(file)) {
-      const std::string_view what = fs::exists(file) ? "is not a file" : "no such file";
-      problems_.add_fatal(asked, asked.in_file() ? "include" : "", fmt::format("{} ({})", what, name));
+    if (!stream && !is_file(file, asked)) {
       return empty;
     }
-    if (!enter(file, asked)) {
+    if (!spend_file(asked) || !enter(file, asked)) {
       return empty;
     }
-    files_.push_back(file);
-    Node root = parse_yaml(read_text(file), name, problems_);
+    files_.insert(readable_name(file));
+    Node root = parse(file, asked);
     if (root.kind == NodeKind::null) {
       root = std::move(empty);
     }
@@ -60,12 +57,57 @@ class IncludeReader {
     return root;
   }
 
-  std::vector<fs::path> take_files() { return std::move(files_); }
+  bool is_file(const fs::path& file, const Mark& asked) {
+    std::error_code error;
+    const fs::file_type type = fs::status(file, error).type();
+    if (type != fs::file_type::regular) {
+      const bool absent = type == fs::file_type::not_found;
+      const std::string what = absent ? "no such file" : error ? error.message() : "is not a file";
+      problems_.add_fatal(asked, include_key(asked), fmt::format("{} ({})", what, file.string()));
+    }
+    return type == fs::file_type::regular;
+  }
 
- private:
+  static std::string_view include_key(const Mark& asked) { return asked.in_file() ? "include" : ""; }
+
+  Node parse(const fs::path& file, const Mark& asked) {
+    const std::size_t most = std::min(kMaxTextBytes, budget_.bytes);
+    const std::string text = read_text(file, most + 1);
+    if (text.size() > most) {
+      const std::string limit = most == kMaxTextBytes
+                                    ? fmt::format("{} bytes", kMaxTextBytes)
+                                    : fmt::format("{} bytes in all files", ReadBudget{}.bytes);
+      problems_.add_fatal(asked, include_key(asked),
+                          fmt::format("is too long ({}); allowed: {}", file.string(), limit));
+      return {};
+    }
+    budget_.bytes -= text.size();
+    return parse_yaml(text, file.string(), problems_, budget_);
+  }
+
+  /// False, once reported, when too many files have been read.
+  bool spend_file(const Mark& asked) {
+    if (budget_.files == 0) {
+      return false;
+    }
+    if (--budget_.files == 0) {
+      problems_.add_fatal(asked, "include",
+                          fmt::format("too many files are included; allowed: {}, each as often as it is read",
+                                      ReadBudget{}.files));
+    }
+    return budget_.files > 0;
+  }
+
   bool enter(const fs::path& file, const Mark& asked) {
-    const fs::path identity = fs::weakly_canonical(file);
+    std::error_code unknown;
+    const fs::path identity = fs::weakly_canonical(file, unknown);
     const bool cycle = std::ranges::find(open_, identity, &Open::identity) != open_.end();
+    if (!cycle && open_.size() == kMaxIncludeLevels) {
+      problems_.add_fatal(
+          asked, "include",
+          fmt::format("files include each other too deep; allowed: {} levels", kMaxIncludeLevels));
+      return false;
+    }
     open_.push_back({identity, file.string()});
     if (cycle) {
       std::vector<std::string> names;
@@ -101,7 +143,10 @@ class IncludeReader {
             fmt::format("is not a file name ({}); allowed: a text or a list of texts", describe(name)));
         continue;
       }
-      Node included = read((file.parent_path() / name.text).lexically_normal(), name.mark);
+      if (budget_.files == 0) {
+        break;
+      }
+      Node included = read((folder_of(file) / name.text).lexically_normal(), name.mark, false);
       merge(base, std::move(included));
     }
     merge(base, std::move(node));
@@ -115,8 +160,9 @@ class IncludeReader {
 
   Problems& problems_;
   const Catalogue& catalogue_;
+  ReadBudget budget_;
   std::vector<Open> open_;
-  std::vector<fs::path> files_;
+  std::set<fs::path> files_;
 };
 
 void expand_axes(Node& axes, const Catalogue& catalogue) {
@@ -144,9 +190,7 @@ void expand_children(Node& node, const Field& field, const Catalogue& catalogue)
 }  // namespace
 
 FileTree read_with_includes(const fs::path& file, Problems& problems, const Catalogue& catalogue) {
-  IncludeReader reader(problems, catalogue);
-  Node root = reader.read(file, {file.string()});
-  return {std::move(root), reader.take_files()};
+  return IncludeReader(problems, catalogue).read_root(file);
 }
 
 void expand_components(Node& node, const Field& field, const Catalogue& catalogue) {

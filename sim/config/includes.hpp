@@ -13,7 +13,7 @@ namespace kvr::config {
 
 struct FileTree {
   Node root;
-  std::vector<std::filesystem::path> files;  ///< that were read, some perhaps several times
+  std::vector<std::filesystem::path> files;  ///< that were read, each once
 };
 
 /// Reads `file` and everything it includes into one tree. Included files are named in marks relative to how

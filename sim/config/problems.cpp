@@ -2,11 +2,18 @@
 
 #include <fmt/format.h>
 
-#include <set>
+#include <utility>
+#include <vector>
 
 #include "sim/error.hpp"
 
 namespace kvr::config {
+
+namespace {
+
+constexpr std::size_t kMaxLines = 1000;
+
+}  // namespace
 
 std::string to_string(const Mark& mark) {
   if (mark.is_default()) {
@@ -16,7 +23,12 @@ std::string to_string(const Mark& mark) {
 }
 
 void Problems::add(const Mark& mark, std::string_view key, std::string_view text) {
-  lines_.push_back({mark, std::string(key), std::string(text)});
+  Line line{mark, std::string(key), std::string(text)};
+  if (lines_.size() < kMaxLines) {
+    lines_.insert(std::move(line));
+  } else {
+    more_ += lines_.contains(line) ? std::size_t{0} : 1;
+  }
 }
 
 void Problems::add_fatal(const Mark& mark, std::string_view key, std::string_view text) {
@@ -26,9 +38,12 @@ void Problems::add_fatal(const Mark& mark, std::string_view key, std::string_vie
 
 void Problems::throw_if_any() const {
   std::vector<std::string> messages;
-  for (const Line& line : std::set<Line>(lines_.begin(), lines_.end())) {
+  for (const Line& line : lines_) {
     const std::string key = line.key.empty() ? "" : line.key + ": ";
     messages.push_back(fmt::format("{}: {}{}", to_string(line.mark), key, line.text));
+  }
+  if (more_ > 0) {
+    messages.push_back(fmt::format("and {} more", more_));
   }
   if (!messages.empty()) {
     throw InputError(std::move(messages));

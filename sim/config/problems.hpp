@@ -1,9 +1,10 @@
 #pragma once
 
 #include <compare>
+#include <cstddef>
+#include <set>
 #include <string>
 #include <string_view>
-#include <vector>
 
 namespace kvr::config {
 
@@ -27,7 +28,9 @@ class Problems {
   /// A problem that leaves the tree incomplete: checking it any further would report what is not there.
   void add_fatal(const Mark& mark, std::string_view key, std::string_view text);
   bool fatal() const { return fatal_; }
-  /// Throws InputError with one line each, sorted by place and without doubles, unless there are none.
+  bool none() const { return lines_.empty(); }
+  /// Throws InputError with one line each, sorted by place and without doubles, unless there are none. Beyond
+  /// the first thousand they are counted.
   void throw_if_any() const;
 
  private:
@@ -37,7 +40,8 @@ class Problems {
     std::string text;
     friend auto operator<=>(const Line&, const Line&) = default;
   };
-  std::vector<Line> lines_;
+  std::set<Line> lines_;
+  std::size_t more_ = 0;
   bool fatal_ = false;
 };
 

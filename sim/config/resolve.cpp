@@ -118,6 +118,25 @@ RunConfig run_config(const ResolvedPoint& point) {
           .resolved_yaml = dump_yaml(root)};
 }
 
+/// Every point in turn as `convert` makes it; throws as `load_config` does. Once there is a problem, nothing
+/// is kept any more.
+template <class T, class Convert>
+std::vector<T> points_as(const std::filesystem::path& file, std::span<const std::string> sets,
+                         const Catalogue& catalogue, Convert convert) {
+  Problems problems;
+  std::vector<T> converted;
+  const Points points = compose(file, sets, catalogue, problems);
+  for (std::size_t i = 0; i < points.size(); ++i) {
+    PointTree tree = points.make(i, problems);
+    ResolvedPoint point{std::move(tree.name), check(tree.root, catalogue, problems), points.files()};
+    if (problems.none()) {
+      converted.push_back(convert(std::move(point)));
+    }
+  }
+  problems.throw_if_any();
+  return converted;
+}
+
 /// What may stand in a file that describes `part` alone.
 Field part_grammar(std::string_view part) {
   Field grammar{.name = "", .shape = Shape::table, .doc = ""};
@@ -141,13 +160,7 @@ const Resolved& Resolved::at(std::string_view path) const {
 
 std::vector<ResolvedPoint> resolve_points(const std::filesystem::path& file,
                                           std::span<const std::string> sets, const Catalogue& catalogue) {
-  Problems problems;
-  std::vector<ResolvedPoint> points;
-  for (const PointTree& tree : compose(file, sets, catalogue, problems)) {
-    points.push_back({tree.name, check(tree.root, catalogue, problems), tree.files});
-  }
-  problems.throw_if_any();
-  return points;
+  return points_as<ResolvedPoint>(file, sets, catalogue, [](ResolvedPoint point) { return point; });
 }
 
 }  // namespace config
@@ -175,35 +188,32 @@ InputError RunConfig::placed(std::string_view component, const InputError& error
 
 std::vector<RunConfig> load_config(const std::filesystem::path& file, std::span<const std::string> sets,
                                    const Catalogue& catalogue) {
-  std::vector<RunConfig> runs;
-  std::ranges::transform(config::resolve_points(file, sets, catalogue), std::back_inserter(runs),
-                         config::run_config);
-  return runs;
+  return config::points_as<RunConfig>(file, sets, catalogue, config::run_config);
 }
 
 RunConfig load_part(const std::filesystem::path& file, std::string_view part,
                     std::span<const std::string> sets, const Catalogue& catalogue) {
   config::Problems problems;
-  const std::vector<config::PointTree> trees = config::compose(file, sets, catalogue, problems);
-  if (trees.empty()) {
+  const config::Points points = config::compose(file, sets, catalogue, problems);
+  if (points.size() == 0) {
     problems.throw_if_any();
   }
-  if (trees.size() != 1) {
+  if (points.size() != 1) {
     throw InputError(fmt::format("{}: makes {} points; allowed: one, without points, sweep and zip",
-                                 file.string(), trees.size()));
+                                 file.string(), points.size()));
   }
-  const config::Resolved root =
-      config::check(trees.front().root, config::part_grammar(part), catalogue, problems);
+  const config::PointTree tree = points.make(0, problems);
+  const config::Resolved root = config::check(tree.root, config::part_grammar(part), catalogue, problems);
   problems.throw_if_any();
   RunConfig config;
-  config.point = trees.front().name;
+  config.point = tree.name;
   config.name = config::text(root, "name");
   config.description = config::text(root, "description");
   (part == "device"  ? config.device
    : part == "phone" ? config.phone
                      : config.model) = config::component(root, part);
   config.said_at = config::places_of(root);
-  config.files = trees.front().files;
+  config.files = points.files();
   config.resolved_yaml = config::dump_yaml(root);
   return config;
 }

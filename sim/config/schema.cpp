@@ -20,15 +20,16 @@ namespace kvr::config {
 
 namespace {
 
-constexpr std::string_view kNumber = R"(-?[0-9]+(\.[0-9]+)?([eE][-+]?[0-9]+)?)";
+constexpr std::string_view kNumber = R"([-+]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][-+]?[0-9]+)?)";
 
 std::string unit_pattern(const ParamSpec& spec) {
   std::vector<std::string_view> names;
   for (const Unit& unit : units_of(spec.info.quantity)) {
     names.push_back(unit.name);
   }
-  const std::string_view optional = spec.info.quantity == Quantity::none ? "?" : "";
-  const std::string number = fmt::format("{}({}){}", kNumber, fmt::join(names, "|"), optional);
+  const std::string unit = fmt::format("[ \\t]*({})", fmt::join(names, "|"));
+  const std::string number = spec.info.quantity == Quantity::none ? fmt::format("{}({})?", kNumber, unit)
+                                                                  : fmt::format("{}{}", kNumber, unit);
   return spec.info.unlimited ? fmt::format("^({}|unlimited)$", number) : fmt::format("^{}$", number);
 }
 

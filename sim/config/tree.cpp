@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <charconv>
 #include <optional>
+#include <unordered_map>
 #include <utility>
 
 namespace kvr::config {
@@ -16,6 +17,19 @@ bool other_component(const Node& base, const Node& over) {
   const Node* ours = base.find("type");
   const Node* theirs = over.find("type");
   return ours != nullptr && theirs != nullptr && ours->text != theirs->text && !over.shares_parameters;
+}
+
+/// `text`, or its begin where it is longer than a message bears; never half of a character.
+std::string shortened(std::string_view text) {
+  constexpr std::size_t kMostBytes = 100;
+  if (text.size() <= kMostBytes) {
+    return std::string(text);
+  }
+  std::size_t end = kMostBytes;
+  while (end > 0 && (static_cast<unsigned char>(text[end]) & 0xC0U) == 0x80U) {
+    --end;
+  }
+  return fmt::format("{}...", text.substr(0, end));
 }
 
 std::optional<std::size_t> parse_index(std::string_view text) {
@@ -33,14 +47,17 @@ Node* step_into(Node& node, const std::string& part, std::string_view path, cons
     if (!index || *index >= node.children.size()) {
       problems.add(
           mark, path,
-          fmt::format("no such element ({}); allowed: a number below {}", part, node.children.size()));
+          fmt::format("no such element ({}); allowed: {}", part,
+                      node.children.empty() ? "none, the list is empty"
+                                            : fmt::format("a number below {}", node.children.size())));
       return nullptr;
     }
     return &node.children[*index];
   }
   if (node.kind == NodeKind::scalar) {
-    problems.add(mark, path,
-                 fmt::format("cannot set '{}' in a scalar ({}); allowed: keys of maps", part, node.text));
+    problems.add(
+        mark, path,
+        fmt::format("cannot set '{}' in a scalar ({}); allowed: keys of maps", part, describe(node)));
     return nullptr;
   }
   node.kind = NodeKind::map;
@@ -86,7 +103,7 @@ std::string describe(const Node& node) {
     case NodeKind::null:
       return "nothing";
     case NodeKind::scalar:
-      return node.text;
+      return shortened(node.text);
     case NodeKind::map:
       return "a map";
     case NodeKind::list:
@@ -101,11 +118,17 @@ void merge(Node& base, Node over) {
     base = std::move(over);
     return;
   }
+  // By key, because includes may merge maps of many thousands of points again and again.
+  std::unordered_map<std::string, std::size_t> places;
+  for (const Node& child : base.children) {
+    places.emplace(child.key, places.size());
+  }
   for (Node& child : over.children) {
-    if (Node* below = base.find(child.key)) {
-      merge(*below, std::move(child));
-    } else {
+    const auto [place, fresh] = places.try_emplace(child.key, base.children.size());
+    if (fresh) {
       base.children.push_back(std::move(child));
+    } else {
+      merge(base.children[place->second], std::move(child));
     }
   }
 }

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <cstddef>
 #include <span>
 #include <string>
 #include <string_view>
@@ -29,12 +30,24 @@ struct Node {
 
 Node scalar_node(std::string key, std::string text, const Mark& mark);
 
-/// Short form for messages: a scalar's text, otherwise what kind of node it is.
+/// Short form for messages: a scalar's text or the begin of a long one, otherwise what kind of node it is.
 std::string describe(const Node& node);
 
-/// Parses one document. Syntax errors, doubled keys, merge keys and tags are problems. `file` is the name
-/// used in marks.
-Node parse_yaml(const std::string& text, const std::string& file, Problems& problems);
+/// Of one file or setting; the largest configuration that ships has 3 kB.
+inline constexpr std::size_t kMaxTextBytes = std::size_t{1} << 20;
+
+/// What reading one configuration may take, its includes and settings together: they, and what they are
+/// included into, could multiply what each file is allowed.
+struct ReadBudget {
+  std::size_t files = 10'000;
+  std::size_t bytes = std::size_t{64} << 20;
+  std::size_t nodes = 1'000'000;
+};
+
+/// Parses one document; the only way to YAML. What is not UTF-8, syntax errors, doubled keys, merge keys and
+/// tags are problems, as is a document too large: the limits hold while it is read. `file` is the name used
+/// in marks.
+Node parse_yaml(std::string_view text, const std::string& file, Problems& problems, ReadBudget& budget);
 
 /// Lays `over` on `base`: maps are merged key by key, everything else is replaced. A map whose `type` differs
 /// from the base's replaces it whole, because the parameters of one type mean nothing to another, unless the

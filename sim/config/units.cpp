@@ -45,18 +45,15 @@ std::size_t skip_digits(std::string_view text, std::size_t at) {
   return at;
 }
 
-/// Length of `-?digits[.digits]` at the start of `text`; 0 when there is none.
+/// Length of `[+-]?(digits[.digits*] | .digits)` at the start of `text`; 0 when there is none.
 std::size_t mantissa_length(std::string_view text) {
-  const std::size_t first = text.starts_with('-') ? 1 : 0;
-  std::size_t end = skip_digits(text, first);
-  if (end == first) {
-    return 0;
+  const std::size_t first = text.starts_with('-') || text.starts_with('+') ? 1 : 0;
+  const std::size_t whole = skip_digits(text, first);
+  if (whole == text.size() || text[whole] != '.') {
+    return whole > first ? whole : 0;
   }
-  if (end < text.size() && text[end] == '.') {
-    const std::size_t fraction = skip_digits(text, end + 1);
-    end = fraction > end + 1 ? fraction : end;
-  }
-  return end;
+  const std::size_t end = skip_digits(text, whole + 1);
+  return end - first > 1 ? end : 0;
 }
 
 /// Length of `[eE][+-]?digits` at the start of `text`; 0 when there is none.
@@ -67,6 +64,12 @@ std::size_t exponent_length(std::string_view text) {
   const std::size_t first = text.size() > 1 && (text[1] == '+' || text[1] == '-') ? 2 : 1;
   const std::size_t end = skip_digits(text, first);
   return end > first ? end : 0;
+}
+
+/// What stands behind the blanks that `text` begins with; all of it where nothing does.
+std::string_view after_blanks(std::string_view text) {
+  const std::size_t first = text.find_first_not_of(" \t");
+  return first == std::string_view::npos ? text : text.substr(first);
 }
 
 const Unit* find_unit(std::string_view name, Quantity quantity) {
@@ -184,14 +187,15 @@ ParsedNumber parse_quantity(std::string_view text, Quantity quantity) {
     return {.failure = ParseFailure::not_a_number};
   }
   const std::size_t exponent = exponent_length(text.substr(mantissa));
-  const std::string_view name = text.substr(mantissa + exponent);
+  const std::string_view name = after_blanks(text.substr(mantissa + exponent));
   static constexpr Unit kPlain{"", 0, 0, false};
   const Unit* unit = name.empty() && quantity == Quantity::none ? &kPlain : find_unit(name, quantity);
   if (unit == nullptr) {
     return {.failure = name.empty() ? ParseFailure::no_unit : ParseFailure::unknown_unit};
   }
   const std::string_view exponent_text = exponent == 0 ? "" : text.substr(mantissa + 1, exponent - 1);
-  const auto value = scaled(text.substr(0, mantissa), exponent_text, unit->decimal);
+  const std::size_t plus = text.starts_with('+') ? 1 : 0;
+  const auto value = scaled(text.substr(plus, mantissa - plus), exponent_text, unit->decimal);
   if (!value || !std::isfinite(std::ldexp(*value, unit->binary))) {
     return {.failure = ParseFailure::out_of_reach};
   }

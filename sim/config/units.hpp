@@ -28,8 +28,8 @@ struct ParsedNumber {
   double value = 0.0;
   std::optional<ParseFailure> failure;
 };
-/// Reads the whole of `text`; nothing may follow the unit. Decimal units round once, correctly; binary ones
-/// never.
+/// Reads the whole of `text`: a decimal number (`16`, `+.5`, `5.`, `1e3`), blanks if any, and a unit. Decimal
+/// units round once, correctly; binary ones never.
 ParsedNumber parse_quantity(std::string_view text, Quantity quantity);
 
 /// The shortest text that `parse_quantity` turns back into exactly `value`; infinity is `unlimited`.

@@ -15,8 +15,13 @@ namespace kvr::config {
 
 namespace {
 
-/// Integers with a unit or a multiplier pass through a double, which holds every integer up to here.
-constexpr double kExactIntegers = 9007199254740992.0;  // 2^53
+/// Integers with a unit or a multiplier pass through a double.
+constexpr double kExactIntegers = bounds::kExactInteger;
+
+/// Whether `max` leaves out no value that the parameter could hold.
+bool holds_all(const ParamSpec& spec) {
+  return spec.info.max >= (spec.info.quantity == Quantity::none ? bounds::kInteger : bounds::kExactInteger);
+}
 
 std::string format_bound(double bound, const ParamSpec& spec) {
   const bool plain = spec.info.quantity == Quantity::none && std::abs(bound) < kExactIntegers;
@@ -81,8 +86,9 @@ class Reader {
   std::optional<Value> read_text() {
     const auto choices = choices_of(spec_.info);
     if (!choices.empty() && std::ranges::find(choices, node_.text) == choices.end()) {
-      problems_.add(node_.mark, key_,
-                    fmt::format("is not a choice ({}); {}", node_.text, suggestion(node_.text, choices)));
+      problems_.add(
+          node_.mark, key_,
+          fmt::format("is not a choice ({}); {}", describe(node_), suggestion(node_.text, choices)));
       return std::nullopt;
     }
     return std::make_optional<Value>(node_.text);
@@ -115,7 +121,9 @@ class Reader {
   std::optional<std::int64_t> read_plain_integer() const {
     std::int64_t value = 0;
     const char* end = node_.text.data() + node_.text.size();
-    const auto read = std::from_chars(node_.text.data(), end, value);
+    const bool signed_twice = node_.text.starts_with("+-");
+    const char* begin = node_.text.data() + (node_.text.starts_with('+') && !signed_twice ? 1 : 0);
+    const auto read = std::from_chars(begin, end, value);
     const bool plain = spec_.info.quantity == Quantity::none && !node_.quoted;
     return plain && read.ec == std::errc() && read.ptr == end ? std::optional(value) : std::nullopt;
   }
@@ -178,7 +186,7 @@ std::vector<std::string_view> choices_of(const ParamDoc& info) {
 
 std::string describe_range(const ParamSpec& spec) {
   const bool below = std::isfinite(spec.info.min);
-  const bool above = std::isfinite(spec.info.max);
+  const bool above = std::isfinite(spec.info.max) && !(spec.type == ValueType::integer && holds_all(spec));
   const std::string min = below ? format_bound(spec.info.min, spec) : "";
   const std::string max = above ? format_bound(spec.info.max, spec) : "";
   if (below && above) {

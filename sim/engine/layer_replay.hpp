@@ -70,6 +70,8 @@ class LayerReplay {
   std::int64_t waiting_entries() const;
   /// Of the layout, and of what virtual memory keeps beside it.
   std::int64_t space_bytes() const;
+  /// Where the entries' places end.
+  std::int64_t places_end_bytes() const { return layout_->space_bytes(); }
 
   /// Throws InternalError where the layout's places do not fit together; see placement_check.hpp.
   void check_placement() const;

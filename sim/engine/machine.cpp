@@ -15,6 +15,10 @@ namespace {
 /// what a head's entries take, so that regions stay aligned to whatever the device stripes by.
 constexpr std::int64_t kRegionBytes = std::int64_t{1} << 36;
 
+/// Layers times KV heads that are timed: seven times those of the largest published model. Every one has
+/// requests and a region of its own, so the number decides what a step takes.
+constexpr std::int64_t kMostHeads = 65'536;
+
 /// `key`: where the configuration chooses the component.
 template <class Interface>
 std::unique_ptr<Interface> make(const RunConfig& config, std::string_view key, const ComponentChoice& choice,
@@ -42,6 +46,11 @@ Extrapolation extrapolate(const RunConfig& config, const DecoderGeometry& model,
   if (model.layers < result.captured_layers) {
     problems.push_back(fmt::format("{}: {} layers cannot replay the {} captured ones; give at least as many",
                                    config.place("model.layers"), model.layers, result.captured_layers));
+  }
+  if (model.layers * model.kv_heads > kMostHeads) {
+    problems.push_back(fmt::format("{}: {} layers of {} KV heads are {} heads; allowed: at most {} together",
+                                   config.place("model.layers"), model.layers, model.kv_heads,
+                                   model.layers * model.kv_heads, kMostHeads));
   }
   if (!problems.empty()) {
     throw InputError(problems);

@@ -18,6 +18,8 @@
 #include "sim/engine/invariants.hpp"
 #include "sim/engine/memory_use.hpp"
 #include "sim/engine/recording.hpp"
+#include "sim/engine/representatives.hpp"
+#include "sim/error.hpp"
 #include "sim/registry.hpp"
 
 namespace kvr {
@@ -92,6 +94,19 @@ void PointReplay::load_prompt() {
     }
     replays_[static_cast<std::size_t>(layer)].place(co_retrieval);
   }
+  check_space();
+}
+
+/// Above the entries of a layer lies what else it keeps on flash.
+void PointReplay::check_space() const {
+  for (const LayerReplay& layer : replays_) {
+    if (layer.places_end_bytes() > kFirstRepresentative) {
+      throw InputError(
+          fmt::format("{}: '{}' spreads the entries of a layer over {} bytes of flash; allowed: {}",
+                      config_.place("system.layout"), config_.system.layout.type, layer.places_end_bytes(),
+                      kFirstRepresentative));
+    }
+  }
 }
 
 void PointReplay::select() {
@@ -130,6 +145,7 @@ void PointReplay::move_entries() {
     working_buffer_bytes_ = std::max(
         working_buffer_bytes_, static_cast<double>(missed_bytes) * machine_.extrapolation().head_share());
   }
+  check_space();
 }
 
 void PointReplay::record(std::int64_t step, std::int64_t position, const StepTimes& times) {

@@ -37,6 +37,7 @@ class PointReplay {
  private:
   void make_heads();
   void make_layers();
+  void check_space() const;
   void select();
   void judge();
   void move_entries();

@@ -11,6 +11,10 @@ namespace kvr {
 
 StepRange step_range(const RunConfig& config, const trace::Header& header) {
   const std::int64_t available = header.seq_len - header.prefill_len;
+  if (available <= 0) {
+    throw InputError(
+        fmt::format("{}: has no decode steps, so there is nothing to replay", config.trace_path.string()));
+  }
   const std::int64_t left = available - config.first_step;
   if (left <= 0) {
     throw InputError(fmt::format("{}: {} is past the end; {} has {} decode steps, allowed is 0 to {}",

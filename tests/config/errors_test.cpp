@@ -71,6 +71,48 @@ TEST_CASE("a number must be one in full, and of the right type") {
   });
 }
 
+TEST_CASE("whatever people write for a number is that number or an error") {
+  struct Row {
+    std::string_view written;
+    std::string_view capacity;  ///< what `system.cache.capacity` makes of it
+    std::string_view share;     ///< what `budget.share` makes of it, a number without a unit
+    std::string_view seed;      ///< what `run.seed` makes of it, an integer
+  };
+  constexpr std::string_view kNo = "";
+  const Row rows[] = {
+      {".5", kNo, "0.5", kNo},       {"1.", kNo, "1.0", "1"},         {"+1", kNo, "1.0", "1"},
+      {"+-1", kNo, kNo, kNo},        {"1e0", kNo, "1.0", "1"},        {"1E+0", kNo, "1.0", "1"},
+      {"5e-1", kNo, "0.5", kNo},     {"1_000", kNo, kNo, kNo},        {"1,000", kNo, kNo, kNo},
+      {"0x10", kNo, kNo, kNo},       {"0o10", kNo, kNo, kNo},         {"10%", kNo, kNo, kNo},
+      {"2k", kNo, kNo, "2000"},      {"2 k", kNo, kNo, "2000"},       {"16 MiB", "16MiB", kNo, kNo},
+      {"16MiB", "16MiB", kNo, kNo},  {"'16 MiB'", "16MiB", kNo, kNo}, {"'16MiB '", kNo, kNo, kNo},
+      {".5MiB", "512KiB", kNo, kNo}, {"+1 kB", "1kB", kNo, kNo},      {"1e3MiB", "1000MiB", kNo, kNo},
+      {"16mib", kNo, kNo, kNo},      {"16 Mi", kNo, kNo, kNo},        {"16M", kNo, kNo, "16000000"},
+      {"'1'", kNo, kNo, kNo},        {".inf", kNo, kNo, kNo},         {"inf", kNo, kNo, kNo},
+      {".nan", kNo, kNo, kNo},       {"NaN", kNo, kNo, kNo},          {"~", kNo, kNo, kNo},
+      {"null", kNo, kNo, kNo},       {"true", kNo, kNo, kNo},         {"yes", kNo, kNo, kNo},
+      {"on", kNo, kNo, kNo},         {"1:30", kNo, kNo, kNo},         {"2001-01-01", kNo, kNo, kNo},
+      {"1e400", kNo, kNo, kNo},
+  };
+  const auto check_one = [](std::string_view from, std::string_view to, std::string_view key,
+                            std::string_view wanted) {
+    CAPTURE(to);
+    const Folder folder;
+    folder.write("c.yaml", good_with(from, to));
+    if (wanted.empty()) {
+      CHECK(error_of("c.yaml").find("; allowed: ") != std::string::npos);
+    } else {
+      CHECK(load("c.yaml").front().resolved_yaml.find(fmt::format("{}: {}\n", key, wanted)) !=
+            std::string::npos);
+    }
+  };
+  for (const Row& row : rows) {
+    check_one("64MiB", row.written, "capacity", row.capacity);
+    check_one("0.25", row.written, "share", row.share);
+    check_one("seed: 7", fmt::format("seed: {}", row.written), "seed", row.seed);
+  }
+}
+
 TEST_CASE("a quantity needs one of its units") {
   check_all({
       {"64MiB", "64",
@@ -80,8 +122,8 @@ TEST_CASE("a quantity needs one of its units") {
        fmt::format("c.yaml:13:11: system.cache.capacity: has an unknown unit (64K); allowed: {}, "
                    "at least 0B",
                    kByteUnits)},
-      {"64MiB", "64 MiB",
-       fmt::format("c.yaml:13:11: system.cache.capacity: has an unknown unit (64 MiB); "
+      {"64MiB", "64 Mi B",
+       fmt::format("c.yaml:13:11: system.cache.capacity: has an unknown unit (64 Mi B); "
                    "allowed: {}, at least 0B",
                    kByteUnits)},
       {"64MiB", "0.3B",

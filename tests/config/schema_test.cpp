@@ -24,7 +24,7 @@ TEST_CASE("the schema holds every implementation with units, ranges, defaults an
            R"("device.ufs": {)",
            R"("description": "latency [s]; default 25us; source: measured")",
            R"("description": "serial number; required")",
-           R"("pattern": "^-?[0-9]+(\\.[0-9]+)?([eE][-+]?[0-9]+)?(ns|us|ms|s)$")",
+           R"("pattern": "^[-+]?([0-9]+\\.?[0-9]*|\\.[0-9]+)([eE][-+]?[0-9]+)?[ \\t]*(ns|us|ms|s)$")",
            R"((B/s|kB/s|MB/s|GB/s|KiB/s|MiB/s|GiB/s)|unlimited)$")",
            R"("exclusiveMinimum": 0)",
            R"("$ref": "#/$defs/clustering.page")",

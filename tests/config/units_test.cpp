@@ -51,12 +51,27 @@ TEST_CASE("quantities are read into SI as the compiler reads the literal") {
   CHECK(value_of("1e3us", Quantity::seconds) == 1e-3);
 }
 
+TEST_CASE("numbers are what they look like") {
+  CHECK(value_of(".5", Quantity::none) == 0.5);
+  CHECK(value_of("-.5", Quantity::none) == -0.5);
+  CHECK(value_of("5.", Quantity::none) == 5.0);
+  CHECK(value_of("5.s", Quantity::seconds) == 5.0);
+  CHECK(value_of("+5", Quantity::none) == 5.0);
+  CHECK(value_of("+.5e+1ms", Quantity::seconds) == 5e-3);
+  CHECK(value_of("5.e2", Quantity::none) == 500.0);
+  CHECK(value_of("16 MiB", Quantity::bytes) == 16777216.0);
+  CHECK(value_of("1e3 \t MiB", Quantity::bytes) == 1000.0 * 1048576.0);
+  CHECK(value_of(".5GB/s", Quantity::bytes_per_second) == 0.5e9);
+  CHECK(value_of("110 k", Quantity::none) == 110e3);
+}
+
 TEST_CASE("anything but a number and one unit is refused, and the reason told") {
   using F = ParseFailure;
   const auto failure = [](std::string_view text, Quantity quantity) {
     return parse_quantity(text, quantity).failure;
   };
-  for (const char* text : {"", "x", "-", ".5", "inf", "nan", "+1", " 1", "B", "0x10"}) {
+  for (const char* text : {"",     "x",  "-",  "+", ".",    "-.",    "+-1",   "1e", ".e3",  "inf", "nan",
+                           ".inf", " 1", "1 ", "B", "0x10", "1_000", "1,000", "~",  "true", "yes"}) {
     CAPTURE(text);
     CHECK((failure(text, Quantity::none).has_value()));
   }
@@ -65,8 +80,10 @@ TEST_CASE("anything but a number and one unit is refused, and the reason told") 
   CHECK(failure("64KB", Quantity::bytes) == F::unknown_unit);
   CHECK(failure("64mib", Quantity::bytes) == F::unknown_unit);
   CHECK(failure("64MiB ", Quantity::bytes) == F::unknown_unit);
-  CHECK(failure("64 MiB", Quantity::bytes) == F::unknown_unit);
-  CHECK(failure("5.s", Quantity::seconds) == F::unknown_unit);
+  CHECK(failure(" 64MiB", Quantity::bytes) == F::not_a_number);
+  CHECK(failure("64 ", Quantity::bytes) == F::unknown_unit);
+  CHECK(failure("64 Mi B", Quantity::bytes) == F::unknown_unit);
+  CHECK(failure("1_000B", Quantity::bytes) == F::unknown_unit);
   CHECK(failure("16x", Quantity::none) == F::unknown_unit);
   CHECK(failure("inf", Quantity::none) == F::not_a_number);
   CHECK(failure("1e400s", Quantity::seconds) == F::out_of_reach);

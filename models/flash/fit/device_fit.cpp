@@ -184,7 +184,8 @@ void require_valid(const DeviceParams& device) {
     const ParamSpec& spec = param.spec();
     const Value value = param.get(device);
     const double* real = std::get_if<double>(&value);
-    if (real != nullptr &&
+    const bool unlimited = spec.info.unlimited && real != nullptr && std::isinf(*real);
+    if (real != nullptr && !unlimited &&
         (*real < spec.info.min || *real > spec.info.max || (spec.info.above_min && *real == spec.info.min))) {
       problems.push_back(fmt::format("{}: {}; allowed: {}", spec.name, config::format_value(value, spec),
                                      config::describe_allowed(spec)));

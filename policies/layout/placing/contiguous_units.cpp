@@ -35,12 +35,14 @@ ParamTable<ContiguousUnits::BufferParams> ContiguousUnits::buffer_params() {
            {.doc = "page that new entries of a hot unit wait in DRAM to complete; 0: all are written at once",
             .quantity = Quantity::bytes,
             .min = 0,
+            .max = bounds::kBytes,
             .source = "DynaKV, sec. 5, which does not say the size"}},
           {"hot_steps",
            &BufferParams::hot_steps,
            {.doc = "steps after an append for which a unit is hot, where there is a page_buffer",
             .unit = "steps",
             .min = 1,
+            .max = bounds::kEntries,
             .source = "assumed"}}};
 }
 

@@ -1,0 +1,133 @@
+#include "tests/extremes/small_run.hpp"
+
+#include <fmt/format.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cmath>
+#include <fstream>
+
+#include "sim/config/resolve.hpp"
+#include "sim/engine/replay.hpp"
+#include "sim/half.hpp"
+#include "sim/kernels/convert.hpp"
+#include "sim/results/metrics.hpp"
+#include "sim/rng.hpp"
+#include "traces/reader.hpp"
+#include "traces/writer.hpp"
+
+namespace kvr::test {
+
+namespace {
+
+trace::Header header() {
+  trace::Header header;
+  header.geometry = {.layers = 1,
+                     .query_heads = 2 * kHeads,
+                     .kv_heads = kHeads,
+                     .head_dim = kChannels,
+                     .hidden_size = 32,
+                     .ffn_size = 64,
+                     .vocab_size = 100,
+                     .rope_theta = 10000.0,
+                     .attention_scale = 0.35,
+                     .rope_scaling = "none",
+                     .rope_layout = "half"};
+  header.model_name = "none";
+  header.prefill_len = kPrompt;
+  header.seq_len = kPrompt + kSteps;
+  header.captured_layers = {0};
+  header.captured_kv_heads = {0, 1};
+  header.capture_tool = "test";
+  header.capture_version = "1";
+  header.capture_mode = "synthetic";
+  header.weights_sha256 = "none";
+  header.text_source = "none";
+  header.licence = "none";
+  return header;
+}
+
+void write_trace(const std::filesystem::path& path, const Row& row) {
+  std::vector<std::int64_t> positions;
+  for (std::int64_t position = kPrompt - 4; position < kPrompt + kSteps; ++position) {
+    positions.push_back(position);
+  }
+  trace::Writer writer(path, header(), positions);
+  writer.append_tokens(std::vector<std::int32_t>(static_cast<std::size_t>(kPrompt + kSteps), 1));
+  for (const trace::Field field : {trace::Field::keys, trace::Field::values, trace::Field::queries}) {
+    const std::int64_t heads = trace::is_query(field) ? 2 * kHeads : kHeads;
+    for (std::int64_t at = trace::is_query(field) ? positions.front() : 0; at < kPrompt + kSteps; ++at) {
+      std::vector<float> rows(static_cast<std::size_t>(heads * kChannels));
+      for (std::int64_t head = 0; head < heads; ++head) {
+        row(field, at, head,
+            std::span(rows).subspan(static_cast<std::size_t>(head * kChannels),
+                                    static_cast<std::size_t>(kChannels)));
+      }
+      std::vector<Half> halves(rows.size());
+      kernels::to_half(rows, halves);
+      writer.append(field, 0, halves);
+    }
+  }
+  writer.finish();
+}
+
+constexpr std::string_view kConfig =
+    "name: small\n"
+    "trace: {path: trace.h5}\n"
+    "phone: roofline\n"
+    "device: queueing\n"
+    "system:\n"
+    "  clustering: {type: adaptive, entries_per_cluster: 4, multiple: 0.5, buffer_entries: 2}\n"
+    "  stages:\n"
+    "    - {scorer: centroid, budget: {type: fixed, entries: 6}, norm: softmax, pins: {sinks: 1, recent: "
+    "2}}\n"
+    "  codec: {k: int8, v: int4}\n"
+    "  layout: dual_head\n"
+    "  replacement: lru\n"
+    "  cache: {capacity: 400B}\n"
+    "  schedule: dynakv\n"
+    "run: {check: every_step}\n";
+
+}  // namespace
+
+void ordinary_row(trace::Field field, std::int64_t position, std::int64_t head, std::span<float> row) {
+  Rng rng = Rng::stream(7, trace::name_of(field), static_cast<std::uint64_t>(position * 16 + head));
+  const float side = position % 3 == 0 ? 2.0F : -2.0F;
+  for (float& x : row) {
+    x = side + static_cast<float>(rng.normal());
+  }
+}
+
+SmallRun::SmallRun(const Row& row)
+    : folder_(std::filesystem::temp_directory_path() / fmt::format("kvr_extremes_{}", getpid())) {
+  std::filesystem::create_directories(folder_);
+  write_trace(folder_ / "trace.h5", row);
+  std::ofstream(folder_ / "c.yaml") << kConfig;
+}
+
+SmallRun::~SmallRun() {
+  std::error_code ignored;
+  std::filesystem::remove_all(folder_, ignored);
+}
+
+PointResult SmallRun::run(const std::vector<std::string>& sets) const {
+  const RunConfig config = load_config(folder_ / "c.yaml", sets).front();
+  const trace::Reader trace(config.trace_path);
+  check_point(config, trace);
+  return replay(config, trace, {}, nullptr);
+}
+
+std::string not_finite(const PointResult& result) {
+  std::string names;
+  for (const MetricInfo& metric : metric_table()) {
+    const auto values = result.data.values(metric.id);
+    const bool may_be_undefined =
+        metric.name.starts_with("reused_within_") || metric.name.starts_with("contiguous_");
+    if (!may_be_undefined && !std::ranges::all_of(values, [](double x) { return std::isfinite(x); })) {
+      names += fmt::format("{} ", metric.name);
+    }
+  }
+  return names;
+}
+
+}  // namespace kvr::test
