@@ -133,6 +133,22 @@ void check_sizes(const CurvePlan& plan, const flash::DeviceParams& device, Probl
   }
 }
 
+/// Requests larger than a command are outstanding as all their commands.
+void check_commands(const CurvePlan& plan, const flash::DeviceParams& device, std::int64_t outstanding,
+                    std::vector<std::string>& problems) {
+  const auto commands = [&](std::int64_t bytes) {
+    return (bytes + device.max_transfer - 1) / device.max_transfer;
+  };
+  for (const std::int64_t size : plan.sizes_bytes) {
+    if (outstanding <= kMaxOutstanding && commands(size) > kMaxOutstanding / outstanding) {
+      problems.push_back(fmt::format(
+          "--size: {} requests of {} are more than {} commands at once; allowed: at most {} for each",
+          outstanding, bytes_text(size), kMaxOutstanding,
+          bytes_text(kMaxOutstanding / outstanding * device.max_transfer)));
+    }
+  }
+}
+
 }  // namespace
 
 std::int64_t default_requests(std::int64_t outstanding) {
@@ -144,6 +160,7 @@ std::vector<std::string> check(const CurvePlan& plan, const flash::DeviceParams&
   check_sizes(plan, device, problems);
   for (const std::int64_t threads : plan.threads) {
     for (const std::int64_t depth : plan.depths) {
+      check_commands(plan, device, depth * threads, problems);
       if (depth * threads > kMaxOutstanding) {
         problems.push_back(
             fmt::format("--threads: {} threads of depth {} keep {} requests outstanding; "

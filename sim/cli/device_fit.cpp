@@ -65,9 +65,11 @@ struct Input {
 
 double read_link(const Options& options) {
   const config::ParsedNumber link = config::parse_quantity(options.link, Quantity::bytes_per_second);
-  if (link.failure || !(link.value > 0.0)) {
-    throw InputError(fmt::format("--link {}: no bandwidth; allowed: a number above 0 and one of {}",
-                                 options.link, config::unit_names(Quantity::bytes_per_second)));
+  if (link.failure || link.value < bounds::kSlowest || link.value > bounds::kFastest) {
+    throw InputError(fmt::format("--link {}: no bandwidth; allowed: a number above 0 and one of {}, {} to {}",
+                                 options.link, config::unit_names(Quantity::bytes_per_second),
+                                 config::format_quantity(bounds::kSlowest, Quantity::bytes_per_second),
+                                 config::format_quantity(bounds::kFastest, Quantity::bytes_per_second)));
   }
   return link.value;
 }

@@ -66,9 +66,10 @@ po::options_description described_options() {
 }
 
 std::int64_t whole_number(std::string_view text, const std::string& option) {
+  constexpr auto kMostSteps = static_cast<std::int64_t>(bounds::kEntries);
   std::int64_t value = 0;
   const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
-  if (error != std::errc{} || end != text.data() + text.size() || value < 0) {
+  if (error != std::errc{} || end != text.data() + text.size() || value < 0 || value > kMostSteps) {
     throw InputError(fmt::format("--timeline-steps: '{}' is not FIRST-LAST, e.g. 0-3", option));
   }
   return value;

@@ -223,7 +223,8 @@ void check_range(const char* option, std::int64_t value, std::int64_t end) {
     throw InputError(fmt::format("trace head: --{} {}; there is none", option, value));
   }
   if (value < 0 || value >= end) {
-    throw InputError(fmt::format("trace head: --{} {}; expected 0 to {}", option, value, end - 1));
+    const std::string expected = end > 0 ? fmt::format("expected 0 to {}", end - 1) : "there is none";
+    throw InputError(fmt::format("trace head: --{} {}; {}", option, value, expected));
   }
 }
 

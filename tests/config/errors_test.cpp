@@ -248,6 +248,15 @@ TEST_CASE("bad settings say so under their own name") {
             kRootKeys));
 }
 
+TEST_CASE("an empty list has no elements to choose from") {
+  CHECK(
+      error_of_text(good_with("  stages:\n    - scorer: exact\n      budget: {type: fraction, share: 0.25}\n",
+                              "  stages: []\n"),
+                    {"system.stages.0.norm=none"}) ==
+      "--set system.stages.0.norm: system.stages.0: no such element (0); allowed: none, the list is empty\n"
+      "c.yaml:7:3: system.stages: is not a list of that length (0 elements); allowed: 1");
+}
+
 TEST_CASE("bad includes and points are errors") {
   const std::string good(kGood);
   CHECK(error_of("nowhere.yaml") == "nowhere.yaml: no such file (nowhere.yaml)");

@@ -20,7 +20,7 @@ namespace kvr::test {
 
 namespace {
 
-trace::Header header() {
+trace::Header header(std::int64_t steps) {
   trace::Header header;
   header.geometry = {.layers = 1,
                      .query_heads = 2 * kHeads,
@@ -35,7 +35,7 @@ trace::Header header() {
                      .rope_layout = "half"};
   header.model_name = "none";
   header.prefill_len = kPrompt;
-  header.seq_len = kPrompt + kSteps;
+  header.seq_len = kPrompt + steps;
   header.captured_layers = {0};
   header.captured_kv_heads = {0, 1};
   header.capture_tool = "test";
@@ -47,16 +47,16 @@ trace::Header header() {
   return header;
 }
 
-void write_trace(const std::filesystem::path& path, const Row& row) {
+void write_trace(const std::filesystem::path& path, const Row& row, std::int64_t steps) {
   std::vector<std::int64_t> positions;
-  for (std::int64_t position = kPrompt - 4; position < kPrompt + kSteps; ++position) {
+  for (std::int64_t position = kPrompt - 4; position < kPrompt + steps; ++position) {
     positions.push_back(position);
   }
-  trace::Writer writer(path, header(), positions);
-  writer.append_tokens(std::vector<std::int32_t>(static_cast<std::size_t>(kPrompt + kSteps), 1));
+  trace::Writer writer(path, header(steps), positions);
+  writer.append_tokens(std::vector<std::int32_t>(static_cast<std::size_t>(kPrompt + steps), 1));
   for (const trace::Field field : {trace::Field::keys, trace::Field::values, trace::Field::queries}) {
     const std::int64_t heads = trace::is_query(field) ? 2 * kHeads : kHeads;
-    for (std::int64_t at = trace::is_query(field) ? positions.front() : 0; at < kPrompt + kSteps; ++at) {
+    for (std::int64_t at = trace::is_query(field) ? positions.front() : 0; at < kPrompt + steps; ++at) {
       std::vector<float> rows(static_cast<std::size_t>(heads * kChannels));
       for (std::int64_t head = 0; head < heads; ++head) {
         row(field, at, head,
@@ -98,10 +98,10 @@ void ordinary_row(trace::Field field, std::int64_t position, std::int64_t head, 
   }
 }
 
-SmallRun::SmallRun(const Row& row)
+SmallRun::SmallRun(const Row& row, std::int64_t steps)
     : folder_(std::filesystem::temp_directory_path() / fmt::format("kvr_extremes_{}", getpid())) {
   std::filesystem::create_directories(folder_);
-  write_trace(folder_ / "trace.h5", row);
+  write_trace(folder_ / "trace.h5", row, steps);
   std::ofstream(folder_ / "c.yaml") << kConfig;
 }
 

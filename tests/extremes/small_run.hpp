@@ -28,7 +28,7 @@ void ordinary_row(trace::Field field, std::int64_t position, std::int64_t head, 
 /// A trace of `row` and a configuration that replays it with every kind of component at work.
 class SmallRun {
  public:
-  explicit SmallRun(const Row& row = ordinary_row);
+  explicit SmallRun(const Row& row = ordinary_row, std::int64_t steps = kSteps);
   ~SmallRun();
   SmallRun(const SmallRun&) = delete;
   SmallRun& operator=(const SmallRun&) = delete;

@@ -205,6 +205,12 @@ TEST_CASE("numbers beyond what can be meant are refused by their range") {
                        doctest::Contains("is out of range"), InputError);
 }
 
+TEST_CASE("a trace without decode steps has nothing to replay, and is not told to begin before its end") {
+  const SmallRun small(ordinary_row, 0);
+  CHECK_THROWS_WITH_AS(small.run({}),
+                       doctest::Contains(": has no decode steps, so there is nothing to replay"), InputError);
+}
+
 TEST_CASE("bounds that depend on one another are told with their key") {
   const SmallRun small;
   CHECK_THROWS_WITH_AS(small.run({"model={type: decoder, layers: 65536, kv_heads: 4, query_heads: 4}"}),

@@ -198,6 +198,10 @@ def test_a_device_file_may_be_given_and_names_are_found_from_anywhere(attempt, t
             ("ufs40", "--depth", "65536", "--threads", "1024"),
             ["--threads: 1024 threads of depth 65536 keep "],
         ),
+        (
+            ("ufs40", "--size", "4096TiB", "--range", "4096TiB", "--depth", "1"),
+            ["--size: 1 requests of 4096TiB are more than 1048576 commands at once; "],
+        ),
         (("ufs40", "--type", "quene"), ["--type: no such device type (quene); "]),
         (("ufs40", "--type", "file"), ["--type: file serves a batch at a time"]),
         (("ufs40", "--set", "run.seed=1"), ["--set run.seed=1: sets neither the device nor the phone; "]),
