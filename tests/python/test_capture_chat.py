@@ -58,6 +58,12 @@ def test_a_given_conversation_is_written_by_the_template(model: Path, tmp_path: 
     ]
 
 
+def test_the_program_takes_a_conversation(model: Path, tmp_path: Path, kvreplay: Any) -> None:
+    report, _, turns = capture(model, tmp_path, TALK, prompt_tokens=40, steps=40)
+    assert kvreplay("trace", "validate", report.path).stdout.endswith(": valid\n")
+    assert f"turns             {len(turns)}\n" in kvreplay("trace", "info", report.path).stdout
+
+
 def test_turns_beyond_the_end_of_the_trace_are_not_named(model: Path, tmp_path: Path) -> None:
     _, _, turns = capture(model, tmp_path, TALK, prompt_tokens=12, steps=10)
     assert turns == [0]
