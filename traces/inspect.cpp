@@ -66,6 +66,61 @@ bool is_refused(const Contents& contents, const std::string& path) {
   return contents.is_refused(path);
 }
 
+/// Calls `take` with the values of an array of one axis, a bounded number at a time.
+template <class Take>
+void for_each_piece(const hdf5::StoredArray& array, std::int64_t count, Take take) {
+  constexpr std::int64_t kPiece = 1 << 16;
+  std::vector<std::int64_t> piece;
+  for (std::int64_t begin = 0; begin < count; begin += kPiece) {
+    piece.resize(static_cast<std::size_t>(std::min(kPiece, count - begin)));
+    array.read({static_cast<hsize_t>(begin)}, {piece.size()}, std::as_writable_bytes(std::span(piece)));
+    take(std::span<const std::int64_t>(piece));
+  }
+}
+
+/// The rule of turns: the first begins at 0, each further one later, within the sequence. They come in order
+/// and in pieces.
+class TurnCheck {
+ public:
+  explicit TurnCheck(std::int64_t seq_len) : seq_len_(seq_len) {}
+
+  void add(std::span<const std::int64_t> turns) {
+    for (const std::int64_t position : turns) {
+      if (problem_.empty()) {
+        problem_ = problem_of(position);
+      }
+      last_ = position;
+      ++next_;
+    }
+  }
+
+  /// What is wrong; empty: nothing.
+  std::string problem() const { return next_ == 0 ? "empty; expected at least one turn" : problem_; }
+
+ private:
+  std::string problem_of(std::int64_t position) const {
+    if (next_ == 0 && position != 0) {
+      return fmt::format("turn 0 begins at position {}; expected 0", position);
+    }
+    if (next_ > 0 && position <= last_) {
+      return fmt::format(
+          "turn {} begins at position {} and the one before at {}; expected strictly "
+          "increasing positions",
+          next_, position, last_);
+    }
+    if (position >= seq_len_) {
+      return fmt::format("turn {} begins at position {}, which contradicts seq_len {}; expected 0..{}", next_,
+                         position, seq_len_, seq_len_ - 1);
+    }
+    return "";
+  }
+
+  std::int64_t seq_len_;
+  std::int64_t next_ = 0;
+  std::int64_t last_ = -1;
+  std::string problem_;
+};
+
 /// One inspection; the parts in the order in which they are called.
 class Inspector {
  public:
@@ -86,6 +141,9 @@ class Inspector {
     std::vector<DatasetSpec> layout = layout_of(result_.header, query_count);
     for (DatasetSpec& spec : layout) {
       if (check_dataset(spec)) {
+        if (spec.path == "/turns") {
+          check_turns(spec);
+        }
         result_.sound.push_back(spec);
       }
     }
@@ -143,17 +201,22 @@ class Inspector {
   }
 
   void check_rule(const hdf5::StoredArray& array, std::int64_t count) {
-    constexpr std::int64_t kPiece = 1 << 16;
     PositionCheck check(result_.header, count, hdf5::where(array.dataset()));
-    std::vector<std::int64_t> piece;
-    for (std::int64_t begin = 0; begin < count; begin += kPiece) {
-      piece.resize(static_cast<std::size_t>(std::min(kPiece, count - begin)));
-      array.read({static_cast<hsize_t>(begin)}, {piece.size()}, std::as_writable_bytes(std::span(piece)));
-      check.add(piece);
-    }
+    for_each_piece(array, count, [&](std::span<const std::int64_t> piece) { check.add(piece); });
     if (const std::string problem = check.problem(); !problem.empty()) {
       result_.problems.push_back(problem);
     }
+  }
+
+  void check_turns(const DatasetSpec& spec) {
+    attempt(result_.problems, [&] {
+      const hdf5::StoredArray array(hdf5::open_dataset(file_, spec.path));
+      TurnCheck check(result_.header.seq_len);
+      for_each_piece(array, spec.length(), [&](std::span<const std::int64_t> piece) { check.add(piece); });
+      if (const std::string problem = check.problem(); !problem.empty()) {
+        result_.problems.push_back(fmt::format("{}: {}", hdf5::where(array.dataset()), problem));
+      }
+    });
   }
 
   /// Whether the dataset is there and can be read as the layout says.
@@ -194,7 +257,7 @@ class Inspector {
   }
 
   void check_strangers(const std::vector<DatasetSpec>& layout) {
-    check_children("/", {"tokens", "query_positions", "layers", "truth"});
+    check_children("/", {"tokens", "query_positions", "turns", "layers", "truth"});
     std::map<std::string, std::vector<std::string>> names;
     for (const DatasetSpec& spec : layout) {
       const std::size_t slash = spec.path.rfind('/');

@@ -27,8 +27,8 @@ struct Inspection {
 };
 
 /// Checks the links, format, version, header, the presence, storage, types, shapes and attributes of the
-/// datasets, query positions, and that there is nothing else. Never throws for a bad file: everything wrong
-/// is in `problems`. A bad file may still lead the HDF5 library to crash or to take any memory: see
+/// datasets, query positions, turns, and that there is nothing else. Never throws for a bad file: everything
+/// wrong is in `problems`. A bad file may still lead the HDF5 library to crash or to take any memory: see
 /// rehearse().
 Inspection inspect(const std::filesystem::path& path);
 /// The same of a file that is open.

@@ -89,6 +89,12 @@ std::vector<DatasetSpec> layout_of(const Header& header, std::int64_t query_coun
   layout.push_back({"/tokens", Element::int32, {{"seq_len", header.seq_len}}, "token id", "token ids", true});
   layout.push_back(
       {"/query_positions", Element::int64, {query_time}, "position", "positions that have a query", true});
+  layout.push_back({"/turns",
+                    Element::int64,
+                    {{"turns", kUnknown}},
+                    "position",
+                    "first position of each turn of a conversation",
+                    false});
   for (std::size_t layer = 0; layer < header.captured_layers.size(); ++layer) {
     add_layer(header, static_cast<std::int64_t>(layer), query_time, layout);
   }

@@ -84,6 +84,11 @@ const std::vector<std::int64_t>& Reader::query_positions() const {
   return state_->file.query_positions;
 }
 
+std::int64_t Reader::turns() const {
+  const auto found = state_->datasets.find("/turns");
+  return found == state_->datasets.end() ? 0 : found->second.spec.length();
+}
+
 std::int64_t Reader::query_row(std::int64_t position) const {
   // The positions are consecutive and end at seq_len - 1.
   const std::int64_t row = rows(Field::queries) - (header().seq_len - position);

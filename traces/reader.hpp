@@ -30,6 +30,8 @@ class Reader {
   const Header& header() const;
   /// int64 [Tq], strictly increasing; the last seq_len - prefill_len are the decode steps.
   const std::vector<std::int64_t>& query_positions() const;
+  /// Turns of the conversation that the sequence is; 0: it is none, or does not say.
+  std::int64_t turns() const;
   /// The row of the queries that belongs to `position`; the position must have one.
   std::int64_t query_row(std::int64_t position) const;
 

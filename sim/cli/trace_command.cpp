@@ -146,6 +146,9 @@ int run_info(Args args, std::FILE* out) {
   print_row(out, "queries",
             fmt::format("{} ({} in the prompt)", reader.query_positions().size(),
                         std::ssize(reader.query_positions()) - header.seq_len + header.prefill_len));
+  if (reader.turns() > 0) {
+    print_row(out, "turns", std::to_string(reader.turns()));
+  }
   print_row(out, "captured layers", fmt::format("{}", fmt::join(header.captured_layers, " ")));
   print_row(out, "captured KV heads", fmt::format("{}", fmt::join(header.captured_kv_heads, " ")));
   print_capture(out, header);

@@ -40,13 +40,15 @@ def tiny_config(family: str, **changes: Any) -> Any:
     return transformers.AutoConfig.for_model(family, **(sizes | changes))
 
 
-def save_tokenizer(folder: Path, vocab: int = VOCAB) -> None:
-    """One token a character, so that counts are easy to see."""
-    from tokenizers import Tokenizer, models, pre_tokenizers
+def save_tokenizer(folder: Path, vocab: int = VOCAB, begins: bool = True) -> None:
+    """One token a character, so that counts are easy to see; `<s>` in front of a text where it `begins`."""
+    from tokenizers import Tokenizer, models, pre_tokenizers, processors
 
     names = ["<s>", "</s>", *(chr(32 + i) for i in range(vocab - 2))]
     tokenizer = Tokenizer(models.WordLevel({name: i for i, name in enumerate(names)}, unk_token="</s>"))
     tokenizer.pre_tokenizer = pre_tokenizers.Split("", "isolated")
+    if begins:
+        tokenizer.post_processor = processors.TemplateProcessing(single="<s> $A", special_tokens=[("<s>", 0)])
     tokenizer.save(str(folder / "tokenizer.json"))
 
 
@@ -115,8 +117,16 @@ def by_hand(model: Any, layer: int, hidden: Any) -> tuple[Any, Any, Any]:
 
 def options(folder: Path, output: Path, **changes: Any) -> CaptureOptions:
     """24 prompt tokens and 40 steps, small blocks so that several are needed."""
-    given: dict[str, Any] = dict(prompt_tokens=24, steps=40, window=10, block=16, tolerance=5e-3)
-    return CaptureOptions(folder, output, folder / "text.txt", **(given | changes))
+    given: dict[str, Any] = dict(
+        model=folder,
+        text=folder / "text.txt",
+        prompt_tokens=24,
+        steps=40,
+        window=10,
+        block=16,
+        tolerance=5e-3,
+    )
+    return CaptureOptions(output=output, **(given | changes))
 
 
 def assert_close_to_half(stored: np.ndarray, exact: np.ndarray) -> None:

@@ -4,11 +4,13 @@
 #include <iterator>
 #include <limits>
 #include <numeric>
+#include <span>
 
 #include "sim/error.hpp"
 #include "tests/traces/sample.hpp"
 #include "traces/inspect.hpp"
 #include "traces/reader.hpp"
+#include "traces/sha256.hpp"
 #include "traces/validate.hpp"
 
 namespace kvr::trace {
@@ -209,10 +211,37 @@ TEST_CASE("query positions that break their rule are named") {
         "/query_positions: 6 positions contradict the 7 decode steps; expected each of 3..9");
 }
 
+TEST_CASE("turns are a part of the format, and ones that break their rule are named") {
+  const auto turns = [](const std::vector<std::int64_t>& positions) {
+    return [=](hid_t file) {
+      replace_dataset(file, "/turns", H5T_STD_I64LE, {positions.size()});
+      replace_string_at(file, "/turns", "units", "position");
+      for (std::size_t i = 0; i < positions.size(); ++i) {
+        poke(file, "/turns", H5T_NATIVE_INT64, {static_cast<hsize_t>(i)}, &positions[i]);
+      }
+      Sha256 hash;
+      hash.update(std::as_bytes(std::span(positions)));
+      replace_string_at(file, "/turns", "checksum", "sha256:" + hash.hex());
+    };
+  };
+  for (const auto& sound : {turns({0}), turns({0, 1, 9})}) {
+    CHECK(problems_after(sound).empty());
+    CHECK_FALSE(reader_refuses(sound));
+  }
+  check_refused(turns({1, 4}), {"/turns: turn 0 begins at position 1; expected 0"});
+  check_refused(turns({0, 4, 4}), {"/turns: turn 2 begins at position 4 and the one before at 4; expected "
+                                   "strictly increasing positions"});
+  check_refused(turns({0, 10}), {"/turns: turn 1 begins at position 10, which contradicts seq_len 10; "
+                                 "expected 0..9"});
+  check_refused([](hid_t file) { replace_dataset(file, "/turns", H5T_STD_I32LE, {1}); },
+                {"/turns: int32; expected int64", "/turns@units: '1'; expected 'position'"});
+}
+
 TEST_CASE("what the format does not know is refused, except under /truth") {
   const hid_t half = hdf5::half_type();
   check_refused([&](hid_t file) { replace_dataset(file, "/extra", half, {1}); },
-                {"/extra: not in this format; expected nothing but tokens, query_positions, layers, truth"});
+                {"/extra: not in this format; expected nothing but tokens, query_positions, turns, layers, "
+                 "truth"});
   check_refused(
       [&](hid_t file) {
         replace_dataset(file, "/layers/2/keys", half, {2, 10, 2});

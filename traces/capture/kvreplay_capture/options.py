@@ -6,18 +6,24 @@ from pathlib import Path
 from .errors import CaptureError
 
 MODES = ("teacher-forced", "greedy", "sampled")
-DTYPES = ("float32", "float16", "bfloat16")
+# The attention of a model in half precision is itself off by as much.
+TOLERANCES = {"float32": 2e-3, "float16": 1e-2, "bfloat16": 5e-2}
+DTYPES = tuple(TOLERANCES)
 
 
 @dataclass(frozen=True)
 class CaptureOptions:
-    """One capture. `layers` and `kv_heads` are None for all of them."""
+    """One capture. `layers` and `kv_heads` are None for all of them; either `text` or `chat` is given.
 
-    model_dir: Path
+    `tolerance` is None for what the type the model runs in allows.
+    """
+
+    model: Path
     output: Path
-    text: Path
+    text: Path | None
     prompt_tokens: int
     steps: int
+    chat: Path | None = None
     mode: str = "teacher-forced"
     layers: tuple[int, ...] | None = None
     kv_heads: tuple[int, ...] | None = None
@@ -36,7 +42,19 @@ class CaptureOptions:
     device: str = "cpu"
     block: int = 128
     check_positions: int = 16
-    tolerance: float = 2e-3
+    tolerance: float | None = None
+
+    @property
+    def words(self) -> Path:
+        """The file that the tokens come from."""
+        path = self.chat or self.text
+        assert path is not None
+        return path
+
+    @property
+    def allowed_error(self) -> float:
+        """Largest relative error that the self-check accepts."""
+        return self.tolerance if self.tolerance is not None else TOLERANCES[self.dtype]
 
     @property
     def total(self) -> int:
@@ -60,6 +78,17 @@ def parse_indices(text: str) -> tuple[int, ...]:
     return tuple(sorted(found))
 
 
+def join_indices(indices: list[int]) -> str:
+    """(0, 2, 3, 4) -> `0,2-4`."""
+    runs: list[list[int]] = []
+    for index in indices:
+        if runs and index == runs[-1][1] + 1:
+            runs[-1][1] = index
+        else:
+            runs.append([index, index])
+    return ",".join(str(a) if a == b else f"{a}-{b}" for a, b in runs)
+
+
 def check_options(options: CaptureOptions) -> None:
     """Refuses numbers and paths that no model could make right."""
     _check_numbers(options)
@@ -80,7 +109,7 @@ def _check_numbers(o: CaptureOptions) -> None:
             raise CaptureError(f"{name} is {value}; it must be at least {minimum}")
     if o.window > o.prompt_tokens:
         raise CaptureError(f"--window is {o.window}, longer than the prompt of {o.prompt_tokens} tokens")
-    for name, real in (("--temperature", o.temperature), ("--tolerance", o.tolerance)):
+    for name, real in (("--temperature", o.temperature), ("--tolerance", o.allowed_error)):
         if not 0 < real < float("inf"):
             raise CaptureError(f"{name} is {real}; it must be a number above 0")
     if o.mode not in MODES:
@@ -92,13 +121,24 @@ def _check_numbers(o: CaptureOptions) -> None:
 
 
 def _check_paths(o: CaptureOptions) -> None:
-    if not o.model_dir.is_dir():
-        raise CaptureError(f"{o.model_dir}: no such folder (expected a Hugging Face model folder)")
-    if not (o.model_dir / "config.json").is_file():
-        raise CaptureError(f"{o.model_dir}: holds no config.json, so it is not a Hugging Face model folder")
-    if not o.text.is_file():
-        raise CaptureError(f"{o.text}: no such text file")
-    if not o.output.absolute().parent.is_dir():
-        raise CaptureError(f"{o.output}: the folder {o.output.absolute().parent} does not exist")
-    if o.output.is_dir():
-        raise CaptureError(f"{o.output}: is a folder; give a file name ending in .h5")
+    if o.model.suffix == ".gguf":
+        if not o.model.is_file():
+            raise CaptureError(f"{o.model}: no such GGUF file")
+    elif not o.model.is_dir():
+        raise CaptureError(
+            f"{o.model}: no such folder (expected a Hugging Face model folder or a .gguf file)"
+        )
+    elif not (o.model / "config.json").is_file():
+        raise CaptureError(f"{o.model}: holds no config.json, so it is not a Hugging Face model folder")
+    if (o.text is None) == (o.chat is None):
+        raise CaptureError("give either --text or --chat")
+    if not o.words.is_file():
+        raise CaptureError(f"{o.words}: no such {'chat' if o.chat else 'text'} file")
+    if o.chat is not None and o.offset:
+        raise CaptureError("--offset is for --text; a conversation begins at its beginning")
+
+
+def input_files(o: CaptureOptions) -> list[Path]:
+    """Every file that the capture reads or may read."""
+    model = [o.model] if o.model.is_file() else [path for path in o.model.rglob("*") if path.is_file()]
+    return [o.words, *model]

@@ -2,17 +2,17 @@
 
 import sys
 import time
-from typing import TextIO
+
+from .streams import write_message
 
 
 class Progress:
     """Counts tokens up to `total`."""
 
-    def __init__(self, total: int, quiet: bool = False, stream: TextIO | None = None) -> None:
+    def __init__(self, total: int, quiet: bool = False) -> None:
         self._total = total
         self._quiet = quiet
-        self._stream = stream or sys.stderr
-        self._terminal = self._stream.isatty()
+        self._terminal = sys.stderr is not None and sys.stderr.isatty()
         self._begun = time.monotonic()
         self._done = 0
         self._shown = -1
@@ -34,7 +34,6 @@ class Progress:
         if self._terminal:
             filled = 30 * self._done // self._total
             end = "\n" if self._done == self._total else ""
-            self._stream.write(f"\r[{'#' * filled}{' ' * (30 - filled)}] {line}   {end}")
+            write_message(f"\r[{'#' * filled}{' ' * (30 - filled)}] {line}   {end}")
         else:
-            self._stream.write(f"capture: {line}\n")
-        self._stream.flush()
+            write_message(f"capture: {line}\n")

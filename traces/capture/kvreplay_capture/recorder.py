@@ -2,12 +2,12 @@
 
 from typing import Any
 
-import numpy as np
 import torch
 
+from .check import Sample, make_sample
 from .plan import Plan
 from .probe import LayerFacts
-from .rotary import project_query, rotate
+from .registry import ModuleCall
 from .writer import TraceWriter
 
 # Scores held at once while summing prompt attention, in float32 values (64 MiB).
@@ -17,7 +17,8 @@ SCORE_BUDGET = 1 << 24
 class Recorder:
     """Observes one model run. The session calls `begin` before each forward pass over a block of tokens.
 
-    Memory: one block, the prompt sums [H, P] per layer, and the outputs at the sampled positions.
+    Memory: one block, the prompt sums [H, P] per layer, and the outputs at the sampled positions, for which
+    one layer's keys and values are copied at a time.
     """
 
     def __init__(
@@ -27,31 +28,30 @@ class Recorder:
         self._writer = writer
         self._sampled = sampled
         self._start = 0
-        self._previous: tuple[int, torch.Tensor] | None = None
+        self._previous: ModuleCall | None = None
         self._rows = plan.query_rows()
         self._sums: dict[int, torch.Tensor] = {}
         projected = plan.layers if plan.wo_v_norm else ()
         self._projections = {layer: _output_slices(facts[layer], self._rows) for layer in projected}
-        self.outputs: dict[tuple[int, int], np.ndarray] = {}
+        self.samples: dict[tuple[int, int], Sample] = {}
 
     def begin(self, start: int) -> None:
         """The next forward pass computes positions start, start + 1, ..."""
         self._start = start
         self._previous = None
 
-    def see_input(self, module: Any, hidden: torch.Tensor, rotary: Any) -> None:
-        """Before a layer's attention: hidden [n, hidden_size] is its normalised input."""
-        layer = module.layer_idx
-        previous, self._previous = self._previous, (layer, hidden)
+    def see_input(self, call: ModuleCall) -> None:
+        """Before a layer's attention."""
+        layer = call.module.layer_idx
+        previous, self._previous = self._previous, call
         if layer not in self._plan.layers or not self._plan.speculates(layer):
             return
         skip = self._skipped_queries()
-        if skip >= hidden.shape[0]:
+        if skip >= call.hidden.shape[1]:
             return
-        assert previous is not None and previous[0] == layer - 1
-        raw = project_query(module, previous[1][skip:], self._plan.head_dim)
-        query = rotate(raw, rotary[0][0, skip:], rotary[1][0, skip:], self._plan.layout)
-        self._append(layer, "speculated_queries", query[self._rows])
+        assert previous is not None and previous.module.layer_idx == layer - 1
+        query = call.query_of(previous.hidden)
+        self._append(layer, "speculated_queries", query[self._rows, skip:])
 
     def see_attention(
         self,
@@ -78,7 +78,7 @@ class Recorder:
             self._append(layer, "wo_v_norm", self._output_norms(layer, values))
         if self._plan.prompt_sums and self._start < self._plan.prefill:
             self._add_sums(layer, queries, keys)
-        self._keep_outputs(layer, output[0][:, self._rows])
+        self._take_samples(layer, output[0][:, self._rows], queries, keys, value[0, heads])
 
     def write_prompt_sums(self) -> None:
         """Call when the whole prompt has passed."""
@@ -107,11 +107,25 @@ class Recorder:
         )
         sums[:, : keys.shape[1]] += column_sums(queries, keys, self._plan.scale).cpu()
 
-    def _keep_outputs(self, layer: int, output: torch.Tensor) -> None:
-        for position in self._sampled:
-            row = position - self._start
-            if 0 <= row < output.shape[0]:
-                self.outputs[layer, position] = output[row].double().cpu().numpy()
+    def _take_samples(
+        self,
+        layer: int,
+        output: torch.Tensor,
+        queries: torch.Tensor,
+        keys: torch.Tensor,
+        values: torch.Tensor,
+    ) -> None:
+        """output: [n, H, d]; queries: [H, n, d]; keys and values: [G, all positions, d]."""
+        rows = {p: p - self._start for p in self._sampled if 0 <= p - self._start < output.shape[0]}
+        if not rows:
+            return
+        k, v = (x.double().cpu().numpy() for x in (keys, values))
+        for position, row in rows.items():
+            seen = slice(k.shape[1] - output.shape[0] + row + 1)
+            model, query = (x.double().cpu().numpy() for x in (output[row], queries[:, row]))
+            self.samples[layer, position] = make_sample(
+                model, query, k[:, seen], v[:, seen], self._plan.scale
+            )
 
 
 def column_sums(queries: torch.Tensor, keys: torch.Tensor, scale: float) -> torch.Tensor:

@@ -1,13 +1,6 @@
-"""Rotary embedding and query projection outside the model, for queries speculated one layer early.
-
-Nothing here is trusted blindly: the probe compares both with what the model itself computes.
-"""
-
-from typing import Any
+"""Rotary embedding outside the model, to find out which channels a model rotates together."""
 
 import torch
-
-from .errors import CaptureError
 
 LAYOUTS = ("half", "interleaved")
 
@@ -28,21 +21,3 @@ def rotate(x: torch.Tensor, cos: torch.Tensor, sin: torch.Tensor, layout: str) -
         return torch.cat((a * c - b * s, b * c + a * s), dim=-1)
     a, b = x[..., 0::2], x[..., 1::2]
     return torch.stack((a * c - b * s, b * c + a * s), dim=-1).flatten(-2)
-
-
-def project_query(module: Any, hidden: torch.Tensor, head_dim: int) -> torch.Tensor:
-    """The module's own query projection of hidden [n, hidden_size] -> [heads, n, d], not rotated.
-
-    A norm after the projection may act on one head (Qwen3) or on all heads together (OLMo2).
-    """
-    if not hasattr(module, "q_proj"):
-        raise CaptureError(f"{type(module).__name__} has no q_proj; use --no-speculated")
-    projected = module.q_proj(hidden)
-    norm = getattr(module, "q_norm", None)
-    over_all_heads = norm is not None and getattr(norm, "weight", projected[0]).numel() != head_dim
-    if over_all_heads:
-        projected = norm(projected)
-    heads = projected.unflatten(-1, (-1, head_dim))
-    if norm is not None and not over_all_heads:
-        heads = norm(heads)
-    return heads.transpose(0, 1)

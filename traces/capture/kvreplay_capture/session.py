@@ -15,17 +15,21 @@ from typing import Any
 
 import numpy as np
 import torch
-from transformers import DynamicCache
 
-from .check import CheckResult, require_reproduction, sample_positions
-from .model import load_config, load_model
-from .options import CaptureOptions, check_options
+from .chat import Conversation
+from .check import CheckReport, require_reproduction, sample_positions
+from .errors import CheckFailed
+from .model import load_config, load_model, open_source, text_config
+from .options import CaptureOptions, check_options, input_files
+from .outputs import remove_abandoned, resolve_output, unaccepted_name
 from .plan import Plan, make_plan, root_attributes
-from .probe import LayerFacts, probe
+from .probe import PROBE_TOKENS, LayerFacts, probe
 from .progress import Progress
 from .recorder import Recorder, announce_datasets
 from .registry import hook_inputs, observe_attention
-from .text import known_tokens
+from .rope import for_whole_pass
+from .text import require_vocabulary, text_script
+from .tokens import TokenSource
 from .writer import TraceWriter
 
 
@@ -35,46 +39,58 @@ class Report:
 
     path: Path
     plan: Plan
-    check: CheckResult
+    check: CheckReport
     file_bytes: int
     run_s: float
     warnings: tuple[str, ...]
 
 
 def capture(options: CaptureOptions, progress: Progress | None = None) -> Report:
-    """Writes the trace; raises CaptureError, and leaves nothing behind, when it cannot."""
+    """Writes the trace; raises CaptureError, and leaves nothing accepted behind, when it cannot."""
     check_options(options)
+    output = resolve_output(options.output, input_files(options))
+    remove_abandoned(output)
     begun = time.monotonic()
-    config = load_config(options.model_dir)
-    tokens = known_tokens(options, config)
+    source = open_source(options.model)
+    config = load_config(source)
+    tokenizer = source.tokenizer()
+    conversation = Conversation(options, tokenizer) if options.chat is not None else None
+    script = conversation.script(options) if conversation is not None else text_script(options, tokenizer)
+    require_vocabulary(tokenizer, script.tokens, text_config(config).vocab_size)
     observe_attention(lambda *_: None)  # the name must be known before a model can ask for it
-    model = load_model(options.model_dir, config, options.dtype, options.device)
-    facts = probe(model, _probe_tokens(tokens, config.vocab_size))
+    model = load_model(source, for_whole_pass(config, options.total), options.dtype, options.device)
+    facts = probe(model, (script.tokens * PROBE_TOKENS)[-PROBE_TOKENS:])
     plan = make_plan(options, config, facts)
+    tokens = TokenSource(options, script, conversation)
     sampled = sample_positions(plan.prefill, plan.total, options.check_positions)
-    with TraceWriter(options.output, root_attributes(options, config, plan)) as writer:
+    with TraceWriter(output, root_attributes(source, options, config, plan)) as writer:
         announce_datasets(writer, plan)
         recorder = Recorder(plan, facts, writer, sampled)
         _run(model, facts, recorder, writer, tokens, options, progress or Progress(plan.total, quiet=True))
+        if conversation is not None:
+            writer.write_whole(
+                "turns", "<i8", np.asarray(tokens.turns), "position", "first position of each turn"
+            )
         writer.finish()
-        check = require_reproduction(writer.temporary, recorder.outputs, options.tolerance, options.dtype)
-        writer.publish()
-    size = options.output.stat().st_size
-    return Report(options.output, plan, check, size, time.monotonic() - begun, _warnings(options, config))
+        try:
+            check = require_reproduction(
+                writer.temporary, recorder.samples, options.allowed_error, options.dtype
+            )
+        except CheckFailed as error:
+            writer.publish(unaccepted_name(output))
+            raise CheckFailed(f"{error}; the file was kept as {unaccepted_name(output)}") from error
+        writer.publish(output)
+    size = output.stat().st_size
+    warnings = (*_length_warnings(options, config), *tokens.warnings())
+    return Report(options.output, plan, check, size, time.monotonic() - begun, warnings)
 
 
-def _warnings(options: CaptureOptions, config: Any) -> tuple[str, ...]:
+def _length_warnings(options: CaptureOptions, config: Any) -> tuple[str, ...]:
     """What may be meant but should not pass in silence."""
-    limit = getattr(config, "max_position_embeddings", None)
+    limit = getattr(text_config(config), "max_position_embeddings", None)
     if limit is None or options.total <= limit:
         return ()
     return (f"the trace has {options.total} tokens; the model was made for {limit}",)
-
-
-def _probe_tokens(tokens: list[int], vocab_size: int) -> tuple[int, int]:
-    """A real token of the text (padding may embed to zero) and another one."""
-    token = tokens[-1]
-    return token, next((t for t in tokens if t != token), (token + 1) % vocab_size)
 
 
 @torch.inference_mode()
@@ -83,7 +99,7 @@ def _run(
     facts: dict[int, LayerFacts],
     recorder: Recorder,
     writer: TraceWriter,
-    tokens: list[int],
+    tokens: TokenSource,
     options: CaptureOptions,
     progress: Progress,
 ) -> None:
@@ -91,9 +107,8 @@ def _run(
     handles = hook_inputs([fact.module for fact in facts.values()], recorder.see_input)
     first_query = options.prompt_tokens - options.window
     writer.append("query_positions", np.arange(first_query, options.total))
-    cache = DynamicCache(config=model.config)
     try:
-        for start, ids in _blocks(model, cache, recorder, tokens, options):
+        for start, ids in _blocks(model, recorder, tokens, options):
             writer.append("tokens", np.asarray(ids))
             progress.advance(len(ids))
             if start + len(ids) == options.prompt_tokens:
@@ -104,45 +119,16 @@ def _run(
 
 
 def _blocks(
-    model: Any, cache: Any, recorder: Recorder, tokens: list[int], options: CaptureOptions
+    model: Any, recorder: Recorder, tokens: TokenSource, options: CaptureOptions
 ) -> Iterator[tuple[int, list[int]]]:
     """Runs the model and yields each block after its pass; prompt and decode never share a block."""
-
-    def forward(start: int, ids: list[int]) -> torch.Tensor:
+    start, logits, cache = 0, None, None
+    while start < options.total:
+        boundary = options.prompt_tokens if start < options.prompt_tokens else options.total
+        ids = tokens.take(min(options.block, boundary - start), logits)
         recorder.begin(start)
         batch = torch.tensor([ids], device=model.device)
-        return model(input_ids=batch, past_key_values=cache, use_cache=True, logits_to_keep=1).logits[0, -1]
-
-    logits = torch.empty(0)
-    for start, stop in _spans(0, options.prompt_tokens, options.block):
-        logits = forward(start, tokens[start:stop])
-        yield start, tokens[start:stop]
-    if options.mode == "teacher-forced":
-        for start, stop in _spans(options.prompt_tokens, options.total, options.block):
-            forward(start, tokens[start:stop])
-            yield start, tokens[start:stop]
-        return
-    pick = TokenPicker(options)
-    for start in range(options.prompt_tokens, options.total):
-        ids = [pick(logits)]
-        logits = forward(start, ids)
+        given = model(input_ids=batch, past_key_values=cache, use_cache=True, logits_to_keep=1)
+        logits, cache = given.logits[0, -1], given.past_key_values
         yield start, ids
-
-
-def _spans(start: int, stop: int, size: int) -> Iterator[tuple[int, int]]:
-    for first in range(start, stop, size):
-        yield first, min(first + size, stop)
-
-
-class TokenPicker:
-    """Chooses the next token from logits [vocab]; end-of-sequence tokens are tokens like any other."""
-
-    def __init__(self, options: CaptureOptions) -> None:
-        self._temperature = options.temperature
-        self._generator = torch.Generator().manual_seed(options.seed) if options.mode == "sampled" else None
-
-    def __call__(self, logits: torch.Tensor) -> int:
-        if self._generator is None:
-            return int(logits.argmax())
-        weights = (logits.float().cpu() / self._temperature).softmax(dim=-1)
-        return int(torch.multinomial(weights, 1, generator=self._generator))
+        start += len(ids)

@@ -1,74 +1,70 @@
-"""From a text file to the tokens of a capture."""
+"""From what was given to the tokens of a capture."""
 
+import json
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from .errors import CaptureError
 from .options import CaptureOptions
+from .tokenizer import ModelTokenizer
 
 
-def text_tokens(model_dir: Path, text: Path) -> list[int]:
-    """All tokens of the text, without special ones."""
+@dataclass(frozen=True)
+class Script:
+    """What is known before the run: the first tokens, and where turns of a conversation begin among them."""
+
+    tokens: list[int]
+    turns: tuple[int, ...] = ()
+
+
+def read_text(path: Path) -> str:
+    """A UTF-8 text; a byte order mark is no part of it. A file of messages is no text either."""
     try:
-        content = text.read_text(encoding="utf-8")
+        content = path.read_text(encoding="utf-8-sig")
     except UnicodeDecodeError as error:
-        raise CaptureError(f"{text}: not UTF-8 text (byte {error.start})") from error
-    if (model_dir / "tokenizer.json").is_file():
-        return _encode_with_tokenizers(model_dir / "tokenizer.json", content)
-    return _encode_with_transformers(model_dir, content)
+        raise CaptureError(f"{path}: not UTF-8 text (byte {error.start})") from error
+    if _holds_json(content):
+        raise CaptureError(
+            f"{path}: is JSON, not plain text; give a conversation with --chat, or write its text into a file"
+        )
+    return content
 
 
-def _encode_with_tokenizers(path: Path, content: str) -> list[int]:
-    # tokenizer.json is the complete definition. AutoTokenizer rebuilds some families from the
-    # vocabulary alone and would lose, for instance, a byte-level pre-tokeniser under a Llama config.
-    from tokenizers import Tokenizer
+def _holds_json(content: str) -> bool:
+    """The whole is a JSON object or array, or the first line is an object (JSON Lines)."""
+    start = content.lstrip()
+    if not start.startswith(("{", "[")):
+        return False
+    if _parses(content, (dict, list)):
+        return True
+    return _parses(start.splitlines()[0], (dict,))
 
+
+def _parses(text: str, kinds: tuple[type, ...]) -> bool:
     try:
-        tokenizer = Tokenizer.from_file(str(path))
-    except Exception as error:  # the library raises bare Exception
-        raise CaptureError(f"{path}: not a readable tokenizer ({first_line(error)})") from error
-    tokenizer.no_truncation()
-    tokenizer.no_padding()
-    return tokenizer.encode(content, add_special_tokens=False).ids
+        return isinstance(json.loads(text), kinds)
+    except (ValueError, RecursionError):
+        return False
 
 
-def _encode_with_transformers(model_dir: Path, content: str) -> list[int]:
-    from transformers import AutoTokenizer
-
-    try:
-        tokenizer = AutoTokenizer.from_pretrained(model_dir, local_files_only=True)
-    except Exception as error:  # every family fails in its own way
-        raise CaptureError(f"{model_dir}: no usable tokenizer ({first_line(error)})") from error
-    return tokenizer(content, add_special_tokens=False)["input_ids"]
-
-
-def bos_token(config: Any) -> int | None:
-    """The model's begin-of-sequence token, None where it has none."""
-    bos = getattr(config, "bos_token_id", None)
-    return bos if isinstance(bos, int) else None
-
-
-def known_tokens(options: CaptureOptions, config: Any) -> list[int]:
-    """The tokens that are known before the run: the prompt, and with teacher forcing every token."""
-    bos = bos_token(config) if options.bos else None
-    head = [] if bos is None else [bos]
+def text_script(options: CaptureOptions, tokenizer: ModelTokenizer) -> Script:
+    """The prompt out of the text, and with teacher forcing every token."""
+    assert options.text is not None
+    head = list(tokenizer.first) if options.bos else []
     length = options.total if options.mode == "teacher-forced" else options.prompt_tokens
-    wanted = length - len(head)
-    available = text_tokens(options.model_dir, options.text)
+    wanted = max(0, length - len(head))
+    available, _ = tokenizer.encode(read_text(options.text))
     if len(available) < options.offset + wanted:
         raise CaptureError(
             f"{options.text}: too short: has {len(available)} tokens, "
             f"{options.offset + wanted} needed (offset {options.offset} + {wanted} of text)"
         )
-    tokens = head + available[options.offset : options.offset + wanted]
-    if max(tokens) >= config.vocab_size:
+    return Script((head + available[options.offset : options.offset + wanted])[:length])
+
+
+def require_vocabulary(tokenizer: ModelTokenizer, tokens: list[int], vocab_size: int) -> None:
+    """Refuses a tokenizer that knows more tokens than the model."""
+    if max(tokens) >= vocab_size:
         raise CaptureError(
-            f"{options.model_dir}: the tokenizer gives token {max(tokens)}, the model has {config.vocab_size}"
+            f"{tokenizer.origin}: the tokenizer gives token {max(tokens)}, the model has {vocab_size}"
         )
-    return tokens
-
-
-def first_line(error: BaseException) -> str:
-    """An exception as one line, for messages of ours."""
-    lines = str(error).strip().splitlines()
-    return lines[0][:300] if lines else type(error).__name__

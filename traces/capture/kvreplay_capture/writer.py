@@ -12,6 +12,7 @@ import h5py
 import numpy as np
 
 from .errors import CaptureError
+from .outputs import partial_name
 
 CHUNK_BYTES = 64 * 1024
 LONGEST_TEXT = 60_000
@@ -124,7 +125,7 @@ class TraceWriter:
 
     def __init__(self, output: Path, attributes: Mapping[str, Any]) -> None:
         self.output = output
-        self.temporary = output.with_name(f".{output.name}.{os.getpid()}.partial")
+        self.temporary = partial_name(output)
         self._file: h5py.File | None = None
         with _naming(output):
             self._file = h5py.File(self.temporary, "w")
@@ -152,6 +153,11 @@ class TraceWriter:
         group = self._file.require_group(folder or "/")
         self._streams[name] = DatasetStream(group, leaf, dtype, length, heads, units, long_name)
 
+    def write_whole(self, name: str, dtype: str, values: np.ndarray, units: str, long_name: str) -> None:
+        """A dataset of one axis whose length is known only now."""
+        self.add(name, dtype, len(values), (), units, long_name)
+        self.append(name, values)
+
     def append(self, name: str, block: np.ndarray) -> None:
         """The next points in time of a dataset, time axis first."""
         with _naming(self.output):
@@ -166,6 +172,6 @@ class TraceWriter:
             self._file.close()
         self._file = None
 
-    def publish(self) -> None:
+    def publish(self, name: Path) -> None:
         """Gives the finished file its name."""
-        os.replace(self.temporary, self.output)
+        os.replace(self.temporary, name)
