@@ -153,6 +153,93 @@ TEST_CASE("what is no JSON is named with line and column") {
         std::vector<std::string>{"none.json: cannot be read; allowed: a file that fio wrote"});
 }
 
+TEST_CASE("numbers that no double holds are named by their place") {
+  const Folder folder;
+  const std::string figures = R"("iops": 1e999, "lat_ns": {"mean": 1})";
+  const auto infinite = folder.write("a.json", document("\n" + job(R"("rw": "read")", figures)));
+  CHECK(folder.problems({infinite}) ==
+        std::vector<std::string>{
+            "a.json:2:80: jobs[0].read.iops: '1e999' is beyond what a double holds; allowed: below 1.8e308"});
+  const auto whole = folder.write("b.json", "{\"jobs\": [1, -" + std::string(400, '9') + "]}");
+  CHECK(folder.problems({whole}) ==
+        std::vector<std::string>{
+            "b.json:1:14: jobs[1]: '-999999999999999999999999999999999999999...' is beyond "
+            "what a double holds; allowed: below 1.8e308"});
+  CHECK(
+      folder.problems({folder.write("c.json", "1e999")}) ==
+      std::vector<std::string>{"c.json:1:1: '1e999' is beyond what a double holds; allowed: below 1.8e308"});
+}
+
+TEST_CASE("what is nested without end is refused while it is read") {
+  const Folder folder;
+  const auto nest = [](std::size_t levels) {
+    return std::string(levels, '[') + "1" + std::string(levels, ']');
+  };
+  for (const std::size_t levels : {std::size_t{30}, std::size_t{200'000}}) {
+    const auto name = folder.write("a.json", document(R"({"jobname": )" + nest(levels) + "}"));
+    CHECK(folder.problems({name}) ==
+          std::vector<std::string>{"a.json: jobs[0].jobname: nested too deeply; allowed: 32 levels"});
+  }
+  // Three levels are above it.
+  const auto fine = folder.write("b.json", document(job(R"("rw": "read", "bs": )" + nest(28), kFigures)));
+  CHECK(folder.problems({fine}) ==
+        std::vector<std::string>{
+            "b.json: jobs[0].job options.bs: '[[[[[[[[[[[[[[[[[[[[[[[[[[[[1]]]]]]]]]]]...'; "
+            "allowed: bytes, or k, m, g, t behind a whole number, e.g. 4k"});
+}
+
+TEST_CASE("alignments that the requests cannot have, and times of centuries, are refused") {
+  const Folder folder;
+  for (const char* align : {"1t", "65536", "3k"}) {
+    CAPTURE(align);
+    const std::string options = fmt::format(R"("rw": "randread", "bs": "4k", "blockalign": "{}")", align);
+    CHECK(folder.problems({folder.write("a.json", document(job(options, kFigures)))}) ==
+          std::vector<std::string>{
+              fmt::format("a.json: jobs[0].job options.blockalign: '{}', which does not divide bs (4096 B); "
+                          "allowed: bs, or a size that divides it",
+                          align)});
+  }
+  const std::string figures =
+      R"("iops": 1, "lat_ns": {"mean": 1e18}, "slat_ns": {"mean": 1e18}, "runtime": 1e12)";
+  CHECK(folder.problems({folder.write("b.json", document(job(R"("rw": "read")", figures)))}) ==
+        std::vector<std::string>{"b.json: jobs[0].read.lat_ns.mean: 1e+18; allowed: at most 1e+17",
+                                 "b.json: jobs[0].read.slat_ns.mean: 1e+18; allowed: at most 1e+17",
+                                 "b.json: jobs[0].read.runtime: 1e+12; allowed: at most 1e+11"});
+}
+
+TEST_CASE("names that would break the lines they are written to are refused") {
+  const Folder folder;
+  const std::string options = R"("rw": "read")";
+  std::string broken = job(options, kFigures);
+  broken.replace(broken.find("\"a\""), 3, R"("a\nb: 1")");
+  std::string number = job(options, kFigures);
+  number.replace(number.find("\"a\""), 3, "7");
+  CHECK(folder.problems({folder.write("a.json", document(broken + "," + number))}) ==
+        std::vector<std::string>{
+            "a.json: jobs[0].jobname: \"a\\nb: 1\"; allowed: a text without control characters",
+            "a.json: jobs[1].jobname: 7; allowed: a text without control characters"});
+}
+
+TEST_CASE("messages repeat no more than the beginning of a long value, in whole characters") {
+  const Folder folder;
+  std::string long_name;
+  for (int i = 0; i < 1000; ++i) {
+    long_name += "\u20ac";  // three bytes
+  }
+  const auto file = folder.write("a.json", document(job(fmt::format(R"("rw": "{}")", long_name), kFigures)));
+  CHECK(folder.problems({file}) ==
+        std::vector<std::string>{
+            fmt::format("a.json: jobs[0].job options.rw: '{}...'; allowed: read, randread, write, randwrite",
+                        long_name.substr(0, 39))});
+}
+
+TEST_CASE("a folder is no file") {
+  const Folder folder;
+  const auto path = folder.write("a.json", "").parent_path();
+  CHECK(folder.problems({path}) ==
+        std::vector<std::string>{path.string() + ": is a folder; allowed: a file that fio wrote"});
+}
+
 TEST_CASE("a file without jobs or version is none of fio's") {
   const Folder folder;
   for (const char* text : {"{}", "[]", R"({"jobs": []})", R"({"jobs": 3})"}) {

@@ -1,6 +1,6 @@
 // Reading fio's JSON:
 //
-//   for each file: parse; version; its jobs (fio_job.hpp)
+//   for each file: parse (fio_document.hpp); version; its jobs (fio_job.hpp)
 //   jobs of one section with numjobs = N:  one entry -> fio summed them;  N entries -> sum here
 //   every problem is collected; nothing is returned unless there is none
 #include "models/flash/fit/fio_file.hpp"
@@ -9,6 +9,7 @@
 
 #include <algorithm>
 #include <fstream>
+#include <ios>
 #include <iterator>
 #include <map>
 #include <nlohmann/json.hpp>
@@ -17,6 +18,7 @@
 #include <string_view>
 #include <utility>
 
+#include "models/flash/fit/fio_document.hpp"
 #include "models/flash/fit/fio_job.hpp"
 #include "sim/error.hpp"
 
@@ -28,13 +30,13 @@ using Json = nlohmann::json;
 /// One file; its rows in the order of their first job.
 class FileReader {
  public:
-  FileReader(const std::filesystem::path& path, double link_bytes_per_s, std::vector<std::string>& problems)
-      : file_(path.string()), link_bytes_per_s_(link_bytes_per_s), problems_(problems) {}
+  FileReader(const FioText& file, double link_bytes_per_s, std::vector<std::string>& problems)
+      : file_(file.name), text_(file.text), link_bytes_per_s_(link_bytes_per_s), problems_(problems) {}
 
   const std::string& version() const { return version_; }
 
   std::vector<Row> read() {
-    const auto document = parse();
+    const auto document = parse_fio_document(file_, text_, problems_);
     if (!document) {
       return {};
     }
@@ -57,32 +59,6 @@ class FileReader {
 
  private:
   void report(std::string_view what) { problems_.push_back(fmt::format("{}: {}", file_, what)); }
-
-  std::optional<Json> parse() {
-    std::ifstream stream(file_, std::ios::binary);
-    const std::string text{std::istreambuf_iterator<char>(stream), std::istreambuf_iterator<char>()};
-    if (!stream.is_open() || stream.bad()) {
-      report("cannot be read; allowed: a file that fio wrote");
-      return std::nullopt;
-    }
-    try {
-      return Json::parse(text);
-    } catch (const Json::parse_error& error) {
-      report_syntax(text, error.byte);
-      return std::nullopt;
-    }
-  }
-
-  /// `byte` counts from 1; that of an early end lies behind the text.
-  void report_syntax(std::string_view text, std::size_t byte) {
-    const std::string_view before = text.substr(0, std::max<std::size_t>(byte, 1) - 1);
-    const auto line = 1 + std::ranges::count(before, '\n');
-    const std::size_t last_break = before.rfind('\n');
-    const std::size_t start = last_break == std::string_view::npos ? 0 : last_break + 1;
-    problems_.push_back(
-        fmt::format("{}:{}:{}: not JSON; allowed: what fio writes with --output-format=json --output=FILE",
-                    file_, line, before.size() - start + 1));
-  }
 
   std::vector<FioJob> read_jobs(const Json& document) {
     const FioContext context{file_, document.value("global options", Json()), link_bytes_per_s_};
@@ -151,30 +127,71 @@ class FileReader {
     return busiest;
   }
 
-  std::string file_;
+  const std::string& file_;
+  const std::string& text_;
   std::string version_;
   double link_bytes_per_s_;
   std::vector<std::string>& problems_;
 };
 
-}  // namespace
-
-std::vector<Row> read_fio_files(std::span<const std::filesystem::path> files, double link_bytes_per_s) {
-  std::vector<std::string> problems;
+/// The rows of all; files of different versions are a problem.
+std::vector<Row> read_texts(std::span<const FioText> files, double link_bytes_per_s,
+                            std::vector<std::string>& problems) {
   std::vector<Row> rows;
   std::string version;
   std::string version_file;
-  for (const std::filesystem::path& path : files) {
-    FileReader reader(path, link_bytes_per_s, problems);
+  for (const FioText& file : files) {
+    FileReader reader(file, link_bytes_per_s, problems);
     std::ranges::move(reader.read(), std::back_inserter(rows));
     if (version.empty()) {
       version = reader.version();
-      version_file = path.string();
+      version_file = file.name;
     } else if (!reader.version().empty() && reader.version() != version) {
       problems.push_back(fmt::format("{}: fio version: '{}', but {} has '{}'; allowed: files of one version",
-                                     path.string(), reader.version(), version_file, version));
+                                     file.name, reader.version(), version_file, version));
     }
   }
+  return rows;
+}
+
+/// Empty where there is nothing to read, which is then in `problems`.
+std::optional<std::string> read_text(const std::filesystem::path& path, std::vector<std::string>& problems) {
+  if (std::filesystem::is_directory(path)) {
+    problems.push_back(fmt::format("{}: is a folder; allowed: a file that fio wrote", path.string()));
+    return std::nullopt;
+  }
+  std::ifstream stream(path, std::ios::binary);
+  if (!stream.is_open()) {
+    problems.push_back(fmt::format("{}: cannot be read; allowed: a file that fio wrote", path.string()));
+    return std::nullopt;
+  }
+  try {
+    return std::string{std::istreambuf_iterator<char>(stream), std::istreambuf_iterator<char>()};
+  } catch (const std::ios_base::failure& error) {
+    throw SystemError(fmt::format("{}: cannot be read ({})", path.string(), error.code().message()));
+  }
+}
+
+}  // namespace
+
+std::vector<Row> read_fio_texts(std::span<const FioText> files, double link_bytes_per_s) {
+  std::vector<std::string> problems;
+  std::vector<Row> rows = read_texts(files, link_bytes_per_s, problems);
+  if (!problems.empty()) {
+    throw InputError(std::move(problems));
+  }
+  return rows;
+}
+
+std::vector<Row> read_fio_files(std::span<const std::filesystem::path> files, double link_bytes_per_s) {
+  std::vector<std::string> problems;
+  std::vector<FioText> texts;
+  for (const std::filesystem::path& path : files) {
+    if (std::optional<std::string> text = read_text(path, problems)) {
+      texts.push_back({path.string(), std::move(*text)});
+    }
+  }
+  std::vector<Row> rows = read_texts(texts, link_bytes_per_s, problems);
   if (!problems.empty()) {
     throw InputError(std::move(problems));
   }

@@ -2,6 +2,7 @@
 
 #include <filesystem>
 #include <span>
+#include <string>
 #include <vector>
 
 #include "models/flash/fit/row.hpp"
@@ -16,5 +17,12 @@ inline constexpr double kFastestLink = 15.75e9;
 /// came from a cache. Throws InputError with every problem of every file.
 std::vector<Row> read_fio_files(std::span<const std::filesystem::path> files,
                                 double link_bytes_per_s = kFastestLink);
+
+/// A file that has been read already; the name is for messages.
+struct FioText {
+  std::string name;
+  std::string text;
+};
+std::vector<Row> read_fio_texts(std::span<const FioText> files, double link_bytes_per_s = kFastestLink);
 
 }  // namespace kvr::flash::fit

@@ -6,9 +6,11 @@
 
 #include <algorithm>
 #include <array>
+#include <limits>
 #include <string_view>
 #include <utility>
 
+#include "models/flash/fit/fio_document.hpp"
 #include "models/flash/fit/fio_size.hpp"
 
 namespace kvr::flash::fit {
@@ -19,6 +21,9 @@ using Json = nlohmann::json;
 constexpr std::string_view kSizes = "allowed: bytes, or k, m, g, t behind a whole number, e.g. 4k";
 
 constexpr std::int64_t kMostOutstanding = 65'536;
+// Years: beyond, it is no measurement, and the arithmetic of the fit would need care.
+constexpr double kMostNanoseconds = 1e17;
+constexpr double kMostMilliseconds = 1e11;
 constexpr double kNano = 1e-9;
 constexpr double kMilli = 1e-3;
 constexpr double kMega = 1e6;
@@ -32,13 +37,20 @@ constexpr std::array kAccesses = {Access{"read", IoKind::read, true}, Access{"ra
                                   Access{"write", IoKind::write, true},
                                   Access{"randwrite", IoKind::write, false}};
 
+std::string text_of(const Json& value) {
+  return value.is_string() ? value.get<std::string>() : value.dump();
+}
+
 /// An option's text; fio writes all options as texts, others may write numbers.
 std::optional<std::string> option_text(const Json& options, std::string_view name) {
   const auto found = options.find(name);
-  if (found == options.end()) {
-    return std::nullopt;
-  }
-  return found->is_string() ? found->get<std::string>() : found->dump();
+  return found == options.end() ? std::nullopt : std::optional(text_of(*found));
+}
+
+/// Names go into the tables and the comments of what is written.
+bool is_name(const Json& value) {
+  const auto is_control = [](char c) { return static_cast<unsigned char>(c) < 0x20 || c == 0x7F; };
+  return value.is_string() && std::ranges::none_of(value.get_ref<const std::string&>(), is_control);
 }
 
 class JobReader {
@@ -54,7 +66,7 @@ class JobReader {
     }
     FioJob result;
     Row& row = result.row;
-    row.name = option_text(job_, "jobname").value_or("");
+    row.name = read_name();
     result.group = fmt::format("{}/{}", row.name, option_text(job_, "groupid").value_or("0"));
     check_state();
     read_options(row);
@@ -91,17 +103,27 @@ class JobReader {
     return std::nullopt;
   }
 
+  std::string read_name() {
+    const auto found = job_.find("jobname");
+    if (found != job_.end() && !is_name(*found)) {
+      report(at_ + ".jobname",
+             fmt::format("{}; allowed: a text without control characters", shortened(found->dump())));
+    }
+    return found != job_.end() ? text_of(*found) : "";
+  }
+
   /// What makes all figures of the job worthless.
   void check_state() {
     if (const std::string direct = option({"direct"}).value_or("0"); direct != "1") {
       report(option_place("direct"),
-             fmt::format("'{}', so the page cache may have answered; allowed: 1", direct));
+             fmt::format("'{}', so the page cache may have answered; allowed: 1", shortened(direct)));
     }
     if (const std::string base = option({"kb_base"}).value_or("1024"); base != "1024") {
-      report(option_place("kb_base"), fmt::format("'{}'; allowed: 1024, which sizes are read with", base));
+      report(option_place("kb_base"),
+             fmt::format("'{}'; allowed: 1024, which sizes are read with", shortened(base)));
     }
     if (const std::string error = option_text(job_, "error").value_or("0"); error != "0") {
-      report(at_ + ".error", fmt::format("the job failed with {}; allowed: 0", error));
+      report(at_ + ".error", fmt::format("the job failed with {}; allowed: 0", shortened(error)));
     }
   }
 
@@ -109,7 +131,8 @@ class JobReader {
     const std::string name = option({"rw", "readwrite"}).value_or("read");
     const auto found = std::ranges::find(kAccesses, std::string_view(name), &Access::name);
     if (found == kAccesses.end()) {
-      report(option_place("rw"), fmt::format("'{}'; allowed: read, randread, write, randwrite", name));
+      report(option_place("rw"),
+             fmt::format("'{}'; allowed: read, randread, write, randwrite", shortened(name)));
       return nullptr;
     }
     return &*found;
@@ -119,18 +142,22 @@ class JobReader {
     const std::string bytes = option({"bs", "blocksize"}).value_or("4k");
     row.bytes = parse_fio_size(bytes).value_or(0);
     if (row.bytes == 0) {
-      report(option_place("bs"), fmt::format("'{}'; {}", bytes, kSizes));
+      report(option_place("bs"), fmt::format("'{}'; {}", shortened(bytes), kSizes));
     }
     const auto size = option({"size", "filesize"});
     row.range_bytes = parse_fio_size(size.value_or("")).value_or(0);
     if (row.range_bytes == 0) {
       report(option_place("size"),
-             size ? fmt::format("'{}'; {}", *size, kSizes) : fmt::format("missing; {}", kSizes));
+             size ? fmt::format("'{}'; {}", shortened(*size), kSizes) : fmt::format("missing; {}", kSizes));
     }
     const auto align = option({"blockalign", "ba"});
     row.align_bytes = align ? parse_fio_size(*align).value_or(0) : row.bytes;
     if (align && row.align_bytes == 0) {
-      report(option_place("blockalign"), fmt::format("'{}'; {}", *align, kSizes));
+      report(option_place("blockalign"), fmt::format("'{}'; {}", shortened(*align), kSizes));
+    } else if (align && row.bytes % row.align_bytes != 0) {
+      report(option_place("blockalign"),
+             fmt::format("'{}', which does not divide bs ({} B); allowed: bs, or a size that divides it",
+                         shortened(*align), row.bytes));
     }
     row.depth = count_option("iodepth");
     row.threads = count_option("numjobs");
@@ -145,13 +172,14 @@ class JobReader {
     const std::string text = option({name}).value_or("1");
     const std::int64_t number = parse_fio_size(text).value_or(0);
     if (number < 1 || number > kMostOutstanding) {
-      report(option_place(name), fmt::format("'{}'; allowed: 1 to {}", text, kMostOutstanding));
+      report(option_place(name), fmt::format("'{}'; allowed: 1 to {}", shortened(text), kMostOutstanding));
     }
     return number;
   }
 
   /// The number at `first.second` of the `kind` of access; 0 where it is not needed and missing.
-  double figure(std::string_view kind, std::string_view first, std::string_view second, bool needed) {
+  double figure(std::string_view kind, std::string_view first, std::string_view second, bool needed,
+                double most = std::numeric_limits<double>::max()) {
     const Json* node = &job_;
     std::string where = at_;
     for (const std::string_view key : {kind, first, second}) {
@@ -167,7 +195,10 @@ class JobReader {
     }
     const double value = node != nullptr && node->is_number() ? node->get<double>() : 0.0;
     if (node == nullptr || !node->is_number() || value < 0.0 || (needed && value == 0.0)) {
-      report(where, fmt::format("{}; allowed: a number above 0", node == nullptr ? "missing" : node->dump()));
+      report(where, fmt::format("{}; allowed: a number above 0",
+                                node == nullptr ? "missing" : shortened(node->dump())));
+    } else if (value > most) {
+      report(where, fmt::format("{:g}; allowed: at most {:g}", value, most));
     }
     return value;
   }
@@ -175,9 +206,9 @@ class JobReader {
   void read_figures(std::string_view kind, Row& row) {
     row.place = fmt::format("{}: {}.{}", context_.file, at_, kind);
     row.requests_per_s = figure(kind, "iops", "", true);
-    row.latency_s = figure(kind, "lat_ns", "mean", true) * kNano;
-    row.submit_s = figure(kind, "slat_ns", "mean", false) * kNano;
-    row.seconds = figure(kind, "runtime", "", false) * kMilli;
+    row.latency_s = figure(kind, "lat_ns", "mean", true, kMostNanoseconds) * kNano;
+    row.submit_s = figure(kind, "slat_ns", "mean", false, kMostNanoseconds) * kNano;
+    row.seconds = figure(kind, "runtime", "", false, kMostMilliseconds) * kMilli;
     row.bytes_per_s = row.requests_per_s * static_cast<double>(row.bytes);
     if (row.bytes_per_s > context_.link_bytes_per_s) {
       report(fmt::format("{}.{}.iops", at_, kind),
