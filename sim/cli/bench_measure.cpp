@@ -3,26 +3,21 @@
 #include <time.h>
 
 #include <algorithm>
-#include <array>
 #include <numeric>
 #include <utility>
 
+#include "sim/cli/bench_chains.hpp"
 #include "sim/error.hpp"
 #include "sim/kernels/dispatch.hpp"
 
 namespace kvr::bench {
 namespace {
 
-using FourFloats = float __attribute__((vector_size(16)));
-using EightFloats = float __attribute__((vector_size(32)));
-using SixteenFloats = float __attribute__((vector_size(64)));
 using EightWords = std::uint64_t __attribute__((vector_size(64), may_alias));
 
 constexpr std::int64_t kWordBytes = sizeof(std::uint64_t);
 constexpr int kWordsAtOnce = 8;
 constexpr int kStreams = 4;
-/// Enough to fill two pipelines of latency 4, few enough for the 16 registers of AVX2.
-constexpr int kChains = 12;
 constexpr std::int64_t kPeakRounds = 2'000'000;
 constexpr int kPeakRuns = 5;
 
@@ -32,46 +27,9 @@ double seconds_of(const Work& work) {
   return thread_cpu_s() - begin;
 }
 
-/// x = x * factor + addend on independent vectors; returns something that depends on all of them.
-template <class Vector>
-[[gnu::always_inline]] inline float run_chains(std::int64_t rounds, float factor, float addend) {
-  Vector chains[kChains];
-  for (int i = 0; i < kChains; ++i) {
-    chains[i] = Vector{} + static_cast<float>(i);
-  }
-  const Vector factors = Vector{} + factor;
-  const Vector addends = Vector{} + addend;
-  for (std::int64_t round = 0; round < rounds; ++round) {
-    for (Vector& chain : chains) {
-      chain = chain * factors + addends;
-    }
-  }
-  Vector total{};
-  for (const Vector& chain : chains) {
-    total += chain;
-  }
-  return total[0];
-}
-
 }  // namespace
 
 namespace detail {
-
-// Contraction is allowed here alone: the peak is the CPU's, with fused multiply-adds where it has them.
-KVR_DISPATCHED [[gnu::optimize("fp-contract=fast")]] float chain_four(std::int64_t rounds, float factor,
-                                                                      float addend) {
-  return run_chains<FourFloats>(rounds, factor, addend);
-}
-
-KVR_DISPATCHED [[gnu::optimize("fp-contract=fast")]] float chain_eight(std::int64_t rounds, float factor,
-                                                                       float addend) {
-  return run_chains<EightFloats>(rounds, factor, addend);
-}
-
-KVR_DISPATCHED [[gnu::optimize("fp-contract=fast")]] float chain_sixteen(std::int64_t rounds, float factor,
-                                                                         float addend) {
-  return run_chains<SixteenFloats>(rounds, factor, addend);
-}
 
 /// words: [kStreams * length], length a multiple of kWordsAtOnce. One stream for each of the buffer's
 /// quarters keeps more cache lines on their way than one alone.
@@ -135,17 +93,11 @@ double BufferReader::operator()() const {
 }
 
 double peak_flops() {
-  struct Shape {
-    int lanes;
-    float (*run)(std::int64_t rounds, float factor, float addend);
-  };
-  constexpr std::array kShapes = {Shape{4, detail::chain_four}, Shape{8, detail::chain_eight},
-                                  Shape{16, detail::chain_sixteen}};
   double best = 0.0;
-  for (const Shape& shape : kShapes) {
-    const Work work = [&shape] { return static_cast<double>(shape.run(kPeakRounds, 0.5F, 0.5F)); };
+  for (const Chains& chains : kChainsByWidth) {
+    const Work work = [&chains] { return static_cast<double>(chains.run(kPeakRounds, 0.5F, 0.5F)); };
     const Timing timing = time_in_turns(std::span(&work, 1), kPeakRuns).front();
-    best = std::max(best, 2.0 * kChains * shape.lanes * static_cast<double>(kPeakRounds) / timing.median_s);
+    best = std::max(best, 2.0 * kChains * chains.lanes * static_cast<double>(kPeakRounds) / timing.median_s);
   }
   return best;
 }
