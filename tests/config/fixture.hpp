@@ -6,15 +6,9 @@
 #include <vector>
 
 #include "sim/config/resolve.hpp"
-#include "sim/registry.hpp"
+#include "tests/config/catalogue.hpp"
 
 namespace kvr::test {
-
-/// A few implementations of each kind, so that messages do not change whenever a policy is added.
-const Catalogue& catalogue();
-
-/// A complete configuration in 15 lines.
-extern const std::string_view kGood;
 
 /// Files in a folder of their own, gone with the object. The working directory is that folder meanwhile, so
 /// that messages name files as a user would.
