@@ -1,0 +1,59 @@
+#include "tests/fuzz/look_into.hpp"
+
+#include <algorithm>
+#include <array>
+#include <vector>
+
+#include "sim/error.hpp"
+#include "traces/hdf5.hpp"
+#include "traces/inspect.hpp"
+#include "traces/stored_array.hpp"
+
+namespace kvr::fuzz {
+namespace {
+
+void read_values(hid_t file, const trace::DatasetSpec& spec) {
+  constexpr std::uint64_t kMostBytes = std::uint64_t{1} << 20;
+  const hdf5::StoredArray array(hdf5::open_dataset(file, spec.path));
+  if (array.value_count() <= kMostBytes / array.element_bytes()) {
+    std::vector<std::byte> values(array.value_count() * array.element_bytes());
+    array.read(hdf5::Shape(array.shape().size(), 0), array.shape(), values);
+  }
+}
+
+void inspect_and_read(std::span<const std::byte> image) {
+  const trace::Inspection found = trace::inspect(hdf5::open_image(image, "input"));
+  for (const trace::DatasetSpec& spec : found.sound) {
+    read_values(found.file.get(), spec);
+  }
+}
+
+constexpr std::array kTypes = {H5I_FILE,    H5I_GROUP, H5I_DATATYPE,   H5I_DATASPACE,
+                               H5I_DATASET, H5I_ATTR,  H5I_GENPROP_LST};
+using Counts = std::array<hsize_t, kTypes.size()>;
+
+Counts open_identifiers() {
+  Counts counts{};
+  std::ranges::transform(kTypes, counts.begin(), [](H5I_type_t type) {
+    hsize_t count = 0;
+    H5Inmembers(type, &count);
+    return count;
+  });
+  return counts;
+}
+
+}  // namespace
+
+void look_into(std::span<const std::byte> image) {
+  hdf5::half_type();  // is made once and stays
+  const Counts before = open_identifiers();
+  try {
+    inspect_and_read(image);
+  } catch (const InputError&) {
+  }
+  const Counts after = open_identifiers();
+  KVR_CHECK(after == before, "identifiers of HDF5 are still open, by type: {}; before: {}",
+            fmt::join(after, " "), fmt::join(before, " "));
+}
+
+}  // namespace kvr::fuzz
