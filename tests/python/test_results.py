@@ -81,6 +81,38 @@ def test_xarray_opens_the_root_and_the_groups(demo_results: Path) -> None:
         assert provenance.resolved_config.dims == ("point",)
 
 
+def test_xarray_sees_text_where_text_is_written(demo_results: Path) -> None:
+    with xr.open_dataset(demo_results, engine="h5netcdf") as data:
+        names = data.point.values.tolist()
+        assert all(isinstance(name, str) for name in names)
+        assert data.sel(point=names[-1]).latency_p50 > 0
+        assert isinstance(data.attrs["format"], str) and isinstance(data.recall.attrs["units"], str)
+    with xr.open_dataset(demo_results, engine="h5netcdf", group="provenance") as provenance:
+        assert all(isinstance(text, str) for text in provenance.attrs.values())
+        for name in ("resolved_config", "notes"):
+            assert all(isinstance(text, str) for text in provenance[name].values)
+
+
+def test_every_text_has_a_fixed_length(file: h5py.File) -> None:
+    def kinds(item: h5py.Dataset | h5py.Group) -> Iterator[h5py.h5t.TypeID]:
+        yield from (item.attrs.get_id(name).get_type() for name in item.attrs)
+        if isinstance(item, h5py.Dataset):
+            yield item.id.get_type()
+
+    def check(name: str, item: h5py.Dataset | h5py.Group) -> None:
+        texts = [kind for kind in kinds(item) if isinstance(kind, h5py.h5t.TypeStringID)]
+        assert not any(kind.is_variable_str() for kind in texts), name
+
+    check("/", file)
+    file.visititems(check)
+
+
+def test_names_come_back_whatever_letters_they_have(demo_run) -> None:
+    with h5py.File(demo_run("name=Größe “8”")) as file:
+        assert file["point"].asstr()[0].startswith("entries")
+        assert "Größe “8”" in file["provenance/resolved_config"].asstr()[0]
+
+
 def test_pandas_makes_a_table_of_the_summary(file: h5py.File) -> None:
     summary = {name: dataset[:] for name, dataset in datasets(file).items() if dataset.ndim == 1}
     table = pd.DataFrame(summary, index=file["point"].asstr()[:])
@@ -172,9 +204,6 @@ SUMMARIES: dict[str, Callable[[h5py.Group, int], float]] = {
     "bytes_per_step": step_mean_of("read_bytes"),
     "update_bytes_per_step": step_mean_of("update_read_bytes"),
     "contiguous_mean": mean_of("contiguous_mean_entries"),
-    "contiguous_share": lambda group, point: float(
-        np.mean(np.isfinite(group["contiguous_mean_entries"][point]))
-    ),
     "contiguous_max": max_of("contiguous_max_entries"),
     "effective_bandwidth": ratio_of("useful_read_bytes", "io_s"),
     "read_amplification": ratio_of("read_bytes", "useful_read_bytes"),
