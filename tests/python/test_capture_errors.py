@@ -84,6 +84,8 @@ USER_ERRORS = {
     "offset beyond": (["--offset", "690"], "too short: has 704 tokens, 753 needed (offset 690 + 63 of text)"),
     "window": (["--window", "25"], "--window is 25, longer than the prompt of 24 tokens"),
     "no steps": (["--steps", "0"], "--steps is 0; it must be at least 1"),
+    "too long": (["--steps", "100000000"], "are 100000024 tokens; a trace has at most 100000000"),
+    "no name": (["--licence", "caf\udce9"], "--licence: 'caf\\udce9' is not UTF-8; give a name that is"),
     "no temperature": (["--temperature", "0"], "--temperature is 0.0; it must be a number above 0"),
     "not a number": (["--steps", "many"], "invalid int value: 'many'"),
     "no text": (["--text", "/nowhere.txt"], "/nowhere.txt: no such text file"),

@@ -116,6 +116,17 @@ def test_what_the_file_system_refuses_is_exit_3(
     assert sorted(entry.name for entry in tmp_path.iterdir()) == ["file", "locked", "model"]
 
 
+def test_names_that_are_no_text_are_no_obstacle_but_in_the_trace(
+    model: Path, tmp_path: Path, capsys: Any
+) -> None:
+    (model / "caf\udce9.txt").write_text(TEXT)
+    given = arguments(model, tmp_path / "caf\udce9.h5", "--text", str(model / "caf\udce9.txt"))
+    code, err = run(capsys, *given)
+    assert code == 2 and "--text-source: 'caf\\udce9.txt' is not UTF-8" in err
+    assert run(capsys, *given, "--text-source", "cafe")[0] == 0
+    assert h5py.is_hdf5(os.fsencode(tmp_path / "caf\udce9.h5"))
+
+
 def test_a_symbolic_link_is_followed_and_stays(model: Path, tmp_path: Path, capsys: Any) -> None:
     (tmp_path / "big").mkdir()
     (tmp_path / "latest.h5").symlink_to("big/t.h5")

@@ -9,6 +9,8 @@ MODES = ("teacher-forced", "greedy", "sampled")
 # The attention of a model in half precision is itself off by as much.
 TOLERANCES = {"float32": 2e-3, "float16": 1e-2, "bfloat16": 5e-2}
 DTYPES = tuple(TOLERANCES)
+# The longest sequence of traces/FORMAT.md.
+MOST_TOKENS = 100_000_000
 
 
 @dataclass(frozen=True)
@@ -93,6 +95,7 @@ def check_options(options: CaptureOptions) -> None:
     """Refuses numbers and paths that no model could make right."""
     _check_numbers(options)
     _check_paths(options)
+    _check_names(options)
 
 
 def _check_numbers(o: CaptureOptions) -> None:
@@ -107,6 +110,8 @@ def _check_numbers(o: CaptureOptions) -> None:
     for name, (value, minimum) in least.items():
         if value < minimum:
             raise CaptureError(f"{name} is {value}; it must be at least {minimum}")
+    if o.total > MOST_TOKENS:
+        raise CaptureError(f"prompt and steps are {o.total} tokens; a trace has at most {MOST_TOKENS}")
     if o.window > o.prompt_tokens:
         raise CaptureError(f"--window is {o.window}, longer than the prompt of {o.prompt_tokens} tokens")
     for name, real in (("--temperature", o.temperature), ("--tolerance", o.allowed_error)):
@@ -136,6 +141,20 @@ def _check_paths(o: CaptureOptions) -> None:
         raise CaptureError(f"{o.words}: no such {'chat' if o.chat else 'text'} file")
     if o.chat is not None and o.offset:
         raise CaptureError("--offset is for --text; a conversation begins at its beginning")
+
+
+def _check_names(o: CaptureOptions) -> None:
+    """What is written into the trace as text must be text."""
+    names = {
+        "--model-name": o.model_name or o.model.resolve().name,
+        "--text-source": o.text_source or o.words.name,
+        "--licence": o.licence,
+    }
+    for option, name in names.items():
+        try:
+            name.encode()
+        except UnicodeEncodeError as error:
+            raise CaptureError(f"{option}: {name!r} is not UTF-8; give a name that is") from error
 
 
 def input_files(o: CaptureOptions) -> list[Path]:

@@ -26,8 +26,9 @@ def print_result(text: str) -> None:
     """A line of the result, on stdout; raises SystemRefused where it cannot be written."""
     if sys.stdout is None:
         raise SystemRefused("standard output is closed")
+    encoding = sys.stdout.encoding or "utf-8"
     try:
-        sys.stdout.write(f"{text}\n")
+        sys.stdout.write(text.encode(encoding, "backslashreplace").decode(encoding) + "\n")
         sys.stdout.flush()
     except OSError as error:
         sys.stdout = _nowhere()
