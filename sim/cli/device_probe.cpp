@@ -24,6 +24,7 @@
 #include "sim/cli/options.hpp"
 #include "sim/cli/outputs.hpp"
 #include "sim/cli/probe_report.hpp"
+#include "sim/cli/problem_list.hpp"
 #include "sim/cli/progress.hpp"
 #include "sim/config/units.hpp"
 #include "sim/error.hpp"
@@ -84,15 +85,11 @@ std::int64_t size_of(const std::string& text, std::vector<std::string>& problems
   return static_cast<std::int64_t>(parsed.value);
 }
 
-void check_out(const ProbeOptions& options, std::vector<std::string>& problems) {
+void check_out(const ProbeOptions& options) {
   cli::Outputs outputs;
   outputs.write_unchecked("the file to measure", options.path);
   outputs.write("--out", options.out);
-  try {
-    outputs.check();
-  } catch (const InputError& error) {
-    problems.insert(problems.end(), error.problems().begin(), error.problems().end());
-  }
+  outputs.check();
 }
 
 ProbeOptions read_options(const po::variables_map& values) {
@@ -129,12 +126,12 @@ ProbeOptions read_options(const po::variables_map& values) {
   if (options.engine != "auto" && options.engine != "io_uring" && options.engine != "threads") {
     problems.push_back(fmt::format("--engine: '{}'; allowed: auto, io_uring, threads", options.engine));
   }
+  cli::ProblemList all;
+  std::ranges::for_each(problems, [&](std::string& problem) { all.add(std::move(problem)); });
   if (values.count("out") > 0) {
-    check_out(options, problems);
+    all.collect([&] { check_out(options); });
   }
-  if (!problems.empty()) {
-    throw InputError(std::move(problems));
-  }
+  all.throw_if_any();
   return options;
 }
 

@@ -123,7 +123,6 @@ void Outputs::read(fs::path path) {
 
 void Outputs::check() const {
   ProblemList problems;
-  std::vector<std::string> refusals;
   std::vector<std::pair<std::string, Target>> others;
   for (const Output& output : outputs_) {
     const std::string place = fmt::format("{}: {}", output.option, output.path.string());
@@ -141,16 +140,13 @@ void Outputs::check() const {
           throw InputError(fmt::format("{}: is the file of {} too; allowed: one of its own", place, option));
         }
       }
-      if (const std::string refusal = refusal_of(target.path); !refusal.empty() && !output.any_kind) {
-        refusals.push_back(fmt::format("{}: {}", place, refusal));
-      }
       others.emplace_back(output.option, target);
+      if (const std::string refusal = refusal_of(target.path); !refusal.empty() && !output.any_kind) {
+        throw SystemError(fmt::format("{}: {}", place, refusal));
+      }
     });
   }
   problems.throw_if_any();
-  if (!refusals.empty()) {
-    throw SystemError(fmt::format("{}", fmt::join(refusals, "\n")));
-  }
 }
 
 std::optional<SystemError> attempt_to_write(const std::function<void()>& write) {

@@ -1,5 +1,7 @@
 #pragma once
 
+#include <fmt/format.h>
+
 #include <string>
 #include <utility>
 #include <vector>
@@ -8,7 +10,8 @@
 
 namespace kvr::cli {
 
-/// Everything that is wrong with a command's input, gathered from steps that do not need each other.
+/// Everything that is wrong with a command's input, and what the system refuses of it, gathered from steps
+/// that do not need each other.
 class ProblemList {
  public:
   void add(std::string problem) { problems_.push_back(std::move(problem)); }
@@ -20,18 +23,27 @@ class ProblemList {
       step();
     } catch (const InputError& error) {
       problems_.insert(problems_.end(), error.problems().begin(), error.problems().end());
+    } catch (const SystemError& error) {
+      refusals_.emplace_back(error.what());
     }
   }
 
-  bool empty() const { return problems_.empty(); }
+  bool empty() const { return problems_.empty() && refusals_.empty(); }
+  /// All at once; as SystemError where nothing but the system is at fault.
   void throw_if_any() const {
+    std::vector<std::string> all = problems_;
+    all.insert(all.end(), refusals_.begin(), refusals_.end());
     if (!problems_.empty()) {
-      throw InputError(problems_);
+      throw InputError(std::move(all));
+    }
+    if (!all.empty()) {
+      throw SystemError(fmt::format("{}", fmt::join(all, "\n")));
     }
   }
 
  private:
   std::vector<std::string> problems_;
+  std::vector<std::string> refusals_;
 };
 
 }  // namespace kvr::cli

@@ -129,7 +129,6 @@ class HeadWatch {
   void judge(HeadTruth& truth) {
     truth.find();
     for (std::int64_t query = 0; query < header_.geometry.group(); ++query) {
-      check_finite(truth.probabilities(query));
       mass_.observe(truth.probabilities(query));
     }
     for (Contender& contender : contenders_) {
@@ -139,16 +138,6 @@ class HeadWatch {
       contender.replay.judge(entries, truth);
       contender.sums.recall += contender.replay.quality().recall;
       contender.sums.mass += contender.replay.quality().mass;
-    }
-  }
-
-  void check_finite(std::span<const float> probabilities) const {
-    if (!std::ranges::all_of(probabilities, [](float p) { return std::isfinite(p); })) {
-      throw InputError(fmt::format(
-          "{}: layer {}, KV head {}, position {}: a logit is too large for a float; attention_scale is {:g}",
-          plan_.trace_path.string(), header_.captured_layers[static_cast<std::size_t>(head_.layer)],
-          header_.captured_kv_heads[static_cast<std::size_t>(head_.head)], probabilities.size() - 1,
-          header_.geometry.attention_scale));
     }
   }
 

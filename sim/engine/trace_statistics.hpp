@@ -28,7 +28,7 @@ struct RankedUnits {
 
 /// What is found out about a trace, and by which policies.
 struct StatisticsPlan {
-  std::filesystem::path trace_path;  ///< for messages
+  std::filesystem::path trace_path;
   StepRange steps;
   std::vector<std::int64_t>
       judged;                      ///< positions among the steps, ascending: attention is looked at in these
@@ -59,7 +59,7 @@ struct HeadStatistics {
 };
 
 /// Of the KV heads of one captured layer, in order; memory grows with the entries of that layer. `stepped` is
-/// called after every step. Throws InputError where logits are too large for a float.
+/// called after every step.
 std::vector<HeadStatistics> layer_statistics(const trace::Reader& trace, std::int64_t layer,
                                              const StatisticsPlan& plan, Workers& workers,
                                              const std::function<void()>& stepped);

@@ -215,7 +215,10 @@ def test_a_device_file_may_be_given_and_names_are_found_from_anywhere(attempt, t
         ),
         (
             ("ufs40", "-o", "/no/such/curve.png"),
-            ["--out: /no/such/curve.png has no known extension; ", "--out: /no/such/curve.png: the folder "],
+            [
+                "--out: /no/such/curve.png has no known extension; ",
+                "--out: /no/such/curve.png: there is no folder ",
+            ],
         ),
     ],
 )

@@ -1,7 +1,7 @@
 """What a command may write to, found out before it runs: a new name or a regular file that is no input."""
 
-import json
 import os
+import shutil
 import stat
 import subprocess
 from collections.abc import Callable
@@ -22,15 +22,6 @@ include:
 trace: {{path: t.h5}}
 run: {{steps: 2}}
 """
-ROWS = [
-    {"rw": "randread", "bs": bs, "iodepth": depth, "iops": iops}
-    for bs, depth, iops in [
-        ("4k", "1", 10000.0),
-        ("4k", "8", 70000.0),
-        ("64k", "1", 5000.0),
-        ("64k", "8", 20000.0),
-    ]
-]
 
 
 @pytest.fixture
@@ -38,15 +29,7 @@ def folder(tmp_path: Path) -> Path:
     """A configuration with an included file, its trace, a file of fio's, and things that are no files."""
     (tmp_path / "part.yaml").write_text(f"include: {ROOT}/configs/phones/oneplus_12.yaml\n")
     (tmp_path / "c.yaml").write_text(CONFIG)
-    jobs = [
-        {
-            "jobname": f"j{i}",
-            "job options": {name: row[name] for name in ("rw", "bs", "iodepth")} | {"ioengine": "libaio"},
-            "read": {"iops": row["iops"], "bw_bytes": 0, "clat_ns": {"mean": 1e5}},
-        }
-        for i, row in enumerate(ROWS)
-    ]
-    (tmp_path / "fio.json").write_text(json.dumps({"jobs": jobs}))
+    shutil.copy(ROOT / "tests" / "data" / "fio" / "pixel4.json", tmp_path / "fio.json")
     sizes = ["--prompt", "64", "--steps", "4", "--head-dim", "8", "--clusters", "2"]
     subprocess.run([PROGRAM, "trace", "synth", tmp_path / "t.h5", *sizes], check=True)
     os.mkfifo(tmp_path / "pipe")
