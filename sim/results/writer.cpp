@@ -97,8 +97,8 @@ Handle write_texts(hid_t group, const std::string& name, const std::vector<std::
   const Handle type = hdf5::text_type(longest);
   const hsize_t room = H5Tget_size(type.get());
   const hsize_t chunk = std::clamp<hsize_t>(kChunkBytes / room, 1, texts.size());
-  Handle dataset = hdf5::create_dataset(group, name, type.get(), {texts.size()},
-                                        {.chunk = {chunk}, .deflate = kDeflate});
+  Handle dataset =
+      hdf5::create_dataset(group, name, type.get(), {texts.size()}, {.chunk = {chunk}, .deflate = kDeflate});
   std::string padded;
   for (hsize_t i = 0; i < texts.size(); ++i) {
     padded = texts[i];
