@@ -45,8 +45,8 @@ struct Extrapolation {
   std::int64_t remainder() const { return kv_heads % captured_kv_heads; }
   /// Model heads that one captured head of captured layer `layer` stands for, over all layers of the model.
   double heads_of(std::int64_t layer) const {
-    return head_share() *
-           static_cast<double>(layers / captured_layers + (layer < layers % captured_layers ? 1 : 0));
+    const std::int64_t replays = layers / captured_layers + (layer < layers % captured_layers ? 1 : 0);
+    return head_share() * static_cast<double>(replays);
   }
   /// Repetitions and, where heads are left over, one more of which a share is issued.
   std::int64_t copies() const { return repetitions() + (remainder() > 0 ? 1 : 0); }
