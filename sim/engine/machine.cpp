@@ -62,6 +62,7 @@ Extrapolation extrapolate(const RunConfig& config, const DecoderGeometry& model,
   return result;
 }
 
+/// How captured heads stand for those of a layer.
 std::string heads_text(const Extrapolation& e) {
   return e.remainder() == 0
              ? fmt::format("by {} heads of a layer", e.repetitions())
@@ -71,6 +72,25 @@ std::string heads_text(const Extrapolation& e) {
                    "layer, {} of {} in turn are issued{})",
                    e.head_share(), e.kv_heads, e.captured_kv_heads, e.remainder(), e.captured_kv_heads,
                    e.repetitions() > 0 ? fmt::format(" beside {} times all", e.repetitions()) : "");
+}
+
+/// What is timed and, where heads or channels are not those captured, how they stand for it.
+std::string extrapolation_text(const DecoderGeometry& model, const Extrapolation& e) {
+  std::string text = fmt::format(
+      "timing is for {} layers of {} KV heads ({} query heads, head_dim {}); "
+      "each of the {} captured layers is replayed by up to {} model layers",
+      model.layers, model.kv_heads, model.query_heads, model.head_dim, e.captured_layers,
+      (e.layers + e.captured_layers - 1) / e.captured_layers);
+  if (e.head_share() != 1.0) {
+    text += fmt::format(" and each captured head {}", heads_text(e));
+  }
+  if (e.dim_ratio != 1.0 || e.group_ratio != 1.0) {
+    text += fmt::format(
+        "; work of the policies is scaled by the head dimension ({:.3g}) and, for scoring, by the group "
+        "({:.3g})",
+        e.dim_ratio, e.group_ratio);
+  }
+  return text;
 }
 
 }  // namespace
@@ -96,15 +116,7 @@ Machine::Machine(const RunConfig& config, const trace::Header& header)
 std::vector<std::string> Machine::notes() const {
   std::vector<std::string> notes;
   if (model_->borrowed()) {
-    const DecoderGeometry& g = model_->geometry();
-    notes.push_back(fmt::format(
-        "extrapolated: timing is for {} layers of {} KV heads ({} query heads, head_dim {}); each of the {} "
-        "captured "
-        "layers is replayed by up to {} model layers and each captured head {}; work of the "
-        "policies is scaled by the head dimension ({:.3g}) and, for scoring, by the group ({:.3g})",
-        g.layers, g.kv_heads, g.query_heads, g.head_dim, extrapolation_.captured_layers,
-        (extrapolation_.layers + extrapolation_.captured_layers - 1) / extrapolation_.captured_layers,
-        heads_text(extrapolation_), extrapolation_.dim_ratio, extrapolation_.group_ratio));
+    notes.push_back("extrapolated: " + extrapolation_text(model_->geometry(), extrapolation_));
   }
   for (std::string& note : device_->notes()) {
     notes.push_back(std::move(note));

@@ -196,6 +196,9 @@ TEST_CASE("layers that do not divide evenly are counted where they are replayed"
   setup.model = "{type: decoder, layers: 3}";
   const PointResult own = fixture().run(Setup{});
   const PointResult three = fixture().run(setup);
+  CHECK(three.notes == std::vector<std::string>{
+                           "extrapolated: timing is for 3 layers of 2 KV heads (4 query heads, head_dim 16); "
+                           "each of the 2 captured layers is replayed by up to 2 model layers"});
   CHECK(three.data.at(Metric::read_bytes, 5, 0) == 2.0 * own.data.at(Metric::read_bytes, 5, 0));
   CHECK(three.data.at(Metric::read_bytes, 5, 1) == own.data.at(Metric::read_bytes, 5, 1));
 }
