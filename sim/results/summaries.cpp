@@ -105,8 +105,8 @@ double policy_kernel_mean(const PointData& data) {
 constexpr std::array kSummaries{
     SummaryInfo{"recall_mean", "1", "mean recall", "mean of recall", "recall", true, simulated,
                 mean_of<Metric::recall>},
-    SummaryInfo{"mass_mean", "1", "mean attention mass of the attended entries", "mean of mass", "mass",
-                false, simulated, mean_of<Metric::mass>},
+    SummaryInfo{"mass_mean", "1", "mean attention mass of the attended entries", "mean of mass",
+                "attention mass", true, simulated, mean_of<Metric::mass>},
     SummaryInfo{"relative_mass_mean", "1", "mean attention mass relative to the best choice",
                 "mean of relative_mass", "relative mass", false, simulated, mean_of<Metric::relative_mass>},
     SummaryInfo{"output_error_mean", "1", "mean local error of the attention output", "mean of output_error",

@@ -282,5 +282,5 @@ TEST_CASE("many points: the terminal shows one row each") {
   const std::string text = summary_text(points);
   CAPTURE(text);
   CHECK(std::count(text.begin(), text.end(), '\n') == 6);
-  CHECK(with_single_spaces(text).find("\nxxxxxxxxxxxxxxxxxxxx4 - - 5.00 ms") != std::string::npos);
+  CHECK(with_single_spaces(text).find("\nxxxxxxxxxxxxxxxxxxxx4 - - - 5.00 ms") != std::string::npos);
 }
