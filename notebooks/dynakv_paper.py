@@ -181,7 +181,8 @@ def less_by_buffer(volume: pd.Series) -> pd.Series:
 
 
 def most(less: pd.Series) -> str:
-    return f"up to {less.max():.2f}x less, with {less.idxmax()} entries"
+    most_less = f"up to {less.max():.2f}x less" if np.isfinite(less.max()) else "none is left"
+    return f"{most_less}, with {less.idxmax()} entries"
 
 
 def f12(results: Results) -> Row:

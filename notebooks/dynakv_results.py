@@ -9,10 +9,10 @@ import xarray as xr
 import yaml
 
 ROOT = Path(__file__).resolve().parents[1]
-SAMPLE = ROOT / "traces" / "samples" / "reference.h5"
+SAMPLE = ROOT / "traces" / "samples" / "smollm2.h5"
 MODEL = "qwen2.5-1.5b"  # of the experiments with one model
 REUSED_WITHIN = [1, 2, 4, 8, 16]  # steps
-LENGTHS = [512, 1024, 2048, 4096, 8192, 16384]  # tokens at which latency is stated
+LENGTHS = [512, 1024, 1536, 2048, 4096, 8192, 16384]  # tokens at which latency is stated
 
 
 class Results:

@@ -7,8 +7,8 @@
 //
 // A group costs one write however many entries it takes, so the emptiest take as many as they can, and
 // closing up costs nothing. On DynaKV's sample, with blocks of 4 KiB, this writes a tenth of what the entries
-// would take if all were written each step, and reads an eighth more. Filling the lowest slots first
-// writes 1.8 times as much and reads 8 % less; writes wear the flash, so they decide.
+// would take if all were written each step, and reads a sixth more. Filling the lowest slots first writes
+// twice as much and reads 8 % less; writes wear the flash, so they decide.
 #include "sim/engine/swap_area.hpp"
 
 #include <algorithm>

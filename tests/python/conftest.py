@@ -64,14 +64,3 @@ def demo_run(kvreplay, tmp_path_factory) -> Callable[..., Path]:
 def demo_results(demo_run) -> Path:
     """The results file of 32 steps of the demo; not to be changed."""
     return demo_run()
-
-
-@pytest.fixture(scope="session")
-def paper_results(kvreplay, tmp_path_factory) -> Path:
-    """Results of all of DynaKV's experiments, 32 steps each; not to be changed."""
-    out = tmp_path_factory.mktemp("paper")
-    for experiment in sorted((ROOT / "configs" / "paper" / "dynakv").glob("*.yaml")):
-        if experiment.stem not in ("base", "no_cluster"):  # parts of experiments
-            kvreplay("run", experiment, "-o", out / f"{experiment.stem}.h5", "--set", "run.steps=32")
-    kvreplay("device", "curve", "ufs40", "--depth", "32", "-o", out / "f3b_curve.h5")
-    return out

@@ -173,15 +173,3 @@ def test_every_dataset_says_what_it_is_and_hashes_to_its_checksum(captured: Capt
 
     captured.file.visititems(visit)
     assert broken_checksums(captured.options.output) == []
-
-
-def test_the_reference_model_reproduces(project_root: Path, tmp_path: Path) -> None:
-    folder = project_root / "traces" / "reference-model"
-    if not (folder / "model.safetensors").is_file():
-        pytest.skip("traces/reference-model has no model.safetensors")
-    text = tmp_path / "text.txt"
-    text.write_text(TEXT * 4, encoding="utf-8")
-    given = CaptureOptions(folder, tmp_path / "t.h5", text, prompt_tokens=64, steps=192, window=32)
-    report = session.capture(given)
-    assert report.check.rounding.error < 2e-3
-    assert broken_checksums(report.path) == []

@@ -14,11 +14,11 @@ PROGRAM = Path(os.environ.get("KVREPLAY", ROOT / "build" / "release" / "kvreplay
 
 @pytest.fixture(scope="module")
 def run(tmp_path_factory) -> tuple[Path, str]:
-    """Eight steps of the demo on a small file beside the program: the results file and the summary."""
+    """Eight steps of the demo's captured layers on a small file beside the program: results and summary."""
     folder = tmp_path_factory.mktemp("file_device")
     scratch = PROGRAM.parent / f"{folder.name}.scratch"
-    settings = ["device.type=file", f"device.path={scratch}", "device.size=48MiB", "run.steps=8"]
-    options = [word for setting in settings for word in ("--set", setting)]
+    settings = ["device.type=file", f"device.path={scratch}", "device.size=48MiB", "model.layers=4"]
+    options = [word for setting in (*settings, "run.steps=8") for word in ("--set", setting)]
     command = [PROGRAM, "run", ROOT / "configs/experiments/demo.yaml", "-o", folder / "out.h5", *options]
     done = subprocess.run(command, check=False, capture_output=True, text=True)
     if done.returncode == 2 and "O_DIRECT" in done.stderr:

@@ -67,7 +67,7 @@ def variable(sound, tmp_path_factory) -> Path:
 def configuration(tmp_path_factory) -> Path:
     """Replays whatever `--set trace.path=` says."""
     path = tmp_path_factory.mktemp("configuration") / "c.yaml"
-    parts = ("phones/oneplus_12", "devices/ufs40", "models/reference", "systems/kmeans_contiguous_lru")
+    parts = ("phones/oneplus_12", "devices/ufs40", "models/trace", "systems/kmeans_contiguous_lru")
     includes = ", ".join(str(ROOT / "configs" / f"{part}.yaml") for part in parts)
     path.write_text(f"include: [{includes}]\ntrace: {{path: nowhere.h5}}\n")
     return path

@@ -6,28 +6,20 @@ from pathlib import Path
 
 import nbformat
 import pytest
-from nbclient import NotebookClient
+from notebook_runs import FOLDER, run_notebook
 
-FOLDER = Path(__file__).resolve().parents[2] / "notebooks"
 NOTEBOOKS = sorted(FOLDER.glob("*.ipynb"))
 
 
-@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.name)
-def test_a_notebook_runs_from_top_to_bottom(
-    path: Path, demo_results: Path, paper_results: Path, monkeypatch: pytest.MonkeyPatch
+def test_every_notebook_is_run_by_a_test() -> None:
+    here, with_the_paper = "read_results.ipynb", "dynakv_paper.ipynb"  # test_paper_dynakv.py
+    assert {path.name for path in NOTEBOOKS} == {here, with_the_paper}
+
+
+def test_the_notebook_of_a_run_runs_from_top_to_bottom(
+    demo_results: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv("KVREPLAY_RESULTS", str(demo_results))
-    monkeypatch.setenv("KVREPLAY_PAPER", str(paper_results))
-    monkeypatch.setenv("MPLBACKEND", "module://matplotlib_inline.backend_inline")
-    notebook = nbformat.read(path, as_version=4)
-    NotebookClient(notebook, timeout=120, resources={"metadata": {"path": str(FOLDER)}}).execute()
-    errors = [
-        output
-        for cell in notebook.cells
-        for output in cell.get("outputs", [])
-        if output.get("name") == "stderr"
-    ]
-    assert not errors
+    run_notebook("read_results.ipynb", monkeypatch, KVREPLAY_RESULTS=demo_results)
 
 
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.name)

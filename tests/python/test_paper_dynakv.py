@@ -4,32 +4,36 @@
 claims, and the reason found.
 """
 
+import os
 import sys
-from pathlib import Path
+from concurrent.futures import ThreadPoolExecutor
 
 import pandas as pd
 import pytest
 import xarray as xr
+from conftest import ROOT
+from notebook_runs import run_notebook
 
-ROOT = Path(__file__).resolve().parents[2]
-CONFIGS = ROOT / "configs" / "paper" / "dynakv"
 sys.path.insert(0, str(ROOT / "notebooks"))
 
-from dynakv_paper import FIGURES, compare, direction, speedup_over  # noqa: E402
-from dynakv_results import (  # noqa: E402
+from dynakv_paper import CLUSTERED, FIGURES, compare, direction, speedup_over
+from dynakv_results import (
     MODEL,
     Results,
     at,
     by_capacity,
     grid,
     over_buffer,
+    per_head,
     retrieved_share,
     reuse_of_updated,
     settings,
 )
 
+CONFIGS = ROOT / "configs" / "paper" / "dynakv"
+PARTS = ("base", "no_cluster")  # included by experiments
+EXPERIMENTS = sorted(path.stem for path in CONFIGS.glob("*.yaml") if path.stem not in PARTS)
 STEPS = 512  # 768 tokens: twice the prompt beyond it
-EXPERIMENTS = sorted(path.stem for path in CONFIGS.glob("*.yaml") if path.stem not in ("base", "no_cluster"))
 DIRECTIONS = {
     "T1": "yes",
     "T2": "yes",
@@ -37,13 +41,13 @@ DIRECTIONS = {
     "F4": "yes",
     "F7": "yes",
     "F10a": "no",
-    "F10b": "barely",
-    "F10c": "no",
-    "T5": "yes",
+    "F10b": "no",
+    "F10c": "yes",
+    "T5": "no",
     "F11": "yes",
     "F11, updates": "yes",
     "F12": "yes",
-    "F12, pairing": "yes",
+    "F12, pairing": "barely",
     "F13": "yes",
     "F13, space": "no",
     "F14a": "yes",
@@ -58,11 +62,19 @@ DIRECTIONS = {
 
 @pytest.fixture(scope="module")
 def results(kvreplay, tmp_path_factory) -> Results:
-    """All experiments, `STEPS` steps each."""
+    """All experiments, `STEPS` steps each, one on each core."""
     out = tmp_path_factory.mktemp("dynakv")
-    for experiment in EXPERIMENTS:
-        config = CONFIGS / f"{experiment}.yaml"
-        kvreplay("run", config, "-o", out / f"{experiment}.h5", "--set", f"run.steps={STEPS}")
+
+    def run(experiment: str) -> None:
+        options = ("--set", f"run.steps={STEPS}", "--together", "32")
+        kvreplay("run", CONFIGS / f"{experiment}.yaml", "-o", out / f"{experiment}.h5", *options)
+
+    def size(experiment: str) -> int:
+        return (CONFIGS / f"{experiment}.yaml").stat().st_size
+
+    longest_first = sorted(EXPERIMENTS, key=size, reverse=True)
+    with ThreadPoolExecutor(os.cpu_count()) as cores:
+        list(cores.map(run, longest_first))
     kvreplay("device", "curve", "ufs40", "--depth", "32", "-o", out / "f3b_curve.h5")
     return Results(out)
 
@@ -93,9 +105,16 @@ def test_every_experiment_checks_its_invariants_after_every_step(results) -> Non
         assert set(settings(results[experiment], "run.check")) == {"every_step"}, experiment
 
 
-def test_bounded_clusters_are_the_tightest_and_static_ones_the_widest(results) -> None:
+def test_static_clusters_are_the_widest_and_windows_as_tight_as_bounded_clusters(results) -> None:
+    # The paper has DynaKV's clusters the tightest in all of its cases (table 5). The threshold is such that
+    # there are as many as ClusterKV has, on average: where a head has more, they are the tighter ones.
     variance = of_systems(results, "unit_variance")
-    assert variance["DynaKV"] < variance["ClusterKV"] < variance["PQCache"]
+    assert variance["ClusterKV"] < variance["PQCache"]
+    assert variance["DynaKV"] == pytest.approx(variance["ClusterKV"], rel=0.02)
+    units, width = (per_head(results["f10_systems"], name) for name in ("units", "unit_variance"))
+    more, tighter = units["DynaKV"] > units["ClusterKV"], width["DynaKV"] < width["ClusterKV"]
+    assert (more == tighter).sum() >= 10
+    assert len(width) == 12
 
 
 def test_an_updated_cluster_is_retrieved_again_sooner_than_any(results) -> None:
@@ -107,26 +126,51 @@ def test_an_updated_cluster_is_retrieved_again_sooner_than_any(results) -> None:
     assert reuse.loc[1, MODEL] > 2 * retrieved_share(results["f10_systems"])
 
 
-def test_recall_is_above_that_of_static_clusters_and_below_that_of_windows_and_of_positions(results) -> None:
-    # The paper has DynaKV above ClusterKV (figure 10a). Keys of the small reference model lie together by
-    # position: even 16 consecutive tokens, which are no clusters at all, have more recall.
-    recall = of_systems(results, "recall_mean")
-    assert recall["PQCache"] < recall["DynaKV"] < recall["ClusterKV"] < recall["no cluster"]
-    assert recall["DynaKV"] < by_point(results["units"], "recall_mean")["pages 16"]
+def test_quality_is_level_with_that_of_windows_and_above_static_clusters_and_positions(results) -> None:
+    # The paper has DynaKV above ClusterKV (figure 10a). Here they are level, at equal numbers of units.
+    recall, mass = (of_systems(results, name) for name in ("recall_mean", "mass_mean"))
+    pages = results["units"].sel(point="pages 16")
+    for quality in (recall, mass):
+        assert quality["PQCache"] < quality["DynaKV"] < quality["no cluster"]
+        assert quality["DynaKV"] == pytest.approx(quality["ClusterKV"], rel=0.02)
+    assert recall["DynaKV"] > 1.02 * float(pages.recall_mean)
+    assert mass["DynaKV"] > 1.02 * float(pages.mass_mean)
 
 
-def test_the_pipelines_cost_time_where_representatives_outweigh_entries(results) -> None:
-    # The paper has DynaKV the fastest (figures 10b, c, 15 to 17), with its pipelines. A representative takes
-    # 512 B and stands for some 15 entries of 264 B, of which a tenth is retrieved and about half of that is
-    # cached: the representatives that pipeline 1 reads whole are more bytes than the entries.
+def test_static_clusters_lose_recall_while_the_others_gain(results) -> None:
+    data = at(results["f10_systems"], model=MODEL)
+    over = pd.DataFrame(data.recall.mean(["layer", "head"]).values.T, columns=data.system.values)
+    quarter = len(over) // 4
+    first, last = over[:quarter].mean(), over[-quarter:].mean()
+    assert last["PQCache"] < 0.9 * first["PQCache"]
+    assert (last[["ClusterKV", "DynaKV"]] > 1.1 * first[["ClusterKV", "DynaKV"]]).all()
+
+
+def test_pipelines_and_replacement_cost_time(results) -> None:
+    # The paper has DynaKV the fastest (figures 10b, 15 to 17), with its pipelines and its replacement. A
+    # representative takes 512 B and stands for some 16 entries of 264 B; a tenth of them is retrieved, and
+    # most of that is cached: the representatives that pipeline 1 reads are more bytes than the entries.
     latency, volume = (by_point(results["ablation"], name) for name in ("latency_mean", "bytes_per_step"))
     assert latency["DynaKV"] > latency["no pipelines"]
     assert volume["DynaKV"] > 2 * volume["no pipelines"]
+    assert latency["DynaKV"] > latency["LRU"]
+    # With both as the baselines have them, and pipeline 2 alone, it is.
+    others = of_systems(results, "latency_mean")
+    assert latency["representatives in DRAM, LRU"] < 0.98 * min(others["ClusterKV"], others["PQCache"])
+
+
+def test_effective_bandwidth_is_that_of_misses(results) -> None:
+    # The paper has DynaKV ahead (figure 10c), and so it is: its misses lie in longer runs. But there are more
+    # of them, and where LRU leaves only short ones it is behind.
+    bandwidth, hits = (of_systems(results, name) for name in ("effective_bandwidth", "hit_rate"))
+    assert bandwidth["DynaKV"] > 1.2 * max(bandwidth[name] for name in ("no cluster", "PQCache", "ClusterKV"))
+    assert hits["DynaKV"] < min(hits["PQCache"], hits["ClusterKV"])
+    assert by_point(results["ablation"], "effective_bandwidth")["LRU"] < bandwidth["ClusterKV"]
 
 
 def test_windows_are_faster_than_bounded_clusters_at_every_share_codec_and_phone(results) -> None:
     # The paper has DynaKV 1.31x faster than ClusterKV (figure 10b) and ahead everywhere (figures 15 to 17). A
-    # step of this length is mostly compute, and ClusterKV does less I/O, as its LRU cache hits more often.
+    # step of this length is mostly compute, and ClusterKV does less I/O.
     for name, key in (("f15_share", "system.stages.0.budget.share"), ("f16_codec", "system.codec.k.type")):
         ahead = speedup_over(results, name, key)
         assert (ahead["ClusterKV"] < 1).all()
@@ -134,6 +178,16 @@ def test_windows_are_faster_than_bounded_clusters_at_every_share_codec_and_phone
     phones = grid(results["f17_phones"], "latency_mean", "phone")
     assert (phones["ClusterKV"] < phones["DynaKV"]).all()
     assert (phones.idxmax() == "oneplus_ace2").all()
+
+
+def test_pipelines_pay_where_a_layer_computes_longest(results) -> None:
+    # There DynaKV is the fastest, as the paper has it, because more of what it reads is hidden.
+    latency, exposed = (
+        grid(results["f10_systems"], name, "model") for name in ("latency_mean", "exposed_io_mean")
+    )
+    fastest = latency[["no cluster", *CLUSTERED]].idxmin(axis=1) == "DynaKV"
+    assert set(fastest[fastest].index) == {"llama-3.2-3b", "mistral-7b"}
+    assert ((exposed["DynaKV"] < exposed["ClusterKV"]) == fastest).all()
 
 
 def test_energy_follows_the_bytes_that_pipelines_read_again(results) -> None:
@@ -149,9 +203,9 @@ def test_energy_follows_the_bytes_that_pipelines_read_again(results) -> None:
 def test_reads_lengthen_from_token_order_to_clusters_to_pools(results) -> None:
     length = by_point(results["f12_continuity"], "contiguous_mean")
     assert length["token order"] < length["cluster contiguous"] < length["dual head, correlated"]
-    # The paper's inter-cluster continuity adds 61 % (figure 12). Here the pools alone add most of it; pairing
-    # them by co-retrieval adds a few per cent, fewer with every split, as later units are in no pair.
-    assert 1 < length["dual head, correlated"] / length["dual head, order"] < 1.1
+    # The paper's inter-cluster continuity adds 61 % (figure 12). Here the pools alone add nearly all of it;
+    # pairing them by co-retrieval adds less than a per cent, as units from splits are in no pair.
+    assert 1 < length["dual head, correlated"] / length["dual head, order"] < 1.01
 
 
 def test_pools_move_a_hundredth_of_what_the_naive_layout_moves(results) -> None:
@@ -163,8 +217,9 @@ def test_pools_move_a_hundredth_of_what_the_naive_layout_moves(results) -> None:
     # What is left is what splits write anew: hundreds of times less, not 10^4.
     assert 100 * moved["dual head"] < moved["shift"] < 1e4 * moved["dual head"]
     assert moved["dual head"] < moved["relocate"] < moved["shift"]
-    # The paper has minor extra space. Pools have twice the room of the largest cluster of the prompt.
+    # The paper has minor extra space. Splits open pools with twice the room of the prompt's largest cluster.
     assert space["dual head"] > 1.5 * space["shift"]
+    assert space["dual head, static clusters"] < 1.5 * space["shift, static clusters"]
 
 
 def test_entries_that_wait_for_a_split_save_reads_of_updates(results) -> None:
@@ -181,7 +236,7 @@ def test_the_virtual_cache_saves_memory_and_lru_hits_more_often(results) -> None
     assert (memory["DynaKV"] < memory["whole cache in DRAM"]).all()
     # The paper has cluster-aligned replacement up to 1.12x faster (figure 14b). It gives up large clusters
     # first, and here those are wanted most often.
-    assert hits["whole cache in DRAM"]["3696KiB"] < hits["LRU, whole cache in DRAM"]["3696KiB"]
+    assert (hits["whole cache in DRAM"] < hits["LRU, whole cache in DRAM"]).all()
 
 
 def test_reasons_are_shown_only_for_the_sample_and_only_where_a_direction_fails(results) -> None:
@@ -194,6 +249,10 @@ def test_reasons_are_shown_only_for_the_sample_and_only_where_a_direction_fails(
     fails = shown["same direction"].isin(["no", "barely"])
     assert (shown["why not"][fails] == "a reason").all()
     assert (shown["why not"][~fails] == "").all()
+
+
+def test_the_notebook_runs_from_top_to_bottom(results, monkeypatch) -> None:
+    run_notebook("dynakv_paper.ipynb", monkeypatch, KVREPLAY_PAPER=results.folder)
 
 
 def test_a_direction_is_barely_met_below_two_per_cent() -> None:

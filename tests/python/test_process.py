@@ -18,7 +18,7 @@ include:
   - {ROOT}/configs/devices/ufs40.yaml
   - {ROOT}/configs/models/qwen2.5-1.5b.yaml
   - {ROOT}/configs/systems/kmeans_contiguous_lru.yaml
-trace: {{path: {ROOT}/traces/samples/reference.h5}}
+trace: {{path: {ROOT}/traces/samples/smollm2.h5}}
 points:
   first: {{run: {{steps: 2}}}}
   second: {{run: {{steps: 1000}}}}
@@ -51,8 +51,8 @@ SPEAKING = {
     "list": ["list", "--markdown"],
     "explain": ["explain", DEMO],
     "schema": ["schema"],
-    "info": ["trace", "info", "traces/samples/reference.h5"],
-    "head": ["trace", "head", "traces/samples/reference.h5", "--count", "100"],
+    "info": ["trace", "info", "traces/samples/smollm2.h5"],
+    "head": ["trace", "head", "traces/samples/smollm2.h5", "--count", "100"],
     "curve": ["device", "curve", "ufs40", "--size", "4KiB", "--depth", "1", "--type", "analytic", "--quiet"],
     "help": ["--help"],
     "help of a command": ["device", "fit", "--help"],

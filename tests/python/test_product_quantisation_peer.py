@@ -13,7 +13,7 @@ PROMPT = 1024
 
 def sample_head(layer: int, head: int) -> np.ndarray:
     """Keys of one head of the shipped sample."""
-    with h5py.File(ROOT / "traces" / "samples" / "reference.h5") as trace:
+    with h5py.File(ROOT / "traces" / "samples" / "smollm2.h5") as trace:
         return trace[f"layers/{layer}/keys"][head].astype(np.float32)
 
 
@@ -24,7 +24,7 @@ def clouds(entries: int = 1500, head_dim: int = 48) -> np.ndarray:
     return (keys + rng.normal(size=keys.shape)).astype(np.float16).astype(np.float32)
 
 
-KEYS = {"sample": sample_head(3, 1), "clouds": clouds()}
+KEYS = {"sample": sample_head(19, 1), "clouds": clouds()}
 SHAPES = [(2, 6), (4, 4), (8, 5)]  # subspaces, bits
 
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from drivers import ROOT, run_driver
 
-SAMPLE = ROOT / "traces" / "samples" / "reference.h5"
+SAMPLE = ROOT / "traces" / "samples" / "smollm2.h5"
 
 # `belady_min` must keep newcomers, as libCacheSim's Belady must; `belady` may drop them and so has more hits.
 PEERS = {
@@ -49,12 +49,12 @@ def pages_of_sample(first: int = 1000, steps: int = 300, page: int = 4, share: f
     ids: list[int] = []
     with h5py.File(SAMPLE) as trace:
         prompt = int(trace.attrs["prefill_len"])
-        layer = trace["layers/3"]
+        layer = trace["layers/26"]
         keys = layer["keys"][:].astype(np.float32)
         queries = layer["queries"][:, -(int(trace.attrs["seq_len"]) - prompt) :].astype(np.float32)
     group = queries.shape[0] // keys.shape[0]
     for step in range(first, first + steps):
-        for head in range(keys.shape[0]):
+        for head in range(2):
             pages = (prompt + step) // page
             query = queries[head * group : (head + 1) * group, step].mean(axis=0)
             scores = (keys[head, : pages * page] @ query).reshape(pages, page).max(axis=1)

@@ -109,7 +109,7 @@ def test_every_text_has_a_fixed_length(file: h5py.File) -> None:
 
 def test_names_come_back_whatever_letters_they_have(demo_run) -> None:
     with h5py.File(demo_run("name=Größe “8”")) as file:
-        assert file["point"].asstr()[0].startswith("entries")
+        assert file["point"].asstr()[0].startswith("single entries")
         assert "Größe “8”" in file["provenance/resolved_config"].asstr()[0]
 
 
