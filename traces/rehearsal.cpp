@@ -92,7 +92,8 @@ void limit(__rlimit_resource resource, rlim_t value) {
   }
 }
 
-/// Whether the process may not even have what a file is allowed, so that want of memory says nothing of the file.
+/// Whether the process may not even have what a file is allowed, so that want of memory says nothing of the
+/// file.
 bool memory_is_short(const RehearsalLimits& limits) {
   rlimit now{};
   return getrlimit(RLIMIT_AS, &now) == 0 && now.rlim_cur != RLIM_INFINITY &&
