@@ -69,7 +69,7 @@ class Param {
  public:
   template <class Member>
   Param(std::string_view name, Member P::*member, ParamDoc info)
-      : spec_{std::string(name), type_of<Member>(), Value(P{}.*member), info},
+      : spec_{std::string(name), type_of<Member>(), default_of(member), info},
         set_([member](P& params, const Value& value) { params.*member = std::get<Member>(value); }),
         get_([member](const P& params) { return Value(params.*member); }) {}
 
@@ -85,6 +85,12 @@ class Param {
   Value get(const P& params) const { return get_(params); }
 
  private:
+  template <class Member>
+  static Value default_of(Member P::*member) {
+    const P defaults;
+    return Value(defaults.*member);
+  }
+
   template <class Member>
   static constexpr ValueType type_of() {
     if constexpr (std::is_same_v<Member, bool>) {

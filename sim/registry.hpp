@@ -13,12 +13,20 @@
 
 namespace kvr {
 
+/// A parameter that changes nothing beside the values of the others, and why.
+struct IdleParam {
+  std::string name;
+  std::string why;
+};
+
 /// What `kvreplay list`, the schema and the configuration know of one implementation.
 struct Implementation {
   std::string name;
   std::string doc;
   std::string source;
   std::vector<ParamSpec> params;
+  /// Which parameters have no effect where these are the values.
+  std::function<std::vector<IdleParam>(const ParamValues&)> idle = {};
 };
 
 /// Every interface with its implementations, sorted, so that listings are stable.
@@ -87,17 +95,29 @@ class Registry {
 ///     const Registration<Clustering, KMeans> registered;
 ///
 /// `T` gives `kName`, `kDoc`, `kSource`, a struct `Params`, its table `T::params()` and a constructor
-/// `T(Params, const Interface::Context&)`.
+/// `T(Params, const Interface::Context&)`; also `T::idle(const Params&)` where some parameters have no effect
+/// beside certain values of others.
 template <class Interface, class T>
 class Registration {
  public:
   Registration() {
     const auto table = T::params();
     Registry<Interface>::instance().add(
-        {std::string(T::kName), std::string(T::kDoc), std::string(T::kSource), specs_of(table)},
+        {std::string(T::kName), std::string(T::kDoc), std::string(T::kSource), specs_of(table),
+         idle_of(table)},
         [table](const ParamValues& values, const typename Interface::Context& context) {
           return std::make_unique<T>(from_values(table, values), context);
         });
+  }
+
+ private:
+  template <class Table>
+  static std::function<std::vector<IdleParam>(const ParamValues&)> idle_of(const Table& table) {
+    if constexpr (requires(const typename T::Params& params) { T::idle(params); }) {
+      return [table](const ParamValues& values) { return T::idle(from_values(table, values)); };
+    } else {
+      return {};
+    }
   }
 };
 

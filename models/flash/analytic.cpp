@@ -39,6 +39,13 @@ class Analytic final : public FlashDevice {
 
   using Params = DeviceParams;
   static ParamTable<Params> params() { return device_param_table(); }
+  static std::vector<IdleParam> idle(const Params& params) {
+    return idle_params(
+        params, kName,
+        {"duplex", "command_delay", "read_time", "read_time_spread", "cache_read", "map_read_time", "mapping",
+         "slc_program_time", "tlc_program_time", "erase_block", "erase_time", "program_suspend_time",
+         "erase_suspend_time", "write_buffer", "contention_window"});
+  }
 
   Analytic(Params params, const Context& context)
       : path_{std::move(params), context.host, 1.0}, slc_(path_.device) {

@@ -1,5 +1,7 @@
 #include "models/flash/device_params.hpp"
 
+#include <fmt/format.h>
+
 namespace kvr::flash {
 
 namespace {
@@ -410,6 +412,18 @@ ParamTable<DeviceParams> device_param_table() {
     table.insert(table.end(), rows.begin(), rows.end());
   }
   return table;
+}
+
+std::vector<IdleParam> idle_params(const DeviceParams& params, std::string_view fidelity,
+                                   std::initializer_list<std::string_view> unread) {
+  std::vector<IdleParam> idle;
+  for (const std::string_view name : unread) {
+    idle.push_back({std::string(name), fmt::format("'{}' does not model it", fidelity)});
+  }
+  if (params.heat == "cold") {
+    idle.push_back({"hot_bandwidth", "heat is cold"});
+  }
+  return idle;
 }
 
 HostCost fit_host(const DeviceParams& params, std::int64_t threads) {

@@ -1,11 +1,14 @@
 #pragma once
 
 #include <cstdint>
+#include <initializer_list>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "sim/interfaces/compute_model.hpp"
 #include "sim/params.hpp"
+#include "sim/registry.hpp"
 
 namespace kvr::flash {
 
@@ -84,6 +87,10 @@ struct DeviceParams {
 };
 
 ParamTable<DeviceParams> device_param_table();
+
+/// `unread` and what the state of the part leaves without effect; `fidelity` does not model the former.
+std::vector<IdleParam> idle_params(const DeviceParams& params, std::string_view fidelity,
+                                   std::initializer_list<std::string_view> unread);
 
 /// The host behind the measurements that `params` describe, with so many threads that submit.
 HostCost fit_host(const DeviceParams& params, std::int64_t threads = 1);

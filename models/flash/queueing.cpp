@@ -75,6 +75,17 @@ class Queueing final : public FlashDevice, private ArrayListener {
 
   using Params = DeviceParams;
   static ParamTable<Params> params() { return device_param_table(); }
+  static std::vector<IdleParam> idle(const Params& params) {
+    std::vector<IdleParam> idle = idle_params(params, kName,
+                                              {"latency", "latency_bandwidth", "map_latency",
+                                               "fit_host_command", "fit_host_per_kib", "fit_host_wake"});
+    if (params.hw_queues > 1) {
+      for (const char* name : {"hit_time", "miss_time", "read_bandwidth", "smoothing", "contention_window"}) {
+        idle.push_back({name, "threads contend for one queue, and hw_queues is more"});
+      }
+    }
+    return idle;
+  }
 
   Queueing(Params params, const Context& context)
       : device_((require_sound(params), std::move(params))),

@@ -202,6 +202,11 @@ class Roofline final : public ComputeModel {
   using Params = RooflineParams;
   static ParamTable<Params> params() { return roofline_table(); }
 
+  static std::vector<IdleParam> idle(const Params& params) {
+    return params.heat == "cold" ? std::vector<IdleParam>{{"hot_clock", "heat is cold"}}
+                                 : std::vector<IdleParam>{};
+  }
+
   Roofline(Params params, const Context&) : params_(std::move(params)) {
     const double clock = params_.heat == "hot" ? params_.hot_clock : 1.0;
     for (double* scaled : {&params_.gemv_bandwidth, &params_.fp16_peak, &params_.host_clock,
@@ -222,6 +227,8 @@ class Roofline final : public ComputeModel {
             .wake_s = params_.host_wake,
             .threads = params_.host_threads};
   }
+
+  std::int64_t dram_bytes() const override { return params_.dram; }
 
   PhonePower power() const override {
     return {.dram_j_per_byte = kBitsPerByte * params_.dram_energy,

@@ -65,6 +65,21 @@ class Adaptive final : public Clustering {
     std::int64_t split_iterations = 10;
   };
   static ParamTable<Params> params();
+  static std::vector<IdleParam> idle(const Params& params) {
+    std::vector<IdleParam> idle = params.prompt.idle();
+    if (params.threshold != "quantile") {
+      idle.push_back({"quantile", "threshold is not quantile"});
+    }
+    if (params.split != "delayed") {
+      idle.push_back({"buffer_entries", "split is not delayed"});
+    }
+    if (params.split == "off") {
+      for (const char* name : {"threshold", "quantile", "multiple", "split_iterations"}) {
+        idle.push_back({name, "split is off"});
+      }
+    }
+    return idle;
+  }
 
   Adaptive(Params params, const Context& context) : params_(std::move(params)), context_(context) {}
 

@@ -24,6 +24,7 @@ class KMeans final : public Clustering {
     std::string metric = "l2";
   };
   static ParamTable<Params> params();
+  static std::vector<IdleParam> idle(const Params& params) { return params.prompt.idle(); }
 
   KMeans(Params params, const Context& context) : params_(std::move(params)), context_(context) {}
 

@@ -32,6 +32,14 @@ class KMeansLocal final : public Clustering {
     bool cluster_generated = true;
   };
   static ParamTable<Params> params();
+  static std::vector<IdleParam> idle(const Params& params) {
+    std::vector<IdleParam> idle = params.prompt.idle();
+    if (!params.cluster_generated) {
+      idle.push_back({"window", "cluster_generated is false"});
+      idle.push_back({"window_clusters", "cluster_generated is false"});
+    }
+    return idle;
+  }
 
   KMeansLocal(Params params, const Context& context)
       : params_(std::move(params)),

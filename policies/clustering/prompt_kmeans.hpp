@@ -11,6 +11,7 @@
 #include "sim/interfaces/clustering.hpp"
 #include "sim/kernels/convert.hpp"
 #include "sim/params.hpp"
+#include "sim/registry.hpp"
 
 namespace kvr {
 
@@ -70,6 +71,11 @@ struct PromptKMeans {
              {.doc = "first centroids: k-means++, or distinct keys at random",
               .choices = "plus_plus|random_rows",
               .source = "plus_plus: assumed; PQCache and ClusterKV: random_rows"}}};
+  }
+
+  std::vector<IdleParam> idle() const {
+    return clusters > 0 ? std::vector<IdleParam>{{"entries_per_cluster", "clusters is not 0"}}
+                        : std::vector<IdleParam>{};
   }
 
   std::int64_t clusters_for(std::int64_t entries) const {

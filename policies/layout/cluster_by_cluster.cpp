@@ -48,6 +48,7 @@ class ClusterByCluster final : public ContiguousUnits {
           .source = "assumed: the bounds of what DynaKV's naive layout may do"}});
     return rows;
   }
+  static std::vector<IdleParam> idle(const Params& params) { return ContiguousUnits::idle(params.buffer); }
 
   ClusterByCluster(const Params& params, const Context& context)
       : ContiguousUnits(params.buffer, context),

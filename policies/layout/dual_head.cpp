@@ -64,6 +64,7 @@ class DualHead final : public ContiguousUnits {
     rows.insert(rows.end(), own.begin(), own.end());
     return rows;
   }
+  static std::vector<IdleParam> idle(const Params& params) { return ContiguousUnits::idle(params.buffer); }
 
   DualHead(const Params& params, const Context& context)
       : ContiguousUnits(params.buffer, context),

@@ -40,6 +40,11 @@ class TokenOrder final : public Layout {
               .source = "assumed"}}};
   }
 
+  static std::vector<IdleParam> idle(const Params& params) {
+    return params.interleave_heads ? std::vector<IdleParam>{{"chunk_tokens", "interleave_heads is true"}}
+                                   : std::vector<IdleParam>{};
+  }
+
   TokenOrder(Params params, const Context& context)
       : chunk_tokens_(params.interleave_heads ? 1 : params.chunk_tokens),
         context_(context),

@@ -110,6 +110,11 @@ class DynaKv final : public Schedule {
                     "virtualised across DRAM and flash; the form of the area is ours"}}};
   }
 
+  static std::vector<IdleParam> idle(const Params& params) {
+    return params.virtual_cache ? std::vector<IdleParam>{}
+                                : std::vector<IdleParam>{{"swap", "virtual_cache is false"}};
+  }
+
   DynaKv(Params params, const Context&) : params_(std::move(params)) {}
 
   VirtualMemory virtual_memory() const override { return {params_.representatives == "flash", cache_swap()}; }

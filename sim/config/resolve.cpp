@@ -37,9 +37,9 @@ std::int64_t integer(const Resolved& root, std::string_view path) {
   return get<std::int64_t>(root, path);
 }
 
-ComponentChoice component(const Resolved& root, std::string_view path) {
+ComponentChoice component(const Resolved& node) {
   ComponentChoice choice;
-  for (const Resolved& param : root.at(path).children) {
+  for (const Resolved& param : node.children) {
     if (param.key == "type") {
       choice.type = std::get<std::string>(param.value);
     } else {
@@ -47,6 +47,10 @@ ComponentChoice component(const Resolved& root, std::string_view path) {
     }
   }
   return choice;
+}
+
+ComponentChoice component(const Resolved& root, std::string_view path) {
+  return component(root.at(path));
 }
 
 StageConfig stage(const Resolved& root) {
@@ -95,27 +99,86 @@ std::map<std::string, std::string, std::less<>> places_of(const Resolved& root) 
   return places;
 }
 
-RunConfig run_config(const ResolvedPoint& point) {
+/// Looks through the values that `file` itself gives, or a setting.
+class GivenHere {
+ public:
+  GivenHere(const std::filesystem::path& file, const Catalogue& catalogue)
+      : file_(file.string()), catalogue_(catalogue) {}
+
+  void look_at(const Field& field, const Resolved& node, const std::string& path, RunConfig& config) const {
+    if (!path.empty() && is_given_here(node.mark)) {
+      config.given_here.insert(path);
+    }
+    if (field.shape == Shape::component) {
+      look_at_component(field, node, path, config);
+    } else if (field.shape == Shape::table) {
+      for (const Resolved& child : node.children) {
+        look_at(*field.find(child.key), child, join_path(path, child.key), config);
+      }
+    } else if (field.shape == Shape::list) {
+      for (std::size_t i = 0; i < node.children.size(); ++i) {
+        look_at(field.fields.front(), node.children[i], join_path(path, std::to_string(i)), config);
+      }
+    }
+  }
+
+ private:
+  bool is_given_here(const Mark& mark) const {
+    return !mark.is_default() && (!mark.in_file() || mark.file == file_);
+  }
+
+  void look_at_component(const Field& field, const Resolved& node, const std::string& path,
+                         RunConfig& config) const {
+    const ComponentChoice choice = component(node);
+    const Implementation* chosen = catalogue_.find(field.kind, choice.type);
+    std::map<std::string, std::string> idle;
+    if (chosen->idle) {
+      for (IdleParam& param : chosen->idle(choice.values)) {
+        idle.emplace(std::move(param.name), std::move(param.why));
+      }
+    }
+    for (const Resolved& param : node.children) {
+      if (!is_given_here(param.mark)) {
+        continue;
+      }
+      const std::string key = join_path(path, param.key);
+      config.given_here.insert(key);
+      if (const auto found = idle.find(param.key); found != idle.end()) {
+        config.notes.push_back(
+            fmt::format("no effect: {} ({}): {}", key, to_string(param.mark), found->second));
+      }
+    }
+  }
+
+  std::string file_;
+  const Catalogue& catalogue_;
+};
+
+RunConfig run_config(const ResolvedPoint& point, const GivenHere& given_here) {
   const Resolved& root = point.root;
-  return {.point = point.name,
-          .name = text(root, "name"),
-          .description = text(root, "description"),
-          .trace_path = text(root, "trace.path"),
-          .model = component(root, "model"),
-          .phone = component(root, "phone"),
-          .device = component(root, "device"),
-          .system = system(root.at("system")),
-          .seed = integer(root, "run.seed"),
-          .threads = integer(root, "run.threads"),
-          .first_step = integer(root, "run.first_step"),
-          .steps = integer(root, "run.steps"),
-          .working_set_bytes = get<double>(root, "run.working_set"),
-          .check_every_step = text(root, "run.check") == "every_step",
-          .record_per_step = get<bool>(root, "record.per_step"),
-          .host_timing = get<bool>(root, "record.host_timing"),
-          .said_at = places_of(root),
-          .files = point.files,
-          .resolved_yaml = dump_yaml(root)};
+  RunConfig config{.point = point.name,
+                   .name = text(root, "name"),
+                   .description = text(root, "description"),
+                   .trace_path = text(root, "trace.path"),
+                   .model = component(root, "model"),
+                   .phone = component(root, "phone"),
+                   .device = component(root, "device"),
+                   .system = system(root.at("system")),
+                   .seed = integer(root, "run.seed"),
+                   .threads = integer(root, "run.threads"),
+                   .first_step = integer(root, "run.first_step"),
+                   .steps = integer(root, "run.steps"),
+                   .working_set_bytes = get<double>(root, "run.working_set"),
+                   .check_every_step = text(root, "run.check") == "every_step",
+                   .record_per_step = get<bool>(root, "record.per_step"),
+                   .host_timing = get<bool>(root, "record.host_timing"),
+                   .said_at = places_of(root),
+                   .files = point.files,
+                   .given_here = {},
+                   .notes = {},
+                   .resolved_yaml = dump_yaml(root)};
+  given_here.look_at(root_grammar(), root, "", config);
+  return config;
 }
 
 /// Every point in turn as `convert` makes it; throws as `load_config` does. Once there is a problem, nothing
@@ -188,7 +251,10 @@ InputError RunConfig::placed(std::string_view component, const InputError& error
 
 std::vector<RunConfig> load_config(const std::filesystem::path& file, std::span<const std::string> sets,
                                    const Catalogue& catalogue) {
-  return config::points_as<RunConfig>(file, sets, catalogue, config::run_config);
+  const config::GivenHere given_here(file, catalogue);
+  return config::points_as<RunConfig>(file, sets, catalogue, [&](const config::ResolvedPoint& point) {
+    return config::run_config(point, given_here);
+  });
 }
 
 RunConfig load_part(const std::filesystem::path& file, std::string_view part,

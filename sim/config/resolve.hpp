@@ -4,6 +4,7 @@
 #include <filesystem>
 #include <functional>
 #include <map>
+#include <set>
 #include <span>
 #include <string>
 #include <string_view>
@@ -69,6 +70,9 @@ struct RunConfig {
   /// "file:line:column" of every value that somebody gave, by its dotted key.
   std::map<std::string, std::string, std::less<>> said_at;
   std::vector<std::filesystem::path> files;  ///< that were read to make it
+  /// Keys given in the configuration itself or by --set, not by what it includes, which serves others too.
+  std::set<std::string, std::less<>> given_here;
+  std::vector<std::string> notes;  ///< which of those have no effect, a sentence each
   std::string resolved_yaml;  ///< canonical: every key in fixed order, with units; itself a configuration
 
   /// How an error about `key` begins: where it was given, or else the nearest that holds it, and its name.

@@ -82,6 +82,8 @@ class Machine {
   const OperationGraph& graph() const { return graph_; }
   std::span<const Span> spans() const { return spans_; }
   /// Simulated seconds that scoring and updating took in the last step.
+  /// Memory of the phone; 0: not known.
+  std::int64_t dram_bytes() const { return phone_->dram_bytes(); }
   double policy_s() const { return policy_s_; }
   /// Energy of the last step.
   const StepEnergy& energy() const { return energy_; }

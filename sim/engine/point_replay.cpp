@@ -13,7 +13,9 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <iterator>
 
+#include "sim/config/units.hpp"
 #include "sim/engine/allotment.hpp"
 #include "sim/engine/invariants.hpp"
 #include "sim/engine/memory_use.hpp"
@@ -23,6 +25,31 @@
 #include "sim/registry.hpp"
 
 namespace kvr {
+
+namespace {
+
+/// What was asked of a cache that cannot be had, or changes nothing.
+std::vector<std::string> cache_notes(const RunConfig& config, bool caches, std::int64_t dram_bytes) {
+  std::vector<std::string> notes;
+  for (const std::string_view key : {"system.cache.capacity", "system.cache.scope"}) {
+    const bool asked = config.system.cache_capacity_bytes > 0 && config.given_here.contains(key);
+    if (!caches && asked) {
+      notes.push_back(fmt::format("no effect: {} ({}): replacement '{}' keeps nothing", key,
+                                  config.said_at.find(key)->second, config.system.replacement.type));
+    }
+  }
+  if (caches && dram_bytes > 0 && config.system.cache_capacity_bytes > dram_bytes) {
+    const auto text = [](std::int64_t bytes) {
+      return config::format_quantity(static_cast<double>(bytes), Quantity::bytes);
+    };
+    notes.push_back(fmt::format("{}: {} are more than the phone's DRAM of {}",
+                                config.place("system.cache.capacity"),
+                                text(config.system.cache_capacity_bytes), text(dram_bytes)));
+  }
+  return notes;
+}
+
+}  // namespace
 
 PointReplay::PointReplay(const RunConfig& config, TraceWalk& walk, AccessRecord* accesses)
     : config_(config),
@@ -220,7 +247,10 @@ PointResult PointReplay::finish() {
   check_invariants(heads_, replays_, caches_);
   machine_.check_conservation();
   caches_.check_accesses();
-  std::vector<std::string> notes = machine_.notes();
+  std::vector<std::string> notes = config_.notes;
+  std::ranges::copy(cache_notes(config_, caches_.of(0, 0).enabled(), machine_.dram_bytes()),
+                    std::back_inserter(notes));
+  std::ranges::copy(machine_.notes(), std::back_inserter(notes));
   if (prompt_queries_) {
     notes.push_back(prompt_queries_->note());
   }

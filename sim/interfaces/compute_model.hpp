@@ -43,6 +43,8 @@ class ComputeModel {
   virtual double time_s(const Work& work) const = 0;
   virtual HostCost host_cost() const = 0;
   virtual PhonePower power() const = 0;
+  /// Memory of the phone; 0: not known.
+  virtual std::int64_t dram_bytes() const { return 0; }
   virtual std::string describe() const = 0;
 };
 

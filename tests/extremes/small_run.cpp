@@ -5,9 +5,9 @@
 
 #include <algorithm>
 #include <cmath>
+#include <cstring>
 #include <fstream>
 
-#include "sim/config/resolve.hpp"
 #include "sim/engine/replay.hpp"
 #include "sim/half.hpp"
 #include "sim/kernels/convert.hpp"
@@ -110,11 +110,24 @@ SmallRun::~SmallRun() {
   std::filesystem::remove_all(folder_, ignored);
 }
 
+RunConfig SmallRun::config(const std::vector<std::string>& sets) const {
+  return load_config(folder_ / "c.yaml", sets).front();
+}
+
 PointResult SmallRun::run(const std::vector<std::string>& sets) const {
-  const RunConfig config = load_config(folder_ / "c.yaml", sets).front();
-  const trace::Reader trace(config.trace_path);
-  check_point(config, trace);
-  return replay(config, trace, {}, nullptr);
+  const RunConfig chosen = config(sets);
+  const trace::Reader trace(chosen.trace_path);
+  check_point(chosen, trace);
+  return replay(chosen, trace, {}, nullptr);
+}
+
+bool same_bits(const PointResult& a, const PointResult& b) {
+  return std::ranges::all_of(metric_table(), [&](const MetricInfo& metric) {
+    const auto x = a.data.values(metric.id);
+    const auto y = b.data.values(metric.id);
+    return metric.origin == Origin::host ||
+           (x.size() == y.size() && (x.empty() || std::memcmp(x.data(), y.data(), x.size_bytes()) == 0));
+  });
 }
 
 std::string not_finite(const PointResult& result) {

@@ -6,6 +6,7 @@
 #include <string>
 #include <vector>
 
+#include "sim/config/resolve.hpp"
 #include "sim/results/writer.hpp"
 #include "traces/header.hpp"
 
@@ -33,6 +34,7 @@ class SmallRun {
   SmallRun(const SmallRun&) = delete;
   SmallRun& operator=(const SmallRun&) = delete;
 
+  RunConfig config(const std::vector<std::string>& sets) const;
   /// The results with `sets` laid over the configuration; InputError as on the command line.
   PointResult run(const std::vector<std::string>& sets) const;
   std::filesystem::path file(const std::string& name) const { return folder_ / name; }
@@ -44,5 +46,8 @@ class SmallRun {
 /// The metrics that are infinite or not a number somewhere, a word each, but for those that are undefined
 /// where nothing was read or too few steps have passed.
 std::string not_finite(const PointResult& result);
+
+/// Whether two results agree in every bit of what was simulated.
+bool same_bits(const PointResult& a, const PointResult& b);
 
 }  // namespace kvr::test

@@ -46,6 +46,11 @@ ParamTable<ContiguousUnits::BufferParams> ContiguousUnits::buffer_params() {
             .source = "assumed"}}};
 }
 
+std::vector<IdleParam> ContiguousUnits::idle(const BufferParams& params) {
+  return params.page_buffer == 0 ? std::vector<IdleParam>{{"hot_steps", "page_buffer is 0"}}
+                                 : std::vector<IdleParam>{};
+}
+
 ContiguousUnits::ContiguousUnits(const BufferParams& params, const Context& context)
     : params_(params), context_(context), heads_(static_cast<std::size_t>(context.kv_heads)) {}
 

@@ -7,6 +7,7 @@
 
 #include "sim/interfaces/layout.hpp"
 #include "sim/params.hpp"
+#include "sim/registry.hpp"
 
 namespace kvr {
 
@@ -29,6 +30,7 @@ class ContiguousUnits : public Layout {
     std::int64_t hot_steps = 16;
   };
   static ParamTable<BufferParams> buffer_params();
+  static std::vector<IdleParam> idle(const BufferParams& params);
 
   void place(const PromptUnits& prompt, LayoutTraffic& traffic) override;
   void update(std::int64_t head, std::span<const Change> changes, const Clustering& clustering,
