@@ -59,7 +59,7 @@ TEST_CASE("attention of a group reads each entry once") {
 }
 
 TEST_CASE("whatever is zero is the trace's, and only what differs is borrowed") {
-  const auto own = shipped("reference");
+  const auto own = shipped("trace");
   CHECK_FALSE(own->borrowed());
   CHECK(own->geometry().hidden == 128);
   CHECK(own->query_projection().bytes == 2.0 * 128 * 128 + 2.0 * 256);
