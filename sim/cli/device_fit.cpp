@@ -139,12 +139,13 @@ int run_device_fit(std::span<const std::string> args, std::FILE* out, bool quiet
     result = flash::fit::fit_device(std::move(input.rows), input.fit);
   }
   const cli::FitReport report{result, options.base, fmt::format("{} {}", kCommand, fmt::join(args, " "))};
-  const auto unwritten = cli::attempt_to_write([&] { write_new_file(*options.out, cli::fit_yaml(report)); });
+  const auto unwritten =
+      cli::attempt_to_write([&] { write_new_file(options.out.value(), cli::fit_yaml(report)); });
   fmt::print(out, "{}", cli::fit_tables(report));
   std::fflush(out);  // the doubt comes last where both go to one place
   // Not an error: the file is there, and says the same.
   if (const std::string doubt = cli::fit_doubt(report); !doubt.empty()) {
-    cli::say("{}: {}\n", *options.out, doubt);
+    cli::say("{}: {}\n", options.out.value(), doubt);
   }
   if (unwritten) {
     throw SystemError(*unwritten);
