@@ -67,8 +67,8 @@ def test_a_quantised_llama_gives_the_trace_of_the_weights_it_holds(kind: str, tm
     a, b = capture_both(folder, file, tmp_path)
     assert_same_rows(a, b)
     with h5py.File(b) as trace:
-        assert trace.attrs["weights_sha256"] == hashlib.sha256(file.read_bytes()).hexdigest()
-        assert trace.attrs["model_name"] == "model"
+        assert trace.attrs["weights_sha256"].decode() == hashlib.sha256(file.read_bytes()).hexdigest()
+        assert trace.attrs["model_name"].decode() == "model"
 
 
 @pytest.mark.parametrize("family", ["qwen2", "qwen3"])
