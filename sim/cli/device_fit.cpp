@@ -132,6 +132,7 @@ int run_device_fit(std::span<const std::string> args, std::FILE* out, bool quiet
     options.out = cli::text_of(given, "out");
   }
   Input input = read_input(options);
+  const std::string out_file = options.out.value_or("");  // which read_input has asked for
   FitResult result;
   {
     ProgressBar bar("simulations", quiet);
@@ -139,13 +140,12 @@ int run_device_fit(std::span<const std::string> args, std::FILE* out, bool quiet
     result = flash::fit::fit_device(std::move(input.rows), input.fit);
   }
   const cli::FitReport report{result, options.base, fmt::format("{} {}", kCommand, fmt::join(args, " "))};
-  const auto unwritten =
-      cli::attempt_to_write([&] { write_new_file(options.out.value(), cli::fit_yaml(report)); });
+  const auto unwritten = cli::attempt_to_write([&] { write_new_file(out_file, cli::fit_yaml(report)); });
   fmt::print(out, "{}", cli::fit_tables(report));
   std::fflush(out);  // the doubt comes last where both go to one place
   // Not an error: the file is there, and says the same.
   if (const std::string doubt = cli::fit_doubt(report); !doubt.empty()) {
-    cli::say("{}: {}\n", options.out.value(), doubt);
+    cli::say("{}: {}\n", out_file, doubt);
   }
   if (unwritten) {
     throw SystemError(*unwritten);
