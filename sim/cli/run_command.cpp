@@ -24,6 +24,7 @@
 #include "sim/config/resolve.hpp"
 #include "sim/engine/replay.hpp"
 #include "sim/engine/timeline.hpp"
+#include "sim/engine/trace_demands.hpp"
 #include "sim/error.hpp"
 #include "sim/results/writer.hpp"
 #include "traces/reader.hpp"
@@ -46,7 +47,7 @@ struct Options {
   std::vector<std::string> sets;
   std::optional<std::string> out;
   std::optional<std::string> timeline;
-  std::string timeline_steps;
+  std::optional<std::string> timeline_steps;
   std::int64_t together = 0;
 };
 
@@ -56,8 +57,9 @@ po::options_description described_options() {
                                                  "key=value, laid over the configuration; may be repeated")(
       "out,o", po::value<std::string>(), "write the results to this HDF5 file")(
       "timeline", po::value<std::string>(), "write a Chrome trace of some steps to this JSON file")(
-      "timeline-steps", po::value<std::string>()->default_value("0-3"),
-      "which of the replayed steps the timeline shows, FIRST-LAST")(
+      "timeline-steps", po::value<std::string>(),
+      "which of the replayed steps the timeline shows, FIRST-LAST; without it the first four, or all where "
+      "there are fewer")(
       "together", po::value<std::int64_t>()->default_value(kTogether),
       "how many points that follow one another are replayed step by step side by side, where they take the "
       "same steps of one trace; shared work is done once, results are the same, and a killed run loses the "
@@ -75,7 +77,15 @@ std::int64_t whole_number(std::string_view text, const std::string& option) {
   return value;
 }
 
-TimelineSteps timeline_steps_of(const std::string& text) {
+TimelineSteps timeline_steps_of(const Options& options) {
+  constexpr TimelineSteps kDefault{0, 4};
+  if (!options.timeline_steps) {
+    return kDefault;
+  }
+  if (!options.timeline) {
+    throw InputError("--timeline-steps: there is no timeline; --timeline FILE asks for one");
+  }
+  const std::string& text = *options.timeline_steps;
   const std::size_t dash = text.find('-');
   const std::int64_t first = whole_number(std::string_view(text).substr(0, dash), text);
   const std::int64_t last =
@@ -147,8 +157,20 @@ void print_notes(std::span<const PointResult> results) {
   }
 }
 
+/// Throws InputError unless the point has every step that the timeline is to show.
+void check_shown(const TimelineSteps& shown, const RunConfig& point, const trace::Reader& trace) {
+  const std::int64_t steps = step_range(point, trace.header()).count;
+  const std::int64_t last = shown.first + shown.count - 1;
+  if (last >= steps) {
+    throw InputError(
+        fmt::format("--timeline-steps: {}-{} goes past the end; {} steps are replayed, allowed is 0 to {}",
+                    shown.first, last, steps, steps - 1));
+  }
+}
+
 /// Everything that is wrong with any point and any value of its trace, before hours go into the first.
-void check_points(std::span<const RunConfig> points, Traces& traces) {
+/// `shown`: the steps that a timeline was asked for, null if none.
+void check_points(std::span<const RunConfig> points, Traces& traces, const TimelineSteps* shown) {
   std::vector<std::string> problems;
   for (const RunConfig& point : points) {
     const Traces::Trace& trace = traces.at(point.trace_path);
@@ -156,6 +178,9 @@ void check_points(std::span<const RunConfig> points, Traces& traces) {
     if (trace.reader) {
       try {
         check_point(point, *trace.reader);
+        if (shown != nullptr) {
+          check_shown(*shown, point, *trace.reader);
+        }
       } catch (const InputError& error) {
         add_new(problems, error.problems());
       }
@@ -197,7 +222,7 @@ std::optional<Options> parse(std::span<const std::string> args) {
                   .sets = {},
                   .out = given_text(given, "out"),
                   .timeline = given_text(given, "timeline"),
-                  .timeline_steps = cli::text_of(given, "timeline-steps"),
+                  .timeline_steps = given_text(given, "timeline-steps"),
                   .together = given["together"].as<std::int64_t>()};
   if (given.count("set") > 0) {
     options.sets = given["set"].as<std::vector<std::string>>();
@@ -238,7 +263,7 @@ Order read_order(const Options& options, Traces& traces) {
   Order order;
   problems.collect([&] { outputs.check(); });
   problems.collect([&] {
-    const TimelineSteps steps = timeline_steps_of(options.timeline_steps);
+    const TimelineSteps steps = timeline_steps_of(options);
     if (options.timeline) {
       order.timeline.emplace(steps);
     }
@@ -260,7 +285,8 @@ Order read_order(const Options& options, Traces& traces) {
     outputs.write_unchecked(place, path);
   }
   problems.collect([&] { outputs.check(); });
-  problems.collect([&] { check_points(order.points, traces); });
+  const TimelineSteps* shown = options.timeline_steps ? &order.timeline->steps() : nullptr;
+  problems.collect([&] { check_points(order.points, traces, shown); });
   problems.throw_if_any();
   return order;
 }

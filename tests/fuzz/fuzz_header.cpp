@@ -4,6 +4,8 @@
 
 #include <array>
 #include <cstring>
+#include <functional>
+#include <numeric>
 #include <span>
 #include <string>
 #include <vector>
@@ -65,16 +67,21 @@ void describe(hid_t dataset, const trace::DatasetSpec& spec) {
   hdf5::write_string(dataset, "checksum", "sha256:" + std::string(64, '0'));
 }
 
-/// With one byte of every value of a dataset.
+/// Of a dataset that may have any length, one value.
+hdf5::Shape shape_of(const trace::DatasetSpec& spec) {
+  hdf5::Shape shape;
+  for (const trace::Axis& axis : spec.axes) {
+    shape.push_back(axis.length == trace::kUnknown ? 1 : static_cast<hsize_t>(axis.length));
+  }
+  return shape;
+}
+
+/// Zeros, and where the queries are.
 void write_sound(hid_t file) {
   trace::write_header(file, sound_header());
   for (const trace::DatasetSpec& spec : sound_layout()) {
-    hdf5::Shape shape;
-    std::size_t count = 1;
-    for (const trace::Axis& axis : spec.axes) {
-      shape.push_back(static_cast<hsize_t>(axis.length));
-      count *= static_cast<std::size_t>(axis.length);
-    }
+    const hdf5::Shape shape = shape_of(spec);
+    const hsize_t count = std::accumulate(shape.begin(), shape.end(), hsize_t{1}, std::multiplies{});
     const Handle dataset = hdf5::create_dataset(file, spec.path, trace::type_of(spec.element), shape, {});
     std::vector<std::byte> values(count * trace::bytes_of(spec.element));
     if (spec.path == "/query_positions") {

@@ -178,6 +178,18 @@ def test_every_wrong_output_is_told_with_what_else_is_wrong(folder: Path, attemp
         assert told in done.stderr
 
 
+def test_a_timeline_of_steps_that_are_not_replayed_is_refused(folder: Path, attempt: Attempt) -> None:
+    done = attempt("run", "c.yaml", "--timeline", "t.json", "--timeline-steps", "1-2")
+    assert done.returncode == 2
+    assert done.stderr == (
+        "--timeline-steps: 1-2 goes past the end; 2 steps are replayed, allowed is 0 to 1\n"
+    )
+    assert not (folder / "t.json").exists()
+    alone = attempt("run", "c.yaml", "--timeline-steps", "0-1")
+    assert alone.returncode == 2
+    assert "--timeline-steps: there is no timeline" in alone.stderr
+
+
 def test_leavings_of_dead_processes_are_removed_and_no_others(folder: Path, attempt: Attempt) -> None:
     dead = subprocess.Popen(["true"])
     dead.wait()
