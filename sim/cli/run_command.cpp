@@ -151,9 +151,12 @@ void print_notes(std::span<const PointResult> results) {
       points_of[note].push_back(result.data.name());
     }
   }
+  if (!points_of.empty()) {
+    fmt::print("\nnotes\n");
+  }
   for (const auto& [note, points] : points_of) {
     const bool all = points.size() == results.size();
-    fmt::print("\n{}{}\n", all ? "" : fmt::format("{}: ", fmt::join(points, "; ")), note);
+    fmt::print("- {}{}\n", all ? "" : fmt::format("{}: ", fmt::join(points, "; ")), note);
   }
 }
 
