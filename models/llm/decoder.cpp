@@ -1,15 +1,23 @@
 // A dense decoder-only transformer with grouped-query attention and a gated feed-forward network, one token
 // at a time, so that every product is a matrix times a vector:
 //
-//   product of n inputs and m outputs:  flops = 2 n m,  bytes = n m * weight_bytes + 2 (n + m)   (fp16
-//   vectors) query            hidden -> query_heads * head_dim key and value    hidden -> 2 * kv_heads *
-//   head_dim output           query_heads * head_dim -> hidden feed-forward     hidden -> ffn twice (gate,
-//   up), ffn -> hidden (down) output head      hidden -> vocab
+//   product of n inputs and m outputs:  flops = 2 n m,  bytes = n m * bytes of a weight + 2 (n + m)
+//
+//   query          hidden -> query_heads * head_dim
+//   key and value  hidden -> 2 * kv_heads * head_dim
+//   output         query_heads * head_dim -> hidden
+//   feed-forward   hidden -> ffn twice (gate, up), ffn -> hidden (down)
+//   output head    hidden -> vocab, in a format of its own
+//
+// Vectors are fp16, two bytes a channel.
 //
 // Norms, rotary embedding, biases, residuals and the embedding row are left out: together below 0.1 % of the
 // flops and bytes of the models under configs/models.
 #include <fmt/format.h>
 
+#include <algorithm>
+#include <string>
+#include <string_view>
 #include <utility>
 #include <vector>
 
@@ -31,7 +39,8 @@ struct DecoderParams {
   std::int64_t hidden = 0;
   std::int64_t ffn = 0;
   std::int64_t vocab = 0;
-  double weight_bytes = 2.0;
+  std::string weight_format = "f16";
+  std::string head_format = "f16";
 };
 
 /// Beyond every published model, so that weights and entries are counted within 64 bits.
@@ -56,13 +65,16 @@ ParamTable<DecoderParams> decoder_table() {
       {"hidden", &P::hidden, count("channels of the residual stream; 0: the trace's", kMostChannels)},
       {"ffn", &P::ffn, count("inner width of the feed-forward network; 0: the trace's", kMostChannels)},
       {"vocab", &P::vocab, count("tokens the output head scores; 0: the trace's", kMostTokens)},
-      {"weight_bytes",
-       &P::weight_bytes,
-       {.doc = "bytes of a weight as stored, scales included; 2: fp16, 0.5625: 4-bit Q4_0",
-        .unit = "B",
-        .min = 0.001,
-        .max = 8,
-        .source = "18 bytes for 32 weights in llama.cpp's Q4_0"}},
+      {"weight_format",
+       &P::weight_format,
+       {.doc = "how the weights are stored, but the output head's",
+        .choices = kWeightFormatChoices,
+        .source = "choice of the experiment; blocks as llama.cpp's"}},
+      {"head_format",
+       &P::head_format,
+       {.doc = "how the weights of the output head are stored",
+        .choices = kWeightFormatChoices,
+        .source = "choice of the experiment; a head tied to the embedding often stays F16"}},
   };
 }
 
@@ -101,6 +113,13 @@ void require_consistent(const DecoderGeometry& g) {
   }
 }
 
+/// `name` is one of kWeightFormatChoices.
+WeightFormat format_of(std::string_view name) {
+  const auto found = std::ranges::find(kWeightFormats, name, &WeightFormatInfo::name);
+  KVR_CHECK(found != kWeightFormats.end(), "no weight format '{}'", name);
+  return found->format;
+}
+
 class Decoder final : public LanguageModel {
  public:
   static constexpr std::string_view kName = "decoder";
@@ -114,12 +133,16 @@ class Decoder final : public LanguageModel {
   Decoder(const Params& params, const Context& context)
       : geometry_(resolve(params, context.trace)),
         borrowed_(!same(geometry_, context.trace)),
-        weight_bytes_(params.weight_bytes) {
+        weight_format_(format_of(params.weight_format)),
+        head_format_(format_of(params.head_format)) {
     require_consistent(geometry_);
   }
 
   const DecoderGeometry& geometry() const override { return geometry_; }
   bool borrowed() const override { return borrowed_; }
+
+  WeightFormat weight_format() const override { return weight_format_; }
+  WeightFormat head_format() const override { return head_format_; }
 
   Work query_projection() const override {
     return product(geometry_.hidden, geometry_.query_heads * geometry_.head_dim);
@@ -133,7 +156,7 @@ class Decoder final : public LanguageModel {
   Work feed_forward() const override {
     return 2.0 * product(geometry_.hidden, geometry_.ffn) + product(geometry_.ffn, geometry_.hidden);
   }
-  Work output_head() const override { return product(geometry_.hidden, geometry_.vocab); }
+  Work output_head() const override { return product(geometry_.hidden, geometry_.vocab, head_format_); }
 
   /// q.k and the weighted sum of values: 2 * head_dim flops each, for every entry and query head of the
   /// group. The group reads each entry once; queries and outputs stay in cache.
@@ -144,14 +167,19 @@ class Decoder final : public LanguageModel {
 
  private:
   Work product(std::int64_t inputs, std::int64_t outputs) const {
+    return product(inputs, outputs, weight_format_);
+  }
+
+  static Work product(std::int64_t inputs, std::int64_t outputs, WeightFormat format) {
     const auto n = static_cast<double>(inputs);
     const auto m = static_cast<double>(outputs);
-    return {2.0 * n * m, n * m * weight_bytes_ + kActivationBytes * (n + m)};
+    return {2.0 * n * m, n * m * info_of(format).bytes + kActivationBytes * (n + m)};
   }
 
   DecoderGeometry geometry_;
   bool borrowed_;
-  double weight_bytes_;
+  WeightFormat weight_format_;
+  WeightFormat head_format_;
 };
 
 const Registration<LanguageModel, Decoder> registered;

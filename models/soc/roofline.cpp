@@ -1,6 +1,6 @@
 // The processor of a phone as a roofline (Williams, Waterman, Patterson 2009), an operation at a time:
 //
-//   time = max(bytes / (gemv_bandwidth * k), flops / (fp16_peak * k)) + sync_time
+//   time = max(bytes / (bandwidth of their format * k), flops / (fp16_peak * k)) + sync_time
 //   k    = hot_clock when hot, 1 when cold; host_clock is scaled likewise
 //
 // Powers of cores are scaled by k too: a cycle is taken to cost the same energy at any clock. Lower voltage
@@ -9,6 +9,7 @@
 
 #include <algorithm>
 
+#include "sim/error.hpp"
 #include "sim/interfaces/compute_model.hpp"
 #include "sim/registry.hpp"
 
@@ -21,6 +22,12 @@ constexpr double kBitsPerByte = 8.0;
 struct RooflineParams {
   std::string name = "oneplus_12";
   double gemv_bandwidth = 43e9;
+  double fp8_bandwidth = 18e9;
+  double q8_0_bandwidth = 43e9;
+  double q6_k_bandwidth = 36.25e9;
+  double q4_k_m_bandwidth = 26.87e9;
+  double q4_1_bandwidth = 27.62e9;
+  double q4_0_bandwidth = 24.86e9;
   double fp16_peak = 661e9;
   double sync_time = 5e-6;
   std::int64_t dram = 24LL << 30;
@@ -35,11 +42,23 @@ struct RooflineParams {
   double dram_energy = 5e-12;
   double dram_power = 0.12;
   double host_power = 1.5;
-  double compute_power = 4.2;
+  double compute_power = 4.9;
   double base_power = 1.0;
 };
 
 using Table = ParamTable<RooflineParams>;
+
+Param<RooflineParams> format_row(std::string_view name, double RooflineParams::*bandwidth,
+                                 std::string_view doc) {
+  return {name,
+          bandwidth,
+          {.doc = doc,
+           .quantity = Quantity::bytes_per_second,
+           .min = bounds::kSlowest,
+           .max = bounds::kFastest,
+           .source =
+               "decode speed of a model in this format times its size: what it costs to dequantise counts"}};
+}
 
 Table compute_rows() {
   using P = RooflineParams;
@@ -48,11 +67,18 @@ Table compute_rows() {
       {"name", &P::name, {.doc = "what results call the phone"}},
       {"gemv_bandwidth",
        &P::gemv_bandwidth,
-       {.doc = "DRAM bandwidth that matrix-vector products reach with all cores that decode",
+       {.doc = "bytes of fp16 weights, KV entries and whatever policies read that matrix-vector products "
+               "take up in a second, with all cores that decode",
         .quantity = Quantity::bytes_per_second,
         .min = bounds::kSlowest,
         .max = bounds::kFastest,
-        .source = "decode speed of a quantised model times its size"}},
+        .source = "decode speed of an fp16 model times its size"}},
+      format_row("fp8_bandwidth", &P::fp8_bandwidth, "the same of FP8 weights"),
+      format_row("q8_0_bandwidth", &P::q8_0_bandwidth, "the same of Q8_0 weights"),
+      format_row("q6_k_bandwidth", &P::q6_k_bandwidth, "the same of Q6_K weights"),
+      format_row("q4_k_m_bandwidth", &P::q4_k_m_bandwidth, "the same of Q4_K_M weights"),
+      format_row("q4_1_bandwidth", &P::q4_1_bandwidth, "the same of Q4_1 weights"),
+      format_row("q4_0_bandwidth", &P::q4_0_bandwidth, "the same of Q4_0 weights"),
       {"fp16_peak",
        &P::fp16_peak,
        {.doc = "fp16 operations per second of the cores that decode",
@@ -173,7 +199,7 @@ Table power_rows() {
         .quantity = kWatts,
         .min = 0,
         .max = 1000,
-        .source = "about 7 W of a whole Galaxy S25 Ultra that decodes on its CPU, less DRAM and base_power"}},
+        .source = "about 7 W of a whole Galaxy S25 Ultra that decodes 4-bit weights on its CPU, less DRAM and base_power"}},
       {"base_power",
        &P::base_power,
        {.doc = "power of the rest of the phone",
@@ -209,14 +235,16 @@ class Roofline final : public ComputeModel {
 
   Roofline(Params params, const Context&) : params_(std::move(params)) {
     const double clock = params_.heat == "hot" ? params_.hot_clock : 1.0;
-    for (double* scaled : {&params_.gemv_bandwidth, &params_.fp16_peak, &params_.host_clock,
-                           &params_.host_power, &params_.compute_power}) {
+    for (double* scaled :
+         {&params_.gemv_bandwidth, &params_.fp8_bandwidth, &params_.q8_0_bandwidth, &params_.q6_k_bandwidth,
+          &params_.q4_k_m_bandwidth, &params_.q4_1_bandwidth, &params_.q4_0_bandwidth, &params_.fp16_peak,
+          &params_.host_clock, &params_.host_power, &params_.compute_power}) {
       *scaled *= clock;
     }
   }
 
-  double time_s(const Work& work) const override {
-    return std::max(work.bytes / params_.gemv_bandwidth, work.flops / params_.fp16_peak) + params_.sync_time;
+  double time_s(const Work& work, WeightFormat format) const override {
+    return std::max(work.bytes / bandwidth_of(format), work.flops / params_.fp16_peak) + params_.sync_time;
   }
 
   HostCost host_cost() const override {
@@ -239,12 +267,32 @@ class Roofline final : public ComputeModel {
   }
 
   std::string describe() const override {
-    return fmt::format("{}: {:.4g} GB/s, {:.4g} GFLOPS fp16, {:.4g} GiB DRAM, {}", params_.name,
+    return fmt::format("{}: {:.4g} GB/s of fp16, {:.4g} GFLOPS fp16, {:.4g} GiB DRAM, {}", params_.name,
                        params_.gemv_bandwidth / 1e9, params_.fp16_peak / 1e9,
                        static_cast<double>(params_.dram) / (kKiB * kKiB * kKiB), params_.heat);
   }
 
  private:
+  double bandwidth_of(WeightFormat format) const {
+    switch (format) {
+      case WeightFormat::f16:
+        return params_.gemv_bandwidth;
+      case WeightFormat::fp8:
+        return params_.fp8_bandwidth;
+      case WeightFormat::q8_0:
+        return params_.q8_0_bandwidth;
+      case WeightFormat::q6_k:
+        return params_.q6_k_bandwidth;
+      case WeightFormat::q4_k_m:
+        return params_.q4_k_m_bandwidth;
+      case WeightFormat::q4_1:
+        return params_.q4_1_bandwidth;
+      case WeightFormat::q4_0:
+        return params_.q4_0_bandwidth;
+    }
+    throw InternalError("a weight format without a bandwidth");
+  }
+
   Params params_;  ///< clocks and what follows them as the thermal state leaves them
 };
 

@@ -124,8 +124,8 @@ std::vector<std::string> Machine::notes() const {
   return notes;
 }
 
-double Machine::time_s(const Work& work) const {
-  return work.flops > 0.0 || work.bytes > 0.0 ? phone_->time_s(work) : 0.0;
+double Machine::time_s(const Work& work, WeightFormat format) const {
+  return work.flops > 0.0 || work.bytes > 0.0 ? phone_->time_s(work, format) : 0.0;
 }
 
 Machine::LayerCost Machine::cost_of(std::int64_t captured, std::span<const HeadReplay> heads) const {
@@ -145,18 +145,19 @@ Machine::LayerCost Machine::cost_of(std::int64_t captured, std::span<const HeadR
   }
   const double dim = extrapolation_.dim_ratio;
   LayerCost cost;
-  const auto take = [&](const Work& work) {
+  const auto take = [&](const Work& work, WeightFormat format = WeightFormat::f16) {
     cost.bytes += work.bytes;
-    return time_s(work);
+    return time_s(work, format);
   };
+  const WeightFormat weights = model_->weight_format();
   LayerDemand& demand = cost.demand;
-  demand.query_projection_s = take(model_->query_projection());
-  demand.key_value_projection_s = take(model_->key_value_projection());
+  demand.query_projection_s = take(model_->query_projection(), weights);
+  demand.key_value_projection_s = take(model_->key_value_projection(), weights);
   demand.score_s =
       take({copies * dim * extrapolation_.group_ratio * score.flops, copies * dim * score.bytes});
   demand.attention_s = take(copies * attention);
-  demand.output_projection_s = take(model_->output_projection());
-  demand.feed_forward_s = take(model_->feed_forward());
+  demand.output_projection_s = take(model_->output_projection(), weights);
+  demand.feed_forward_s = take(model_->feed_forward(), weights);
   demand.update_s = take(copies * dim * update);
   return cost;
 }
@@ -230,7 +231,7 @@ StepTimes Machine::run_step(std::span<const LayerReplay> layers, std::span<const
   }
   set_working_set(space_bytes);
   graph_.clear();
-  schedule_->lay(demands_, time_s(output_head), graph_);
+  schedule_->lay(demands_, time_s(output_head, model_->head_format()), graph_);
   const StepTimes times = scheduler_.run(graph_, now_s_, spans_);
   now_s_ = times.end_s;
   energy_ = energy_meter_.step(times, computed_bytes);

@@ -117,7 +117,7 @@ class Machine {
   LayerCost cost_of(std::int64_t captured, std::span<const HeadReplay> heads) const;
   void ask_for(std::int64_t layer, const LayerReplay& from, LayerDemand& demand);
   void add_request(const Extent& extent, IoKind kind, std::int64_t region, RequestList& list);
-  double time_s(const Work& work) const;
+  double time_s(const Work& work, WeightFormat format) const;
   void set_working_set(double space_bytes);
 
   std::unique_ptr<LanguageModel> model_;

@@ -4,6 +4,7 @@
 #include <string>
 #include <string_view>
 
+#include "sim/interfaces/weight_format.hpp"
 #include "sim/types.hpp"
 
 namespace kvr {
@@ -39,8 +40,9 @@ class ComputeModel {
 
   virtual ~ComputeModel() = default;
 
-  /// Seconds of one operation that does `work` with fp16 arithmetic.
-  virtual double time_s(const Work& work) const = 0;
+  /// Seconds of one operation that does `work` with fp16 arithmetic on operands that are stored as `format`;
+  /// what a KV cache or a policy reads counts as f16.
+  virtual double time_s(const Work& work, WeightFormat format) const = 0;
   virtual HostCost host_cost() const = 0;
   virtual PhonePower power() const = 0;
   /// Memory of the phone; 0: not known.

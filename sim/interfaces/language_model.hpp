@@ -3,6 +3,7 @@
 #include <cstdint>
 #include <string_view>
 
+#include "sim/interfaces/weight_format.hpp"
 #include "sim/types.hpp"
 
 namespace kvr {
@@ -34,6 +35,8 @@ class LanguageModel {
   virtual const DecoderGeometry& geometry() const = 0;
   /// True where geometry differs from the trace's: results are extrapolated.
   virtual bool borrowed() const = 0;
+  virtual WeightFormat weight_format() const = 0;  ///< of all weights but the output head's
+  virtual WeightFormat head_format() const = 0;
   virtual Work query_projection() const = 0;      ///< one layer
   virtual Work key_value_projection() const = 0;  ///< one layer
   virtual Work output_projection() const = 0;     ///< one layer

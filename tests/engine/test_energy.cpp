@@ -52,7 +52,7 @@ TEST_CASE("a step that reads 10 entries and computes for 10 ms costs what a hand
   CHECK(energy.flash_j == Approx(0.1 * t + 10 * 1e-6 + 10 * 16384 * 8 * 50e-12));
   CHECK(energy.dram_j == Approx((2 * 40960 + 1e6) * 8 * 5e-12 + 0.12 * t));
   CHECK(energy.host_io_j == Approx(10 * (1.5e-6 + 8500 / 3.3e9) * 1.5));
-  CHECK(energy.compute_j == Approx(10e-3 * 4.2));
+  CHECK(energy.compute_j == Approx(10e-3 * 4.9));
   CHECK(energy.base_j == Approx(1.0 * t));
   CHECK(energy.total_j() ==
         energy.flash_j + energy.dram_j + energy.host_io_j + energy.compute_j + energy.base_j);

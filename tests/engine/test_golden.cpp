@@ -32,7 +32,8 @@ std::vector<std::pair<std::string, test::Setup>> systems() {
   entries.recent = 32;
   entries.model =
       "{type: decoder, layers: 28, query_heads: 12, kv_heads: 2, head_dim: 128, hidden: 1536, ffn: 8960, "
-      "vocab: 151936, weight_bytes: 0.5625}";
+      "vocab: 151936, weight_format: q4_0, head_format: q4_0}";
+  entries.phone = "{type: roofline, q4_0_bandwidth: 43GB/s, compute_power: 4.2W}";
   test::Setup clusters = entries;
   clusters.clustering = "{type: kmeans, entries_per_cluster: 16}";
   clusters.scorer = "centroid";

@@ -75,8 +75,8 @@ std::unique_ptr<ComputeModel> phone() {
 TEST_CASE("policy work is multiplied by heads, channels and, for scores, by the group") {
   const test::ReplayFixture fixture;
   const PointResult result = fixture.run(borrowed());
-  const double score_s = phone()->time_s({2 * 2.0 * 2.0 * 1.5 * kScoreFlops, 0.0});
-  const double update_s = phone()->time_s({0.0, 2 * 2.0 * 2.0 * kUpdateBytes});
+  const double score_s = phone()->time_s({2 * 2.0 * 2.0 * 1.5 * kScoreFlops, 0.0}, WeightFormat::f16);
+  const double update_s = phone()->time_s({0.0, 2 * 2.0 * 2.0 * kUpdateBytes}, WeightFormat::f16);
   CHECK(result.data.at(Metric::policy_s, 7) == doctest::Approx(6.0 * (score_s + update_s)).epsilon(1e-9));
 }
 
@@ -85,12 +85,14 @@ TEST_CASE("the rest of the compute time is the model's own operations, attention
   const PointResult result = fixture.run(borrowed());
   const auto model = borrowed_model();
   const auto soc = phone();
+  constexpr WeightFormat kF16 = WeightFormat::f16;
   constexpr double kModelEntryBytes = 128.0;
   const Work attention = 4.0 * model->attention(3.0, kModelEntryBytes);  // 2 selected and the current entry
-  const double layer_s = soc->time_s(model->query_projection()) + soc->time_s(model->key_value_projection()) +
-                         soc->time_s(attention) + soc->time_s(model->output_projection()) +
-                         soc->time_s(model->feed_forward());
-  const double expected_s = 6.0 * layer_s + soc->time_s(model->output_head());
+  const double layer_s = soc->time_s(model->query_projection(), kF16) +
+                         soc->time_s(model->key_value_projection(), kF16) + soc->time_s(attention, kF16) +
+                         soc->time_s(model->output_projection(), kF16) +
+                         soc->time_s(model->feed_forward(), kF16);
+  const double expected_s = 6.0 * layer_s + soc->time_s(model->output_head(), kF16);
   CHECK(result.data.at(Metric::compute_s, 7) - result.data.at(Metric::policy_s, 7) ==
         doctest::Approx(expected_s).epsilon(1e-6));
 }

@@ -82,25 +82,24 @@ TEST_CASE("inconsistent or missing geometry is refused with every problem") {
   }
 }
 
-TEST_CASE("decoding a token of Llama-2-7B size takes as long as reading its weights") {
-  // 4096 hidden, 11008 ffn, 32 layers and heads: 3.8 GB in Q4_0, 12.8 to 13.2 tokens/s measured on the CPU of
-  // a phone with the SoC of the OnePlus Ace5 Pro, from which its bandwidth was derived.
-  const auto model = make({{"layers", std::int64_t{32}},
-                           {"query_heads", std::int64_t{32}},
-                           {"kv_heads", std::int64_t{32}},
-                           {"head_dim", std::int64_t{128}},
-                           {"hidden", std::int64_t{4096}},
-                           {"ffn", std::int64_t{11008}},
-                           {"vocab", std::int64_t{32000}},
-                           {"weight_bytes", 0.5625}});
+TEST_CASE("a token takes as long as reading the weights, each format at its own bandwidth") {
+  // By hand: 28 layers of 46,792,704 weights in Q4_0 and a head of 233,373,696 in F16.
+  const auto model = shipped("qwen2.5-1.5b");
+  REQUIRE(model->weight_format() == WeightFormat::q4_0);
+  REQUIRE(model->head_format() == WeightFormat::f16);
   const auto phone = Registry<ComputeModel>::instance().create(
-      "roofline", test::shipped_values("phone", "phones/oneplus_ace5_pro.yaml"), {});
-  double token_s = phone->time_s(model->output_head());
-  for (std::int64_t layer = 0; layer < 32; ++layer) {
-    token_s += phone->time_s(model->query_projection()) + phone->time_s(model->key_value_projection()) +
-               phone->time_s(model->output_projection()) + phone->time_s(model->feed_forward());
+      "roofline", {{"gemv_bandwidth", 60e9}, {"q4_0_bandwidth", 30e9}, {"sync_time", 0.0}}, {});
+  double layer_s = 0.0;
+  for (const Work& work : {model->query_projection(), model->key_value_projection(),
+                           model->output_projection(), model->feed_forward()}) {
+    layer_s += phone->time_s(work, model->weight_format());
   }
-  CHECK(1.0 / token_s == Approx(13.0).epsilon(0.05));
+  const double head_s = phone->time_s(model->output_head(), model->head_format());
+  constexpr double kVectors = 1.01;  // what vectors add, at most
+  const double layer_by_hand_s = 46'792'704 * 0.5625 / 30e9;
+  CHECK(layer_s > layer_by_hand_s);
+  CHECK(layer_s < kVectors * layer_by_hand_s);
+  CHECK(head_s == Approx(233'373'696 * 2.0 / 60e9).epsilon(1e-3));
 }
 
 }  // namespace

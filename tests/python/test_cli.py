@@ -96,3 +96,9 @@ def test_points_side_by_side_give_the_results_they_give_one_by_one(kvreplay: Run
             }
     assert simulated["1"]
     assert simulated["1"] == simulated["2"] == simulated["3"]
+
+
+def test_only_what_was_measured_is_validated(attempt: Run) -> None:
+    done = attempt("list", "codec", "--validated")
+    assert done.returncode == 2
+    assert "--validated: nothing was measured of 'codec'; allowed: phone" in done.stderr
