@@ -8,11 +8,13 @@
 #include "sim/cli/options.hpp"
 #include "sim/cli/table.hpp"
 #include "sim/cli/validated_phones.hpp"
+#include "sim/cli/validation.hpp"
 #include "sim/config/grammar.hpp"
 #include "sim/config/suggest.hpp"
 #include "sim/config/values.hpp"
 #include "sim/error.hpp"
 #include "sim/interfaces/compute_model.hpp"
+#include "sim/interfaces/flash_device.hpp"
 #include "sim/registry.hpp"
 #include "sim/results/metrics.hpp"
 
@@ -145,13 +147,17 @@ std::string plain(const Catalogue& catalogue, const std::string& kind, const std
                                        : implementations_table(catalogue.kind(kind)));
 }
 
-std::string validated(const std::string& kind, bool in_markdown) {
-  if (kind != ComputeModel::kKind) {
-    throw InputError(fmt::format("--validated: nothing was measured of '{}'; allowed: phone", kind));
+std::string validated(const std::string& kind, const std::string& name) {
+  if (kind == FlashDevice::kKind) {
+    return name.empty() ? cli::validation_markdown() : cli::validation_comment(name);
   }
-  return in_markdown ? cli::validated_phones_markdown()
-                     : fmt::format("{}\n{}", cli::plain_table(cli::validated_phones()),
-                                   cli::plain_table(cli::validated_phone_energy()));
+  if (kind == ComputeModel::kKind && name.empty()) {
+    return cli::validated_phones_markdown();
+  }
+  throw InputError(fmt::format(
+      "--validated: is of devices and phones ({}); allowed: kvreplay list device [NAME] --validated, "
+      "kvreplay list phone --validated",
+      kind.empty() ? "no kind" : kind + (name.empty() ? "" : " " + name)));
 }
 
 }  // namespace
@@ -160,7 +166,10 @@ int run_list_command(std::span<const std::string> args, std::FILE* out) {
   po::options_description options("options");
   options.add_options()("help,h", "this text")("markdown", "tables in Markdown, parameters included")(
       "metrics", "what results hold, by formula, in Markdown")(
-      "validated", "of phones: what was measured of real ones, beside what the shipped configurations give");
+      "validated",
+      "with KIND device or phone: errors of the shipped configurations against what was measured; with the "
+      "NAME "
+      "of a device, as the comment of its file");
   po::options_description all;
   all.add(options).add_options()("kind", po::value<std::string>(), "")("name", po::value<std::string>(), "");
   constexpr std::array<std::string_view, 2> kPositional = {"kind", "name"};
@@ -174,12 +183,12 @@ int run_list_command(std::span<const std::string> args, std::FILE* out) {
     return 0;
   }
   const std::string kind = cli::text_of(values, "kind");
+  const std::string name = cli::text_of(values, "name");
   if (values.count("validated") > 0) {
-    fmt::print(out, "{}", validated(kind, values.count("markdown") > 0));
+    fmt::print(out, "{}", validated(kind, name));
     return 0;
   }
   const Catalogue& catalogue = Catalogue::instance();
-  const std::string name = cli::text_of(values, "name");
   if (!kind.empty()) {
     pick(catalogue.kinds(), kind, "kind");
   }

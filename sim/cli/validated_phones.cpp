@@ -13,6 +13,7 @@
 #include <vector>
 
 #include "sim/cli/device_choice.hpp"
+#include "sim/cli/table.hpp"
 #include "sim/interfaces/compute_model.hpp"
 #include "sim/interfaces/language_model.hpp"
 #include "sim/registry.hpp"
@@ -146,9 +147,7 @@ std::string formats_of(const Load& load) {
              : fmt::format("{}, head {}", load.weight_format, load.head_format);
 }
 
-}  // namespace
-
-Table validated_phones() {
+Table speeds() {
   Table table{{"measured on", "model", "weights", "entries", "tokens/s", "configuration", "tokens/s", "error",
                "use", "source"},
               {}};
@@ -163,7 +162,7 @@ Table validated_phones() {
   return table;
 }
 
-Table validated_phone_energy() {
+Table energies() {
   Table table{{"measured on", "J/token", "configuration", "model", "J/token", "ratio", "source"}, {}};
   for (const MeasuredEnergy& row : kEnergies) {
     const double simulated = decode(row.load).j;
@@ -175,10 +174,12 @@ Table validated_phone_energy() {
   return table;
 }
 
+}  // namespace
+
 std::string validated_phones_markdown() {
   constexpr std::string_view kPage = R"(# Phones
 
-Printed by `kvreplay list phone --validated --markdown`.
+Printed by `kvreplay list phone --validated`.
 
 ## Speed of decoding
 
@@ -192,7 +193,7 @@ phones with the same processor lie 1.5 times apart: take no latency here to be s
 Nothing is fitted. A token of a short context; the processor is the CPU.
 
 {})";
-  return fmt::format(kPage, markdown_table(validated_phones()), markdown_table(validated_phone_energy()));
+  return fmt::format(kPage, markdown_table(speeds()), markdown_table(energies()));
 }
 
 }  // namespace kvr::cli

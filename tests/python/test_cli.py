@@ -101,4 +101,4 @@ def test_points_side_by_side_give_the_results_they_give_one_by_one(kvreplay: Run
 def test_only_what_was_measured_is_validated(attempt: Run) -> None:
     done = attempt("list", "codec", "--validated")
     assert done.returncode == 2
-    assert "--validated: nothing was measured of 'codec'; allowed: phone" in done.stderr
+    assert "--validated: is of devices and phones (codec); allowed: kvreplay list device" in done.stderr

@@ -4,7 +4,7 @@ from conftest import ROOT
 
 
 def rows(kvreplay, table: int) -> list[list[str]]:
-    page = kvreplay("list", "phone", "--validated", "--markdown").stdout
+    page = kvreplay("list", "phone", "--validated").stdout
     lines = [line for line in page.split("\n## ")[1 + table].splitlines() if line.startswith("| ")]
     return [line.strip("| ").split(" | ") for line in lines[2:]]
 
