@@ -48,7 +48,7 @@ class Analytic final : public FlashDevice {
   }
 
   Analytic(Params params, const Context& context)
-      : path_{std::move(params), context.host, 1.0}, slc_(path_.device) {
+      : path_(read_path(std::move(params), context.host, 0.0)), slc_(path_.device) {
     require_sound(path_.device);
     KVR_CHECK(path_.host.threads > 0, "{} threads submit", path_.host.threads);
     block_bits_ = std::countr_zero(static_cast<std::uint64_t>(path_.device.block));

@@ -121,6 +121,7 @@ double map_hit_share(const DeviceParams& device, double working_set_bytes) {
 
 ReadPath read_path(DeviceParams device, const HostCost& host, double working_set_bytes) {
   const double hits = map_hit_share(device, working_set_bytes);
+  device.queue_depth = std::min(device.queue_depth, host.most_under_way());
   return {std::move(device), host, hits};
 }
 

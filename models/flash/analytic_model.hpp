@@ -20,6 +20,7 @@ struct ReadPath {
 /// min(1, coverage / working set). Nothing touched (0 B) is covered.
 double map_hit_share(const DeviceParams& device, double working_set_bytes);
 
+/// The queue is as deep as the host makes use of it.
 ReadPath read_path(DeviceParams device, const HostCost& host, double working_set_bytes);
 
 /// Expected number of stripe borders that a read of `bytes` crosses: (bytes - grid) / stripe, where offsets

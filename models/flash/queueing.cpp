@@ -100,7 +100,7 @@ class Queueing final : public FlashDevice, private ArrayListener {
         placement_(device_, context.root_seed),
         mapping_(device_, context.root_seed),
         threads_(host_.threads, device_.hw_queues, device_.queue_depth,
-                 device_.queue_round / static_cast<double>(host_.threads), events_),
+                 device_.queue_round / static_cast<double>(host_.threads), host_, events_),
         wide_(device_),
         lock_("queue_lock", 1),
         firmware_("firmware", device_.firmware_servers),
@@ -409,7 +409,7 @@ class Queueing final : public FlashDevice, private ArrayListener {
 
   void finish(std::uint32_t slot) {
     const Request& request = requests_[slot];
-    const double done_s = now_s_ + host_.wake_s;
+    const double done_s = now_s_ + (host_.depth > 0 ? 0.0 : host_.wake_s);  // or the thread has woken already
     done_.push_back({request.id, request.start_s, request.device_s, done_s});
     stats_.response_s += done_s - request.submit_s;
     requests_.give_back(slot);

@@ -22,7 +22,7 @@ constexpr double kBitsPerByte = 8.0;
 struct RooflineParams {
   std::string name = "oneplus_12";
   double gemv_bandwidth = 43e9;
-  double fp8_bandwidth = 18e9;
+  double fp8_bandwidth = 22.5e9;
   double q8_0_bandwidth = 43e9;
   double q6_k_bandwidth = 36.25e9;
   double q4_k_m_bandwidth = 26.87e9;
@@ -37,6 +37,7 @@ struct RooflineParams {
   double host_per_kib = 0.0;
   double host_wake = 15e-6;
   std::int64_t host_threads = 1;
+  std::int64_t host_depth = 0;
   std::string heat = "cold";
   double hot_clock = 0.68;
   double dram_energy = 5e-12;
@@ -148,6 +149,14 @@ Table host_rows() {
         .min = 1,
         .max = 1024,
         .source = "one loading thread, as DynaKV (arXiv 2511.07427, section 7)"}},
+      {"host_depth",
+       &P::host_depth,
+       {.doc =
+            "commands that each of them has under way before it sleeps until one is done; 1: blocking calls, "
+            "0: as many as the queue takes",
+        .min = 0,
+        .max = 65'536,
+        .source = "choice of the runtime: io_uring and libaio have no limit of their own"}},
   };
 }
 
@@ -199,7 +208,8 @@ Table power_rows() {
         .quantity = kWatts,
         .min = 0,
         .max = 1000,
-        .source = "about 7 W of a whole Galaxy S25 Ultra that decodes 4-bit weights on its CPU, less DRAM and base_power"}},
+        .source = "about 7 W of a whole Galaxy S25 Ultra that decodes 4-bit weights on its CPU, less DRAM "
+                  "and base_power"}},
       {"base_power",
        &P::base_power,
        {.doc = "power of the rest of the phone",
@@ -253,7 +263,8 @@ class Roofline final : public ComputeModel {
             .clock_hz = params_.host_clock,
             .per_byte_s = params_.host_per_kib / kKiB,
             .wake_s = params_.host_wake,
-            .threads = params_.host_threads};
+            .threads = params_.host_threads,
+            .depth = params_.host_depth};
   }
 
   std::int64_t dram_bytes() const override { return params_.dram; }

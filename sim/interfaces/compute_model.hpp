@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstdint>
+#include <limits>
 #include <string>
 #include <string_view>
 
@@ -17,6 +18,12 @@ struct HostCost {
   double per_byte_s = 0.0;
   double wake_s = 0.0;       ///< pure delay until the waiting thread runs again
   std::int64_t threads = 1;  ///< threads that submit
+  std::int64_t depth = 0;  ///< commands a thread has under way before it sleeps until one is done; 0: no end
+
+  /// Commands that all threads together have under way at most.
+  std::int64_t most_under_way() const {
+    return depth == 0 ? std::numeric_limits<std::int64_t>::max() : depth * threads;
+  }
 
   double command_s(double bytes) const {
     return per_command_s + cycles_per_command / clock_hz + per_byte_s * bytes;

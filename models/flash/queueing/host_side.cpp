@@ -7,10 +7,12 @@
 namespace kvr::flash {
 
 HostSide::HostSide(std::int64_t threads, std::int64_t hw_queues, std::int64_t queue_depth, double turn_s,
-                   EventHeap& events)
+                   const HostCost& host, EventHeap& events)
     : threads_(static_cast<std::size_t>(threads)),
       queues_(static_cast<std::size_t>(hw_queues), Queue{.free_slots = queue_depth, .waiting = {}}),
       turn_s_(turn_s),
+      depth_(host.depth),
+      wake_s_(host.depth > 0 ? host.wake_s : 0.0),
       events_(&events),
       stats_{"host", threads, 0, 0.0, 0.0},
       slots_{"slots", hw_queues * queue_depth, 0, 0.0, 0.0} {}
@@ -33,6 +35,7 @@ HostSide::Finished HostSide::finish(double at_s, std::uint16_t thread) {
   Thread& one = threads_[thread];
   const Finished finished{one.current.command, one.current.is_submission, one.start_s};
   one.busy = false;
+  one.under_way += finished.is_submission ? 1 : -1;
   start(at_s, thread);
   return finished;
 }
@@ -45,7 +48,7 @@ void HostSide::start(double at_s, std::uint16_t thread) {
   if (!one.completions.empty()) {
     work_on(at_s, thread, one.completions.front());
     one.completions.pop_front();
-  } else if (!one.submissions.empty() && take_slot(at_s, thread)) {
+  } else if (!one.submissions.empty() && may_submit(one) && take_slot(at_s, thread)) {
     slots_.waited_s += at_s - one.submissions.front().since_s;
     work_on(at_s, thread, one.submissions.front());
     one.submissions.pop_front();
@@ -66,7 +69,8 @@ void HostSide::work_on(double at_s, std::uint16_t thread, const Job& job) {
     ++slots_taken_;
     ++slots_.served;
   }
-  events_->schedule(at_s + job.service_s, EventKind::host_done, thread);
+  const double wake_s = job.is_submission ? 0.0 : wake_s_;
+  events_->schedule(at_s + wake_s + job.service_s, EventKind::host_done, thread);
 }
 
 bool HostSide::take_slot(double at_s, std::uint16_t thread) {

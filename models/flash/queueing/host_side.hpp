@@ -13,6 +13,9 @@ namespace kvr::flash {
 /// first, as interrupts do, then submissions, each of which needs a slot of the thread's queue. Without one
 /// the thread waits in line for the next slot that the device frees.
 ///
+/// A thread of limited depth (HostCost::depth) submits no more until it has done its work with a completion,
+/// for which it wakes first.
+///
 /// With turns (turn_s > 0), whoever has more than one command outstanding keeps a queue to itself for
 /// `turn_s`: other threads get no slot of it meanwhile, and then it goes to the one that has waited longest.
 class HostSide {
@@ -25,7 +28,7 @@ class HostSide {
   };
 
   HostSide(std::int64_t threads, std::int64_t hw_queues, std::int64_t queue_depth, double turn_s,
-           EventHeap& events);
+           const HostCost& host, EventHeap& events);
 
   /// `thread` has `service_s` of work until `command` is with the device.
   void submit(double at_s, std::uint32_t command, std::uint16_t thread, double service_s);
@@ -55,6 +58,7 @@ class HostSide {
     double start_s = 0.0;
     bool busy = false;
     bool waits_for_slot = false;
+    std::int64_t under_way = 0;    ///< submissions begun without a completion dealt with
     std::int64_t outstanding = 0;  ///< commands that the device has not finished
   };
   struct Queue {
@@ -66,6 +70,7 @@ class HostSide {
 
   void start(double at_s, std::uint16_t thread);
   void work_on(double at_s, std::uint16_t thread, const Job& job);
+  bool may_submit(const Thread& thread) const { return depth_ == 0 || thread.under_way < depth_; }
   bool take_slot(double at_s, std::uint16_t thread);
   bool may_take(double at_s, const Queue& queue, std::uint16_t thread) const;
   void give_turn(double at_s, Queue& queue, std::uint16_t thread);
@@ -76,6 +81,8 @@ class HostSide {
   std::vector<Thread> threads_;
   std::vector<Queue> queues_;
   double turn_s_;
+  std::int64_t depth_;
+  double wake_s_;  ///< of a thread that sleeps for want of depth
   EventHeap* events_;
   ResourceStats stats_;
   ResourceStats slots_;
