@@ -235,10 +235,11 @@ std::string validation_comment(const std::string& device) {
       }
       continue;
     }
-    text +=
-        fmt::format("#   {} {}: queueing {:.1f} % RMS, worst {}; analytic {:.1f} %, worst {}\n",
-                    group.rows.size(), group.title, 100.0 * rms(group, 0), percent(worst(group, 0).errors[0]),
-                    100.0 * rms(group, 1), percent(worst(group, 1).errors[1]));
+    const char* unit = group.rows.size() == 1 ? "row" : "rows";
+    text += fmt::format("#   {}, {} {}: queueing {:.1f} % RMS, worst {}; analytic {:.1f} %, worst {}\n",
+                        group.title, group.rows.size(), unit, 100.0 * rms(group, 0),
+                        percent(worst(group, 0).errors[0]), 100.0 * rms(group, 1),
+                        percent(worst(group, 1).errors[1]));
     if (const std::string tails = tails_text(group); !tails.empty()) {
       text += fmt::format("#     99th percentile, queueing over measured, median and all: {}\n", tails);
     }

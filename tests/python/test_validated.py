@@ -1,4 +1,4 @@
-"""`kvreplay list device --validated`: errors of the shipped devices, as their files and the README state them."""
+"""`kvreplay list device --validated`: errors of the shipped devices, as files and README have them."""
 
 import os
 import re
@@ -88,7 +88,7 @@ def test_rows_of_ones_own(tmp_path: Path) -> None:
     (measured / "mine.csv").write_text("# a phone\n" + heading + good)
     done = attempt(tmp_path, "device", "ufs40", "--validated")
     assert done.returncode == 0
-    assert "1 reads, checked (mine.csv)" in done.stdout
+    assert "reads, checked (mine.csv), 1 row:" in done.stdout
     bad = "ufs40,raed,random,4,0,1,64GiB,fast,-1,checked,,mine\n"
     (measured / "mine.csv").write_text(heading + bad + "ufs40,read\n")
     done = attempt(tmp_path, "device", "ufs40", "--validated")

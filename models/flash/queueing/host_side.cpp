@@ -126,7 +126,7 @@ bool HostSide::may_take(double at_s, const Queue& queue, std::uint16_t thread) c
   return !is_held && (queue.waiting.empty() || queue.waiting.front() == thread);
 }
 
-void HostSide::give_turn(double at_s, Queue& queue, std::uint16_t thread) {
+void HostSide::give_turn(double at_s, Queue& queue, std::uint16_t thread) const {
   if (queue.holder != thread || at_s >= queue.turn_end_s) {
     queue.holder = thread;
     queue.turn_end_s = at_s + turn_s_;

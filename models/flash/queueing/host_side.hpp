@@ -73,7 +73,7 @@ class HostSide {
   bool may_submit(const Thread& thread) const { return depth_ == 0 || thread.under_way < depth_; }
   bool take_slot(double at_s, std::uint16_t thread);
   bool may_take(double at_s, const Queue& queue, std::uint16_t thread) const;
-  void give_turn(double at_s, Queue& queue, std::uint16_t thread);
+  void give_turn(double at_s, Queue& queue, std::uint16_t thread) const;
   void serve_line(double at_s, Queue& queue);
   void free_slot(double at_s, std::uint16_t thread);
   Queue& queue_of(std::uint16_t thread) { return queues_[thread % queues_.size()]; }
