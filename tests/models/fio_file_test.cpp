@@ -34,9 +34,9 @@ class Folder {
     return path_ / name;
   }
 
-  std::vector<std::string> problems(const std::vector<fs::path>& files, double link = kFastestLink) const {
+  std::vector<std::string> problems(const std::vector<fs::path>& files, const FioReading& reading = {}) const {
     try {
-      read_fio_files(files, link);
+      read_fio_files(files, reading);
     } catch (const InputError& error) {
       std::vector<std::string> lines = error.problems();
       const std::string folder = path_.string() + "/";
@@ -297,7 +297,7 @@ TEST_CASE("reads faster than the link came from a cache") {
   const auto file = folder.write(
       "a.json", document(job(R"("rw": "read", "bs": "1m")", R"("iops": 4096, "lat_ns": {"mean": 244140})")));
   CHECK(folder.problems({file}).empty());  // 4.29 GB/s
-  CHECK(folder.problems({file}, 4200e6) ==
+  CHECK(folder.problems({file}, {.link_bytes_per_s = 4200e6}) ==
         std::vector<std::string>{
             "a.json: jobs[0].read.iops: 4295 MB/s are more than the link carries, so a cache "
             "answered; allowed: up to 4200 MB/s"});

@@ -10,17 +10,27 @@ namespace kvr::flash::fit {
 namespace {
 
 constexpr double kLittle = 0.05;
+constexpr double kBetweenRequests_s = 20e-6;  // fio's own loop, on a slow core
 constexpr double kLeastUtilisation = 0.9;
 constexpr std::int64_t kDeep = 16;
 constexpr double kFall = 0.9;
 constexpr double kPercent = 100.0;
 constexpr std::int64_t kLargestBytes = 16'777'216;
 
+/// Whether the rows differ by their depth only.
 bool same_load(const Row& a, const Row& b) {
   const auto key = [](const Row& row) {
-    return std::tie(row.kind, row.sequential, row.bytes, row.range_bytes, row.align_bytes, row.threads);
+    return std::tuple(row.kind, row.sequential, row.bytes, row.range_bytes, row.align_bytes, row.synchronous,
+                      row.synchronous ? 1 : row.threads);
   };
   return key(a) == key(b);
+}
+
+/// Less than the requests outstanding by what a synchronous thread does between two requests, which counts in
+/// its rate and not in its latency.
+bool is_between_requests(const Row& row) {
+  const double between_s = static_cast<double>(row.outstanding()) / row.requests_per_s - row.latency_s;
+  return row.synchronous && between_s > 0.0 && between_s <= kBetweenRequests_s;
 }
 
 /// Why the row cannot be trusted by itself; empty if it can.
@@ -30,7 +40,7 @@ std::string own_fault(const Row& row, std::int64_t block_bytes) {
   }
   const auto outstanding = static_cast<double>(row.outstanding());
   const double counted = row.requests_per_s * row.latency_s;
-  if (std::abs(counted - outstanding) > kLittle * outstanding) {
+  if (std::abs(counted - outstanding) > kLittle * outstanding && !is_between_requests(row)) {
     return fmt::format("Little's law: rate x latency is {:.4g}, {:+.1f} % off {} outstanding", counted,
                        kPercent * (counted / outstanding - 1.0), row.outstanding());
   }
@@ -44,9 +54,11 @@ std::string own_fault(const Row& row, std::int64_t block_bytes) {
 std::string fall_with_depth(const Row& row, const std::vector<JudgedRow>& rows) {
   for (const JudgedRow& other : rows) {
     if (other.use != Use::rejected && row.kind == IoKind::read && same_load(row, other.row) &&
-        other.row.depth < row.depth && row.requests_per_s < kFall * other.row.requests_per_s) {
+        other.row.outstanding() < row.outstanding() &&
+        row.requests_per_s < kFall * other.row.requests_per_s) {
       return fmt::format("{:.0f} % slower than at depth {}, and no model falls with depth",
-                         kPercent * (1.0 - row.requests_per_s / other.row.requests_per_s), other.row.depth);
+                         kPercent * (1.0 - row.requests_per_s / other.row.requests_per_s),
+                         row.synchronous ? other.row.outstanding() : other.row.depth);
     }
   }
   return "";
@@ -62,6 +74,9 @@ void reject(JudgedRow& judged, std::string why) {
 }  // namespace
 
 std::string fault_of_load(const Row& row, std::int64_t block_bytes) {
+  if (!row.fault.empty()) {
+    return row.fault;
+  }
   if (row.bytes % block_bytes != 0 || row.align_bytes % block_bytes != 0) {
     return fmt::format("{} B aligned to {} B, but blocks are {} B", row.bytes, row.align_bytes, block_bytes);
   }
@@ -81,7 +96,7 @@ std::vector<JudgedRow> judge(std::vector<Row> rows, std::int64_t block_bytes, st
     JudgedRow next{.row = std::move(row)};
     if (next.row.kind == IoKind::write) {
       next.use = Use::writes;
-    } else if (next.row.threads > 1) {
+    } else if (!next.row.is_one_queue()) {
       next.use = Use::threads;
     } else {
       ++position;
