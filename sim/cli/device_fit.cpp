@@ -31,6 +31,8 @@ using flash::fit::FitOptions;
 using flash::fit::FitResult;
 
 constexpr std::string_view kCommand = "kvreplay device fit";
+/// Exit code of a fit that is written but not accepted.
+constexpr int kNotAccepted = 1;
 
 struct Options {
   std::vector<std::string> files;
@@ -56,7 +58,7 @@ po::options_description describe(Options& options) {
       "bandwidth of the link, e.g. 4200MB/s; faster rows came from a cache")(
       "range", po::value(&options.range),
       "size of the file or device that was read, e.g. 500GB, for rows that state no size or a share of it")(
-      "force", po::bool_switch(&options.force), "exit 0 even where the fit is not accepted")(
+      "force", po::bool_switch(&options.force), "exit 0 where the fit is not accepted, too; without, 1")(
       "name", po::value(&options.name), "what results call the device; otherwise the name of the YAML file")(
       "seed", po::value(&options.seed)->default_value(options.seed), "root of every random stream");
   return described;
@@ -162,14 +164,14 @@ int run_device_fit(std::span<const std::string> args, std::FILE* out, bool quiet
   const auto unwritten = cli::attempt_to_write([&] { write_new_file(out_file, cli::fit_yaml(report)); });
   fmt::print(out, "{}", cli::fit_tables(report));
   std::fflush(out);  // the doubt comes last where both go to one place
-  // Not an error: the file is there, and says the same.
-  if (const std::string doubt = cli::fit_doubt(report); !doubt.empty()) {
+  const std::string doubt = cli::fit_doubt(report);
+  if (!doubt.empty()) {
     cli::say("{}: {}\n", out_file, doubt);
   }
   if (unwritten) {
     throw SystemError(*unwritten);
   }
-  return 0;
+  return doubt.empty() || options.force ? 0 : kNotAccepted;
 }
 
 }  // namespace kvr

@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <array>
 #include <cmath>
+#include <iterator>
 #include <string>
 #include <utility>
 
@@ -40,7 +41,7 @@ void require_rows(const std::vector<JudgedRow>& rows, const std::vector<Row>& re
   if (!reads.empty()) {
     return;
   }
-  std::vector<std::string> problems = {"no reads of one thread are left to fit"};
+  std::vector<std::string> problems = {"no reads of one queue are left to fit"};
   for (const JudgedRow& judged : rows) {
     if (judged.use == Use::rejected) {
       problems.push_back(fmt::format("{}: rejected: {}", judged.row.place, judged.why));
@@ -107,6 +108,8 @@ class DeviceFit {
   /// A stripe that is too small for what was measured is doubled until it is not.
   Model closed_with(std::int64_t stripe) const {
     DeviceParams base = options_.base;
+    const bool of_threads = std::ranges::any_of(reads_, [](const Row& row) { return row.threads > 1; });
+    base.contention = of_threads ? 0.0 : base.contention;
     for (base.stripe = stripe;; base.stripe *= 2) {
       Model model = fit_closed(reads_, base);
       const DeviceParams& d = model.device;
@@ -121,24 +124,15 @@ class DeviceFit {
     auto [device, cost] = event_.search(start, attempt.centre, effort, has_ranges(attempt.model));
     attempt.model.device = std::move(device);
     attempt.model.device.map_latency = map_latency_s(attempt.model.device);
-    refit_latency(reads_, attempt.model);
-    settle(attempt.model.device);  // a shorter latency leaves less for the host
-    attempt.cost = cost + closed_square(attempt.model.device);
+    refit_closed(reads_, attempt.centre, attempt.model);
+    settle(attempt.model.device);
+    attempt.cost = cost + closed_square(reads_, attempt.model.device);
     return attempt;
   }
 
   static bool has_ranges(const Model& model) {
     const auto coverage = model.findings.find("map_coverage");
     return coverage != model.findings.end() && coverage->second.origin == Origin::fitted;
-  }
-
-  double closed_square(const DeviceParams& device) const {
-    double sum = 0.0;
-    for (const Row& row : reads_) {
-      const double error = std::log(predict_closed(device, row) / row.requests_per_s);
-      sum += error * error;
-    }
-    return sum / static_cast<double>(reads_.size());
   }
 
   void name(Model& model) const {
@@ -176,6 +170,20 @@ class DeviceFit {
   EventFit event_;
   std::int64_t simulations_ = 0;
 };
+
+/// Synchronous threads stand for a depth, so they are fitted without contention. Where there are reads of
+/// several threads with a queue each, they show it, and the synchronous ones with them.
+void settle_contention(const std::vector<Row>& reads, std::vector<Row> several, Model& model) {
+  const auto is_of_threads = [](const Row& row) { return row.threads > 1; };
+  if (several.empty() && std::ranges::any_of(reads, is_of_threads)) {
+    model.assume("contention", "synchronous threads stand for a depth, which shows no difference of theirs");
+    return;
+  }
+  if (!several.empty()) {
+    std::ranges::copy_if(reads, std::back_inserter(several), is_of_threads);
+  }
+  fit_contention(several, model);
+}
 
 /// A part far from anything the parameters were made for gives values outside the table's ranges.
 void require_valid(const DeviceParams& device) {
@@ -225,10 +233,14 @@ ErrorSummary FitResult::errors(Use use, bool event) const {
   return summary;
 }
 
-bool FitResult::accepted(bool event) const {
-  const ErrorSummary held_out = errors(Use::held_out, event);
-  const ErrorSummary& judged = held_out.rows > 0 ? held_out : errors(Use::fitted, event);
+bool FitResult::accepted(Use use, bool event) const {
+  const ErrorSummary judged = errors(use, event);
   return judged.rms <= kAcceptedRms && std::abs(judged.worst) <= kAcceptedWorst;
+}
+
+bool FitResult::accepted() const {
+  return std::ranges::all_of(kJudgedUses,
+                             [this](Use use) { return accepted(use, false) && accepted(use, true); });
 }
 
 FitResult fit_device(std::vector<Row> rows, const FitOptions& options) {
@@ -237,12 +249,12 @@ FitResult fit_device(std::vector<Row> rows, const FitOptions& options) {
   const std::vector<Row> reads = rows_for(result.rows, Use::fitted);
   require_rows(result.rows, reads);
   result.model = DeviceFit(reads, options).run();
-  fit_contention(rows_for(result.rows, Use::threads), result.model);
+  settle_contention(reads, rows_for(result.rows, Use::threads), result.model);
   fit_writes(rows_for(result.rows, Use::writes), result.model);
   finish(result.model);
   require_valid(result.model.device);
   for (JudgedRow& judged : result.rows) {
-    if (judged.row.kind == IoKind::read && fault_of_load(judged.row, options.base.block).empty()) {
+    if (fault_of_load(judged.row, options.base.block).empty()) {
       judged.closed = predict_closed(result.model.device, judged.row);
       judged.event = predict_event(result.model.device, judged.row, kReportRequests, options.seed);
     }

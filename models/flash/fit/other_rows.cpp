@@ -71,11 +71,11 @@ void fit_contention(std::span<const Row> rows, Model& model) {
 void fit_writes(std::span<const Row> rows, Model& model) {
   std::vector<Row> large;
   std::ranges::copy_if(rows, std::back_inserter(large), [](const Row& row) {
-    return row.bytes >= kLargeBytes && row.threads == 1 && row.depth >= kDeep;
+    return row.bytes >= kLargeBytes && row.is_one_queue() && row.outstanding() >= kDeep;
   });
   if (large.empty()) {
     for (const char* name : {"slc_bandwidth", "tlc_bandwidth", "slc_pool"}) {
-      model.keep(name, "no writes of 64 KiB and more by one thread at depth 8 and more");
+      model.keep(name, "no writes of 64 KiB and more by one queue at depth 8 and more");
     }
     return;
   }
