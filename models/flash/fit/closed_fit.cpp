@@ -208,7 +208,7 @@ class ClosedFit {
       model_.keep("latency", "no random reads at depth 1");
     }
     if (points.empty() ? bound < d().latency && bound > 0.0 : d().latency <= 0.0) {
-      d().latency = bound > 0.0 ? bound : 1.0 / points[0].y;
+      d().latency = bound > 0.0 ? bound : points[0].y;
       model_.assume("latency", "no longer than any row's requests outstanding over its rate");
     }
   }
