@@ -12,9 +12,9 @@ namespace kvr::flash::fit {
 inline constexpr std::size_t kMostJsonLevels = 32;
 
 /// The document that `text` holds: from the first line that begins with '{' to the end of that object. Lines
-/// before and behind it are notes of fio, which it writes to its output file too. Empty where there is no JSON
-/// or a second document, or where it is nested too deeply or has a number that no double holds; why is then in
-/// `problems`, under the name `file`.
+/// before and behind it are notes of fio, which it writes to its output file too. Empty where there is no
+/// JSON or a second document, or where it is nested too deeply or has a number that no double holds; why is
+/// then in `problems`, under the name `file`.
 std::optional<nlohmann::json> parse_fio_document(const std::string& file, std::string_view text,
                                                  std::vector<std::string>& problems);
 

@@ -22,8 +22,8 @@ struct FioReading {
 };
 
 /// Reads what fio wrote with --output-format=json or json+, or a file of the same layout. Jobs of one name
-/// and group that fio reports one by one are summed into one row. Jobs that ran at the same time have a fault.
-/// Throws InputError with every problem of every file.
+/// and group that fio reports one by one are summed into one row. Jobs that ran at the same time have a
+/// fault. Throws InputError with every problem of every file.
 std::vector<Row> read_fio_files(std::span<const std::filesystem::path> files, const FioReading& reading = {});
 
 /// A file that has been read already; the name is for messages.

@@ -32,10 +32,12 @@ struct Spread {
   std::string_view plain;
   bool of_random_only;
 };
-constexpr std::array kSpreads = {
-    Spread{"random_distribution", "random", true}, Spread{"percentage_random", "100", true},
-    Spread{"zonemode", "none", false},             Spread{"zonesize", "0", false},
-    Spread{"zoneskip", "0", false},                Spread{"read_iolog", "", false}};
+constexpr std::array kSpreads = {Spread{"random_distribution", "random", true},
+                                 Spread{"percentage_random", "100", true},
+                                 Spread{"zonemode", "none", false},
+                                 Spread{"zonesize", "0", false},
+                                 Spread{"zoneskip", "0", false},
+                                 Spread{"read_iolog", "", false}};
 constexpr std::string_view kDefaultSize = "4k";
 constexpr double kOffSize = 0.05;  ///< of the bytes of a request; figures are rounded
 
@@ -253,11 +255,12 @@ class JobReader {
     }
   }
 
-  /// Who waits for each request has no more than one outstanding. Without an engine it is fio's own choice, which
-  /// waits or makes no difference at depth 1.
+  /// Who waits for each request has no more than one outstanding. Without an engine it is fio's own choice,
+  /// which waits or makes no difference at depth 1.
   void read_engine(Row& row) const {
     const auto engine = option({"ioengine"});
-    row.synchronous = engine ? std::ranges::count(kSynchronous, std::string_view(*engine)) > 0 : row.depth == 1;
+    row.synchronous =
+        engine ? std::ranges::count(kSynchronous, std::string_view(*engine)) > 0 : row.depth == 1;
     row.depth = row.synchronous ? 1 : row.depth;
   }
 

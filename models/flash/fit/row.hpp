@@ -17,7 +17,7 @@ struct Row {
   std::int64_t bytes = 0;
   std::int64_t depth = 1;  ///< of each thread
   std::int64_t threads = 1;
-  bool synchronous = false;  ///< each thread waits for its request before the next, so `depth` is 1
+  bool synchronous = false;      ///< each thread waits for its request before the next, so `depth` is 1
   std::int64_t range_bytes = 0;  ///< over which the offsets spread
   std::int64_t align_bytes = 0;  ///< random offsets are multiples of it
   double requests_per_s = 0.0;   ///< all threads together
@@ -29,8 +29,8 @@ struct Row {
   std::string fault = {};  ///< why it is no load of one size, at random or in sequence, alone; empty: it is
 
   std::int64_t outstanding() const { return depth * threads; }
-  /// Whether `outstanding` is a depth: of one thread, or of as many as there are requests, which is how a depth
-  /// is reached without asynchronous requests.
+  /// Whether `outstanding` is a depth: of one thread, or of as many as there are requests, which is how a
+  /// depth is reached without asynchronous requests.
   bool is_one_queue() const { return threads == 1 || synchronous; }
 };
 
