@@ -44,7 +44,7 @@ class Analytic final : public FlashDevice {
         params, kName,
         {"duplex", "command_delay", "read_time", "read_time_spread", "cache_read", "map_read_time", "mapping",
          "slc_program_time", "tlc_program_time", "erase_block", "erase_time", "program_suspend_time",
-         "erase_suspend_time", "write_buffer", "contention_window"});
+         "erase_suspend_time", "write_buffer", "contention_window", "queue_round"});
   }
 
   Analytic(Params params, const Context& context)

@@ -44,22 +44,58 @@ double largest_fragment(const ReadPath& path, double bytes) {
   return std::min(stripe, bytes * (1.0 - crosses / 4.0));
 }
 
-/// L before it is bounded by S.
-double unbounded_latency_s(const ReadPath& path, double bytes) {
+/// One read of `bytes` on the idle device as the host of the fit has it.
+double fitted_latency_s(const ReadPath& path, double bytes) {
   const DeviceParams& d = path.device;
   const auto block = static_cast<double>(d.block);
   const double grown = std::max((bytes - block) / d.latency_bandwidth,
                                 (largest_fragment(path, bytes) - block) / d.channel_bandwidth) /
                        d.thermal_factor();
-  const double measured = d.latency + (1.0 - path.map_hits) * d.map_latency + grown;
-  return measured + path.host.command_s(bytes) + path.host.wake_s - fit_host_s(d, bytes);
+  return d.latency + (1.0 - path.map_hits) * d.map_latency + grown;
 }
 
-/// The part of the time of a one-queue device that dies take, as the p-th power of the norm splits it.
+/// L before it is bounded by S.
+double unbounded_latency_s(const ReadPath& path, double bytes) {
+  return fitted_latency_s(path, bytes) + path.host.command_s(bytes) + path.host.wake_s -
+         fit_host_s(path.device, bytes);
+}
+
+/// What dies and bus take of a saturated device for one read, `wide_reads` of which it serves at once.
+double array_s(const ReadPath& path, double bytes) {
+  const DeviceParams& d = path.device;
+  const double any = norm(die_s(path, bytes), bus_s(path, bytes), d.smoothing);
+  if (d.wide_reads == 0 || bytes <= static_cast<double>(d.wide_above)) {
+    return any;
+  }
+  const double held = fitted_latency_s(path, bytes) - fit_host_s(d, bytes) - d.firmware_time;
+  return 1.0 / closed_network_per_s(any, std::max(0.0, held - any), d.wide_reads);
+}
+
+double cpu_s(const ReadPath& path, double bytes) {
+  return path.host.command_s(bytes) / static_cast<double>(std::min(path.host.threads, path.device.hw_queues));
+}
+
+/// The part of the time of a one-queue device that dies take, as the p-th power of the norm splits it, with
+/// the bus of the fit: a slower one would hide some of the fullest die's excess, and a batch might end
+/// sooner.
 double die_share(const ReadPath& path, double bytes) {
   const DeviceParams& d = path.device;
   const double die = std::pow(die_s(path, bytes), d.smoothing);
-  return die / (die + std::pow(bus_s(path, bytes), d.smoothing));
+  return die / (die + std::pow(bytes / d.fit_read_bandwidth, d.smoothing));
+}
+
+/// How many dies share the reads unevenly: those of the part, but that the excess of the fullest, which has
+/// its maximum at three dies, must not grow with their number on either side of the fit's.
+std::int64_t uneven_dies(const DeviceParams& d) {
+  constexpr std::int64_t kMostUneven = 3;
+  const std::int64_t dies = d.channels * d.dies_per_channel;
+  if (dies < d.fit_dies) {
+    return std::max(dies, kMostUneven);
+  }
+  const auto excess = [](std::int64_t count) {
+    return std::log(static_cast<double>(count)) / static_cast<double>(count);
+  };
+  return excess(dies) <= excess(d.fit_dies) ? dies : d.fit_dies;
 }
 
 /// Chance puts more reads on some dies than on others. Of n reads on M dies the fullest holds about
@@ -69,10 +105,11 @@ double imbalance_s(const ReadPath& path, double commands, double bytes, double l
   // at the event-driven fidelity.
   constexpr double kRemains = 0.4;
   const DeviceParams& d = path.device;
-  const auto dies = static_cast<double>(d.channels * d.dies_per_channel);
+  const auto dies = static_cast<double>(uneven_dies(d));
   const double others = std::min(commands, static_cast<double>(d.queue_depth)) - 1.0;
   const double excess = std::sqrt(2.0 * others * std::log(dies) / dies);
-  const double one_die_s = std::min(d.hit_time * dies, latency - service_s(path, bytes));
+  const double one_die_s =
+      std::min(d.hit_time * static_cast<double>(d.fit_dies), latency - service_s(path, bytes));
   return kRemains * excess * one_die_s * die_share(path, bytes);
 }
 
@@ -96,10 +133,16 @@ double stripe_borders(const ReadPath& path, double bytes) {
 
 double service_s(const ReadPath& path, double bytes) {
   const DeviceParams& d = path.device;
-  const double cpu =
-      path.host.command_s(bytes) / static_cast<double>(std::min(path.host.threads, d.hw_queues));
-  const double slowdown = path.host.threads > 1 ? 1.0 + d.contention : 1.0;
-  return std::max(norm(die_s(path, bytes), bus_s(path, bytes), d.smoothing), cpu) * slowdown;
+  const double alone = std::max(array_s(path, bytes), cpu_s(path, bytes));
+  if (path.host.threads == 1) {
+    return alone;
+  }
+  if (d.contention_scope == "service") {
+    return alone * (1.0 + d.contention);
+  }
+  const auto block = static_cast<double>(d.block);
+  const double lock = (1.0 + d.contention) * std::max(array_s(path, block), cpu_s(path, block));
+  return d.hw_queues == 1 ? std::max(alone, lock) : alone;
 }
 
 double latency_s(const ReadPath& path, double bytes) {

@@ -29,8 +29,13 @@ double stripe_borders(const ReadPath& path, double bytes);
 /// S: what one read of `bytes` (one command) adds to the time of a saturated device.
 ///   die  = hit_time * (1 + stripe_borders) + (1 - map_hits) * miss_time
 ///   bus  = bytes / (read_bandwidth * thermal_factor())
+///   any  = (die^p + bus^p)^(1/p)
+///   held = what latency_s() has of the device for one read, host and firmware_time left out
+///   wide = 1 / rate of a closed network of one queue (any) and one delay (held - any) with wide_reads in it
 ///   cpu  = host time of the command / min(threads, hw_queues)
-///   S    = max((die^p + bus^p)^(1/p), cpu) * (1 + contention if several threads share one queue)
+///   S    = max(any, or wide if the command reads more than wide_above, cpu)
+/// Several threads on one queue: S * (1 + contention); or, where contention_scope is "command", the larger of
+/// S and (1 + contention) * S(block), which is the event-driven device's lock.
 double service_s(const ReadPath& path, double bytes);
 
 /// L: one read of `bytes` (one command) on the idle device, from its submission until the host has it.
@@ -77,10 +82,10 @@ struct ReadBatch {
 
 /// Reads issued together, with m the mean size of a command, N commands and D the queue depth:
 ///   T = max(L(m) + sum S - S(m) + U,  ceil(N / D) * L(m),  L(largest))
-///   U = 0.4 sqrt(2 (min(N, D) - 1) ln(dies) / dies) * min(dies * hit_time, L(m) - S(m)) * die's share of
-///   S(m)
-/// U, ours, is what the fullest die has more than the mean. The last bound, ours, matters for uneven sizes
-/// only: no batch ends before its longest read could alone.
+///   U = 0.4 sqrt(2 (min(N, D) - 1) ln(dies) / dies) * min(fit_dies * hit_time, L(m) - S(m)) * die's share of
+///   S(m) with fit_read_bandwidth
+/// U, ours, is what the fullest die has more than the mean; never more for a part of more dies. The last
+/// bound, ours, matters for uneven sizes only: no batch ends before its longest read could alone.
 double batch_s(const ReadPath& path, const ReadBatch& batch);
 
 /// The same for requests of `sizes` bytes, each split into commands of at most max_transfer.

@@ -29,6 +29,8 @@ struct DeviceParams {
   double firmware_time = 1.5e-6;
   std::int64_t firmware_servers = 1;
   double command_delay = 0.0;
+  std::int64_t wide_reads = 0;
+  std::int64_t wide_above = 4096;
 
   // The flash array and its mapping table.
   std::int64_t channels = 4;
@@ -68,6 +70,10 @@ struct DeviceParams {
   double smoothing = 3.3;
   double contention = 0.35;
   double contention_window = 1e-3;
+  std::string contention_scope = "service";
+  double queue_round = 0.0;
+  std::int64_t fit_dies = 8;
+  double fit_read_bandwidth = 3990e6;
   double fit_host_command = 4e-6;
   double fit_host_per_kib = 0.0;
   double fit_host_wake = 15e-6;

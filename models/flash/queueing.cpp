@@ -4,9 +4,14 @@
 //   arrive    split at max_transfer into commands
 //   submit    [thread]: half the host's time for a command and all of its time for the bytes; takes a slot
 //   contend   [queue lock], only when several threads share one queue and another one submitted within
-//             contention_window: a command goes on once it has the lock, which is free again after
-//             (1 + contention) * the time of a saturated one-block read; it limits throughput, not latency
+//             contention_window, or waits for its turn: a command goes on once it has the lock, which is free
+//             again after (1 + contention) * the time of a saturated one-block read; it limits throughput,
+//             not latency with queue_round, a thread with commands to spare keeps the queue for its share of
+//             the round (queueing/host_side.hpp)
 //   firmware  [firmware server]: firmware_time, then command_delay
+//   wide      [wide_reads], only if they are bounded and the command reads more than wide_above: from here
+//   until
+//             its data have crossed the link
 //   reads     mapping: a miss reads a page, [die]: map_read_time, [channel]: one block
 //             fragments, cut at stripes: [die]: read_time, [channel], [link] from the first 16 KiB on
 //   writes    [link, the reads' own one if half duplex], then the write buffer (queueing/write_path.hpp)
@@ -36,6 +41,7 @@
 #include "models/flash/queueing/placement.hpp"
 #include "models/flash/queueing/pool.hpp"
 #include "models/flash/queueing/servers.hpp"
+#include "models/flash/queueing/wide_reads.hpp"
 #include "models/flash/queueing/write_path.hpp"
 #include "sim/error.hpp"
 #include "sim/interfaces/flash_device.hpp"
@@ -76,9 +82,10 @@ class Queueing final : public FlashDevice, private ArrayListener {
   using Params = DeviceParams;
   static ParamTable<Params> params() { return device_param_table(); }
   static std::vector<IdleParam> idle(const Params& params) {
-    std::vector<IdleParam> idle = idle_params(params, kName,
-                                              {"latency", "latency_bandwidth", "map_latency",
-                                               "fit_host_command", "fit_host_per_kib", "fit_host_wake"});
+    std::vector<IdleParam> idle =
+        idle_params(params, kName,
+                    {"latency", "latency_bandwidth", "map_latency", "fit_host_command", "fit_host_per_kib",
+                     "fit_host_wake", "contention_scope", "fit_dies", "fit_read_bandwidth"});
     if (params.hw_queues > 1) {
       for (const char* name : {"hit_time", "miss_time", "read_bandwidth", "smoothing", "contention_window"}) {
         idle.push_back({name, "threads contend for one queue, and hw_queues is more"});
@@ -92,7 +99,9 @@ class Queueing final : public FlashDevice, private ArrayListener {
         host_(context.host),
         placement_(device_, context.root_seed),
         mapping_(device_, context.root_seed),
-        threads_(host_.threads, device_.hw_queues, device_.queue_depth, events_),
+        threads_(host_.threads, device_.hw_queues, device_.queue_depth,
+                 device_.queue_round / static_cast<double>(host_.threads), events_),
+        wide_(device_),
         lock_("queue_lock", 1),
         firmware_("firmware", device_.firmware_servers),
         link_(device_.duplex == "half" ? "link" : "link_out", 1),
@@ -167,6 +176,9 @@ class Queueing final : public FlashDevice, private ArrayListener {
                        array_.die_stats(), array_.channel_stats(),      link_.stats()};
     if (device_.duplex == "full") {
       stats.resources.push_back(link_in_.stats());
+    }
+    if (wide_.bounded()) {
+      stats.resources.push_back(wide_.stats(now_s_));
     }
     return stats;
   }
@@ -279,7 +291,7 @@ class Queueing final : public FlashDevice, private ArrayListener {
                      EventKind::firmware_done, command);
   }
 
-  /// Whether another thread used the same queue a short while ago.
+  /// Whether another thread used the same queue a short while ago, or waits for its turn on it.
   bool contends(std::uint16_t thread) {
     if (device_.hw_queues > 1 || host_.threads == 1) {
       return false;
@@ -289,7 +301,8 @@ class Queueing final : public FlashDevice, private ArrayListener {
       last_thread_ = thread;
     }
     last_thread_submit_s_ = now_s_;
-    return now_s_ - other_submit_s_ <= device_.contention_window;
+    return now_s_ - other_submit_s_ <= device_.contention_window ||
+           (device_.queue_round > 0.0 && threads_.others_wait(thread));
   }
 
   void on_firmware_done(std::uint32_t command) {
@@ -302,6 +315,13 @@ class Queueing final : public FlashDevice, private ArrayListener {
       return;
     }
     stats_.sensed_bytes += sensed_bytes(device_, bytes);
+    if (!wide_.concerns(c.length_bytes) || wide_.enter(now_s_, command)) {
+      look_up(command);
+    }
+  }
+
+  void look_up(std::uint32_t command) {
+    const Command& c = commands_[command];
     switch (mapping_.look_up(command, c.offset_bytes, c.length_bytes, c.batch)) {
       case Mapping::Lookup::hit:
         return read_fragments(command);
@@ -377,6 +397,11 @@ class Queueing final : public FlashDevice, private ArrayListener {
 
   void on_device_done(std::uint32_t command) {
     const Command& c = commands_[command];
+    if (c.kind == IoKind::read && wide_.concerns(c.length_bytes)) {
+      if (const auto next = wide_.leave(now_s_)) {
+        look_up(*next);
+      }
+    }
     Request& request = requests_[c.request];
     request.device_s = std::max(request.device_s, now_s_);
     threads_.complete(now_s_, command, c.thread, fixed_host_s() / 2.0);
@@ -409,6 +434,7 @@ class Queueing final : public FlashDevice, private ArrayListener {
   Placement placement_;
   Mapping mapping_;
   HostSide threads_;
+  WideReads wide_;
   Servers lock_;
   Servers firmware_;
   Servers link_;     ///< to the host; of a half-duplex part the only one

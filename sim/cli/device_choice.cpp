@@ -129,6 +129,21 @@ fs::path find_config(std::string_view folder, const std::string& given) {
   throw InputError(fmt::format("configs/{}: no such name ({}); {}", folder, given, allowed));
 }
 
+std::vector<fs::path> config_files(std::string_view folder, std::string_view extension) {
+  const std::vector<fs::path> folders = config_folders(folder);
+  if (folders.empty()) {
+    throw InputError(fmt::format("configs/{}: no such folder here or above the program", folder));
+  }
+  std::vector<fs::path> files;
+  for (const fs::directory_entry& entry : fs::directory_iterator(folders.front())) {
+    if (entry.path().extension() == extension) {
+      files.push_back(entry.path());
+    }
+  }
+  std::ranges::sort(files);
+  return files;
+}
+
 std::unique_ptr<FlashDevice> DeviceChoice::create(std::int64_t threads, std::uint64_t seed) const {
   FlashDevice::Context context{host, seed};
   context.host.threads = threads;

@@ -18,6 +18,10 @@ namespace kvr::cli {
 /// is an InputError with those that do; a path is not looked at.
 std::filesystem::path find_config(std::string_view folder, const std::string& given);
 
+/// The files of configs/FOLDER that end in `extension`, by name; of the first of the places that find_config
+/// looks into and that exists. InputError where none does.
+std::vector<std::filesystem::path> config_files(std::string_view folder, std::string_view extension);
+
 /// What a `kvreplay device` command was told about the device.
 struct DeviceRequest {
   std::string device;  ///< NAME or file, as find_config takes it

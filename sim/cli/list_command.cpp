@@ -7,10 +7,12 @@
 
 #include "sim/cli/options.hpp"
 #include "sim/cli/table.hpp"
+#include "sim/cli/validation.hpp"
 #include "sim/config/grammar.hpp"
 #include "sim/config/suggest.hpp"
 #include "sim/config/values.hpp"
 #include "sim/error.hpp"
+#include "sim/interfaces/flash_device.hpp"
 #include "sim/registry.hpp"
 #include "sim/results/metrics.hpp"
 
@@ -148,7 +150,11 @@ std::string plain(const Catalogue& catalogue, const std::string& kind, const std
 int run_list_command(std::span<const std::string> args, std::FILE* out) {
   po::options_description options("options");
   options.add_options()("help,h", "this text")("markdown", "tables in Markdown, parameters included")(
-      "metrics", "what results hold, by formula, in Markdown");
+      "metrics", "what results hold, by formula, in Markdown")(
+      "validated",
+      "with KIND device: errors of configs/devices against the rows of configs/measured, in Markdown; with "
+      "NAME, "
+      "of configs/devices/NAME.yaml as its comment");
   po::options_description all;
   all.add(options).add_options()("kind", po::value<std::string>(), "")("name", po::value<std::string>(), "");
   constexpr std::array<std::string_view, 2> kPositional = {"kind", "name"};
@@ -166,6 +172,15 @@ int run_list_command(std::span<const std::string> args, std::FILE* out) {
   const std::string name = cli::text_of(values, "name");
   if (!kind.empty()) {
     pick(catalogue.kinds(), kind, "kind");
+  }
+  if (values.count("validated") > 0) {
+    if (kind != FlashDevice::kKind) {
+      throw InputError(
+          fmt::format("--validated: is of devices ({}); allowed: kvreplay list device [NAME] --validated",
+                      kind.empty() ? "no kind" : kind));
+    }
+    fmt::print(out, "{}", name.empty() ? cli::validation_markdown() : cli::validation_comment(name));
+    return 0;
   }
   fmt::print(out, "{}",
              values.count("markdown") > 0 ? markdown(catalogue, kind, name) : plain(catalogue, kind, name));

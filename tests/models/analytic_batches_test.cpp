@@ -161,6 +161,40 @@ TEST_CASE("determinism (analytic): the order of what is submitted at once does n
   });
 }
 
+TEST_CASE("monotonicity (analytic): more dies, channels or bandwidth never lengthen a batch") {
+  for_random_paths("analytic/more", [](Rng& rng, ReadPath path) {
+    DeviceParams& d = path.device;
+    // Also fits of another part than the one at hand, and wide reads.
+    d.fit_dies = static_cast<std::int64_t>(1 + rng.below(40));
+    d.fit_read_bandwidth = d.read_bandwidth * test::between(rng, 0.3, 3.0);
+    d.wide_reads = static_cast<std::int64_t>(rng.below(5));
+    d.wide_above = 4096 * static_cast<std::int64_t>(rng.below(8));
+    d.contention_scope = rng.below(2) == 0 ? "command" : "service";
+    for (int i = 0; i < 20; ++i) {
+      auto sizes = random_sizes(rng, 100);
+      if (rng.below(2) == 0) {
+        std::ranges::fill(sizes, sizes.front());
+      }
+      const double before_s = batch_s(path, sizes);
+      const auto never_slower = [&](std::string_view what, auto change) {
+        CAPTURE(what);
+        ReadPath better = path;
+        change(better.device);
+        REQUIRE(batch_s(better, sizes) <= before_s * kSlack);
+      };
+      const double factor = test::between(rng, 1.0, 4.0);
+      never_slower("a die more", [](DeviceParams& b) { b.dies_per_channel += 1; });
+      never_slower("dies doubled", [](DeviceParams& b) { b.dies_per_channel *= 2; });
+      never_slower("channels doubled", [](DeviceParams& b) { b.channels *= 2; });
+      never_slower("read_bandwidth", [&](DeviceParams& b) { b.read_bandwidth *= factor; });
+      never_slower("channel_bandwidth", [&](DeviceParams& b) { b.channel_bandwidth *= factor; });
+      never_slower("latency_bandwidth", [&](DeviceParams& b) { b.latency_bandwidth *= factor; });
+      never_slower("hot_bandwidth", [&](DeviceParams& b) { b.hot_bandwidth *= factor; });
+      never_slower("wide_reads", [](DeviceParams& b) { b.wide_reads += b.wide_reads > 0 ? 1 : 0; });
+    }
+  });
+}
+
 TEST_CASE("write state (analytic): with a full pool, writes run at tlc_bandwidth over write_amplification") {
   test::for_random_sets("analytic/long writes", [](Rng& rng, std::uint64_t seed) {
     DeviceParams params = test::random_writer(rng);

@@ -26,6 +26,8 @@ DeviceParams round_device() {
   device.hit_time = 10e-6;
   device.miss_time = 6e-6;
   device.read_bandwidth = 1e9;
+  device.fit_dies = 1;
+  device.fit_read_bandwidth = 1e9;
   device.latency_bandwidth = 0.5e9;
   device.latency = 100e-6;
   device.map_latency = 20e-6;
@@ -151,12 +153,48 @@ TEST_CASE("a batch adds one service time for each further read, or waits for slo
 TEST_CASE("a batch ends with the fullest of its dies") {
   ReadPath path = round_path();
   path.device.dies_per_channel = 4;
+  path.device.fit_dies = 4;
   const double s = service_s(path, 4096);
   // Three reads: sqrt(2 * 2 * ln 4 / 4) = sqrt(ln 4) reads more than the mean, of 4 * 10 us each; 0.4 of it
   // remains, in the die's share 10^2 / (10^2 + 4.096^2) of the service.
   const double share = 100.0 / (100.0 + 4.096 * 4.096);
   CHECK(batch_s(path, std::vector<std::int64_t>(3, 4096)) ==
         Approx(100e-6 + 2.0 * s + 0.4 * std::sqrt(std::log(4.0)) * 40e-6 * share));
+  // More dies than the fit's share the reads more evenly; a slower bus hides none of the excess.
+  path.device.dies_per_channel = 8;
+  CHECK(batch_s(path, std::vector<std::int64_t>(3, 4096)) ==
+        Approx(100e-6 + 2.0 * s + 0.4 * std::sqrt(std::log(8.0) / 2.0) * 40e-6 * share));
+  path.device.read_bandwidth = 0.5e9;
+  const double slow_s = service_s(path, 4096);
+  CHECK(batch_s(path, std::vector<std::int64_t>(3, 4096)) ==
+        Approx(100e-6 + 2.0 * slow_s + 0.4 * std::sqrt(std::log(8.0) / 2.0) * 40e-6 * share));
+}
+
+TEST_CASE("several threads lengthen every command by a share, or bound the rate of commands") {
+  ReadPath path = round_path();
+  path.host.threads = 2;
+  const double block = std::hypot(10e-6, 4.096e-6);
+  CHECK(service_s(path, 4096) == Approx(1.25 * block));
+  const double large = service_s(path, 65536) / 1.25;
+  path.device.contention_scope = "command";
+  CHECK(service_s(path, 4096) == Approx(1.25 * block));
+  CHECK(service_s(path, 65536) == Approx(large));
+}
+
+TEST_CASE("wide reads take what few of them at once take of the device") {
+  ReadPath path = round_path();
+  path.device.firmware_time = 0.0;
+  path.device.wide_above = 4096;
+  const double any = service_s(path, 8192);
+  const double held = latency_s(path, 8192) - 12e-6;
+  path.device.wide_reads = 1;
+  CHECK(service_s(path, 8192) == Approx(held));
+  path.device.wide_reads = 2;
+  // The second finds any / held of the first at the server.
+  CHECK(service_s(path, 8192) == Approx((any * (1.0 + any / held) + held - any) / 2.0));
+  path.device.wide_reads = 1000;
+  CHECK(service_s(path, 8192) == Approx(any));
+  CHECK(service_s(path, 4096) == Approx(std::hypot(10e-6, 4.096e-6)));
 }
 
 TEST_CASE("one read grows with its size by the slower of fit and channel") {

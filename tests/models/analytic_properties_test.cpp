@@ -72,8 +72,6 @@ TEST_CASE("monotonicity (analytic): latency and service grow with the size") {
 
 TEST_CASE("monotonicity (analytic): range, misses, dies and host never speed anything up as they grow") {
   // The formulas have no firmware of their own for reads: it is in what hit_time and latency were fitted to.
-  // read_bandwidth is not among these: a slower bus hides some of the excess of the fullest die, and where it
-  // takes just as long as the dies a batch may so become shorter, by 3 % in 4 of 5000 random sets.
   for_random_setups("analytic/slower", [](Rng& rng, const Setup& setup) {
     const auto depth = static_cast<std::int64_t>(1 + rng.below(64));
     const std::vector<std::int64_t> batch(1 + rng.below(100), static_cast<std::int64_t>(setup.bytes));
@@ -104,8 +102,7 @@ TEST_CASE("monotonicity (analytic): range, misses, dies and host never speed any
     never_faster("host", slow_host);
     ReadPath slow_bus = setup.path;
     slow_bus.device.read_bandwidth /= factor;
-    REQUIRE(requests_per_s(slow_bus, setup.bytes, depth) <=
-            requests_per_s(setup.path, setup.bytes, depth) * kSlack);
+    never_faster("read_bandwidth", slow_bus);
   });
 }
 

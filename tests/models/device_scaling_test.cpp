@@ -20,15 +20,21 @@ constexpr std::int64_t kRange = 1'000'000'000;
 
 /// All times k times as long and all bandwidths a k-th. `k` is a power of two, so that no digit is lost.
 DeviceParams slowed(DeviceParams d, double k) {
-  for (double* time_s :
-       {&d.command_link_time, &d.firmware_time, &d.command_delay, &d.read_time, &d.map_read_time,
-        &d.fold_delay, &d.slc_program_time, &d.tlc_program_time, &d.erase_time, &d.program_suspend_time,
-        &d.erase_suspend_time, &d.hit_time, &d.miss_time, &d.latency, &d.map_latency, &d.contention_window,
-        &d.fit_host_command, &d.fit_host_per_kib, &d.fit_host_wake}) {
+  for (double* time_s : {&d.command_link_time,  &d.firmware_time,
+                         &d.command_delay,      &d.read_time,
+                         &d.map_read_time,      &d.fold_delay,
+                         &d.slc_program_time,   &d.tlc_program_time,
+                         &d.erase_time,         &d.program_suspend_time,
+                         &d.erase_suspend_time, &d.hit_time,
+                         &d.miss_time,          &d.latency,
+                         &d.map_latency,        &d.contention_window,
+                         &d.queue_round,        &d.fit_host_command,
+                         &d.fit_host_per_kib,   &d.fit_host_wake}) {
     *time_s *= k;
   }
-  for (double* bandwidth : {&d.link, &d.channel_bandwidth, &d.slc_bandwidth, &d.tlc_bandwidth,
-                            &d.fold_bandwidth, &d.read_bandwidth, &d.latency_bandwidth}) {
+  for (double* bandwidth :
+       {&d.link, &d.channel_bandwidth, &d.slc_bandwidth, &d.tlc_bandwidth, &d.fold_bandwidth,
+        &d.read_bandwidth, &d.fit_read_bandwidth, &d.latency_bandwidth}) {
     *bandwidth /= k;
   }
   return d;

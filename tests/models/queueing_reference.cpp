@@ -68,6 +68,7 @@ class Reference {
         lock_(agenda_, "queue_lock", 1),
         firmware_(agenda_, "firmware", device.firmware_servers),
         link_(agenda_, device.duplex == "half" ? "link" : "link_out", 1),
+        wide_left_(device.wide_reads),
         dies_(static_cast<std::size_t>(device.channels * device.dies_per_channel)),
         die_stats_{"dies", device.channels * device.dies_per_channel, 0, 0.0, 0.0} {
     for (std::int64_t i = 0; i < device.channels; ++i) {
@@ -159,8 +160,35 @@ class Reference {
     firmware_.enter(
         d_.firmware_time, [] {},
         [this, &command] {
-          agenda_.plan(agenda_.now_s() + d_.command_delay, [this, &command] { look_up(command); });
+          agenda_.plan(agenda_.now_s() + d_.command_delay, [this, &command] { enter_wide(command); });
         });
+  }
+
+  bool is_wide(const Command& command) const {
+    return d_.wide_reads > 0 && command.length_bytes > d_.wide_above;
+  }
+
+  void enter_wide(Command& command) {
+    if (is_wide(command)) {
+      if (wide_left_ == 0) {
+        wide_waiting_.push_back(&command);
+        return;
+      }
+      --wide_left_;
+    }
+    look_up(command);
+  }
+
+  void leave_wide(const Command& command) {
+    if (!is_wide(command)) {
+      return;
+    }
+    ++wide_left_;
+    if (!wide_waiting_.empty()) {
+      Command& next = *wide_waiting_.front();
+      wide_waiting_.pop_front();
+      enter_wide(next);
+    }
   }
 
   void look_up(Command& command) {
@@ -306,6 +334,7 @@ class Reference {
   void device_done(Command& command) {
     IoDone& done = done_[command.request];
     done.device_s = std::max(done.device_s, agenda_.now_s());
+    leave_wide(command);
     ++slots_[command.thread % slots_.size()];
     threads_[command.thread].completions.push_back(&command);
     look_at_threads();
@@ -329,6 +358,8 @@ class Reference {
   Station firmware_;
   Station link_;
   std::vector<std::unique_ptr<Station>> channels_;
+  std::int64_t wide_left_;
+  std::deque<Command*> wide_waiting_;
   std::vector<Die> dies_;
   ResourceStats die_stats_;
   std::deque<Command> commands_;

@@ -100,6 +100,20 @@ TEST_CASE("reads that miss mapping pages end as the plain simulation says") {
   }
 }
 
+TEST_CASE("reads of which few wide ones are served at once end as the plain simulation says") {
+  for (std::uint64_t seed = 5000; seed < 5000 + kSets; ++seed) {
+    CAPTURE(seed);
+    Rng rng = Rng::stream(seed, "tests/models/queueing_reference/wide");
+    DeviceParams params = test::random_device(rng);
+    params.mapping = "lru";
+    params.read_time_spread = test::between(rng, 0.01, 0.5);
+    params.wide_reads = static_cast<std::int64_t>(1 + rng.below(4));
+    params.wide_above = 4096 * static_cast<std::int64_t>(rng.below(16));
+    const HostCost host = test::random_host(rng, 1);
+    compare(params, host, seed, random_reads(rng, 1, 200'000'000));
+  }
+}
+
 TEST_CASE("reads of threads with queues of their own end as the plain simulation says") {
   for (std::uint64_t seed = 3000; seed < 3000 + kSets; ++seed) {
     CAPTURE(seed);

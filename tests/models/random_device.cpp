@@ -75,6 +75,8 @@ void draw_formulas(DeviceParams& d, Rng& rng) {
   d.map_latency = d.miss_time * between(rng, 1.0, 4.0);
   d.latency =
       d.fit_host_command + d.fit_host_wake + d.hit_time * between(rng, 2.0, 16.0) + 4096.0 / d.read_bandwidth;
+  d.fit_dies = d.channels * d.dies_per_channel;
+  d.fit_read_bandwidth = d.read_bandwidth;
   d.smoothing = between(rng, 1.0, 8.0);
   d.contention = d.hw_queues == 1 ? 0.5 * rng.uniform() : 0.0;
   d.contention_window = between(rng, 1e-6, 1e-3);

@@ -108,6 +108,10 @@ void finish(Model& model) {
   DeviceParams& d = model.device;
   d.map_latency = map_latency_s(d);
   model.assume("map_latency", "map_read_time, a block on the channel and firmware_time; at least miss_time");
+  d.fit_dies = d.channels * d.dies_per_channel;
+  d.fit_read_bandwidth = d.read_bandwidth;
+  model.assume("fit_dies", "channels times dies_per_channel");
+  model.assume("fit_read_bandwidth", "read_bandwidth");
   for (const Param<DeviceParams>& param : device_param_table()) {
     if (param.spec().type == ValueType::real) {
       param.set(d, Value(four_digits(std::get<double>(param.get(d)), std::round)));
