@@ -24,6 +24,7 @@ namespace {
 constexpr std::int64_t kReportRequests = 4000;
 constexpr std::size_t kSizesForStripe = 3;
 constexpr std::int64_t kMostStarts = 7;
+constexpr std::array<std::int64_t, 8> kWideReads = {0, 1, 2, 3, 4, 6, 8, 16};
 constexpr std::array<std::int64_t, 4> kStripes = {16'384, 32'768, 65'536, 131'072};
 constexpr std::int64_t kLargestStripe = 4'194'304;  // the parameter table's
 
@@ -81,6 +82,7 @@ class DeviceFit {
       attempt = improve(attempt, attempt.model.device, kRefine);
     }
     Attempt& best = *std::ranges::min_element(attempts, {}, &Attempt::cost);
+    best = with_best_wide_reads(std::move(best));
     best = improve(best, event_.with_best_transfer(best.model.device), kPolish);
     name(best.model);
     return std::move(best.model);
@@ -91,8 +93,9 @@ class DeviceFit {
   void note_progress() {
     const auto scouts = static_cast<std::int64_t>(stripes().size()) * kMostStarts;
     constexpr std::int64_t kTransferTrials = 5;
+    const std::int64_t wide = shows_wide_reads() ? std::ssize(kWideReads) * kScout.evaluations : 0;
     const std::int64_t total =
-        scouts * kScout.evaluations + 2 * kRefine.evaluations + kTransferTrials + kPolish.evaluations;
+        scouts * kScout.evaluations + 2 * kRefine.evaluations + wide + kTransferTrials + kPolish.evaluations;
     options_.progress(std::min(++simulations_, total), total);
   }
 
@@ -130,6 +133,32 @@ class DeviceFit {
     return attempt;
   }
 
+  bool shows_wide_reads() const {
+    return std::ranges::any_of(reads_, [&](const Row& row) {
+      return row.outstanding() > 1 && !row.sequential && row.bytes > options_.base.wide_above;
+    });
+  }
+
+  /// Another number than the base's must earn what a parameter costs that differs from its base e times.
+  Attempt with_best_wide_reads(Attempt best) const {
+    if (!shows_wide_reads()) {
+      return best;
+    }
+    std::vector<Attempt> others;
+    for (const std::int64_t wide : kWideReads) {
+      if (wide != best.model.device.wide_reads) {
+        DeviceParams start = best.model.device;
+        start.wide_reads = wide;
+        others.push_back(improve(best, start, kScout));
+        others.back().cost += pull_cost(1.0, std::ssize(reads_));
+      }
+    }
+    const Attempt& other = *std::ranges::min_element(others, {}, &Attempt::cost);
+    // As far as the scouts see it, too.
+    const Attempt same = improve(best, best.model.device, kScout);
+    return other.cost < std::min(same.cost, best.cost) ? improve(other, other.model.device, kRefine) : best;
+  }
+
   static bool has_ranges(const Model& model) {
     const auto coverage = model.findings.find("map_coverage");
     return coverage != model.findings.end() && coverage->second.origin == Origin::fitted;
@@ -157,6 +186,11 @@ class DeviceFit {
       model.found("stripe", "both fidelities over all sizes");
     } else {
       model.keep("stripe", "no size between the smallest and the largest at depth");
+    }
+    if (model.device.wide_reads != options_.base.wide_reads) {
+      model.found("wide_reads", "both fidelities over all sizes");
+    } else {
+      model.keep("wide_reads", "no other number does better by the rows");
     }
     if (event_.shows(model.device.max_transfer)) {
       model.found("max_transfer", how);

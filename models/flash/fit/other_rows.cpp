@@ -58,14 +58,19 @@ void fit_contention(std::span<const Row> rows, Model& model) {
   DeviceParams device = model.device;
   double least = std::numeric_limits<double>::infinity();
   constexpr int kSteps = 100;
-  for (int i = 0; i <= static_cast<int>(kMostContention) * kSteps; ++i) {
-    device.contention = static_cast<double>(i) / kSteps;
-    if (const double error = squared_error(device, rows); error < least) {
-      least = error;
-      model.device.contention = device.contention;
+  for (const char* scope : {"command", "service"}) {
+    device.contention_scope = scope;
+    for (int i = 0; i <= static_cast<int>(kMostContention) * kSteps; ++i) {
+      device.contention = static_cast<double>(i) / kSteps;
+      if (const double error = squared_error(device, rows); error < least) {
+        least = error;
+        model.device.contention = device.contention;
+        model.device.contention_scope = scope;
+      }
     }
   }
-  model.found("contention", "reads of several threads, by the closed formulas; one factor for all sizes");
+  model.found("contention", "reads of several threads, by the closed formulas");
+  model.found("contention_scope", "reads of several threads, by the closed formulas");
 }
 
 void fit_writes(std::span<const Row> rows, Model& model) {
