@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <cmath>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "models/flash/analytic_model.hpp"
@@ -233,6 +234,23 @@ TEST_CASE("every third read of one thread is held out by position, rejected ones
   }
   CHECK(uses == std::vector<Use>{Use::rejected, Use::threads, Use::writes, Use::fitted, Use::held_out,
                                  Use::fitted, Use::fitted});
+}
+
+TEST_CASE("of no size and no depth are all rows held out, whatever the order of the file") {
+  std::vector<Row> rows;
+  for (const std::int64_t depth : {1, 4, 16}) {
+    for (const std::int64_t kib : {4, 64, 512}) {
+      rows.push_back(random_reads(kib * kKiB, depth, kGiB));
+      measure(rows.back(), 1000.0 * static_cast<double>(depth));
+    }
+  }
+  std::vector<std::pair<std::int64_t, std::int64_t>> held_out;
+  for (const JudgedRow& judged : judge(rows, 4096, 3)) {
+    if (judged.use == Use::held_out) {
+      held_out.emplace_back(judged.row.bytes / kKiB, judged.row.depth);
+    }
+  }
+  CHECK(held_out == std::vector<std::pair<std::int64_t, std::int64_t>>{{64, 1}, {4, 16}, {512, 16}});
 }
 
 TEST_CASE("both fidelities predict rows held out of a device that was simulated with 2 % of noise") {

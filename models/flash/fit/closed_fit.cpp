@@ -17,10 +17,12 @@
 #include <algorithm>
 #include <array>
 #include <cmath>
+#include <iterator>
 #include <limits>
 #include <map>
 #include <set>
 #include <span>
+#include <string_view>
 #include <tuple>
 #include <utility>
 #include <vector>
@@ -256,9 +258,16 @@ class ClosedSearch {
   }
 
  private:
-  bool is_fitted(const char* name) const {
+  bool is_fitted(std::string_view name) const {
     const auto finding = model_.findings.find(name);
     return finding != model_.findings.end() && finding->second.origin == Origin::fitted;
+  }
+
+  /// What the rows do not show keeps the base's value. A latency that no row at depth 1 shows had to be
+  /// raised, and rates at other depths say how far.
+  bool is_free(std::string_view name) const {
+    return is_fitted(name) ||
+           (name == "latency" && model_.findings.find(name)->second.origin == Origin::assumed);
   }
 
   std::vector<Variable> variables() const {
@@ -267,16 +276,15 @@ class ClosedSearch {
     const auto near = [&](const char* name, double DeviceParams::*member) {
       return Variable{name, member, centre_.*member / kFar, centre_.*member * kFar};
     };
-    std::vector<Variable> all = {near("latency", &DeviceParams::latency),
-                                 near("latency_bandwidth", &DeviceParams::latency_bandwidth),
-                                 near("hit_time", &DeviceParams::hit_time),
-                                 {"smoothing", &DeviceParams::smoothing, 1.0, kSharpest}};
-    if (is_fitted("read_bandwidth")) {
-      all.push_back(near("read_bandwidth", &DeviceParams::read_bandwidth));
-    }
-    if (is_fitted("miss_time")) {
-      all.push_back(near("miss_time", &DeviceParams::miss_time));
-    }
+    const std::array candidates = {near("latency", &DeviceParams::latency),
+                                   near("latency_bandwidth", &DeviceParams::latency_bandwidth),
+                                   near("hit_time", &DeviceParams::hit_time),
+                                   near("miss_time", &DeviceParams::miss_time),
+                                   near("read_bandwidth", &DeviceParams::read_bandwidth),
+                                   Variable{"smoothing", &DeviceParams::smoothing, 1.0, kSharpest}};
+    std::vector<Variable> all;
+    std::ranges::copy_if(candidates, std::back_inserter(all),
+                         [this](const Variable& variable) { return is_free(variable.name); });
     return all;
   }
 
@@ -286,6 +294,9 @@ class ClosedSearch {
     double outside = set_point(device, variables_, at);
     if (!is_fitted("miss_time")) {
       device.miss_time = start_.miss_time * device.hit_time / start_.hit_time;
+    }
+    if (!is_fitted("latency_bandwidth")) {
+      device.latency_bandwidth = start_.latency_bandwidth * device.read_bandwidth / start_.read_bandwidth;
     }
     const auto limit = [&](double& value, double highest) {
       if (value > highest) {

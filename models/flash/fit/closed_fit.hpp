@@ -12,10 +12,10 @@ namespace kvr::flash::fit {
 /// is the base's and may contradict the result (consistent.hpp).
 Model fit_closed(std::span<const Row> reads, const DeviceParams& base);
 
-/// Once channel_bandwidth and stripe are fitted, which bend the latency of small reads: searches all of what
-/// the closed formulas read together, over all rows, within what the other parameters allow: latency and
+/// Once channel_bandwidth and stripe are fitted, which bend the latency of small reads: searches together
+/// what the closed formulas read and the rows show, within what the other parameters allow: latency and
 /// latency_bandwidth, read_bandwidth with smoothing, hit_time and miss_time. `centre`: the result of
-/// fit_closed, where what the rows do not show stays.
+/// fit_closed, to which all are pulled a little.
 void refit_closed(std::span<const Row> reads, const DeviceParams& centre, Model& model);
 
 /// Mean square of log(predicted / measured) by the closed formulas; `rows` is not empty.

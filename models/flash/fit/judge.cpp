@@ -2,7 +2,10 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <cmath>
+#include <map>
+#include <set>
 #include <tuple>
 #include <utility>
 
@@ -64,6 +67,41 @@ std::string fall_with_depth(const Row& row, const std::vector<JudgedRow>& rows) 
   return "";
 }
 
+/// The reads of one queue by size, and by depth and range within one: to and fro from size to size.
+std::vector<std::size_t> to_and_fro(const std::vector<Row>& rows) {
+  using Kind = std::pair<bool, std::int64_t>;
+  std::map<Kind, std::vector<std::size_t>> by_size;
+  for (std::size_t i = 0; i < rows.size(); ++i) {
+    if (rows[i].kind == IoKind::read && rows[i].is_one_queue()) {
+      by_size[{rows[i].sequential, rows[i].bytes}].push_back(i);
+    }
+  }
+  std::vector<std::size_t> order;
+  bool back = false;
+  for (auto& [kind, indices] : by_size) {
+    std::ranges::stable_sort(
+        indices, {}, [&](std::size_t i) { return std::pair(rows[i].outstanding(), rows[i].range_bytes); });
+    if (back) {
+      std::ranges::reverse(indices);
+    }
+    order.insert(order.end(), indices.begin(), indices.end());
+    back = !back;
+  }
+  return order;
+}
+
+std::set<std::size_t> choose_held_out(const std::vector<Row>& rows, std::int64_t holdout) {
+  std::set<std::size_t> chosen;
+  if (holdout > 0) {
+    const std::vector<std::size_t> order = to_and_fro(rows);
+    const auto step = static_cast<std::size_t>(holdout);
+    for (std::size_t place = step; place <= order.size(); place += step) {
+      chosen.insert(order[place - 1]);
+    }
+  }
+  return chosen;
+}
+
 void reject(JudgedRow& judged, std::string why) {
   if (!why.empty()) {
     judged.use = Use::rejected;
@@ -91,16 +129,16 @@ std::string fault_of_load(const Row& row, std::int64_t block_bytes) {
 
 std::vector<JudgedRow> judge(std::vector<Row> rows, std::int64_t block_bytes, std::int64_t holdout) {
   std::vector<JudgedRow> judged;
-  std::int64_t position = 0;
-  for (Row& row : rows) {
+  const std::set<std::size_t> held_out = choose_held_out(rows, holdout);
+  for (std::size_t i = 0; i < rows.size(); ++i) {
+    Row& row = rows[i];
     JudgedRow next{.row = std::move(row)};
     if (next.row.kind == IoKind::write) {
       next.use = Use::writes;
     } else if (!next.row.is_one_queue()) {
       next.use = Use::threads;
     } else {
-      ++position;
-      next.use = holdout > 0 && position % holdout == 0 ? Use::held_out : Use::fitted;
+      next.use = held_out.contains(i) ? Use::held_out : Use::fitted;
     }
     reject(next, own_fault(next.row, block_bytes));
     judged.push_back(std::move(next));

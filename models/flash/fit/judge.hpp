@@ -35,8 +35,9 @@ std::string fault_of_load(const Row& row, std::int64_t block_bytes);
 ///   to 20 us between two requests, which no latency contains; with at least 16 outstanding and a disk that
 ///   is idle for more than 10 % of the time; of reads whose rate is more than 10 % below that of the same
 ///   reads at a smaller depth, since no model of ours falls with depth.
-/// Every `holdout`-th of the reads of one queue is held out, counted in order and with those rejected, so
-/// that no outcome decides which; 0 holds none out.
+/// Every `holdout`-th of the reads of one queue is held out, in the order of size and depth, the depths to
+/// and fro, so that not all rows of a size or a depth are, and with those rejected, so that no outcome
+/// decides which; 0 holds none out.
 std::vector<JudgedRow> judge(std::vector<Row> rows, std::int64_t block_bytes, std::int64_t holdout);
 
 }  // namespace kvr::flash::fit
