@@ -275,12 +275,12 @@ TEST_CASE("both fidelities predict rows held out of a device that was simulated 
   CHECK(result.model.findings.at("contention").origin == Origin::base);
 }
 
-/// `threads` of an engine that waits, which an Android app can have: 4 KiB to 1 MiB over 4 GiB.
+/// `threads` of an engine that waits, which an Android app can have: 4 to 256 KiB over 4 GiB.
 std::vector<Row> synchronous_grid(const DeviceParams& truth, double sigma, std::uint64_t seed) {
   Rng rng = Rng::stream(seed, "synchronous grid");
   std::vector<Row> rows;
-  for (const std::int64_t kib : {4, 16, 64, 256, 1024}) {
-    for (const std::int64_t threads : {1, 2, 8, 32}) {
+  for (const std::int64_t kib : {4, 16, 64, 256}) {
+    for (const std::int64_t threads : {1, 2, 4, 8, 32}) {
       Row row = random_reads(kib * kKiB, 1, 4 * kGiB);
       row.threads = threads;
       row.synchronous = true;
@@ -458,6 +458,19 @@ TEST_CASE("one row gives a sound device, the same every time, and the rest is th
                            "fit_host_per_kib", "smoothing", "contention", "queue_depth"}) {
     CAPTURE(name);
     CHECK(first.model.findings.at(name).origin != Origin::fitted);
+  }
+}
+
+TEST_CASE("rows of no device that can be described are named") {
+  std::vector<Row> rows = {random_reads(4 * kKiB, 1, kGiB)};
+  measure(rows[0], 0.25);
+  try {
+    fit_device(rows, {});
+    FAIL("no error");
+  } catch (const InputError& error) {
+    CHECK(error.problems().front().starts_with("the fit describes no device: "));
+    CHECK(error.problems().back() ==
+          "the slowest row fitted is row with 0.25 reads/s, the fastest row with 0.25");
   }
 }
 

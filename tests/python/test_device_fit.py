@@ -222,7 +222,7 @@ def test_a_noisy_virtual_disk_is_predicted_within_fifteen_percent_in_the_median(
     held_out = next(row for row in ERRORS.findall(done.stdout) if row[0] == "held out")
     # Measured: 16.1 % analytic, 13.8 % queueing. Rows of this disk differ by up to 60 % between passes, which
     # no model can follow, so that by RMS, 22 % and 23 %, it is not accepted.
-    assert int(held_out[1]) == 12
+    assert int(held_out[1]) == 13
     assert float(held_out[2]) <= 20.0
     assert float(held_out[5]) <= 15.0
     assert "not accepted: " in device.read_text()
