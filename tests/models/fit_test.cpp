@@ -461,6 +461,19 @@ TEST_CASE("one row gives a sound device, the same every time, and the rest is th
   }
 }
 
+TEST_CASE("rows of no device that can be described are named") {
+  std::vector<Row> rows = {random_reads(4 * kKiB, 1, kGiB)};
+  measure(rows[0], 0.25);
+  try {
+    fit_device(rows, {});
+    FAIL("no error");
+  } catch (const InputError& error) {
+    CHECK(error.problems().front().starts_with("the fit describes no device: "));
+    CHECK(error.problems().back() ==
+          "the slowest row fitted is row with 0.25 reads/s, the fastest row with 0.25");
+  }
+}
+
 TEST_CASE("without a row to fit, the rejected ones are named") {
   std::vector<Row> rows = {random_reads(4 * kKiB, 1, kGiB)};
   measure(rows[0], 10'000.0);

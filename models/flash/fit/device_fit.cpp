@@ -218,8 +218,9 @@ void settle_contention(const std::vector<Row>& reads, std::vector<Row> several, 
   fit_contention(several, model);
 }
 
-/// A part far from anything the parameters were made for gives values outside the table's ranges.
-void require_valid(const DeviceParams& device) {
+/// A part far from anything the parameters were made for gives values outside the table's ranges; its rows
+/// are named.
+void require_valid(const DeviceParams& device, const std::vector<Row>& reads) {
   std::vector<std::string> problems = check(device);
   for (const Param<DeviceParams>& param : device_param_table()) {
     const ParamSpec& spec = param.spec();
@@ -236,6 +237,10 @@ void require_valid(const DeviceParams& device) {
     problem = fmt::format("the fit describes no device: {}", problem);
   }
   if (!problems.empty()) {
+    const auto [slowest, fastest] = std::ranges::minmax_element(reads, {}, &Row::requests_per_s);
+    problems.push_back(
+        fmt::format("the slowest row fitted is {} with {:.4g} reads/s, the fastest {} with {:.4g}",
+                    slowest->place, slowest->requests_per_s, fastest->place, fastest->requests_per_s));
     throw InputError(std::move(problems));
   }
 }
@@ -285,7 +290,7 @@ FitResult fit_device(std::vector<Row> rows, const FitOptions& options) {
   settle_contention(reads, rows_for(result.rows, Use::threads), result.model);
   fit_writes(rows_for(result.rows, Use::writes), result.model);
   finish(result.model);
-  require_valid(result.model.device);
+  require_valid(result.model.device, reads);
   for (JudgedRow& judged : result.rows) {
     if (fault_of_load(judged.row, options.base.block).empty()) {
       judged.closed = predict_closed(result.model.device, judged.row);
