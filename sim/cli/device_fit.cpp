@@ -31,6 +31,8 @@ using flash::fit::FitOptions;
 using flash::fit::FitResult;
 
 constexpr std::string_view kCommand = "kvreplay device fit";
+/// Exit code of a fit that is written but not accepted.
+constexpr int kNotAccepted = 1;
 
 struct Options {
   std::vector<std::string> files;
@@ -38,6 +40,8 @@ struct Options {
   std::string base = "ufs40";
   std::string name;
   std::string link;
+  std::string range;
+  bool force = false;
   std::int64_t holdout = 3;
   std::uint64_t seed = 1;
 };
@@ -49,9 +53,12 @@ po::options_description describe(Options& options) {
       "base", po::value(&options.base)->default_value(options.base),
       "NAME or FILE of the device whose values stand where the rows show none")(
       "holdout", po::value(&options.holdout)->default_value(options.holdout),
-      "hold every so-many-th row of one thread's reads out of the fit, to test it; 0: none")(
+      "hold every so-many-th of the reads of one queue out of the fit, to test it; 0: none")(
       "link", po::value(&options.link),
       "bandwidth of the link, e.g. 4200MB/s; faster rows came from a cache")(
+      "range", po::value(&options.range),
+      "size of the file or device that was read, e.g. 500GB, for rows that state no size or a share of it")(
+      "force", po::bool_switch(&options.force), "exit 0 where the fit is not accepted, too; without, 1")(
       "name", po::value(&options.name), "what results call the device; otherwise the name of the YAML file")(
       "seed", po::value(&options.seed)->default_value(options.seed), "root of every random stream");
   return described;
@@ -74,6 +81,17 @@ double read_link(const Options& options) {
   return link.value;
 }
 
+std::int64_t read_range(const Options& options) {
+  constexpr double kLargest = 1e18;
+  const config::ParsedNumber range = config::parse_quantity(options.range, Quantity::bytes);
+  if (range.failure || range.value < 1.0 || range.value > kLargest) {
+    throw InputError(fmt::format("--range {}: no size; allowed: a whole number and one of {}, 1B to {}",
+                                 options.range, config::unit_names(Quantity::bytes),
+                                 config::format_quantity(kLargest, Quantity::bytes)));
+  }
+  return std::llround(range.value);
+}
+
 Input read_input(const Options& options) {
   cli::ProblemList problems;
   Input input;
@@ -92,9 +110,12 @@ Input read_input(const Options& options) {
     problems.add(
         fmt::format("--holdout {}: nothing would be fitted; allowed: 0, or from 2 on", options.holdout));
   }
-  double link = flash::fit::kFastestLink;
+  flash::fit::FioReading reading;
   if (!options.link.empty()) {
-    problems.collect([&] { input.fit.link_bytes_per_s = link = read_link(options); });
+    problems.collect([&] { input.fit.link_bytes_per_s = reading.link_bytes_per_s = read_link(options); });
+  }
+  if (!options.range.empty()) {
+    problems.collect([&] { reading.whole_bytes = read_range(options); });
   }
   problems.collect([&] {
     cli::DeviceRequest request;
@@ -105,7 +126,7 @@ Input read_input(const Options& options) {
   });
   problems.collect([&] {
     const std::vector<fs::path> files(options.files.begin(), options.files.end());
-    input.rows = flash::fit::read_fio_files(files, link);
+    input.rows = flash::fit::read_fio_files(files, reading);
   });
   problems.collect([&] { outputs.check(); });
   problems.throw_if_any();
@@ -143,14 +164,14 @@ int run_device_fit(std::span<const std::string> args, std::FILE* out, bool quiet
   const auto unwritten = cli::attempt_to_write([&] { write_new_file(out_file, cli::fit_yaml(report)); });
   fmt::print(out, "{}", cli::fit_tables(report));
   std::fflush(out);  // the doubt comes last where both go to one place
-  // Not an error: the file is there, and says the same.
-  if (const std::string doubt = cli::fit_doubt(report); !doubt.empty()) {
+  const std::string doubt = cli::fit_doubt(report);
+  if (!doubt.empty()) {
     cli::say("{}: {}\n", out_file, doubt);
   }
   if (unwritten) {
     throw SystemError(*unwritten);
   }
-  return 0;
+  return doubt.empty() || options.force ? 0 : kNotAccepted;
 }
 
 }  // namespace kvr

@@ -32,7 +32,7 @@ struct UseText {
 };
 constexpr std::array kUses = {
     UseText{Use::fitted, "fitted", "fitted"}, UseText{Use::held_out, "held out", "held out"},
-    UseText{Use::threads, "threads", "of several threads, which fit contention only"},
+    UseText{Use::threads, "threads", "of several threads with a queue each, which fit contention only"},
     UseText{Use::writes, "writes", "writes, which fit their rates only"},
     UseText{Use::rejected, "rejected", "rejected"}};
 
@@ -111,7 +111,7 @@ Table row_table(const FitReport& report) {
 
 Table error_table(const FitReport& report) {
   Table table{{"rows", "number", "analytic median", "RMS", "worst", "queueing median", "RMS", "worst"}, {}};
-  for (const Use use : {Use::fitted, Use::held_out, Use::threads}) {
+  for (const Use use : flash::fit::kJudgedUses) {
     const ErrorSummary closed = report.result.errors(use, false);
     const ErrorSummary event = report.result.errors(use, true);
     if (closed.rows > 0) {
@@ -167,16 +167,17 @@ std::string fit_tables(const FitReport& report) {
 }
 
 std::string fit_doubt(const FitReport& report) {
-  const auto [use, words] = judged_rows(report);
   std::string doubt;
-  for (const bool event : {false, true}) {
-    if (report.result.accepted(event)) {
-      continue;
+  for (const Use use : flash::fit::kJudgedUses) {
+    for (const bool event : {false, true}) {
+      if (report.result.accepted(use, event)) {
+        continue;
+      }
+      const ErrorSummary errors = report.result.errors(use, event);
+      doubt += fmt::format("{}{} is off by {:.1f} % RMS and {:+.1f} % at worst on {} ({})",
+                           doubt.empty() ? "" : "; ", event ? "queueing" : "analytic", kPercent * errors.rms,
+                           kPercent * errors.worst, name_of(use), errors.rows);
     }
-    const ErrorSummary errors = report.result.errors(use, event);
-    doubt += fmt::format("{}{} is off by {:.1f} % RMS and {:+.1f} % at worst on the {} rows {}",
-                         doubt.empty() ? "" : "; ", event ? "queueing" : "analytic", kPercent * errors.rms,
-                         kPercent * errors.worst, errors.rows, words);
   }
   return doubt.empty()
              ? ""
@@ -185,13 +186,12 @@ std::string fit_doubt(const FitReport& report) {
 }
 
 std::string fit_yaml(const FitReport& report) {
-  std::string text = fmt::format("# {}\n#\n# Rows: {}.\n", one_line(report.command), counted_uses(report));
+  const std::string doubt = fit_doubt(report);
+  std::string text = fmt::format("# {}\n#\n{}# Rows: {}.\n", one_line(report.command),
+                                 doubt.empty() ? "" : fmt::format("# {}.\n#\n", doubt), counted_uses(report));
   text += commented(plain_table(row_table(report)));
   text += fmt::format("#\n# Errors, relative, of requests per second:\n{}",
                       commented(plain_table(error_table(report))));
-  if (const std::string doubt = fit_doubt(report); !doubt.empty()) {
-    text += fmt::format("# {}.\n", doubt);
-  }
   text += fmt::format(
       "#\n# \"fitted\": from these rows; \"from {}\": the rows do not show it; \"assumed\": "
       "neither.\ndevice:\n"

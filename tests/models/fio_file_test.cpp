@@ -34,9 +34,10 @@ class Folder {
     return path_ / name;
   }
 
-  std::vector<std::string> problems(const std::vector<fs::path>& files, double link = kFastestLink) const {
+  std::vector<std::string> problems(const std::vector<fs::path>& files,
+                                    const FioReading& reading = {}) const {
     try {
-      read_fio_files(files, link);
+      read_fio_files(files, reading);
     } catch (const InputError& error) {
       std::vector<std::string> lines = error.problems();
       const std::string folder = path_.string() + "/";
@@ -139,9 +140,177 @@ TEST_CASE("the disk's utilisation belongs to a file of one row") {
   CHECK(read_fio_files(std::vector{file}).at(0).utilisation.value() == Approx(0.975));
 }
 
+TEST_CASE("notes before and behind the JSON are passed over") {
+  const Folder folder;
+  const std::string fine = document(job(R"("rw": "randread")", kFigures));
+  const std::string before =
+      "note: both iodepth >= 1 and synchronous I/O engine are selected, queue depth will be capped at 1\n"
+      "fio: this platform does not support process shared mutexes, forcing use of threads.\n";
+  for (const std::string& text : {before + fine, "\xEF\xBB\xBF" + fine,
+                                  fine + "\nfio: terminating on signal 2\n", before + fine + "\nend"}) {
+    CAPTURE(text);
+    CHECK(read_fio_files(std::vector{folder.write("a.json", text)}).size() == 1);
+  }
+  // Braces and quotes within texts end nothing.
+  const std::string tricky = document(job(R"("rw": "randread", "description": "}\\\"{")", kFigures));
+  CHECK(read_fio_files(std::vector{folder.write("a.json", before + tricky + "\n}")}).size() == 1);
+  const std::string broken = document(job(R"("rw": 1e999)", kFigures));
+  CHECK(folder.problems({folder.write("b.json", before + "\n" + broken)}).at(0).starts_with("b.json:4:"));
+  CHECK(folder.problems({folder.write("c.json", fine + "\n" + fine)}) ==
+        std::vector<std::string>{
+            "c.json:2:1: a second document begins here; allowed: one in a file, with notes "
+            "before and behind"});
+}
+
+/// One job of a section with its options, in a group.
+std::string job_of(const std::string& name, int group, const std::string& options) {
+  return fmt::format(
+      R"({{"jobname": "{}", "groupid": {}, "job options": {{"rw": "randread"{}}}, "read": {{{}}}}})", name,
+      group, options, kFigures);
+}
+
+std::vector<std::string> faults(const Folder& folder, const std::string& text) {
+  std::vector<std::string> found;
+  for (const Row& row : read_fio_files(std::vector{folder.write("a.json", text)})) {
+    found.push_back(row.fault);
+  }
+  return found;
+}
+
+TEST_CASE("jobs that ran at the same time are told apart from those that waited") {
+  const Folder folder;
+  const auto beside = [](const char* name) {
+    return fmt::format("ran at the same time as '{}', with no stonewall between them", name);
+  };
+  const std::vector<std::string> together = {beside("b"), beside("a")};
+  const std::vector<std::string> alone = {"", ""};
+  CHECK(faults(folder, document(job_of("a", 0, "") + "," + job_of("b", 0, ""))) == together);
+  CHECK(faults(folder, document(job_of("a", 0, "") + "," + job_of("a", 0, ""))) ==
+        std::vector<std::string>{beside("a"), beside("a")});
+  CHECK(faults(folder, document(job_of("a", 0, "") + "," + job_of("b", 1, R"(, "new_group": "1")"))) ==
+        together);
+  CHECK(faults(folder, document(job_of("a", 0, "") + "," + job_of("b", 1, ""))) == alone);
+  CHECK(faults(folder, document(job_of("a", 0, "") + "," +
+                                job_of("b", 1, R"(, "new_group": "1", "stonewall": "")"))) == alone);
+  CHECK(faults(folder, document(job_of("a", 0, "") + "," + job_of("b", 0, ""),
+                                R"({"direct": "1", "size": "1g", "stonewall": "1"})")) == alone);
+  CHECK(faults(folder, document(job_of("a", 0, "") + "," + job_of("b", 0, ""),
+                                R"({"direct": "1", "size": "1g"})", "kvreplay-probe 1")) == alone);
+  // The jobs of one section are one row, and the third section waited.
+  const std::string two = job_of("a", 0, R"(, "numjobs": "2")");
+  CHECK(faults(folder, document(two + "," + two + "," + job_of("b", 1, R"(, "stonewall": "1")"))) == alone);
+  CHECK(faults(folder, document(two + "," + two + "," + job_of("b", 0, ""))) == together);
+}
+
+TEST_CASE("sizes that vary and offsets that are not uniform are faults of the row") {
+  const Folder folder;
+  const auto fault = [&](const std::string& options, const char* rw = "randread") {
+    const std::string text = job(fmt::format(R"("rw": "{}", {})", rw, options), kFigures);
+    return read_fio_files(std::vector{folder.write("a.json", document(text))}).at(0).fault;
+  };
+  CHECK(fault(R"("bsrange": "4k-64k")") == "block sizes vary (bsrange=4k-64k)");
+  CHECK(fault(R"("blocksize_range": "4k-64k")") == "block sizes vary (blocksize_range=4k-64k)");
+  CHECK(fault(R"("bssplit": "4k/60:64k/40")") == "block sizes vary (bssplit=4k/60:64k/40)");
+  for (const char* spread :
+       {"zipf:1.2", "pareto:0.2", "normal:50", "zoned:60/10:30/20:8/30:2/40", "zoned_abs:60/1g"}) {
+    CHECK(fault(fmt::format(R"("random_distribution": "{}")", spread)) ==
+          fmt::format("offsets are neither uniform nor in sequence (random_distribution={})", spread));
+  }
+  CHECK(fault(R"("percentage_random": "50")") ==
+        "offsets are neither uniform nor in sequence (percentage_random=50)");
+  CHECK(fault(R"("zonemode": "strided")", "read") ==
+        "offsets are neither uniform nor in sequence (zonemode=strided)");
+  CHECK(fault(R"("read_iolog": "a.log")") ==
+        "offsets are neither uniform nor in sequence (read_iolog=a.log)");
+  CHECK(fault(R"("random_distribution": "random", "percentage_random": "100", "zonemode": "none")").empty());
+  CHECK(fault(R"("random_distribution": "zipf:1.2")", "read").empty());
+}
+
+TEST_CASE("bytes that are not requests times their size are a fault") {
+  const Folder folder;
+  const auto fault = [&](double bytes_per_s) {
+    const std::string figures = fmt::format(R"({}, "bw_bytes": {})", kFigures, bytes_per_s);
+    return read_fio_files(std::vector{folder.write("a.json", document(job(R"("rw": "randread")", figures)))})
+        .at(0)
+        .fault;
+  };
+  CHECK(fault(4'096'000).empty());
+  CHECK(fault(4'000'000).empty());  // rounded figures
+  CHECK(fault(36'000'000) == "bw_bytes over iops is 36000 B, but bs is 4096 B");
+}
+
+TEST_CASE("block sizes are those of the kind of access") {
+  const Folder folder;
+  const auto bytes = [&](const char* sizes, const char* rw) {
+    const std::string options = fmt::format(R"("rw": "{}", "bs": "{}")", rw, sizes);
+    std::string text = job(options, kFigures);
+    if (std::string_view(rw).ends_with("write")) {
+      text.replace(text.find("\"read\": {"), 6, "\"write\"");
+    }
+    return read_fio_files(std::vector{folder.write("a.json", document(text))}).at(0).bytes;
+  };
+  CHECK(bytes("8k,32k", "randread") == 8192);
+  CHECK(bytes("8k,32k", "randwrite") == 32768);
+  CHECK(bytes("8k,32k,1m", "write") == 32768);
+  CHECK(bytes("8k,", "randwrite") == 4096);
+  CHECK(bytes(",8k", "randread") == 4096);
+  CHECK(bytes("16k", "randwrite") == 16384);
+}
+
+TEST_CASE("rows that state no size take the whole, or their share of it, which must be given") {
+  const Folder folder;
+  constexpr std::int64_t kWhole = 500'000'000'000;
+  const auto file = [&](const std::string& options) {
+    return folder.write("a.json",
+                        document(job(R"("rw": "randread")" + options, kFigures), R"({"direct": "1"})"));
+  };
+  const auto range = [&](const std::string& options) {
+    return read_fio_files(std::vector{file(options)}, {.whole_bytes = kWhole}).at(0).range_bytes;
+  };
+  CHECK(range("") == kWhole);
+  CHECK(range(R"(, "size": "100%")") == kWhole);
+  CHECK(range(R"(, "size": "25%")") == kWhole / 4);
+  CHECK(range(R"(, "offset": "50%")") == kWhole / 2);
+  CHECK(range(R"(, "offset": "1g")") == kWhole - (1 << 30));
+  CHECK(range(R"(, "size": "1g")") == 1 << 30);
+  CHECK(folder.problems({file("")}) ==
+        std::vector<std::string>{
+            "a.json: jobs[0].job options.size: missing; allowed: a size, or the option --range "
+            "with that of the file or device"});
+  CHECK(folder.problems({file(R"(, "size": "100%")")}) ==
+        std::vector<std::string>{
+            "a.json: jobs[0].job options.size: '100%'; allowed: a size, or the option --range "
+            "with that of the file or device"});
+  CHECK(folder.problems({file(R"(, "offset": "1t")")}, {.whole_bytes = kWhole}) ==
+        std::vector<std::string>{
+            "a.json: jobs[0].job options.offset: '1t'; allowed: less than --range, 500000000000 B"});
+  CHECK(folder.problems({file(R"(, "size": "200%")")}, {.whole_bytes = kWhole}).size() == 1);
+}
+
+TEST_CASE("threads of engines that wait have a depth of one, whatever is asked for") {
+  const Folder folder;
+  const auto row = [&](const std::string& options) {
+    return read_fio_files(std::vector{folder.write(
+                              "a.json", document(job(R"("rw": "randread", )" + options, kFigures)))})
+        .at(0);
+  };
+  for (const char* engine : {"psync", "sync", "pvsync", "pvsync2", "vsync", "mmap"}) {
+    const Row capped = row(fmt::format(R"("ioengine": "{}", "iodepth": "32", "numjobs": "4")", engine));
+    CHECK(capped.synchronous);
+    CHECK(capped.outstanding() == 4);
+    CHECK(capped.is_one_queue());
+  }
+  const Row deep = row(R"("ioengine": "libaio", "iodepth": "8", "numjobs": "4")");
+  CHECK_FALSE(deep.synchronous);
+  CHECK(deep.outstanding() == 32);
+  CHECK_FALSE(deep.is_one_queue());
+  CHECK(row(R"("numjobs": "4")").is_one_queue());  // fio's own choice
+  CHECK(row(R"("iodepth": "8")").outstanding() == 8);
+}
+
 TEST_CASE("what is no JSON is named with line and column") {
   const Folder folder;
-  const auto notes = folder.write("notes.json", "fio: a note\n{}");
+  const auto notes = folder.write("notes.json", "fio: a note\n[]");
   CHECK(folder.problems({notes}) ==
         std::vector<std::string>{"notes.json:1:2: not JSON; allowed: what fio writes with "
                                  "--output-format=json --output=FILE"});
@@ -258,25 +427,25 @@ TEST_CASE("every problem of every job and file is reported at once") {
   const Folder folder;
   const auto first = folder.write(
       "a.json", document(job(R"("rw": "randrw", "direct": "0", "bs": "4KiB", "iodepth": "0")", kFigures) +
-                             "," + job(R"("rw": "randread", "size": "50%")", R"("iops": 0, "lat_ns": {})"),
+                             "," + job(R"("rw": "randread", "size": "4 k")", R"("iops": 0, "lat_ns": {})"),
                          R"({"direct": "1", "size": "1g"})"));
   const auto second =
       folder.write("b.json", document(job(R"("rw": "randread")", kFigures), R"({"direct": "1"})", "fio-2.2"));
   CHECK(folder.problems({first, second}) ==
         std::vector<std::string>{
             "a.json: jobs[0].job options.direct: '0', so the page cache may have answered; allowed: 1",
+            "a.json: jobs[0].job options.rw: 'randrw'; allowed: read, randread, write, randwrite",
             "a.json: jobs[0].job options.bs: '4KiB'; allowed: bytes, or k, m, g, t behind a whole number, "
             "e.g. 4k",
             "a.json: jobs[0].job options.iodepth: '0'; allowed: 1 to 65536",
-            "a.json: jobs[0].job options.rw: 'randrw'; allowed: read, randread, write, randwrite",
-            "a.json: jobs[1].job options.size: '50%'; allowed: bytes, or k, m, g, t behind a whole number, "
+            "a.json: jobs[1].job options.size: '4 k'; allowed: bytes, or k, m, g, t behind a whole number, "
             "e.g. "
-            "4k",
+            "4k, 1% to 100%",
             "a.json: jobs[1].read.iops: 0; allowed: a number above 0",
             "a.json: jobs[1].read.lat_ns.mean: missing; allowed: a number above 0",
-            "b.json: jobs[0].job options.size: missing; allowed: bytes, or k, m, g, t behind a whole number, "
-            "e.g. "
-            "4k",
+            "b.json: jobs[0].job options.size: missing; allowed: a size, or the option --range with that of "
+            "the "
+            "file or device",
             "b.json: fio version: 'fio-2.2', but a.json has 'fio-3.33'; allowed: files of one version"});
 }
 
@@ -297,7 +466,7 @@ TEST_CASE("reads faster than the link came from a cache") {
   const auto file = folder.write(
       "a.json", document(job(R"("rw": "read", "bs": "1m")", R"("iops": 4096, "lat_ns": {"mean": 244140})")));
   CHECK(folder.problems({file}).empty());  // 4.29 GB/s
-  CHECK(folder.problems({file}, 4200e6) ==
+  CHECK(folder.problems({file}, {.link_bytes_per_s = 4200e6}) ==
         std::vector<std::string>{
             "a.json: jobs[0].read.iops: 4295 MB/s are more than the link carries, so a cache "
             "answered; allowed: up to 4200 MB/s"});

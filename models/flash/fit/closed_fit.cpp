@@ -1,10 +1,13 @@
 // The closed formulas from measured rates. With X a rate, q the requests outstanding, s a size, R a range:
 //
-//   read_bandwidth       the largest s * X
+//   read_bandwidth       the largest s * X, to begin with
 //   queue_depth          the largest q at which X still rises by 2 %, up to the next usual depth
 //   fit_host_per_kib     the slope of the time to submit over s, rows with q = 1
 //   latency, latency_bandwidth      a line through 1 / X over s, rows with q = 1
 //   hit_time, miss_time, map_coverage, smoothing           service_fit.hpp
+//
+// and then together, from there, by the least mean square of log(predicted / measured) over all rows: the
+// rate of the largest s is the bandwidth less what smoothing takes of it.
 //
 // All residuals are relative.
 #include "models/flash/fit/closed_fit.hpp"
@@ -14,10 +17,12 @@
 #include <algorithm>
 #include <array>
 #include <cmath>
+#include <iterator>
 #include <limits>
 #include <map>
 #include <set>
 #include <span>
+#include <string_view>
 #include <tuple>
 #include <utility>
 #include <vector>
@@ -26,17 +31,23 @@
 #include "models/flash/fit/nelder_mead.hpp"
 #include "models/flash/fit/predict.hpp"
 #include "models/flash/fit/service_fit.hpp"
+#include "models/flash/fit/variable.hpp"
 #include "sim/error.hpp"
 
 namespace kvr::flash::fit {
 namespace {
 
 constexpr double kKiB = 1024.0;
-constexpr double kTiny = 1e-300;
+constexpr double kNarrow = 1.001;             ///< rounding to four digits must not exceed a bound
 constexpr std::int64_t kLargeBytes = 65'536;  ///< whose rate bandwidth limits, not requests
 constexpr std::int64_t kLineBytes = 262'144;  ///< larger reads are split by hosts, which bends the line
-constexpr double kRise = 1.02;                ///< of a rate that still grows with depth
+constexpr double kMega = 1e6;
+constexpr double kRise = 1.02;  ///< of a rate that still grows with depth
 constexpr std::array<std::int64_t, 7> kQueueDepths = {1, 32, 64, 128, 256, 512, 1024};
+
+double host_of_block_s(const DeviceParams& d) {
+  return d.fit_host_command + d.fit_host_wake + d.fit_host_per_kib * static_cast<double>(d.block) / kKiB;
+}
 
 /// Random reads at depth 1 that hosts do not split, of each size those with the smallest range.
 std::vector<const Row*> line_rows(std::span<const Row> reads, std::int64_t max_transfer) {
@@ -68,6 +79,7 @@ class ClosedFit {
     host();
     latency_line();
     fit_service(rows_, base_, model_);
+    contain_hits();
     return std::move(model_);
   }
 
@@ -75,20 +87,22 @@ class ClosedFit {
   DeviceParams& d() { return model_.device; }
 
   void bandwidth() {
-    const Row& fastest = *std::ranges::max_element(rows_, {}, &Row::bytes_per_s);
-    if (!fastest.sequential && fastest.bytes < kLargeBytes && fastest.bytes_per_s < base_.read_bandwidth) {
+    const Row& fastest = fastest_row(rows_);
+    if (!shows_bandwidth(fastest) && fastest.bytes_per_s < base_.read_bandwidth) {
       model_.keep("read_bandwidth", "no row is sequential or of 64 KiB and more");
       return;
     }
     d().read_bandwidth = fastest.bytes_per_s;
-    model_.found("read_bandwidth", fmt::format("the fastest row, {}", fastest.name));
+    model_.found("read_bandwidth",
+                 fmt::format("with smoothing, over all sizes; the fastest row is {}, {:.4g} MB/s",
+                             fastest.name, fastest.bytes_per_s / kMega));
   }
 
   void queue_depth() {
     using Key = std::tuple<std::int64_t, std::int64_t, bool>;
     std::map<Key, std::map<std::int64_t, double>> rates;  // by depth; of doubled rows the last
     for (const Row& row : rows_) {
-      rates[{row.bytes, row.range_bytes, row.sequential}][row.depth] = row.requests_per_s;
+      rates[{row.bytes, row.range_bytes, row.sequential}][row.outstanding()] = row.requests_per_s;
     }
     std::int64_t rises_until = 0;
     bool levels_off = false;
@@ -196,8 +210,17 @@ class ClosedFit {
       model_.keep("latency", "no random reads at depth 1");
     }
     if (points.empty() ? bound < d().latency && bound > 0.0 : d().latency <= 0.0) {
-      d().latency = bound > 0.0 ? bound : 1.0 / points[0].y;
+      d().latency = bound > 0.0 ? bound : points[0].y;
       model_.assume("latency", "no longer than any row's requests outstanding over its rate");
+    }
+  }
+
+  /// The latency of a part that is slower than the base, where no row is at depth 1.
+  void contain_hits() {
+    const double least_s = host_of_block_s(d()) + d().hit_time;
+    if (d().latency < least_s && model_.findings["latency"].origin != Origin::fitted) {
+      d().latency = least_s;
+      model_.assume("latency", "no random reads at depth 1: no less than hit_time and the host's share");
     }
   }
 
@@ -213,32 +236,120 @@ Model fit_closed(std::span<const Row> reads, const DeviceParams& base) {
   return ClosedFit(reads, base).run();
 }
 
-void refit_latency(std::span<const Row> reads, Model& model) {
-  const std::vector<const Row*> rows = line_rows(reads, model.device.max_transfer);
-  std::set<std::int64_t> sizes;
-  for (const Row* row : rows) {
-    sizes.insert(row->bytes);
+namespace {
+
+/// What the closed formulas alone read; the search of the event-driven parameters leaves it alone.
+class ClosedSearch {
+ public:
+  ClosedSearch(std::span<const Row> rows, const DeviceParams& centre, Model& model)
+      : rows_(rows), centre_(centre), model_(model), start_(model.device), variables_(variables()) {}
+
+  void run() {
+    const auto cost = [this](std::span<const double> at) {
+      const auto [device, outside] = device_at(at);
+      return closed_square(rows_, device) + outside +
+             pull_cost(distance_square(device, centre_, variables_), std::ssize(rows_));
+    };
+    constexpr double kStep = 0.1;
+    constexpr double kTolerance = 1e-12;
+    constexpr int kEvaluations = 600;
+    const Minimum found = nelder_mead(cost, point_of(start_, variables_), kStep, kEvaluations, kTolerance);
+    model_.device = device_at(found.at).first;
   }
-  if (sizes.size() < 2) {
-    return;
+
+ private:
+  bool is_fitted(std::string_view name) const {
+    const auto finding = model_.findings.find(name);
+    return finding != model_.findings.end() && finding->second.origin == Origin::fitted;
   }
-  DeviceParams device = model.device;
-  const auto cost = [&](std::span<const double> at) {
-    device.latency = std::exp(at[0]);
-    device.latency_bandwidth = std::min(std::exp(at[1]), kKiB / std::max(device.fit_host_per_kib, kTiny));
-    device.latency_bandwidth = std::min(device.latency_bandwidth, device.read_bandwidth);
-    double sum = 0.0;
-    for (const Row* row : rows) {
-      const double error = std::log(predict_closed(device, *row) / row->requests_per_s);
-      sum += error * error;
+
+  /// What the rows do not show keeps the base's value. A latency that no row at depth 1 shows had to be
+  /// raised, and rates at other depths say how far.
+  bool is_free(std::string_view name) const {
+    return is_fitted(name) ||
+           (name == "latency" && model_.findings.find(name)->second.origin == Origin::assumed);
+  }
+
+  std::vector<Variable> variables() const {
+    constexpr double kFar = 16.0;
+    constexpr double kSharpest = 16.0;  // the parameter table's
+    const auto near = [&](const char* name, double DeviceParams::*member) {
+      return Variable{name, member, centre_.*member / kFar, centre_.*member * kFar};
+    };
+    const std::array candidates = {near("latency", &DeviceParams::latency),
+                                   near("latency_bandwidth", &DeviceParams::latency_bandwidth),
+                                   near("hit_time", &DeviceParams::hit_time),
+                                   near("miss_time", &DeviceParams::miss_time),
+                                   near("read_bandwidth", &DeviceParams::read_bandwidth),
+                                   Variable{"smoothing", &DeviceParams::smoothing, 1.0, kSharpest}};
+    std::vector<Variable> all;
+    std::ranges::copy_if(candidates, std::back_inserter(all),
+                         [this](const Variable& variable) { return is_free(variable.name); });
+    return all;
+  }
+
+  /// The device at a point, within what check() demands, and the cost of lying beyond it.
+  std::pair<DeviceParams, double> device_at(std::span<const double> at) const {
+    DeviceParams device = start_;
+    double outside = set_point(device, variables_, at);
+    if (!is_fitted("miss_time")) {
+      device.miss_time = start_.miss_time * device.hit_time / start_.hit_time;
     }
-    return sum;
-  };
-  constexpr double kStep = 0.1;
-  constexpr double kTolerance = 1e-12;
-  const std::vector<double> start = {std::log(device.latency), std::log(device.latency_bandwidth)};
-  cost(nelder_mead(cost, start, kStep, 400, kTolerance).at);
-  model.device = std::move(device);
+    if (!is_fitted("latency_bandwidth")) {
+      device.latency_bandwidth = start_.latency_bandwidth * device.read_bandwidth / start_.read_bandwidth;
+    }
+    const auto limit = [&](double& value, double highest) {
+      if (value > highest) {
+        const double away = std::log(value / highest);
+        outside += away * away;
+        value = highest;
+      }
+    };
+    const double least_hit_s = kNarrow * (host_of_block_s(device) + device.hit_time);
+    if (device.latency < least_hit_s) {
+      const double away = std::log(least_hit_s / device.latency);
+      outside += away * away;
+      device.latency = least_hit_s;
+    }
+    limit(device.read_bandwidth,
+          std::min({device.link, static_cast<double>(device.channels) * device.channel_bandwidth,
+                    static_cast<double>(device.stripe) / device.hit_time}) /
+              kNarrow);
+    limit(device.latency_bandwidth, device.read_bandwidth);
+    if (device.fit_host_per_kib > 0.0) {
+      limit(device.latency_bandwidth, kKiB / device.fit_host_per_kib);
+    }
+    return {device, outside};
+  }
+
+  std::span<const Row> rows_;
+  const DeviceParams& centre_;
+  Model& model_;
+  DeviceParams start_;
+  std::vector<Variable> variables_;
+};
+
+}  // namespace
+
+void refit_closed(std::span<const Row> reads, const DeviceParams& centre, Model& model) {
+  ClosedSearch(reads, centre, model).run();
+}
+
+double closed_square(std::span<const Row> rows, const DeviceParams& device) {
+  double sum = 0.0;
+  for (const Row& row : rows) {
+    const double error = std::log(predict_closed(device, row) / row.requests_per_s);
+    sum += error * error;
+  }
+  return sum / static_cast<double>(rows.size());
+}
+
+const Row& fastest_row(std::span<const Row> rows) {
+  return *std::ranges::max_element(rows, {}, &Row::bytes_per_s);
+}
+
+bool shows_bandwidth(const Row& row) {
+  return row.sequential || row.bytes >= kLargeBytes;
 }
 
 }  // namespace kvr::flash::fit

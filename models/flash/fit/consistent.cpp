@@ -27,6 +27,10 @@ class Settler {
 
   std::vector<std::string> run() {
     host();
+    lower("read_bandwidth", d_.read_bandwidth,
+          std::min(static_cast<double>(d_.channels) * d_.channel_bandwidth,
+                   static_cast<double>(d_.stripe) / d_.hit_time));
+    lower("latency_bandwidth", d_.latency_bandwidth, d_.read_bandwidth);
     raise("link", d_.link, d_.read_bandwidth);
     raise("map_latency", d_.map_latency, d_.miss_time);
     lower("slc_bandwidth", d_.slc_bandwidth, d_.link);
@@ -48,7 +52,8 @@ class Settler {
   }
   void raise(const char* name, double& value, double lowest) {
     if (value < lowest) {
-      value = lowest;
+      constexpr double kMargin = 1.0 + 1e-9;
+      value = four_digits(kMargin * lowest, std::ceil);
       changed_.emplace_back(name);
     }
   }
@@ -56,6 +61,7 @@ class Settler {
   /// Latency contains the host's terms and hit_time.
   void host() {
     const double bytes_s = d_.fit_host_per_kib * static_cast<double>(d_.block) / kKiB;
+    raise("latency", d_.latency, bytes_s + d_.hit_time);
     const double free_s = d_.latency - bytes_s - d_.hit_time;
     lower("fit_host_command", d_.fit_host_command, std::max(0.0, free_s));
     lower("fit_host_wake", d_.fit_host_wake, std::max(0.0, free_s - d_.fit_host_command));

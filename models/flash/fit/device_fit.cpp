@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <array>
 #include <cmath>
+#include <iterator>
 #include <string>
 #include <utility>
 
@@ -23,6 +24,7 @@ namespace {
 constexpr std::int64_t kReportRequests = 4000;
 constexpr std::size_t kSizesForStripe = 3;
 constexpr std::int64_t kMostStarts = 7;
+constexpr std::array<std::int64_t, 8> kWideReads = {0, 1, 2, 3, 4, 6, 8, 16};
 constexpr std::array<std::int64_t, 4> kStripes = {16'384, 32'768, 65'536, 131'072};
 constexpr std::int64_t kLargestStripe = 4'194'304;  // the parameter table's
 
@@ -40,7 +42,7 @@ void require_rows(const std::vector<JudgedRow>& rows, const std::vector<Row>& re
   if (!reads.empty()) {
     return;
   }
-  std::vector<std::string> problems = {"no reads of one thread are left to fit"};
+  std::vector<std::string> problems = {"no reads of one queue are left to fit"};
   for (const JudgedRow& judged : rows) {
     if (judged.use == Use::rejected) {
       problems.push_back(fmt::format("{}: rejected: {}", judged.row.place, judged.why));
@@ -80,6 +82,7 @@ class DeviceFit {
       attempt = improve(attempt, attempt.model.device, kRefine);
     }
     Attempt& best = *std::ranges::min_element(attempts, {}, &Attempt::cost);
+    best = with_best_wide_reads(std::move(best));
     best = improve(best, event_.with_best_transfer(best.model.device), kPolish);
     name(best.model);
     return std::move(best.model);
@@ -90,8 +93,9 @@ class DeviceFit {
   void note_progress() {
     const auto scouts = static_cast<std::int64_t>(stripes().size()) * kMostStarts;
     constexpr std::int64_t kTransferTrials = 5;
+    const std::int64_t wide = shows_wide_reads() ? std::ssize(kWideReads) * kScout.evaluations : 0;
     const std::int64_t total =
-        scouts * kScout.evaluations + 2 * kRefine.evaluations + kTransferTrials + kPolish.evaluations;
+        scouts * kScout.evaluations + 2 * kRefine.evaluations + wide + kTransferTrials + kPolish.evaluations;
     options_.progress(std::min(++simulations_, total), total);
   }
 
@@ -107,6 +111,8 @@ class DeviceFit {
   /// A stripe that is too small for what was measured is doubled until it is not.
   Model closed_with(std::int64_t stripe) const {
     DeviceParams base = options_.base;
+    const bool of_threads = std::ranges::any_of(reads_, [](const Row& row) { return row.threads > 1; });
+    base.contention = of_threads ? 0.0 : base.contention;
     for (base.stripe = stripe;; base.stripe *= 2) {
       Model model = fit_closed(reads_, base);
       const DeviceParams& d = model.device;
@@ -121,24 +127,40 @@ class DeviceFit {
     auto [device, cost] = event_.search(start, attempt.centre, effort, has_ranges(attempt.model));
     attempt.model.device = std::move(device);
     attempt.model.device.map_latency = map_latency_s(attempt.model.device);
-    refit_latency(reads_, attempt.model);
-    settle(attempt.model.device);  // a shorter latency leaves less for the host
-    attempt.cost = cost + closed_square(attempt.model.device);
+    refit_closed(reads_, attempt.centre, attempt.model);
+    settle(attempt.model.device);
+    attempt.cost = cost + closed_square(reads_, attempt.model.device);
     return attempt;
+  }
+
+  bool shows_wide_reads() const {
+    return std::ranges::any_of(reads_, [&](const Row& row) {
+      return row.outstanding() > 1 && !row.sequential && row.bytes > options_.base.wide_above;
+    });
+  }
+
+  /// Few rows are explained a little better by any number, and far worse beyond them: another than the base's
+  /// must halve the cost.
+  Attempt with_best_wide_reads(Attempt best) const {
+    constexpr double kGain = 0.5;
+    if (!shows_wide_reads()) {
+      return best;
+    }
+    std::vector<Attempt> others;
+    for (const std::int64_t wide : kWideReads) {
+      if (wide != best.model.device.wide_reads) {
+        DeviceParams start = best.model.device;
+        start.wide_reads = wide;
+        others.push_back(improve(best, start, kScout));
+      }
+    }
+    const Attempt& other = *std::ranges::min_element(others, {}, &Attempt::cost);
+    return other.cost < kGain * best.cost ? improve(other, other.model.device, kRefine) : best;
   }
 
   static bool has_ranges(const Model& model) {
     const auto coverage = model.findings.find("map_coverage");
     return coverage != model.findings.end() && coverage->second.origin == Origin::fitted;
-  }
-
-  double closed_square(const DeviceParams& device) const {
-    double sum = 0.0;
-    for (const Row& row : reads_) {
-      const double error = std::log(predict_closed(device, row) / row.requests_per_s);
-      sum += error * error;
-    }
-    return sum / static_cast<double>(reads_.size());
   }
 
   void name(Model& model) const {
@@ -164,6 +186,11 @@ class DeviceFit {
     } else {
       model.keep("stripe", "no size between the smallest and the largest at depth");
     }
+    if (model.device.wide_reads != options_.base.wide_reads) {
+      model.found("wide_reads", "both fidelities over all sizes");
+    } else {
+      model.keep("wide_reads", "no other number halves the mean square of the errors");
+    }
     if (event_.shows(model.device.max_transfer)) {
       model.found("max_transfer", how);
     } else {
@@ -177,8 +204,23 @@ class DeviceFit {
   std::int64_t simulations_ = 0;
 };
 
-/// A part far from anything the parameters were made for gives values outside the table's ranges.
-void require_valid(const DeviceParams& device) {
+/// Synchronous threads stand for a depth, so they are fitted without contention. Where there are reads of
+/// several threads with a queue each, they show it, and the synchronous ones with them.
+void settle_contention(const std::vector<Row>& reads, std::vector<Row> several, Model& model) {
+  const auto is_of_threads = [](const Row& row) { return row.threads > 1; };
+  if (several.empty() && std::ranges::any_of(reads, is_of_threads)) {
+    model.assume("contention", "synchronous threads stand for a depth, which shows no difference of theirs");
+    return;
+  }
+  if (!several.empty()) {
+    std::ranges::copy_if(reads, std::back_inserter(several), is_of_threads);
+  }
+  fit_contention(several, model);
+}
+
+/// A part far from anything the parameters were made for gives values outside the table's ranges; its rows
+/// are named.
+void require_valid(const DeviceParams& device, const std::vector<Row>& reads) {
   std::vector<std::string> problems = check(device);
   for (const Param<DeviceParams>& param : device_param_table()) {
     const ParamSpec& spec = param.spec();
@@ -195,6 +237,10 @@ void require_valid(const DeviceParams& device) {
     problem = fmt::format("the fit describes no device: {}", problem);
   }
   if (!problems.empty()) {
+    const auto [slowest, fastest] = std::ranges::minmax_element(reads, {}, &Row::requests_per_s);
+    problems.push_back(
+        fmt::format("the slowest row fitted is {} with {:.4g} reads/s, the fastest {} with {:.4g}",
+                    slowest->place, slowest->requests_per_s, fastest->place, fastest->requests_per_s));
     throw InputError(std::move(problems));
   }
 }
@@ -225,10 +271,14 @@ ErrorSummary FitResult::errors(Use use, bool event) const {
   return summary;
 }
 
-bool FitResult::accepted(bool event) const {
-  const ErrorSummary held_out = errors(Use::held_out, event);
-  const ErrorSummary& judged = held_out.rows > 0 ? held_out : errors(Use::fitted, event);
+bool FitResult::accepted(Use use, bool event) const {
+  const ErrorSummary judged = errors(use, event);
   return judged.rms <= kAcceptedRms && std::abs(judged.worst) <= kAcceptedWorst;
+}
+
+bool FitResult::accepted() const {
+  return std::ranges::all_of(kJudgedUses,
+                             [this](Use use) { return accepted(use, false) && accepted(use, true); });
 }
 
 FitResult fit_device(std::vector<Row> rows, const FitOptions& options) {
@@ -237,12 +287,12 @@ FitResult fit_device(std::vector<Row> rows, const FitOptions& options) {
   const std::vector<Row> reads = rows_for(result.rows, Use::fitted);
   require_rows(result.rows, reads);
   result.model = DeviceFit(reads, options).run();
-  fit_contention(rows_for(result.rows, Use::threads), result.model);
+  settle_contention(reads, rows_for(result.rows, Use::threads), result.model);
   fit_writes(rows_for(result.rows, Use::writes), result.model);
   finish(result.model);
-  require_valid(result.model.device);
+  require_valid(result.model.device, reads);
   for (JudgedRow& judged : result.rows) {
-    if (judged.row.kind == IoKind::read && fault_of_load(judged.row, options.base.block).empty()) {
+    if (fault_of_load(judged.row, options.base.block).empty()) {
       judged.closed = predict_closed(result.model.device, judged.row);
       judged.event = predict_event(result.model.device, judged.row, kReportRequests, options.seed);
     }

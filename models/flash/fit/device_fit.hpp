@@ -1,5 +1,6 @@
 #pragma once
 
+#include <array>
 #include <cstdint>
 #include <functional>
 #include <optional>
@@ -27,6 +28,8 @@ struct ErrorSummary {
   double worst = 0.0;  ///< signed, the one of the largest magnitude
 };
 
+/// What is judged, each by itself, so that many rows of one kind do not hide few of another.
+inline constexpr std::array kJudgedUses = {Use::fitted, Use::held_out, Use::threads, Use::writes};
 inline constexpr double kAcceptedRms = 0.10;
 inline constexpr double kAcceptedWorst = 0.25;
 
@@ -36,8 +39,11 @@ struct FitResult {
 
   /// Of the rows with this use, by the closed formulas or (`event`) by the event-driven device.
   ErrorSummary errors(Use use, bool event) const;
-  /// Whether either fidelity is within the limits above on the rows held out, or, if there are none, fitted.
-  bool accepted(bool event) const;
+  /// Whether the rows with this use, none of them included, are within the limits above.
+  bool accepted(Use use, bool event) const;
+  /// Whether all rows that were not rejected are, fitted, held out, of several threads and writes each by
+  /// themselves, at both fidelities.
+  bool accepted() const;
 };
 
 /// Judges the rows, fits both fidelities to one set of parameters, and predicts every row with it. Throws

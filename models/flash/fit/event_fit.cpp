@@ -1,7 +1,7 @@
 // The event-driven device, by simulation:
 //
 //   cost = mean square of log(predicted / measured) + pull to the centre + penalty outside bounds
-//   pull = (5 % / 50 %)^2 / rows * sum over parameters of log(value / centre)^2
+//   pull = (5 % / 50 %)^2 / rows * sum over parameters of log(value / centre)^2       (variable.hpp)
 //   search: Nelder and Mead's on the logarithms of the parameters
 //
 // The dies' start: all of them together take hit_time for a read, so read_time = dies * hit_time * what
@@ -15,6 +15,7 @@
 #include <cmath>
 #include <string>
 
+#include "models/flash/fit/closed_fit.hpp"
 #include "models/flash/fit/consistent.hpp"
 #include "models/flash/fit/nelder_mead.hpp"
 #include "models/flash/fit/predict.hpp"
@@ -23,8 +24,6 @@ namespace kvr::flash::fit {
 namespace {
 
 constexpr double kKiB = 1024.0;
-constexpr double kRowError = 0.05;
-constexpr double kPartSpread = 0.5;
 constexpr double kPenalty = 1.0;
 constexpr double kStep = 0.25;
 constexpr double kTolerance = 1e-7;
@@ -56,21 +55,14 @@ double wake_s(const DeviceParams& d) {
 
 }  // namespace
 
-/// One number that is searched, and where it may lie.
-struct EventFit::Variable {
-  const char* name;
-  double DeviceParams::*member;
-  double low;
-  double high;
-
-  double of(const DeviceParams& device) const { return std::clamp(device.*member, low, high); }
-};
-
 EventFit::EventFit(std::span<const Row> rows, std::uint64_t seed, bool link_is_known,
                    std::function<void()> evaluated)
     : rows_(rows), seed_(seed), link_is_known_(link_is_known), evaluated_(std::move(evaluated)) {
   for (const Row& row : rows) {
     largest_bytes_ = std::max(largest_bytes_, row.bytes);
+  }
+  if (const Row& row = fastest_row(rows); shows_bandwidth(row)) {
+    carried_per_s_ = row.bytes_per_s;
   }
 }
 
@@ -88,9 +80,9 @@ std::vector<DeviceParams> EventFit::starts(const DeviceParams& device) const {
 
 /// Link and channels carry at least what was measured. `latency` is a variable too, for the sake of the
 /// wake-up that follows from it; the search does not change it in the end.
-std::vector<EventFit::Variable> EventFit::variables(const DeviceParams& start, bool has_ranges) const {
+std::vector<Variable> EventFit::variables(const DeviceParams& start, bool has_ranges) const {
   constexpr double kMargin = 1.001;  // rounding to four digits must not fall below
-  const double wide = start.read_bandwidth;
+  const double wide = carried_per_s_ > 0.0 ? carried_per_s_ : start.read_bandwidth;
   const double narrow = wide / static_cast<double>(start.channels);
   std::vector<Variable> all = {
       {"read_time", &DeviceParams::read_time, 5e-6, 2e-3},
@@ -111,39 +103,28 @@ std::vector<EventFit::Variable> EventFit::variables(const DeviceParams& start, b
 std::pair<DeviceParams, double> EventFit::device_at(const DeviceParams& start, std::span<const Variable> free,
                                                     std::span<const double> at) const {
   DeviceParams device = start;
-  double penalty = 0.0;
-  for (std::size_t i = 0; i < free.size(); ++i) {
-    const double taken = std::clamp(at[i], std::log(free[i].low), std::log(free[i].high));
-    const double outside = at[i] - taken;
-    penalty += kPenalty * outside * outside;
-    device.*free[i].member = std::exp(taken);
-  }
+  double penalty = kPenalty * set_point(device, free, at);
   const double left_s = wake_s(device);
   const double missing = std::min(0.0, left_s) / start.latency;
   penalty += kPenalty * missing * missing;
   device.fit_host_wake = std::max(0.0, left_s);
   device.latency = start.latency;
+  device.read_bandwidth = std::min(device.read_bandwidth, device.link);  // the closed formulas are refitted
   settle(device);
   return {device, penalty};
 }
 
 double EventFit::pull(const DeviceParams& device, const DeviceParams& centre,
                       std::span<const Variable> free) const {
-  const auto square = [](double value, double middle) {
-    const double away = std::log(value / middle);
+  const auto whole_square = [](std::int64_t value, std::int64_t middle) {
+    const double away = std::log(static_cast<double>(value) / static_cast<double>(middle));
     return away * away;
   };
-  const auto whole_square = [&](std::int64_t value, std::int64_t middle) {
-    return square(static_cast<double>(value), static_cast<double>(middle));
-  };
-  double sum = whole_square(device.stripe, centre.stripe) + whole_square(device.channels, centre.channels) +
-               whole_square(device.dies_per_channel, centre.dies_per_channel) +
-               whole_square(device.max_transfer, centre.max_transfer);
-  for (const Variable& variable : free) {
-    sum += square(device.*variable.member, variable.of(centre));
-  }
-  const double weight = kRowError / kPartSpread;
-  return weight * weight * sum / static_cast<double>(rows_.size());
+  const double whole = whole_square(device.stripe, centre.stripe) +
+                       whole_square(device.channels, centre.channels) +
+                       whole_square(device.dies_per_channel, centre.dies_per_channel) +
+                       whole_square(device.max_transfer, centre.max_transfer);
+  return pull_cost(whole + distance_square(device, centre, free), std::ssize(rows_));
 }
 
 double EventFit::mean_square(const DeviceParams& device, std::int64_t requests) const {
@@ -160,15 +141,11 @@ double EventFit::mean_square(const DeviceParams& device, std::int64_t requests) 
 std::pair<DeviceParams, double> EventFit::search(const DeviceParams& start, const DeviceParams& centre,
                                                  const Effort& effort, bool has_ranges) const {
   const std::vector<Variable> free = variables(start, has_ranges);
-  std::vector<double> at;
-  for (const Variable& variable : free) {
-    at.push_back(std::log(variable.of(start)));
-  }
   const auto cost = [&](std::span<const double> point) {
     const auto [device, penalty] = device_at(start, free, point);
     return mean_square(device, effort.requests) + pull(device, centre, free) + penalty;
   };
-  const Minimum found = nelder_mead(cost, at, kStep, effort.evaluations, kTolerance);
+  const Minimum found = nelder_mead(cost, point_of(start, free), kStep, effort.evaluations, kTolerance);
   return {device_at(start, free, found.at).first, found.value};
 }
 
@@ -187,10 +164,7 @@ std::vector<std::pair<std::string, bool>> EventFit::shown(const DeviceParams& de
     }
     bool shows = false;
     for (const double factor : {kChange, 1.0 / kChange}) {
-      std::vector<double> at;
-      for (const Variable& variable : free) {
-        at.push_back(std::log(variable.of(device)));
-      }
+      std::vector<double> at = point_of(device, free);
       at[i] += std::log(factor);
       shows = shows || tells(device, device_at(device, free, at).first);
     }
@@ -205,11 +179,7 @@ bool EventFit::shows_dies(const DeviceParams& device, bool has_ranges) const {
     DeviceParams other = device;
     other.dies_per_channel = dies_per_channel;
     other.read_time *= static_cast<double>(dies_per_channel) / static_cast<double>(device.dies_per_channel);
-    std::vector<double> at;
-    for (const Variable& variable : free) {
-      at.push_back(std::log(variable.of(other)));
-    }
-    return device_at(other, free, at).first;
+    return device_at(other, free, point_of(other, free)).first;
   };
   return tells(device, other_with(2 * device.dies_per_channel)) &&
          (device.dies_per_channel == 1 || tells(device, other_with(device.dies_per_channel / 2)));

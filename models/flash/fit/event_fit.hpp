@@ -9,6 +9,7 @@
 
 #include "models/flash/fit/model.hpp"
 #include "models/flash/fit/row.hpp"
+#include "models/flash/fit/variable.hpp"
 
 namespace kvr::flash::fit {
 
@@ -50,8 +51,6 @@ class EventFit {
   bool shows_dies(const DeviceParams& device, bool has_ranges) const;
 
  private:
-  struct Variable;
-
   std::vector<Variable> variables(const DeviceParams& start, bool has_ranges) const;
   std::pair<DeviceParams, double> device_at(const DeviceParams& start, std::span<const Variable> free,
                                             std::span<const double> at) const;
@@ -65,6 +64,7 @@ class EventFit {
   bool link_is_known_;
   std::function<void()> evaluated_;
   std::int64_t largest_bytes_ = 0;
+  double carried_per_s_ = 0.0;  ///< bytes of the fastest row, if bandwidth limits it; else 0
 };
 
 }  // namespace kvr::flash::fit

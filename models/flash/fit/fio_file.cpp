@@ -1,6 +1,7 @@
 // Reading fio's JSON:
 //
 //   for each file: parse (fio_document.hpp); version; its jobs (fio_job.hpp)
+//   sections that ran at the same time: each has a fault
 //   jobs of one section with numjobs = N:  one entry -> fio summed them;  N entries -> sum here
 //   every problem is collected; nothing is returned unless there is none
 #include "models/flash/fit/fio_file.hpp"
@@ -27,11 +28,14 @@ namespace {
 
 using Json = nlohmann::json;
 
+/// The version that `kvreplay device probe` writes, whose jobs all run one after another.
+constexpr std::string_view kOneByOne = "kvreplay-probe";
+
 /// One file; its rows in the order of their first job.
 class FileReader {
  public:
-  FileReader(const FioText& file, double link_bytes_per_s, std::vector<std::string>& problems)
-      : file_(file.name), text_(file.text), link_bytes_per_s_(link_bytes_per_s), problems_(problems) {}
+  FileReader(const FioText& file, const FioReading& reading, std::vector<std::string>& problems)
+      : file_(file.name), text_(file.text), reading_(reading), problems_(problems) {}
 
   const std::string& version() const { return version_; }
 
@@ -50,7 +54,11 @@ class FileReader {
     } else {
       version_ = (*document)["fio version"].get<std::string>();
     }
-    std::vector<Row> rows = merge(read_jobs(*document));
+    std::vector<FioJob> jobs = read_jobs(*document);
+    if (!version_.starts_with(kOneByOne)) {
+      blame_company(jobs);
+    }
+    std::vector<Row> rows = merge(jobs);
     if (rows.size() == 1) {
       rows[0].utilisation = disk_utilisation(*document);
     }
@@ -61,7 +69,8 @@ class FileReader {
   void report(std::string_view what) { problems_.push_back(fmt::format("{}: {}", file_, what)); }
 
   std::vector<FioJob> read_jobs(const Json& document) {
-    const FioContext context{file_, document.value("global options", Json()), link_bytes_per_s_};
+    const FioContext context{file_, document.value("global options", Json()), reading_.link_bytes_per_s,
+                             reading_.whole_bytes};
     const Json& jobs = document["jobs"];
     std::vector<FioJob> read;
     for (std::size_t i = 0; i < jobs.size(); ++i) {
@@ -72,14 +81,52 @@ class FileReader {
     return read;
   }
 
+  /// Entries of one section: fio reports its jobs one by one, or all of them in one.
+  static bool is_same_section(const FioJob& one, const FioJob& next) {
+    return one.section == next.section && one.row.threads > 1;
+  }
+
+  static bool begins_with(const FioJob& one, const FioJob& next) {
+    switch (next.start) {
+      case FioStart::in_group:
+        return one.group == next.group;
+      case FioStart::beside:
+        return true;
+      case FioStart::behind:
+      case FioStart::unknown:
+        break;
+    }
+    return false;
+  }
+
+  /// Sections that began together shared the device.
+  static void blame_company(std::span<FioJob> jobs) {
+    for (std::size_t begin = 0, end = 0; begin < jobs.size(); begin = end) {
+      for (end = begin + 1; end < jobs.size() && (is_same_section(jobs[end - 1], jobs[end]) ||
+                                                  begins_with(jobs[end - 1], jobs[end]));) {
+        ++end;
+      }
+      const std::span<FioJob> together = jobs.subspan(begin, end - begin);
+      for (FioJob& job : together) {
+        const auto other = std::ranges::find_if(together, [&](const FioJob& candidate) {
+          return &candidate != &job && !is_same_section(candidate, job);
+        });
+        if (other != together.end()) {
+          job.row.fault = fmt::format("ran at the same time as '{}', with no stonewall between them",
+                                      shortened(other->row.name));
+        }
+      }
+    }
+  }
+
   std::vector<Row> merge(const std::vector<FioJob>& jobs) {
     std::map<std::string, std::vector<const Row*>> groups;
     for (const FioJob& job : jobs) {
-      groups[job.group].push_back(&job.row);
+      groups[job.section].push_back(&job.row);
     }
     std::vector<Row> rows;
     for (const FioJob& job : jobs) {
-      const std::vector<const Row*>& group = groups[job.group];
+      const std::vector<const Row*>& group = groups[job.section];
       if (job.row.threads == 1 || group.size() == 1) {
         rows.push_back(job.row);
       } else if (group.front() == &job.row) {
@@ -130,18 +177,18 @@ class FileReader {
   const std::string& file_;
   const std::string& text_;
   std::string version_;
-  double link_bytes_per_s_;
+  const FioReading& reading_;
   std::vector<std::string>& problems_;
 };
 
 /// The rows of all; files of different versions are a problem.
-std::vector<Row> read_texts(std::span<const FioText> files, double link_bytes_per_s,
+std::vector<Row> read_texts(std::span<const FioText> files, const FioReading& reading,
                             std::vector<std::string>& problems) {
   std::vector<Row> rows;
   std::string version;
   std::string version_file;
   for (const FioText& file : files) {
-    FileReader reader(file, link_bytes_per_s, problems);
+    FileReader reader(file, reading, problems);
     std::ranges::move(reader.read(), std::back_inserter(rows));
     if (version.empty()) {
       version = reader.version();
@@ -174,16 +221,16 @@ std::optional<std::string> read_text(const std::filesystem::path& path, std::vec
 
 }  // namespace
 
-std::vector<Row> read_fio_texts(std::span<const FioText> files, double link_bytes_per_s) {
+std::vector<Row> read_fio_texts(std::span<const FioText> files, const FioReading& reading) {
   std::vector<std::string> problems;
-  std::vector<Row> rows = read_texts(files, link_bytes_per_s, problems);
+  std::vector<Row> rows = read_texts(files, reading, problems);
   if (!problems.empty()) {
     throw InputError(std::move(problems));
   }
   return rows;
 }
 
-std::vector<Row> read_fio_files(std::span<const std::filesystem::path> files, double link_bytes_per_s) {
+std::vector<Row> read_fio_files(std::span<const std::filesystem::path> files, const FioReading& reading) {
   std::vector<std::string> problems;
   std::vector<FioText> texts;
   for (const std::filesystem::path& path : files) {
@@ -191,7 +238,7 @@ std::vector<Row> read_fio_files(std::span<const std::filesystem::path> files, do
       texts.push_back({path.string(), std::move(*text)});
     }
   }
-  std::vector<Row> rows = read_texts(texts, link_bytes_per_s, problems);
+  std::vector<Row> rows = read_texts(texts, reading, problems);
   if (!problems.empty()) {
     throw InputError(std::move(problems));
   }

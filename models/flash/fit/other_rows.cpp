@@ -58,24 +58,29 @@ void fit_contention(std::span<const Row> rows, Model& model) {
   DeviceParams device = model.device;
   double least = std::numeric_limits<double>::infinity();
   constexpr int kSteps = 100;
-  for (int i = 0; i <= static_cast<int>(kMostContention) * kSteps; ++i) {
-    device.contention = static_cast<double>(i) / kSteps;
-    if (const double error = squared_error(device, rows); error < least) {
-      least = error;
-      model.device.contention = device.contention;
+  for (const char* scope : {"command", "service"}) {
+    device.contention_scope = scope;
+    for (int i = 0; i <= static_cast<int>(kMostContention) * kSteps; ++i) {
+      device.contention = static_cast<double>(i) / kSteps;
+      if (const double error = squared_error(device, rows); error < least) {
+        least = error;
+        model.device.contention = device.contention;
+        model.device.contention_scope = scope;
+      }
     }
   }
-  model.found("contention", "reads of several threads, by the closed formulas; one factor for all sizes");
+  model.found("contention", "reads of several threads, by the closed formulas");
+  model.found("contention_scope", "reads of several threads, by the closed formulas");
 }
 
 void fit_writes(std::span<const Row> rows, Model& model) {
   std::vector<Row> large;
   std::ranges::copy_if(rows, std::back_inserter(large), [](const Row& row) {
-    return row.bytes >= kLargeBytes && row.threads == 1 && row.depth >= kDeep;
+    return row.bytes >= kLargeBytes && row.is_one_queue() && row.outstanding() >= kDeep;
   });
   if (large.empty()) {
     for (const char* name : {"slc_bandwidth", "tlc_bandwidth", "slc_pool"}) {
-      model.keep(name, "no writes of 64 KiB and more by one thread at depth 8 and more");
+      model.keep(name, "no writes of 64 KiB and more by one queue at depth 8 and more");
     }
     return;
   }

@@ -7,8 +7,8 @@
 
 namespace kvr::flash::fit {
 
-/// `contention`, in steps of 0.01, from reads of several threads; everything else of `model` is set. One
-/// factor stands for all sizes.
+/// `contention`, in steps of 0.01, and `contention_scope` from reads of several threads; everything else of
+/// `model` is set.
 void fit_contention(std::span<const Row> rows, Model& model);
 
 /// Of the writes of 64 KiB and more by one thread at depth 8 and more: slc_bandwidth is the fastest;
