@@ -12,8 +12,8 @@ REASONS = {
         "A step of this length is mostly compute, but that of one layer of the smaller models is too short "
         "to hide what DynaKV reads: pipeline 1 reads every representative in every step, 512 B for some 16 "
         "entries of 264 B, and cluster-aligned replacement gives up what is wanted again soon. With "
-        "representatives in DRAM and LRU DynaKV is the fastest (ablation), and on Mistral-7B it is so as "
-        "published."
+        "representatives in DRAM and LRU DynaKV is the fastest (ablation), and on the larger models it is so "
+        "as published."
     ),
     "T5": (
         "The threshold leaves 99 units a head where ClusterKV has 102, on average. In heads with more of "

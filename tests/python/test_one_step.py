@@ -199,7 +199,7 @@ def test_the_energy(files, heads, results):
     assert step["flash_energy_j"] == pytest.approx(flash, rel=1e-9)
     assert step["dram_energy_j"] == pytest.approx(8 * 5e-12 * dram_bytes + 0.12 * step["latency_s"], rel=1e-9)
     assert step["host_io_energy_j"] == pytest.approx(1.5 * commands * (1.5e-6 + 8500 / 3.3e9), rel=1e-9)
-    assert step["compute_energy_j"] == pytest.approx(4.2 * step["compute_s"], rel=1e-9)
+    assert step["compute_energy_j"] == pytest.approx(4.9 * step["compute_s"], rel=1e-9)
     assert step["base_energy_j"] == pytest.approx(step["latency_s"], rel=1e-9)
     parts = ["flash", "dram", "host_io", "compute", "base"]
     assert step["energy_j"] == pytest.approx(sum(step[f"{part}_energy_j"] for part in parts), rel=1e-12)

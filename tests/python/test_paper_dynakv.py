@@ -16,6 +16,7 @@ from notebook_runs import run_notebook
 
 sys.path.insert(0, str(ROOT / "notebooks"))
 
+import dynakv_t6
 from dynakv_paper import CLUSTERED, FIGURES, compare, direction, speedup_over
 from dynakv_results import (
     MODEL,
@@ -32,7 +33,8 @@ from dynakv_results import (
 
 CONFIGS = ROOT / "configs" / "paper" / "dynakv"
 PARTS = ("base", "no_cluster")  # included by experiments
-EXPERIMENTS = sorted(path.stem for path in CONFIGS.glob("*.yaml") if path.stem not in PARTS)
+LONG = "t6_rig"  # on traces that are not shipped; its results are
+EXPERIMENTS = sorted(path.stem for path in CONFIGS.glob("*.yaml") if path.stem not in (*PARTS, LONG))
 STEPS = 512  # 768 tokens: twice the prompt beyond it
 DIRECTIONS = {
     "T1": "yes",
@@ -41,7 +43,7 @@ DIRECTIONS = {
     "F4": "yes",
     "F7": "yes",
     "F10a": "no",
-    "F10b": "no",
+    "F10b": "barely",  # over all steps it is not
     "F10c": "yes",
     "T5": "no",
     "F11": "yes",
@@ -53,6 +55,7 @@ DIRECTIONS = {
     "F14a": "yes",
     "F14b": "no",
     "T6": "barely",  # a token of 768 takes little longer than one of 640
+    "T6, absolute": "yes",
     "F15": "no",
     "F16": "no",
     "F17": "no",
@@ -146,17 +149,18 @@ def test_static_clusters_lose_recall_while_the_others_gain(results) -> None:
     assert (last[["ClusterKV", "DynaKV"]] > 1.1 * first[["ClusterKV", "DynaKV"]]).all()
 
 
-def test_pipelines_and_replacement_cost_time(results) -> None:
+def test_pipelines_pay_little_and_replacement_costs_time(results) -> None:
     # The paper has DynaKV the fastest (figures 10b, 15 to 17), with its pipelines and its replacement. A
     # representative takes 512 B and stands for some 16 entries of 264 B; a tenth of them is retrieved, and
     # most of that is cached: the representatives that pipeline 1 reads are more bytes than the entries.
+    # Compute hides them, and no more.
     latency, volume = (by_point(results["ablation"], name) for name in ("latency_mean", "bytes_per_step"))
-    assert latency["DynaKV"] > latency["no pipelines"]
+    assert 0.99 * latency["no pipelines"] < latency["DynaKV"] < latency["no pipelines"]
     assert volume["DynaKV"] > 2 * volume["no pipelines"]
     assert latency["DynaKV"] > latency["LRU"]
-    # With both as the baselines have them, and pipeline 2 alone, it is.
+    # With both as the baselines have them, and pipeline 2 alone, it is, by what is left beside the compute.
     others = of_systems(results, "latency_mean")
-    assert latency["representatives in DRAM, LRU"] < 0.98 * min(others["ClusterKV"], others["PQCache"])
+    assert latency["representatives in DRAM, LRU"] < 0.985 * min(others["ClusterKV"], others["PQCache"])
 
 
 def test_effective_bandwidth_is_that_of_misses(results) -> None:
@@ -168,15 +172,15 @@ def test_effective_bandwidth_is_that_of_misses(results) -> None:
     assert by_point(results["ablation"], "effective_bandwidth")["LRU"] < bandwidth["ClusterKV"]
 
 
-def test_windows_are_faster_than_bounded_clusters_at_every_share_codec_and_phone(results) -> None:
+def test_windows_and_bounded_clusters_are_level_at_every_share_codec_and_phone(results) -> None:
     # The paper has DynaKV 1.31x faster than ClusterKV (figure 10b) and ahead everywhere (figures 15 to 17). A
     # step of this length is mostly compute, and ClusterKV does less I/O.
     for name, key in (("f15_share", "system.stages.0.budget.share"), ("f16_codec", "system.codec.k.type")):
         ahead = speedup_over(results, name, key)
-        assert (ahead["ClusterKV"] < 1).all()
+        assert ahead["ClusterKV"].between(0.98, 1.01).all()
         assert (ahead["no cluster"] > 1).all()
     phones = grid(results["f17_phones"], "latency_mean", "phone")
-    assert (phones["ClusterKV"] < phones["DynaKV"]).all()
+    assert (phones["ClusterKV"] / phones["DynaKV"]).between(0.98, 1.01).all()
     assert (phones.idxmax() == "oneplus_ace2").all()
 
 
@@ -186,7 +190,7 @@ def test_pipelines_pay_where_a_layer_computes_longest(results) -> None:
         grid(results["f10_systems"], name, "model") for name in ("latency_mean", "exposed_io_mean")
     )
     fastest = latency[["no cluster", *CLUSTERED]].idxmin(axis=1) == "DynaKV"
-    assert set(fastest[fastest].index) == {"llama-3.2-3b", "mistral-7b"}
+    assert set(fastest[fastest].index) == {"llama-3.2-3b", "mistral-7b", "qwen2.5-3b"}
     assert ((exposed["DynaKV"] < exposed["ClusterKV"]) == fastest).all()
 
 
@@ -257,3 +261,14 @@ def test_the_notebook_runs_from_top_to_bottom(results, monkeypatch) -> None:
 
 def test_a_direction_is_barely_met_below_two_per_cent() -> None:
     assert [direction(lead) for lead in (0.9, 1.01, 1.5)] == ["no", "barely", "yes"]
+
+
+def test_the_page_holds_the_cells_of_table_6() -> None:
+    page = (CONFIGS / "README.md").read_text()
+    held = page.split("<!-- python notebooks/dynakv_t6.py -->\n")[1].split("<!-- end -->")[0]
+    assert held == dynakv_t6.markdown()
+
+
+def test_longer_is_slower_on_the_rig_and_what_is_fitted_on_the_first_column_is_near() -> None:
+    assert (dynakv_t6.simulated_ms().diff(axis=1).iloc[:, 1:] > 0).all(axis=None)
+    assert dynakv_t6.errors()["1K"].abs().max() < 0.1

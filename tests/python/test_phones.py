@@ -1,4 +1,4 @@
-"""What is said of phones: each row that is not fitted stands, with its error, in the configuration it is of."""
+"""Phones against measurements: what is not fitted stands, with its error, in the configuration it is of."""
 
 from conftest import ROOT
 

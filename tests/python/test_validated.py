@@ -104,7 +104,8 @@ def test_rows_of_ones_own(tmp_path: Path) -> None:
         assert place in done.stderr, place
 
 
-def test_only_devices_are_validated() -> None:
-    assert attempt(ROOT, "phone", "--validated").returncode == 2
+def test_only_devices_and_phones_are_validated() -> None:
+    assert attempt(ROOT, "codec", "--validated").returncode == 2
+    assert attempt(ROOT, "phone", "roofline", "--validated").returncode == 2
     assert attempt(ROOT, "--validated").returncode == 2
     assert attempt(ROOT, "device", "no_such", "--validated").returncode == 2
