@@ -42,7 +42,8 @@ flash::LoadResult closed_form(const flash::DeviceParams& device, HostCost host,
   const double rate =
       load.kind == IoKind::read
           ? flash::requests_per_s(flash::read_path(device, host, working_set), bytes, outstanding)
-          : flash::writes_per_s(device, host, bytes, std::min(outstanding, host.most_under_way()), pool_bytes_per_s(device));
+          : flash::writes_per_s(device, host, bytes, std::min(outstanding, host.most_under_way()),
+                                pool_bytes_per_s(device));
   constexpr double kUnknown = std::numeric_limits<double>::quiet_NaN();
   return {.bytes_per_s = rate * bytes,
           .requests_per_s = rate,

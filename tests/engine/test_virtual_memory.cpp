@@ -1,6 +1,8 @@
 // What a schedule leaves on flash between layers: what comes in again, and what DRAM still holds.
 #include <doctest/doctest.h>
 
+#include <algorithm>
+#include <string>
 #include <vector>
 
 #include "tests/engine/replay_fixture.hpp"
@@ -67,6 +69,9 @@ TEST_CASE("with nothing virtual the same bytes move, and overlapping is never sl
     CHECK(test::same_bits(result, serial, metric));
   }
   CHECK(total(result, Metric::hidden_io_s) > 0.0);
+  CHECK(std::ranges::any_of(result.notes, [](const std::string& note) {
+    return note.starts_with("left out: what it costs to read under computation");
+  }));
   for (std::int64_t step = 0; step < result.data.steps(); ++step) {
     CHECK(result.data.at(Metric::latency_s, step) <= serial.data.at(Metric::latency_s, step));
   }
