@@ -288,7 +288,7 @@ Order read_order(const Options& options, Traces& traces) {
     outputs.write_unchecked(place, path);
   }
   problems.collect([&] { outputs.check(); });
-  const TimelineSteps* shown = options.timeline_steps ? &order.timeline->steps() : nullptr;
+  const TimelineSteps* shown = options.timeline_steps && order.timeline ? &order.timeline->steps() : nullptr;
   problems.collect([&] { check_points(order.points, traces, shown); });
   problems.throw_if_any();
   return order;

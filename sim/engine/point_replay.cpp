@@ -29,6 +29,12 @@ namespace kvr {
 namespace {
 
 /// What was asked of a cache that cannot be had, or changes nothing.
+bool hides_io(const PointData& data) {
+  constexpr double kRounding = 1e-12;  // s, of a difference of two times
+  return std::ranges::any_of(data.values(Metric::hidden_io_s),
+                             [](double hidden_s) { return hidden_s > kRounding; });
+}
+
 std::vector<std::string> cache_notes(const RunConfig& config, bool caches, std::int64_t dram_bytes) {
   std::vector<std::string> notes;
   for (const std::string_view key : {"system.cache.capacity", "system.cache.scope"}) {
@@ -257,6 +263,12 @@ PointResult PointReplay::finish() {
   if (needs_future(config_)) {
     notes.push_back(fmt::format("oracle: replacement '{}' knows every access to come, as no system can",
                                 config_.system.replacement.type));
+  }
+  if (hides_io(data_)) {
+    notes.emplace_back(
+        "left out: what it costs to read under computation (bandwidth of DRAM, the core that submits, "
+        "batches "
+        "that meet in the device); hidden I/O is free");
   }
   for (const std::string& note : data_.notes()) {
     notes.push_back(note);

@@ -77,14 +77,6 @@ std::vector<std::string> PointData::notes() const {
                       place_name(metric, std::ranges::find_if(given, is_broken) - given.begin())));
     }
   }
-  constexpr double kRounding = 1e-12;  // s, of a difference of two times
-  if (std::ranges::any_of(values(Metric::hidden_io_s),
-                          [](double hidden_s) { return hidden_s > kRounding; })) {
-    notes.emplace_back(
-        "left out: what it costs to read under computation (bandwidth of DRAM, the core that submits, "
-        "batches that "
-        "meet in the device), so that hidden I/O is free");
-  }
   const std::span<const double> runs = values(Metric::contiguous_mean_entries);
   if (const auto none = std::ranges::count_if(runs, [](double run) { return std::isnan(run); }); none > 0) {
     notes.push_back(
