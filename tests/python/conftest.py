@@ -1,6 +1,7 @@
 """What the Python tests share: the program, a results file that it wrote, and tiny models to capture from."""
 
 import os
+import signal
 import subprocess
 import sys
 from collections.abc import Callable
@@ -30,6 +31,11 @@ def model_folders(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
 
     root = tmp_path_factory.mktemp("models")
     return {family: save_model(root / family, tiny_config(family)) for family in FAMILIES}
+
+
+def heed_interrupts() -> None:
+    """Before the program starts: what a shell runs in its background ignores SIGINT, these tests too."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 
 @pytest.fixture(scope="session")

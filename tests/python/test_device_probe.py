@@ -8,6 +8,7 @@ import time
 from pathlib import Path
 
 import pytest
+from conftest import heed_interrupts
 
 ROOT = Path(__file__).resolve().parents[2]
 PROGRAM = Path(os.environ.get("KVREPLAY", ROOT / "build" / "release" / "kvreplay"))
@@ -136,7 +137,9 @@ def test_a_killed_probe_leaves_nothing(disk, ending):
     before = set(disk.iterdir())
     limits = ["--quick", "--size-limit", "64MiB", "--seconds", "60"]
     command = [PROGRAM, "device", "probe", disk / "scratch", *limits, "-o", out]
-    with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE) as process:
+    with subprocess.Popen(
+        command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, preexec_fn=heed_interrupts
+    ) as process:
         time.sleep(0.5)
         process.send_signal(ending)
         _, errors = process.communicate(timeout=60)

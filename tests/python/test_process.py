@@ -9,7 +9,7 @@ from pathlib import Path
 
 import h5py
 import pytest
-from conftest import DEMO, ROOT
+from conftest import DEMO, ROOT, heed_interrupts
 
 PROGRAM = Path(os.environ.get("KVREPLAY", ROOT / "build" / "release" / "kvreplay"))
 TWO_POINTS = f"""
@@ -28,8 +28,8 @@ SHORT = [DEMO, "--set", "run.steps=4"]
 
 def start(*arguments: str | Path, **how) -> subprocess.Popen:
     """The program in the repository's root, its streams kept unless `how` says otherwise."""
-    streams = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
-    return subprocess.Popen([PROGRAM, *arguments], cwd=ROOT, text=True, **(streams | how))
+    usual = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "preexec_fn": heed_interrupts}
+    return subprocess.Popen([PROGRAM, *arguments], cwd=ROOT, text=True, **(usual | how))
 
 
 @pytest.mark.parametrize(
