@@ -77,8 +77,8 @@ PolicyCost describe(const RunConfig& config, const trace::Header& header) {
 }  // namespace
 
 PolicyCost measure_policy_cost(const fs::path& source) {
-  const TemporaryFolder folder;
-  const fs::path path = folder.path() / "policy.h5";
+  TemporaryFolder folder;
+  const fs::path path = folder.file("policy.h5");
   trace::synthesise(trace_options(), path);
   const std::vector<std::string> sets = {fmt::format("trace.path={}", path.string())};
   const std::vector<RunConfig> points = load_config(source / kConfigFolder / "adaptive_16k.yaml", sets);
