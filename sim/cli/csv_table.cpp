@@ -31,12 +31,14 @@ std::optional<std::string> unquoted(std::string_view cell) {
     return std::nullopt;
   }
   std::string text;
-  const std::string_view within = cell.substr(1, cell.size() - 2);
-  for (std::size_t at = 0; at < within.size(); ++at) {
-    if (within[at] == '"' && (++at == within.size() || within[at] != '"')) {
+  std::string_view rest = cell.substr(1, cell.size() - 2);
+  while (!rest.empty()) {
+    const std::size_t quotes = rest.starts_with("\"\"") ? 2 : 1;
+    if (quotes == 1 && rest.front() == '"') {
       return std::nullopt;
     }
-    text += within[at];
+    text += rest.front();
+    rest.remove_prefix(quotes);
   }
   return text;
 }
