@@ -35,6 +35,11 @@ REASONS = {
         "It gives up large clusters first, and those are wanted again soon: it finds fewer units in every "
         "cache. What it misses lies in longer runs, which makes up for most of that."
     ),
+    "T6, absolute": (
+        "Cells of long contexts are too fast, the longer the more. The paper says neither the share that is "
+        "retrieved nor the size of the cache: a larger share or a smaller cache would close the gap, and so "
+        "would what is left out here, that reading and computing share DRAM and cores."
+    ),
     "F15": "As F10b.",
     "F16": "As F10b.",
     "F17": "As F10b.",
