@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <cmath>
 
 #include "sim/error.hpp"
@@ -16,10 +17,10 @@ std::string kib(double bytes) {
 
 }  // namespace
 
-DramBudget::DramBudget(const RunConfig& config, const Machine& machine, double least_cache_bytes)
+DramBudget::DramBudget(const RunConfig& config, const Machine& machine, const CacheSet& caches)
     : config_(config),
       limit_bytes_(static_cast<double>(config.system.dram_bytes)),
-      least_cache_bytes_(least_cache_bytes) {
+      least_cache_bytes_(limits() ? caches.least_dram_bytes() : 0.0) {
   if (limits() && swaps_layers(machine) && config.system.cache_scope == "model") {
     throw InputError(fmt::format(
         "{}: 'model' lets one layer take the room of all, but the schedule '{}' has one layer's cache in "

@@ -1,11 +1,7 @@
 #pragma once
 
-#include <cstdint>
-#include <span>
-
 #include "sim/config/resolve.hpp"
-#include "sim/engine/head_replay.hpp"
-#include "sim/engine/layer_replay.hpp"
+#include "sim/engine/cache_set.hpp"
 #include "sim/engine/machine.hpp"
 #include "sim/engine/memory_use.hpp"
 
@@ -17,9 +13,8 @@ namespace kvr {
 /// only shrinks, and the largest step of a run decides what the run needs.
 class DramBudget {
  public:
-  /// `least_cache_bytes`: what the smallest caches take. Throws InputError where caches are swapped layer by
-  /// layer but shared by all layers.
-  DramBudget(const RunConfig& config, const Machine& machine, double least_cache_bytes);
+  /// Throws InputError where caches are swapped layer by layer but shared by all layers.
+  DramBudget(const RunConfig& config, const Machine& machine, const CacheSet& caches);
 
   bool limits() const { return limit_bytes_ > 0.0; }
   /// After the prompt and after every step. Whether the caches must make room.
@@ -36,8 +31,8 @@ class DramBudget {
 
   const RunConfig& config_;
   double limit_bytes_;
-  double least_cache_bytes_;
-  DramUse largest_rest_;  ///< of all steps so far
+  double least_cache_bytes_;  ///< what the smallest caches take
+  DramUse largest_rest_;      ///< of all steps so far
 };
 
 }  // namespace kvr

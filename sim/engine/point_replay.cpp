@@ -80,7 +80,7 @@ PointReplay::PointReplay(const RunConfig& config, TraceWalk& walk, AccessRecord*
           config.system.stages.front().budget.type, config.system.stages.front().budget.values,
           {walk.layers(), walk.kv_heads(), walk.trace().header().prefill_len})),
       caches_(config, machine_, walk.layers(), walk.kv_heads(), accesses),
-      dram_budget_(config, machine_, caches_.least_dram_bytes()),
+      dram_budget_(config, machine_, caches_),
       allotted_(static_cast<std::size_t>(walk.head_count())),
       reuses_(static_cast<std::size_t>(walk.head_count())),
       data_(config.point, walk.steps().count, walk.layers(), walk.kv_heads()) {
