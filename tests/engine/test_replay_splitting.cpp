@@ -56,12 +56,15 @@ std::vector<Setup> shipped_setups() {
   std::vector<Setup> setups;
   for (const char* clustering :
        {"{type: adaptive, entries_per_cluster: 7, buffer_entries: 3}",
+        "{type: adaptive, entries_per_cluster: 7, threshold: quantile, buffer_entries: 3}",
+        "{type: adaptive, entries_per_cluster: 7, trigger: size, max_entries: 9}",
         "{type: adaptive, entries_per_cluster: 13, threshold: mean, split: now}",
-        "{type: adaptive, entries_per_cluster: 5, quantile: 0.2, buffer_entries: 100}",
+        "{type: adaptive, entries_per_cluster: 5, threshold: quantile, quantile: 0.2, buffer_entries: 100}",
         "{type: kmeans_local, entries_per_cluster: 7, window: 9, window_clusters: 2}",
         "{type: kmeans_local, entries_per_cluster: 7, cluster_generated: false}", "token"}) {
     for (const char* layout :
-         {"token_order", "cluster_contiguous", "{type: cluster_by_cluster, on_growth: shift}",
+         {"token_order", "cluster_contiguous", "{type: token_order, page_buffer: 300B}",
+          "{type: cluster_contiguous, page_buffer: 512B}", "{type: cluster_by_cluster, on_growth: shift}",
           "{type: cluster_by_cluster}", "{type: dual_head, page_buffer: 512B, hot_steps: 6}"}) {
       for (const std::int64_t cached_entries : {0, 15, 60, 1000}) {
         Setup setup;
@@ -244,7 +247,8 @@ TEST_CASE("a cluster that is not in DRAM is never split for free") {
   setup.recent = 0;  // with a budget of 0: nothing but the current entry is in DRAM
   for (const std::string split : {"split: now", "split: delayed, buffer_entries: 1"}) {
     CAPTURE(split);
-    setup.clustering = fmt::format("{{type: adaptive, entries_per_cluster: 7, quantile: 0.3, {}}}", split);
+    setup.clustering = fmt::format(
+        "{{type: adaptive, entries_per_cluster: 7, threshold: quantile, quantile: 0.3, {}}}", split);
     const PointResult result = fixture().run(setup.with_budget(0));
     std::int64_t splits = 0;
     for (std::int64_t step = 1; step < result.data.steps(); ++step) {
