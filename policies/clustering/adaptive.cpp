@@ -1,7 +1,8 @@
 // Clusters whose variance is bounded, and that are divided without being read for it:
 //
 //   build:   units = k-means(prompt keys); n, r, s2 of each: number, mean, mean squared distance to the mean
-//            tau = multiple * (mean | quantile) of the s2; a unit that exceeds it already is flagged
+//            tau = multiple * (matched variance | mean of the s2 | a quantile of them)
+//            a unit that exceeds tau already is flagged
 //   append x, after `loaded`:
 //     j = unit of nearest r
 //     s2 of j with x <= tau, from n, r, s2 and x alone:  x joins j
@@ -12,12 +13,24 @@
 //   divide:   members and waiting ones by 2-means; the larger half stays j, the other becomes a unit;
 //             a half that still exceeds tau, which is in DRAM, is divided again
 //
+//   matched variance, from the prompt alone: k-means of its first quarter; append the rest, all units in
+//     DRAM, with a threshold x; the x, found by halving an interval below the variance of all the prompt's
+//     keys, with which there are in the end as many units as one for each entries_per_unit entries of the
+//     prompt, or nearly so. The median of the s2 for a prompt of fewer than four such units.
+//
+//   trigger size: "s2 <= tau" reads "no more than max_entries members" throughout.
+//
 // A unit is flagged while something waits in it or its variance exceeds tau. Keys that wait have no part in
 // n, r and s2. So the variance of a unit that is not flagged is at most tau, up to the rounding of the
 // running update (double precision, some 1e-13 of it). Equal keys have variance 0 exactly, because sums of
 // fp16 numbers are exact in double, and are never divided.
 #include <algorithm>
 #include <cmath>
+#include <cstdlib>
+#include <initializer_list>
+#include <iterator>
+#include <limits>
+#include <numeric>
 
 #include "policies/clustering/prompt_kmeans.hpp"
 #include "sim/interfaces/clustering.hpp"
@@ -52,12 +65,15 @@ class Adaptive final : public Clustering {
       "the "
       "head's threshold: then the cluster is split, at once if it is in DRAM, else when it is next loaded. "
       "Ours where the paper is silent: threshold, number of clusters, 2-means, the larger half keeps its "
-      "place, halves above the threshold are split again, the buffer is each head's own.";
+      "place, halves above the threshold are split again, the buffer is each head's own, a size as trigger.";
   static constexpr std::string_view kSource = "DynaKV, arXiv 2511.07427, sec. 4 (technique 1)";
 
   struct Params {
     PromptKMeans prompt;
-    std::string threshold = "quantile";
+    std::string trigger = "variance";
+    std::int64_t max_entries = 0;
+    std::string threshold = "matched";
+    std::int64_t entries_per_unit = 0;
     double quantile = 0.9;
     double multiple = 1.0;
     std::string split = "delayed";
@@ -65,40 +81,16 @@ class Adaptive final : public Clustering {
     std::int64_t split_iterations = 10;
   };
   static ParamTable<Params> params();
-  static std::vector<IdleParam> idle(const Params& params) {
-    std::vector<IdleParam> idle = params.prompt.idle();
-    if (params.threshold != "quantile") {
-      idle.push_back({"quantile", "threshold is not quantile"});
-    }
-    if (params.split != "delayed") {
-      idle.push_back({"buffer_entries", "split is not delayed"});
-    }
-    if (params.split == "off") {
-      for (const char* name : {"threshold", "quantile", "multiple", "split_iterations"}) {
-        idle.push_back({name, "split is off"});
-      }
-    }
-    return idle;
-  }
+  static std::vector<IdleParam> idle(const Params& params);
 
   Adaptive(Params params, const Context& context) : params_(std::move(params)), context_(context) {}
 
   void build(const HeadView& prompt, ChangeList& changes, Work& work) override {
-    const auto result = params_.prompt.run(prompt, kernels::Metric::kL2, context_, work);
-    units_.assign(static_cast<std::size_t>(params_.prompt.clusters_for(prompt.entries())),
-                  Unit(context_.head_dim));
-    for (const UnitId unit : result.assignment) {
-      at(unit).members.push_back(entries_++);
-    }
-    centroids_.resize(units_.size() * static_cast<std::size_t>(context_.head_dim));
-    std::vector<double> variances;
+    cluster(prompt, "clustering.kmeans", work);
     for (UnitId unit = 0; unit < unit_count(); ++unit) {
-      measure(unit, prompt, work);
-      variances.push_back(at(unit).statistics.variance());
       changes.push_back({.kind = ChangeKind::created, .unit = unit});
     }
-    threshold_ = params_.multiple * (params_.threshold == "mean" ? mean_of(variances)
-                                                                 : quantile_of(variances, params_.quantile));
+    threshold_ = params_.multiple * variance_rule(prompt, work);
   }
 
   void append(EntryIndex entry, const HeadView& view, const ResidentUnits& resident, ChangeList& changes,
@@ -108,7 +100,7 @@ class Adaptive final : public Clustering {
     const std::vector<float> key = keys_of(std::span(&entry, 1), view);
     const UnitId unit = kernels::nearest_centroid(key, centroids());
     work += nearest_work(unit_count(), context_.head_dim, kernels::Metric::kL2) + update_work();
-    const bool fits = params_.split == "off" || at(unit).statistics.variance_with(key) <= threshold_;
+    const bool fits = params_.split == "off" || has_room(unit, key);
     if (!fits && !resident.resident(unit)) {
       wait(entry, unit, changes);
       return;
@@ -144,8 +136,8 @@ class Adaptive final : public Clustering {
     return entries_ * static_cast<std::int64_t>(sizeof(EntryIndex)) +
            unit_count() * (4 + 4 + 4 * context_.head_dim);
   }
-  /// Where nothing is flagged the variance, computed anew, is within the threshold; what waits is counted
-  /// right and less than what asks for a load.
+  /// Where nothing is flagged the variance, computed anew, is within the threshold, or the size within its
+  /// own; what waits is counted right and less than what asks for a load.
   void check(const HeadView& view) const override {
     std::int64_t held = 0;
     std::int64_t waiting = 0;
@@ -153,9 +145,7 @@ class Adaptive final : public Clustering {
       held += std::ssize(members(unit)) + std::ssize(pending(unit));
       waiting += std::ssize(pending(unit));
       if (params_.split != "off" && !flagged(unit)) {
-        const double variance = variance_of(members(unit), view);
-        KVR_CHECK(variance <= threshold_ * (1.0 + kRounding), "unit {} has variance {}, the threshold is {}",
-                  unit, variance, threshold_);
+        check_bound(unit, view);
       }
     }
     KVR_CHECK(held == entries_, "units hold {} entries of {}", held, entries_);
@@ -169,6 +159,11 @@ class Adaptive final : public Clustering {
   /// Between the running variance and one computed anew, relative: far above what was seen, far below what
   /// matters.
   static constexpr double kRounding = 1e-9;
+  static constexpr double kMedian = 0.5;
+  /// How far below the variance of all keys the matched one is looked for, and how often: 2^(10/4096) is left
+  /// open.
+  static constexpr double kOctaves = 10.0;
+  static constexpr int kTrials = 12;
 
   struct Unit {
     explicit Unit(std::int64_t head_dim) : statistics(head_dim) {}
@@ -187,9 +182,36 @@ class Adaptive final : public Clustering {
     return kernels::matrix_ref(centroids_.data(), unit_count(), context_.head_dim).row(unit);
   }
 
-  bool exceeds(UnitId unit) const { return at(unit).statistics.variance() > threshold_; }
+  bool by_size() const { return params_.trigger == "size"; }
+  std::int64_t max_entries() const {
+    return params_.max_entries > 0 ? params_.max_entries : 2 * params_.prompt.entries_per_cluster;
+  }
+  std::int64_t entries_per_unit() const {
+    return params_.entries_per_unit > 0 ? params_.entries_per_unit : params_.prompt.entries_per_cluster;
+  }
+
+  /// Whether `key` may join the unit, as far as its members go.
+  bool has_room(UnitId unit, std::span<const float> key) const {
+    return by_size() ? std::ssize(members(unit)) < max_entries()
+                     : at(unit).statistics.variance_with(key) <= threshold_;
+  }
+  bool exceeds(UnitId unit) const {
+    return by_size() ? std::ssize(members(unit)) > max_entries()
+                     : at(unit).statistics.variance() > threshold_;
+  }
   bool flagged(UnitId unit) const {
     return params_.split != "off" && (!at(unit).pending.empty() || exceeds(unit));
+  }
+
+  void check_bound(UnitId unit, const HeadView& view) const {
+    if (by_size()) {
+      KVR_CHECK(std::ssize(members(unit)) <= max_entries(), "unit {} has {} members, {} are allowed", unit,
+                members(unit).size(), max_entries());
+      return;
+    }
+    const double variance = variance_of(members(unit), view);
+    KVR_CHECK(variance <= threshold_ * (1.0 + kRounding), "unit {} has variance {}, the threshold is {}",
+              unit, variance, threshold_);
   }
 
   double variance_of(std::span<const EntryIndex> entries, const HeadView& view) const {
@@ -199,6 +221,85 @@ class Adaptive final : public Clustering {
         .variance();
   }
 
+  /// Begins with the units of k-means.
+  void cluster(const HeadView& prompt, std::string_view random_stream, Work& work) {
+    const auto result = params_.prompt.run(prompt, kernels::Metric::kL2, context_, work, random_stream);
+    units_.assign(static_cast<std::size_t>(params_.prompt.clusters_for(prompt.entries())),
+                  Unit(context_.head_dim));
+    for (const UnitId unit : result.assignment) {
+      at(unit).members.push_back(entries_++);
+    }
+    centroids_.resize(units_.size() * static_cast<std::size_t>(context_.head_dim));
+    for (UnitId unit = 0; unit < unit_count(); ++unit) {
+      measure(unit, prompt, work);
+    }
+  }
+
+  std::vector<double> variances() const {
+    std::vector<double> variances;
+    std::ranges::transform(units_, std::back_inserter(variances),
+                           [](const Unit& unit) { return unit.statistics.variance(); });
+    return variances;
+  }
+
+  double variance_rule(const HeadView& prompt, Work& work) const {
+    if (params_.threshold == "mean") {
+      return mean_of(variances());
+    }
+    if (params_.threshold == "quantile") {
+      return quantile_of(variances(), params_.quantile);
+    }
+    const bool calibrates =
+        params_.split != "off" && !by_size() && prompt.entries() >= 4 * entries_per_unit();
+    return calibrates ? matched_variance(prompt, work) : quantile_of(variances(), kMedian);
+  }
+
+  double matched_variance(const HeadView& prompt, Work& work) const {
+    const std::int64_t wanted = (prompt.entries() + entries_per_unit() - 1) / entries_per_unit();
+    Adaptive quarter(params_, context_);
+    quarter.cluster(first_entries(prompt, prompt.entries() / 4), "clustering.adaptive.matched", work);
+    std::vector<EntryIndex> all(static_cast<std::size_t>(prompt.entries()));
+    std::iota(all.begin(), all.end(), 0);
+    const double most = variance_of(all, prompt);
+    work += variance_work(prompt.entries());
+    double low = -kOctaves;
+    double high = 0.0;
+    double best = 0.0;
+    std::int64_t least = std::numeric_limits<std::int64_t>::max();
+    for (int trial = 0; trial < kTrials && least > 0; ++trial) {
+      const double octave = 0.5 * (low + high);
+      Adaptive tried = quarter;
+      tried.threshold_ = most * std::exp2(octave);
+      tried.append_rest(prompt, work);
+      const std::int64_t off = tried.unit_count() - wanted;
+      if (std::abs(off) < least) {
+        least = std::abs(off);
+        best = tried.threshold_;
+      }
+      (off > 0 ? low : high) = octave;
+    }
+    return best;
+  }
+
+  /// What has not been handed over of `prompt`, with all units in DRAM.
+  void append_rest(const HeadView& prompt, Work& work) {
+    struct AllResident final : ResidentUnits {
+      bool resident(UnitId) const override { return true; }
+    };
+    ChangeList nobody_follows;
+    for (UnitId unit = 0, units = static_cast<UnitId>(unit_count()); unit < units; ++unit) {
+      loaded(std::span(&unit, 1), prompt, nobody_follows, work);
+    }
+    while (entries_ < prompt.entries()) {
+      append(entries_, first_entries(prompt, entries_ + 1), AllResident(), nobody_follows, work);
+      nobody_follows.clear();
+    }
+  }
+
+  static HeadView first_entries(const HeadView& view, std::int64_t entries) {
+    return {view.keys.slice(0, entries), view.values.slice(0, entries)};
+  }
+
   /// Computes n, r and s2 from the members.
   void measure(UnitId unit, const HeadView& view, Work& work) {
     const std::vector<float> keys = keys_of(at(unit).members, view);
@@ -206,8 +307,13 @@ class Adaptive final : public Clustering {
     at(unit).statistics =
         kernels::RunningCluster::of(kernels::matrix_view<float>(keys.data(), count, context_.head_dim));
     at(unit).statistics.copy_centroid(centroid(unit));
-    const auto elements = static_cast<double>(keys.size());
-    work += {4.0 * elements, 2.0 * 2.0 * elements};
+    work += variance_work(count);
+  }
+
+  /// The keys are read once for the mean and once for the distances.
+  Work variance_work(std::int64_t entries) const {
+    const auto elements = static_cast<double>(entries * context_.head_dim);
+    return {4.0 * elements, 2.0 * 2.0 * elements};
   }
 
   void wait(EntryIndex entry, UnitId unit, ChangeList& changes) {
@@ -236,8 +342,8 @@ class Adaptive final : public Clustering {
     }
   }
 
-  /// `unit` has two entries or more: its variance exceeds the threshold, or a key waits in it that differs
-  /// from its mean. 2-means leaves no half empty.
+  /// `unit` has two entries or more: it exceeds its bound, or a key waits in it beside its members. 2-means
+  /// leaves no half empty.
   UnitId divide_once(UnitId unit, const HeadView& view, ChangeList& changes, Work& work) {
     std::vector<EntryIndex> entries = std::move(at(unit).members);
     entries.insert(entries.end(), at(unit).pending.begin(), at(unit).pending.end());
@@ -286,15 +392,73 @@ class Adaptive final : public Clustering {
   std::int64_t waiting_ = 0;
 };
 
+std::vector<IdleParam> Adaptive::idle(const Params& params) {
+  std::vector<IdleParam> idle;
+  const auto add = [&idle](std::initializer_list<const char*> names, const char* why) {
+    for (const char* name : names) {
+      idle.push_back({name, why});
+    }
+  };
+  const bool splits = params.split != "off";
+  const bool by_size = params.trigger == "size";
+  const bool matches = splits && !by_size && params.threshold == "matched";
+  if (!(matches && params.entries_per_unit == 0) && !(splits && by_size && params.max_entries == 0)) {
+    idle = params.prompt.idle();
+  }
+  if (!splits) {
+    add({"trigger", "max_entries", "threshold", "entries_per_unit", "quantile", "multiple",
+         "split_iterations"},
+        "split is off");
+  } else if (by_size) {
+    add({"threshold", "entries_per_unit", "quantile", "multiple"}, "trigger is size");
+  } else {
+    add({"max_entries"}, "trigger is variance");
+    if (!matches) {
+      add({"entries_per_unit"}, "threshold is not matched");
+    }
+    if (params.threshold != "quantile") {
+      add({"quantile"}, "threshold is not quantile");
+    }
+  }
+  if (params.split != "delayed") {
+    add({"buffer_entries"}, "split is not delayed");
+  }
+  return idle;
+}
+
 ParamTable<Adaptive::Params> Adaptive::params() {
   ParamTable<Params> table = table_of_part(PromptKMeans::params(), &Params::prompt);
+  table.push_back({"trigger",
+                   &Params::trigger,
+                   {.doc = "what a cluster is split for: a variance above the head's threshold, or a size",
+                    .choices = "variance|size",
+                    .source = "variance: the paper; size: for comparison"}});
+  table.push_back(
+      {"max_entries",
+       &Params::max_entries,
+       {.doc = "members of a cluster at most, where `trigger` is size; 0: twice entries_per_cluster",
+        .unit = "entries",
+        .min = 0,
+        .max = bounds::kEntries,
+        .source = "ours"}});
   table.push_back(
       {"threshold",
        &Params::threshold,
        {.doc =
-            "what the head's threshold is made of: a quantile or the mean of its prompt clusters' variances",
-        .choices = "quantile|mean",
+            "what the head's threshold is made of. matched: the variance with which the prompt's last three "
+            "quarters, appended to clusters of its first, end in as many units as a local clustering has; "
+            "quantile, mean: that of the variances of its prompt clusters",
+        .choices = "matched|quantile|mean",
         .source = "ours; not stated in the paper"}});
+  table.push_back({"entries_per_unit",
+                   &Params::entries_per_unit,
+                   {.doc = "entries for each unit of that local clustering, where `threshold` is matched; 0: "
+                           "entries_per_cluster. A prompt of fewer than four units takes the median variance "
+                           "of its clusters",
+                    .unit = "entries",
+                    .min = 0,
+                    .max = bounds::kEntries,
+                    .source = "ours: as many units as ClusterKV has, DAC'25"}});
   table.push_back({"quantile",
                    &Params::quantile,
                    {.doc = "which quantile, where `threshold` is quantile; 1: the largest variance",
@@ -303,7 +467,7 @@ ParamTable<Adaptive::Params> Adaptive::params() {
                     .source = "ours; not stated in the paper"}});
   table.push_back({"multiple",
                    &Params::multiple,
-                   {.doc = "the threshold as a multiple of that quantile or mean",
+                   {.doc = "the threshold as a multiple of what `threshold` says",
                     .min = 0,
                     .max = 1e6,
                     .source = "ours; not stated in the paper"}});

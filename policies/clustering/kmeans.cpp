@@ -1,8 +1,16 @@
-// k-means over the prompt's keys, never revised ("static" update):
+// k-means over the prompt's keys, never revised ("static" update), or all anew now and then:
 //
 //   build:  k = clusters, or prompt entries / entries_per_cluster rounded up; at most one per prompt entry
 //           units = k-means(prompt keys, k)
-//   append: the new key joins the unit of its nearest centroid; the centroids stay where the prompt put them
+//   append: the new key joins the unit of its nearest centroid; the centroids stay where k-means put them
+//   refit, after every refit_every appended keys:
+//           all units are read; units = k-means(all keys, k), k of their number now
+//           the two of old and new units that share most entries have the same number, then the next two
+#include <algorithm>
+#include <functional>
+#include <map>
+#include <utility>
+
 #include "policies/clustering/prompt_kmeans.hpp"
 #include "sim/interfaces/clustering.hpp"
 #include "sim/kernels/convert.hpp"
@@ -16,12 +24,13 @@ class KMeans final : public Clustering {
   static constexpr std::string_view kName = "kmeans";
   static constexpr std::string_view kDoc =
       "Clusters the prompt's keys; each later key joins the nearest centroid, and centroids never move "
-      "again.";
+      "again, unless all keys are read and clustered anew now and then.";
   static constexpr std::string_view kSource = "PQCache, SIGMOD'25, whose update DynaKV calls static (sec. 2)";
 
   struct Params {
     PromptKMeans prompt;
     std::string metric = "l2";
+    std::int64_t refit_every = 0;
   };
   static ParamTable<Params> params();
   static std::vector<IdleParam> idle(const Params& params) { return params.prompt.idle(); }
@@ -49,6 +58,17 @@ class KMeans final : public Clustering {
     join(entry, unit);
     changes.push_back({.kind = ChangeKind::appended, .unit = unit, .entry = entry});
     work += nearest_work(unit_count(), context_.head_dim, metric_of(params_.metric));
+    refit_is_due_ = params_.refit_every > 0 && ++since_fit_ >= params_.refit_every;
+    for (UnitId one = 0; refit_is_due_ && one < unit_count(); ++one) {
+      changes.push_back({.kind = ChangeKind::wants_load, .unit = one});
+    }
+  }
+
+  void loaded(std::span<const UnitId>, const HeadView& view, ChangeList& changes, Work& work) override {
+    if (refit_is_due_) {
+      refit(view, work);
+      changes.push_back({.kind = ChangeKind::regrouped, .unit = -1});
+    }
   }
 
   std::int64_t unit_count() const override { return std::ssize(members_); }
@@ -61,6 +81,69 @@ class KMeans final : public Clustering {
   }
 
  private:
+  void refit(const HeadView& view, Work& work) {
+    const auto result =
+        params_.prompt.run(view, metric_of(params_.metric), context_, work, "clustering.kmeans.refit");
+    const std::vector<UnitId> unit_of = numbered_by_overlap(result.assignment);
+    const auto d = static_cast<std::size_t>(context_.head_dim);
+    members_.assign(unit_of.size(), {});
+    centroids_.resize(unit_of.size() * d);
+    for (std::size_t cluster = 0; cluster < unit_of.size(); ++cluster) {
+      std::ranges::copy(
+          std::span(result.centroids).subspan(cluster * d, d),
+          std::span(centroids_).subspan(static_cast<std::size_t>(unit_of[cluster]) * d).begin());
+    }
+    for (EntryIndex entry = 0; entry < entries_; ++entry) {
+      const auto cluster = static_cast<std::size_t>(result.assignment[static_cast<std::size_t>(entry)]);
+      members_[static_cast<std::size_t>(unit_of[cluster])].push_back(entry);
+    }
+    since_fit_ = 0;
+    refit_is_due_ = false;
+  }
+
+  /// A unit for each cluster of `assignment`: the units there are and, where clusters are more, new ones. The
+  /// pair that shares most entries first (ties: the lower unit, then the lower cluster); then in order.
+  std::vector<UnitId> numbered_by_overlap(std::span<const std::int32_t> assignment) const {
+    std::vector<UnitId> unit_of(static_cast<std::size_t>(params_.prompt.clusters_for(entries_)), -1);
+    std::vector<bool> taken(unit_of.size(), false);
+    for (const Overlap& overlap : overlaps(assignment)) {
+      UnitId& unit = unit_of[static_cast<std::size_t>(overlap.cluster)];
+      if (unit < 0 && !taken[static_cast<std::size_t>(overlap.unit)]) {
+        unit = overlap.unit;
+        taken[static_cast<std::size_t>(unit)] = true;
+      }
+    }
+    for (UnitId& unit : unit_of) {
+      if (unit < 0) {
+        unit = static_cast<UnitId>(std::ranges::find(taken, false) - taken.begin());
+        taken[static_cast<std::size_t>(unit)] = true;
+      }
+    }
+    return unit_of;
+  }
+
+  struct Overlap {
+    UnitId unit;
+    std::int32_t cluster;
+    std::int64_t entries;
+  };
+
+  /// What units and clusters share, the most first, then by unit and cluster.
+  std::vector<Overlap> overlaps(std::span<const std::int32_t> assignment) const {
+    std::map<std::pair<UnitId, std::int32_t>, std::int64_t> shared;
+    for (UnitId unit = 0; unit < unit_count(); ++unit) {
+      for (const EntryIndex entry : members(unit)) {
+        ++shared[{unit, assignment[static_cast<std::size_t>(entry)]}];
+      }
+    }
+    std::vector<Overlap> result;
+    for (const auto& [pair, entries] : shared) {
+      result.push_back({pair.first, pair.second, entries});
+    }
+    std::ranges::stable_sort(result, std::ranges::greater(), &Overlap::entries);
+    return result;
+  }
+
   void join(EntryIndex entry, UnitId unit) {
     KVR_CHECK(entry == entries_, "entry {} follows {} entries", entry, entries_);
     members_[static_cast<std::size_t>(unit)].push_back(entry);
@@ -69,9 +152,11 @@ class KMeans final : public Clustering {
 
   Params params_;
   Context context_;
-  std::vector<float> centroids_;  // [units, head_dim], fixed once built
+  std::vector<float> centroids_;  // [units, head_dim], fixed until a refit
   std::vector<std::vector<EntryIndex>> members_;
   EntryIndex entries_ = 0;
+  std::int64_t since_fit_ = 0;  // entries appended
+  bool refit_is_due_ = false;
 };
 
 ParamTable<KMeans::Params> KMeans::params() {
@@ -81,6 +166,14 @@ ParamTable<KMeans::Params> KMeans::params() {
                    {.doc = "what makes a centroid near",
                     .choices = "l2|cosine",
                     .source = "PQCache: l2; ClusterKV: cosine"}});
+  table.push_back({"refit_every",
+                   &Params::refit_every,
+                   {.doc = "appended entries after which all keys are clustered anew, which reads those that "
+                           "are not in DRAM; 0: never",
+                    .unit = "entries",
+                    .min = 0,
+                    .max = bounds::kEntries,
+                    .source = "for comparison with updates that read nothing"}});
   return table;
 }
 

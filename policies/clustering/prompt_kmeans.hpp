@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <span>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "policies/kmeans_work.hpp"
@@ -91,13 +92,15 @@ struct PromptKMeans {
             .seeding = seeding == "plus_plus" ? kernels::Seeding::kPlusPlus : kernels::Seeding::kRandomRows};
   }
 
+  /// `stream`: the name of its random numbers.
   kernels::KMeansResult run(const HeadView& prompt, kernels::Metric metric,
-                            const Clustering::Context& context, Work& work) const {
+                            const Clustering::Context& context, Work& work,
+                            std::string_view stream = "clustering.kmeans") const {
     KVR_CHECK(prompt.entries() >= 1, "a prompt of {} entries", prompt.entries());
     std::vector<float> keys(static_cast<std::size_t>(prompt.entries() * context.head_dim));
     kernels::to_float(prompt.keys, kernels::matrix_ref(keys.data(), prompt.entries(), context.head_dim));
     const auto all = options(clusters_for(prompt.entries()), metric);
-    Rng rng = head_stream(context, "clustering.kmeans");
+    Rng rng = head_stream(context, stream);
     auto result = kernels::kmeans(
         kernels::matrix_view<float>(keys.data(), prompt.entries(), context.head_dim), all, rng);
     work += kmeans_work(prompt.entries(), context.head_dim, all.clusters, all.seeding, result.iterations);

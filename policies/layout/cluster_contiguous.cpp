@@ -5,6 +5,8 @@
 //              in whole blocks, of max(one block, growth * the unit's bytes)
 //   split:     a segment of its own for the new unit, whose members move there; what they leave behind is
 //              free for the old unit, which is compacted no further
+//   regrouped: every entry that is of another unit now moves to a free record of it; all that they leave are
+//              free before
 //
 // page_buffer: an entry that gets a record waits in DRAM until no record is free in the page that it lies in,
 //              or nothing has come to this page for wait_steps steps. Entries that move do not wait.
@@ -97,6 +99,8 @@ class ClusterContiguous final : public Layout {
       } else if (change.kind == ChangeKind::split) {
         open(head, change.other, clustering, traffic);
         settle(head, change.unit, clustering, traffic);  // pending ones
+      } else if (change.kind == ChangeKind::regrouped) {
+        regroup(head, clustering, traffic);
       }
     }
     for (const Change& change : changes) {  // last, lest an entry be written and split off at once
@@ -220,6 +224,28 @@ class ClusterContiguous final : public Layout {
            LayoutTraffic& traffic) {
     if (record_of(head, entry).unit != unit) {
       lay(head, unit, entry, lift(head, entry), clustering, traffic);
+    }
+  }
+
+  void regroup(std::int64_t head, const Clustering& clustering, LayoutTraffic& traffic) {
+    struct Leaving {
+      EntryIndex entry;
+      UnitId unit;
+      Record from;
+    };
+    std::vector<Leaving> leaving;
+    for (UnitId unit = 0; unit < clustering.unit_count(); ++unit) {
+      for (const EntryIndex entry : clustering.members(unit)) {
+        if (record_of(head, entry).unit != unit) {
+          leaving.push_back({entry, unit, lift(head, entry)});
+        }
+      }
+    }
+    for (auto unit = static_cast<UnitId>(at(head).free.size()); unit < clustering.unit_count(); ++unit) {
+      make_room(head, unit, clustering);
+    }
+    for (const Leaving& one : leaving) {
+      lay(head, one.unit, one.entry, one.from, clustering, traffic);
     }
   }
 

@@ -92,6 +92,10 @@ class TokenOrder final : public Layout {
       } else if (change.kind == ChangeKind::split) {  // entries stay, but pending ones get their place
         add(change.unit);
         add(change.other);
+      } else if (change.kind == ChangeKind::regrouped) {  // likewise
+        for (UnitId unit = 0; unit < clustering.unit_count(); ++unit) {
+          add(unit);
+        }
       }
     }
     write(head, std::move(entries), traffic);

@@ -1,7 +1,7 @@
 // A unit is worth what the mean of its keys is worth:
 //
 //   score(unit) = attention_scale * q . mean(keys of its members)
-//   created, split: mean anew from the members
+//   created, split: mean anew from the members; regrouped: of all units
 //   appended:       mean += (key - mean) / members
 //
 // Entries that are pending in a unit do not count: they are attended to whatever the unit's score.
@@ -40,6 +40,11 @@ class Centroid final : public Scorer {
       }
       if (change.kind == ChangeKind::appended) {
         append(change, clustering, view, work);
+      }
+      if (change.kind == ChangeKind::regrouped) {
+        for (UnitId unit = 0; unit < clustering.unit_count(); ++unit) {
+          compute(unit, clustering, view, work);
+        }
       }
     }
   }

@@ -254,6 +254,8 @@ void LayerReplay::apply_to_cache(std::int64_t head, const Change& change) {
     take_in_pending(head, change.unit, false);
   } else if (change.kind == ChangeKind::split) {
     apply_split(head, change);
+  } else if (change.kind == ChangeKind::regrouped) {
+    apply_regrouping(head);
   }
 }
 
@@ -271,6 +273,23 @@ void LayerReplay::apply_split(std::int64_t head, const Change& change) {
   }
   if (cache.enabled() && was_resident && !residency.partly_resident(change.unit)) {
     cache.emptied(object(head, change.unit));
+  }
+}
+
+/// What is cached stays; how much of each unit it is has changed.
+void LayerReplay::apply_regrouping(std::int64_t head) {
+  const auto h = static_cast<std::size_t>(head);
+  HeadResidency& residency = residencies_[h];
+  Cache& cache = *caches_[h];
+  for (UnitId unit = 0; unit < heads_[h].clustering().unit_count(); ++unit) {
+    const bool was_resident = residency.partly_resident(unit);
+    residency.recount(unit);
+    take_in_pending(head, unit, residency.partly_resident(unit));
+    if (cache.enabled() && residency.partly_resident(unit)) {
+      cache.updated(object(head, unit), residency.count(unit));
+    } else if (cache.enabled() && was_resident) {
+      cache.emptied(object(head, unit));
+    }
   }
 }
 

@@ -87,6 +87,7 @@ class LayerReplay {
   void update_layout(std::int64_t head);
   void apply_to_cache(std::int64_t head, const Change& change);
   void apply_split(std::int64_t head, const Change& change);
+  void apply_regrouping(std::int64_t head);
   /// Members of `unit` that were pending have a place on flash; they stay in DRAM where the unit is cached.
   void take_in_pending(std::int64_t head, UnitId unit, bool cached);
   void load_wanted(std::int64_t head);

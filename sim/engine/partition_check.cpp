@@ -1,5 +1,7 @@
 #include "sim/engine/partition_check.hpp"
 
+#include <algorithm>
+
 #include "sim/error.hpp"
 
 namespace kvr {
@@ -57,6 +59,10 @@ void PartitionCheck::follow(std::span<const Change> changes, const Clustering& c
       pending_[static_cast<std::size_t>(change.entry)] = change.kind == ChangeKind::buffered ? 1 : 0;
     }
   }
+  if (std::ranges::find(changes, ChangeKind::regrouped, &Change::kind) != changes.end()) {
+    follow_regrouping(clustering);  // whatever came before it in the list: members are those after all of it
+    return;
+  }
   const Origins origins = origins_of(changes);
   for (const Change& change : changes) {
     if (change.kind == ChangeKind::created) {
@@ -93,6 +99,22 @@ void PartitionCheck::claim_created(EntryIndex entry, UnitId unit, const Origins&
     }
   }
   claim(entry, unit);
+}
+
+void PartitionCheck::follow_regrouping(const Clustering& clustering) {
+  std::ranges::fill(unit_of_, -1);
+  entries_ = 0;
+  for (UnitId unit = 0; unit < clustering.unit_count(); ++unit) {
+    KVR_CHECK(!clustering.members(unit).empty(), "unit {} is empty after a regrouping", unit);
+    for (const bool pending : {false, true}) {
+      for (const EntryIndex entry : pending ? clustering.pending(unit) : clustering.members(unit)) {
+        claim(entry, unit);
+        pending_[static_cast<std::size_t>(entry)] = pending ? 1 : 0;
+      }
+    }
+  }
+  KVR_CHECK(entries_ == std::ssize(unit_of_), "a regrouping left {} entries of {}", entries_,
+            unit_of_.size());
 }
 
 void PartitionCheck::follow_split(const Change& change, const Clustering& clustering,

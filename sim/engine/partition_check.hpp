@@ -11,8 +11,8 @@ namespace kvr {
 
 /// Follows the change stream of one head and proves that no entry is lost or held twice.
 ///
-/// `follow` costs O(changes), plus the members of units that were created or split; `check` compares
-/// everything with the clustering itself, O(entries).
+/// `follow` costs O(changes), plus the members of units that were created, split or regrouped; `check`
+/// compares everything with the clustering itself, O(entries).
 class PartitionCheck {
  public:
   void follow(std::span<const Change> changes, const Clustering& clustering);
@@ -28,6 +28,7 @@ class PartitionCheck {
   void claim(EntryIndex entry, UnitId unit);
   void follow_created(UnitId unit, const Clustering& clustering, const Origins& origins);
   void claim_created(EntryIndex entry, UnitId unit, const Origins& origins);
+  void follow_regrouping(const Clustering& clustering);
   void follow_split(const Change& change, const Clustering& clustering, const Origins& origins);
   UnitId unit_of(EntryIndex entry) const;
 

@@ -58,6 +58,11 @@ void locate_changed_representatives(std::span<const HeadReplay> heads, double di
       if (change.kind == ChangeKind::split) {
         add_unit(change.other, bytes_each, region_of(head), writes);
       }
+      if (change.kind == ChangeKind::regrouped) {
+        for (UnitId unit = 0; unit < heads[head].clustering().unit_count(); ++unit) {
+          add_unit(unit, bytes_each, region_of(head), writes);
+        }
+      }
     }
   }
 }

@@ -63,14 +63,12 @@ std::int64_t HeadResidency::drop(UnitId unit) {
   return dropped;
 }
 
-void HeadResidency::recount(UnitId unit, UnitId other) {
-  for (const UnitId part : {unit, other}) {
-    std::int64_t resident = 0;
-    for (const EntryIndex entry : clustering_->members(part)) {
-      resident += flags_[static_cast<std::size_t>(entry)];
-    }
-    slot(part) = resident;
+void HeadResidency::recount(UnitId unit) {
+  std::int64_t resident = 0;
+  for (const EntryIndex entry : clustering_->members(unit)) {
+    resident += flags_[static_cast<std::size_t>(entry)];
   }
+  slot(unit) = resident;
 }
 
 Cache::Cache(std::unique_ptr<Replacement> policy, std::int64_t capacity_bytes, std::int64_t entry_bytes)

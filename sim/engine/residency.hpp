@@ -49,8 +49,12 @@ class HeadResidency final : public ResidentUnits {
   void set_unwritten(std::span<const EntryIndex> entries);
   /// Entries in DRAM for no other reason than that they wait to be written.
   std::int64_t only_unwritten() const;
-  /// Counts `unit` and `other` anew after a split.
-  void recount(UnitId unit, UnitId other);
+  /// Counts `unit` anew after its members have changed.
+  void recount(UnitId unit);
+  void recount(UnitId unit, UnitId other) {
+    recount(unit);
+    recount(other);
+  }
 
  private:
   std::int64_t& slot(UnitId unit);

@@ -19,6 +19,11 @@ void UnitVariance::follow(std::span<const Change> changes, const Clustering& clu
     if (change.kind == ChangeKind::split) {
       touched.insert(change.other);
     }
+    if (change.kind == ChangeKind::regrouped) {
+      for (UnitId unit = 0; unit < clustering.unit_count(); ++unit) {
+        touched.insert(unit);
+      }
+    }
   }
   variances_.resize(static_cast<std::size_t>(clustering.unit_count()), 0.0);
   for (const UnitId unit : touched) {

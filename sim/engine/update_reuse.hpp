@@ -14,7 +14,8 @@ namespace kvr {
 
 /// How soon the units of one head that a step updated are demanded again. Updated is a unit that an entry was
 /// appended to, and both parts of a split; entries that wait update nothing. A unit that is split later keeps
-/// its name for the part that stays; the other part counts from then on.
+/// its name for the part that stays; the other part counts from then on. A regrouping is no update, as it is
+/// of all units alike; they keep their names.
 class UpdateReuse {
  public:
   /// Numbers of steps that are told apart, ascending.

@@ -14,8 +14,10 @@ enum class ChangeKind {
   created,   ///< `unit` is new; its members, as Clustering::members says, are new or were pending elsewhere
   appended,  ///< `entry` joined `unit`
   split,  ///< `unit` keeps one part of its members, the new unit `other` has the rest, pending ones included
-  buffered,    ///< `entry` belongs to `unit` but stays in DRAM, visible, until `split` or `created` takes it
+  buffered,    ///< `entry` belongs to `unit` but stays in DRAM, visible, until a later change takes it
   wants_load,  ///< `unit` asks to be read now, after this step's attention
+  regrouped,  ///< every unit of the head may have other members, pending ones included; some may be new, none
+              ///< goes and none is empty
 };
 
 struct Change {

@@ -74,7 +74,8 @@ TEST_CASE("a cache that exceeds its budget is found") {
 
 TEST_CASE("checking every step changes no bit of the results") {
   for (const char* const clustering :
-       {"{type: adaptive, entries_per_cluster: 7, quantile: 0.3, buffer_entries: 3}",
+       {"{type: adaptive, entries_per_cluster: 7, threshold: quantile, quantile: 0.3, buffer_entries: 3}",
+        "{type: kmeans, entries_per_cluster: 7, refit_every: 6}",
         "{type: kmeans_local, entries_per_cluster: 7, window: 9, window_clusters: 2}", "token"}) {
     for (const char* const layout : {"token_order", "cluster_contiguous", "cluster_by_cluster",
                                      "{type: dual_head, page_buffer: 512B, hot_steps: 6}"}) {

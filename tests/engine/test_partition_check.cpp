@@ -141,5 +141,35 @@ TEST_CASE("entries that do not exist are found") {
   CHECK_THROWS_AS(f.check.check(f.units), InternalError);
 }
 
+const Change kRegrouped = {.kind = ChangeKind::regrouped, .unit = -1};
+
+TEST_CASE("a regrouping may put any entry anywhere, pending ones too, but lose or double none") {
+  Followed f;
+  f.units.pending_list(0).push_back(5);
+  f.follow({buffered(0, 5)});
+  f.units.pending_list(0) = {};
+  f.units.list(0) = {4, 1};
+  f.units.list(1) = {5, 0};
+  f.units.add({2, 3, 6});
+  f.follow({appended(1, 6), kRegrouped});
+  f.check.expect(7);
+  f.check.check(f.units);
+  f.units.list(0) = {4};
+  f.units.list(1) = {5, 0, 1};
+  f.follow({kRegrouped});
+  f.check.check(f.units);
+
+  Followed lost;
+  lost.units.list(0) = {0, 1, 2};
+  CHECK_THROWS_AS(lost.follow({kRegrouped}), InternalError);
+  Followed twice;
+  twice.units.list(1) = {4, 0};
+  CHECK_THROWS_AS(twice.follow({kRegrouped}), InternalError);
+  Followed empty;
+  empty.units.list(0) = {0, 1, 2, 3, 4};
+  empty.units.list(1) = {};
+  CHECK_THROWS_AS(empty.follow({kRegrouped}), InternalError);
+}
+
 }  // namespace
 }  // namespace kvr

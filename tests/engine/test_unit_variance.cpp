@@ -35,6 +35,12 @@ TEST_CASE("the variance of units follows what they gain and give away") {
   units.add({0, 2});
   variance.follow(ChangeList{{.kind = ChangeKind::split, .unit = 0, .other = 2}}, units, view);
   CHECK(variance.mean() == 3.25 / 3.0);  // (0, 0) and (2, 3) around (1, 1.5)
+
+  units.list(0) = {0, 1};
+  units.list(1) = {2};
+  units.list(2) = {3};
+  variance.follow(ChangeList{{.kind = ChangeKind::regrouped, .unit = -1}}, units, view);
+  CHECK(variance.mean() == 4.0 / 3.0);
 }
 
 }  // namespace

@@ -68,12 +68,13 @@ TEST_CASE("reuse within 16 steps takes the sixteenth in and the seventeenth not"
   }
 }
 
-TEST_CASE("entries that wait, loads and units newly created are no updates") {
+TEST_CASE("entries that wait, loads, units newly created and regroupings are no updates") {
   UpdateReuse reuse;
   follow(reuse, {},
          {{.kind = ChangeKind::buffered, .unit = 1, .entry = 4},
           {.kind = ChangeKind::wants_load, .unit = 1},
-          {.kind = ChangeKind::created, .unit = 2}});
+          {.kind = ChangeKind::created, .unit = 2},
+          {.kind = ChangeKind::regrouped, .unit = -1}});
   CHECK(reuse.updated() == 0);
 }
 

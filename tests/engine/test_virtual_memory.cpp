@@ -229,5 +229,25 @@ TEST_CASE("representatives on flash are read whole and written where they change
   }
 }
 
+TEST_CASE("a regrouping writes all representatives again") {
+  Setup setup = clustered();
+  setup.clustering = "{type: kmeans, clusters: 7, refit_every: 4}";
+  setup.cache_bytes = 60 * 16384;
+  setup.model =  // of two blocks each
+      "{type: decoder, layers: 2, query_heads: 4, kv_heads: 2, head_dim: 4096, hidden: 64, ffn: 128, vocab: "
+      "500}";
+  setup.schedule = kNothingVirtual;
+  const PointResult in_dram = fixture().run(setup);
+  setup.schedule = "{type: dynakv, virtual_cache: false}";
+  const PointResult on_flash = fixture().run(setup);
+  for (std::int64_t step = 0; step < in_dram.data.steps(); ++step) {
+    const double read = more_in(on_flash, in_dram, Metric::read_bytes, step);
+    const double written = more_in(on_flash, in_dram, Metric::write_bytes, step);
+    CHECK(read > 0.0);
+    CHECK((written == read) == ((step + 1) % 4 == 0));
+    CHECK(written <= read);
+  }
+}
+
 }  // namespace
 }  // namespace kvr

@@ -10,8 +10,9 @@ namespace kvr::test::adaptive {
 
 using Units = std::vector<std::vector<EntryIndex>>;
 
-inline std::unique_ptr<Clustering> make(const ParamValues& values, std::int64_t head_dim,
-                                        std::uint64_t seed = 1) {
+/// With threshold quantile, unless `values` say another.
+inline std::unique_ptr<Clustering> make(ParamValues values, std::int64_t head_dim, std::uint64_t seed = 1) {
+  values.insert({"threshold", std::string("quantile")});
   return test::make<Clustering>("adaptive", values, {.head_dim = head_dim, .head = {}, .root_seed = seed});
 }
 

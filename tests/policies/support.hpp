@@ -90,7 +90,9 @@ inline double plain_dot(std::span<const float> a, std::span<const float> b) {
 /// A clustering that does anything the contract allows, at random: what listeners to its changes must stand.
 class RandomClustering final : public Clustering {
  public:
-  explicit RandomClustering(Rng& rng) : rng_(rng) {}
+  /// Regroups all units before one of `regroup_one_in` entries on average; 0: never.
+  explicit RandomClustering(Rng& rng, std::uint64_t regroup_one_in = 0)
+      : rng_(rng), regroup_one_in_(regroup_one_in) {}
 
   void build(const HeadView& prompt, ChangeList& changes, Work&) override {
     for (EntryIndex entry = 0; entry < prompt.entries(); ++entry) {
@@ -122,6 +124,9 @@ class RandomClustering final : public Clustering {
     }
     for (std::uint64_t splits = rng_.below(3); choice > 5 && splits > 0; --splits) {
       split(choice == 6 ? unit : any_unit(), changes);
+    }
+    if (regroup_one_in_ > 0 && rng_.below(regroup_one_in_) == 0) {
+      regroup(changes);
     }
   }
 
@@ -162,7 +167,36 @@ class RandomClustering final : public Clustering {
     changes.push_back({.kind = ChangeKind::split, .unit = unit, .other = other});
   }
 
+  /// Every unit gets one entry, the others go anywhere; what was pending stays so or not, as it happens.
+  void regroup(ChangeList& changes) {
+    std::vector<EntryIndex> entries;
+    for (Unit& unit : units_) {
+      entries.insert(entries.end(), unit.members.begin(), unit.members.end());
+      const std::size_t freed = rng_.below(unit.pending.size() + 1);
+      entries.insert(entries.end(), unit.pending.begin(), unit.pending.begin() + static_cast<long>(freed));
+      unit.pending.erase(unit.pending.begin(), unit.pending.begin() + static_cast<long>(freed));
+      unit.members.clear();
+    }
+    std::shuffle(entries.begin(), entries.end(), Shuffled{rng_});
+    if (entries.size() > units_.size()) {
+      new_unit();
+    }
+    for (std::size_t i = 0; i < entries.size(); ++i) {
+      at(i < units_.size() ? static_cast<UnitId>(i) : any_unit()).members.push_back(entries[i]);
+    }
+    changes.push_back({.kind = ChangeKind::regrouped, .unit = -1});
+  }
+
+  struct Shuffled {
+    using result_type = std::uint64_t;
+    static constexpr result_type min() { return 0; }
+    static constexpr result_type max() { return 0xffff; }
+    result_type operator()() { return rng.below(0x10000); }
+    Rng& rng;
+  };
+
   Rng& rng_;
+  std::uint64_t regroup_one_in_;
   std::vector<Unit> units_;
 };
 

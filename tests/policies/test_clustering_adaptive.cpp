@@ -239,6 +239,93 @@ TEST_CASE("adaptive: the threshold is a multiple of the mean or of a quantile of
   }
 }
 
+/// What a clustering of `values` that begins with `prompt` does with one more key, of which no unit is in
+/// DRAM.
+ChangeKind change_of(ParamValues values, std::vector<float> prompt, float key) {
+  prompt.push_back(key);
+  const Sequence sequence(prompt, 1);
+  const auto entries = static_cast<EntryIndex>(prompt.size());
+  const auto clustering = make(std::move(values), 1);
+  ChangeList changes;
+  Work work;
+  clustering->build(sequence.view(entries - 1), changes, work);
+  changes.clear();
+  clustering->append(entries - 1, sequence.view(entries), test::NothingResident{}, changes, work);
+  REQUIRE(changes.size() == 1);
+  return changes[0].kind;
+}
+
+TEST_CASE("adaptive: the matched threshold, a worked example") {
+  // Four units are wanted of eight entries, whose variance is 131.69. The first threshold tried is 2^-5 of
+  // it, 4.115: from {0, 2}, the first quarter, it leads to {0, 2}, {10, 12}, {20, 23} and {30, 33}, which is
+  // right. With -2.9, {0, 2} has a variance of 4.05, with -3 one of 4.22.
+  const std::vector<float> prompt = {0, 2, 10, 12, 20, 23, 30, 33};
+  const ParamValues matched = {{"threshold", std::string("matched")},
+                               {"entries_per_cluster", std::int64_t{2}}};
+  CHECK(change_of(matched, prompt, -2.9F) == ChangeKind::appended);
+  CHECK(change_of(matched, prompt, -3.0F) == ChangeKind::buffered);
+  // Twice that: 8.23. With -4.8 the variance is 8.14, with -4.9 it is 8.40.
+  ParamValues twice = matched;
+  twice.insert({"multiple", 2.0});
+  CHECK(change_of(twice, prompt, -4.8F) == ChangeKind::appended);
+  CHECK(change_of(twice, prompt, -4.9F) == ChangeKind::buffered);
+}
+
+TEST_CASE("adaptive: a prompt of fewer than four units takes the median variance") {
+  // Heaps of variance 1 and 4, the median is 2.5: as in the test above.
+  const ParamValues matched = {{"threshold", std::string("matched")},
+                               {"clusters", std::int64_t{2}},
+                               {"entries_per_unit", std::int64_t{2}}};
+  CHECK(change_of(matched, {0, 2, 20, 24}, 3.85F) == ChangeKind::appended);
+  CHECK(change_of(matched, {0, 2, 20, 24}, 3.9F) == ChangeKind::buffered);
+}
+
+TEST_CASE("adaptive: by size, a cluster is split when a key would be one too many") {
+  const ParamValues by_size = {{"trigger", std::string("size")}, {"max_entries", std::int64_t{3}}};
+  Line line({1, 3, 11, 3}, by_size);
+  check_change(line.append().front(), ChangeKind::appended, line.left, -1, 4);
+  const ChangeList split = line.append({line.left});  // 0, 2, 1, 3 into {0, 1} and {2, 3}
+  REQUIRE(split.size() == 2);
+  check_change(split[0], ChangeKind::appended, line.left, -1, 5);
+  check_change(split[1], ChangeKind::split, line.left, 2, -1);
+  CHECK(line.members(line.left) == std::vector<EntryIndex>{0, 4});
+  CHECK(line.members(2) == std::vector<EntryIndex>{1, 5});
+  check_change(line.append().front(), ChangeKind::appended, line.right, -1, 6);
+  line.check();
+}
+
+TEST_CASE("adaptive: by size, what is one too many waits; by default twice entries_per_cluster are not") {
+  Line line({1, 1, 1, 1, 1}, {{"trigger", std::string("size")}, {"entries_per_cluster", std::int64_t{2}}});
+  line.append();
+  check_change(line.append().front(), ChangeKind::appended, line.left, -1, 5);  // the fourth
+  check_change(line.append().front(), ChangeKind::buffered, line.left, -1, 6);
+  check_change(line.append().front(), ChangeKind::buffered, line.left, -1, 7);
+  const ChangeList split = line.load({line.left, line.right});
+  REQUIRE(split.size() == 2);  // {2} and {0, 1, 1, 1, 1}, which is one too many still
+  CHECK(line.members(line.left) == std::vector<EntryIndex>{4, 5, 6, 7});
+  CHECK(line.members(2) == std::vector<EntryIndex>{1});
+  CHECK(line.members(3) == std::vector<EntryIndex>{0});
+  line.check();
+}
+
+TEST_CASE(
+    "adaptive: by size, prompt clusters that are too large are split as they are loaded, equal keys too") {
+  const Sequence sequence(std::vector<float>(20, 0.5F), 1);
+  const auto clustering = make(
+      {{"clusters", std::int64_t{1}}, {"trigger", std::string("size")}, {"max_entries", std::int64_t{3}}}, 1);
+  ChangeList changes;
+  Work work;
+  clustering->build(sequence.view(20), changes, work);
+  clustering->check(sequence.view(20));
+  clustering->loaded(std::vector<UnitId>{0}, sequence.view(20), changes, work);
+  clustering->check(sequence.view(20));
+  CHECK(clustering->unit_count() >= 7);
+  CHECK(test::all_entries(*clustering) == test::first_entries(20));
+  for (UnitId unit = 0; unit < clustering->unit_count(); ++unit) {
+    CHECK(clustering->members(unit).size() <= 3);
+  }
+}
+
 TEST_CASE("adaptive: prompt clusters above the threshold are split as they are loaded, to the last") {
   const Sequence sequence({0, 2, 20, 24}, 1);
   const auto clustering = make({{"clusters", std::int64_t{2}}, {"quantile", 0.0}}, 1);

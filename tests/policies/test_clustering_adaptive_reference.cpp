@@ -3,9 +3,11 @@
 
 #include <array>
 #include <cmath>
+#include <cstdlib>
 #include <limits>
 #include <set>
 
+#include "sim/kernels/kmeans.hpp"
 #include "tests/policies/adaptive_support.hpp"
 
 namespace kvr {
@@ -18,9 +20,12 @@ using test::Sequence;
 /// members anew. It begins with the partition that it is held against.
 class Reference {
  public:
-  Reference(const Sequence& sequence, Units units, double quantile, std::size_t buffer_entries)
+  Reference(const Sequence& sequence, Units units, std::size_t buffer_entries)
       : sequence_(sequence), members_(std::move(units)), buffer_entries_(buffer_entries) {
     pending_.resize(members_.size());
+  }
+
+  double quantile(double quantile) const {
     std::vector<double> variances;
     for (const auto& unit : members_) {
       variances.push_back(variance(unit));
@@ -29,11 +34,13 @@ class Reference {
     const double at = quantile * static_cast<double>(variances.size() - 1);
     const double low = variances[static_cast<std::size_t>(std::floor(at))];
     const double high = variances[static_cast<std::size_t>(std::ceil(at))];
-    tau_ = low + (at - std::floor(at)) * (high - low);
+    return low + (at - std::floor(at)) * (high - low);
   }
+  void bound_variance(double tau) { tau_ = tau; }
+  void bound_size(std::size_t entries) { max_entries_ = entries; }
 
   /// Returns the unit to load, or -1.
-  UnitId append(EntryIndex entry, const Resident& resident) {
+  UnitId append(EntryIndex entry, const ResidentUnits& resident) {
     std::size_t nearest = 0;
     double least = std::numeric_limits<double>::infinity();
     for (std::size_t unit = 0; unit < members_.size(); ++unit) {
@@ -45,7 +52,7 @@ class Reference {
     }
     std::vector<EntryIndex> with = members_[nearest];
     with.push_back(entry);
-    if (variance(with) <= tau_) {
+    if (!exceeds(with)) {
       members_[nearest] = with;
     } else if (resident.resident(static_cast<UnitId>(nearest))) {
       members_[nearest] = with;
@@ -59,13 +66,16 @@ class Reference {
 
   void load(UnitId unit) {
     const auto u = static_cast<std::size_t>(unit);
-    if (!pending_[u].empty() || variance(members_[u]) > tau_) {
+    if (!pending_[u].empty() || exceeds(members_[u])) {
       divide(u);
     }
   }
 
   const Units& members() const { return members_; }
   const Units& pending() const { return pending_; }
+  bool exceeds(const std::vector<EntryIndex>& entries) const {
+    return max_entries_ > 0 ? entries.size() > max_entries_ : variance(entries) > tau_;
+  }
   double tau() const { return tau_; }
 
   double variance(const std::vector<EntryIndex>& entries) const {
@@ -157,7 +167,7 @@ class Reference {
   }
 
   void divide_if_wide(std::size_t unit) {
-    if (variance(members_[unit]) > tau_) {
+    if (exceeds(members_[unit])) {
       divide(unit);
     }
   }
@@ -167,6 +177,7 @@ class Reference {
   Units pending_;
   std::size_t buffer_entries_;
   double tau_ = 0.0;
+  std::size_t max_entries_ = 0;  ///< 0: the variance is bounded
 };
 
 /// Keys around centres that wander and now and then jump, as those of a long answer.
@@ -199,7 +210,7 @@ void check_variances(const Reference& reference, const Units& prompt) {
   const Units& units = reference.members();
   for (std::size_t unit = 0; unit < units.size(); ++unit) {
     REQUIRE_FALSE(units[unit].empty());
-    if (unit >= prompt.size() || units[unit] != prompt[unit]) {
+    if (reference.tau() > 0.0 && (unit >= prompt.size() || units[unit] != prompt[unit])) {
       CHECK(reference.variance(units[unit]) <= reference.tau() * (1.0 + 1e-9));
     }
   }
@@ -211,19 +222,91 @@ struct RunCounts {
   int forced = 0;
 };
 
-void run_against_reference(std::uint64_t seed, RunCounts& counts) {
-  constexpr EntryIndex kPrompt = 120;
-  constexpr EntryIndex kEnd = kPrompt + 2000;
+constexpr EntryIndex kPrompt = 120;
+constexpr EntryIndex kEnd = kPrompt + 2000;
+constexpr std::int64_t kPerCluster = 12;
+
+struct Everything final : ResidentUnits {
+  bool resident(UnitId) const override { return true; }
+};
+
+/// The units that k-means makes of the first `entries`, with the random numbers of the calibration.
+Units units_of_first(const Sequence& sequence, EntryIndex entries, std::uint64_t seed) {
+  std::vector<float> keys;
+  for (EntryIndex entry = 0; entry < entries; ++entry) {
+    keys.insert(keys.end(), sequence.key(entry).begin(), sequence.key(entry).end());
+  }
+  Rng random = Rng::stream(seed, "clustering.adaptive.matched", 0);
+  const auto result = kernels::kmeans(
+      kernels::matrix_view<float>(keys.data(), entries, sequence.head_dim()),
+      {.clusters = (entries + kPerCluster - 1) / kPerCluster, .max_iterations = 20, .tolerance = 1e-4},
+      random);
+  Units units(static_cast<std::size_t>((entries + kPerCluster - 1) / kPerCluster));
+  for (EntryIndex entry = 0; entry < entries; ++entry) {
+    units[static_cast<std::size_t>(result.assignment[static_cast<std::size_t>(entry)])].push_back(entry);
+  }
+  return units;
+}
+
+/// Units after the prompt's last three quarters, with a threshold of `tau`.
+std::int64_t units_with(const Sequence& sequence, const Units& quarter, double tau) {
+  Reference reference(sequence, quarter, 1000);
+  reference.bound_variance(tau);
+  for (UnitId unit = 0; unit < std::ssize(quarter); ++unit) {
+    reference.load(unit);
+  }
+  for (EntryIndex entry = kPrompt / 4; entry < kPrompt; ++entry) {
+    reference.append(entry, Everything());
+  }
+  return std::ssize(reference.members());
+}
+
+double matched_variance(const Sequence& sequence, std::int64_t per_unit, std::uint64_t seed) {
+  const Units quarter = units_of_first(sequence, kPrompt / 4, seed);
+  const std::int64_t wanted = (kPrompt + per_unit - 1) / per_unit;
+  double high = Reference(sequence, {test::first_entries(kPrompt)}, 1000).quantile(0.5);
+  double low = high / 1024.0;
+  double best = 0.0;
+  std::int64_t least = 1000;
+  for (int trial = 0; trial < 12 && least > 0; ++trial) {
+    const double tau = std::sqrt(low * high);
+    const std::int64_t off = units_with(sequence, quarter, tau) - wanted;
+    best = std::abs(off) < least ? tau : best;
+    least = std::min(least, std::abs(off));
+    (off > 0 ? low : high) = tau;
+  }
+  CHECK(least <= 1);
+  return best;
+}
+
+enum class Bound { quantile, matched, size };
+
+void run_against_reference(std::uint64_t seed, Bound bound, RunCounts& counts) {
   Rng rng(seed);
   const Sequence sequence = drifting_keys(kEnd, 4, rng);
   const std::int64_t buffer = std::array{4, 16, 1, 7}[seed % 4];
-  const auto clustering = make(
-      {{"entries_per_cluster", std::int64_t{12}}, {"quantile", 0.7}, {"buffer_entries", buffer}}, 4, seed);
+  const std::int64_t per_unit = std::array{6, 9, 12}[seed % 3];
+  ParamValues values = {{"entries_per_cluster", kPerCluster}, {"buffer_entries", buffer}};
+  if (bound == Bound::quantile) {
+    values.insert({"quantile", 0.7});
+  } else if (bound == Bound::matched) {
+    values.insert({{"threshold", std::string("matched")}, {"entries_per_unit", per_unit}});
+  } else {
+    values.insert({"trigger", std::string("size")});
+  }
+  const auto clustering = make(values, 4, seed);
   ChangeList changes;
   Work work;
   clustering->build(sequence.view(kPrompt), changes, work);
   const Units prompt = members_of(*clustering);
-  Reference reference(sequence, prompt, 0.7, static_cast<std::size_t>(buffer));
+  Reference reference(sequence, prompt, static_cast<std::size_t>(buffer));
+  if (bound == Bound::quantile) {
+    reference.bound_variance(reference.quantile(0.7));
+  } else if (bound == Bound::matched) {
+    reference.bound_variance(matched_variance(sequence, per_unit, seed));
+  } else {
+    reference.bound_size(2 * kPerCluster);
+  }
   for (EntryIndex entry = kPrompt; entry < kEnd; ++entry) {
     changes.clear();
     const std::set<UnitId> selected = random_units(clustering->unit_count(), 40, rng);
@@ -250,19 +333,23 @@ void run_against_reference(std::uint64_t seed, RunCounts& counts) {
     CHECK(test::all_entries(*clustering) == test::first_entries(entry + 1));
     if (entry % 10 == 0) {
       check_variances(reference, prompt);
+      clustering->check(sequence.view(entry + 1));
     }
   }
 }
 
 TEST_CASE("adaptive: over 2,000 random steps the units are those of a plain reference, at every step") {
-  RunCounts counts;
-  for (std::uint64_t seed = 1; seed <= 5; ++seed) {
-    CAPTURE(seed);
-    run_against_reference(seed, counts);
+  for (const Bound bound : {Bound::quantile, Bound::matched, Bound::size}) {
+    CAPTURE(static_cast<int>(bound));
+    RunCounts counts;
+    for (std::uint64_t seed = 1; seed <= 5; ++seed) {
+      CAPTURE(seed);
+      run_against_reference(seed, bound, counts);
+    }
+    CHECK(counts.splits > 100);
+    CHECK(counts.waits > 100);
+    CHECK(counts.forced > 20);
   }
-  CHECK(counts.splits > 100);
-  CHECK(counts.waits > 100);
-  CHECK(counts.forced > 20);
 }
 
 }  // namespace

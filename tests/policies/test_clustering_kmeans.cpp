@@ -2,7 +2,9 @@
 
 #include <cmath>
 #include <set>
+#include <utility>
 
+#include "policies/kmeans_work.hpp"
 #include "tests/policies/support.hpp"
 
 namespace kvr {
@@ -166,6 +168,130 @@ TEST_CASE("kmeans: work and DRAM are what the sizes say") {
   clustering->append(64, sequence.view(65), test::NothingResident{}, changes, work);
   CHECK(work.flops == 3.0 * 2.0 * 4.0);
   CHECK(work.bytes == 2.0 * 4.0 * 2.0);
+}
+
+/// Appends `entry` and, where all units are asked for, loads them.
+void append_and_load(Clustering& clustering, EntryIndex entry, const Sequence& sequence, ChangeList& changes,
+                     Work& work) {
+  clustering.append(entry, sequence.view(entry + 1), test::NothingResident{}, changes, work);
+  std::vector<UnitId> wanted;
+  for (const Change& change : changes) {
+    if (change.kind == ChangeKind::wants_load) {
+      wanted.push_back(change.unit);
+    }
+  }
+  if (!wanted.empty()) {
+    clustering.loaded(wanted, sequence.view(entry + 1), changes, work);
+  }
+}
+
+TEST_CASE(
+    "kmeans: a refit reads all units, has as many as the entries call for, and they keep their number") {
+  const Sequence sequence({0, 2, 10, 12, 20, 21}, 1);
+  const auto clustering =
+      make({{"entries_per_cluster", std::int64_t{2}}, {"refit_every", std::int64_t{1}}}, 1);
+  ChangeList changes;
+  Work work;
+  clustering->build(sequence.view(4), changes, work);
+  const UnitId left = clustering->members(0).front() == 0 ? 0 : 1;
+  changes.clear();
+  clustering->append(4, sequence.view(5), test::NothingResident{}, changes, work);
+  REQUIRE(changes.size() == 3);
+  CHECK(changes[0].kind == ChangeKind::appended);
+  CHECK(changes[0].unit == 1 - left);
+  CHECK(changes[1].kind == ChangeKind::wants_load);
+  CHECK(changes[2].kind == ChangeKind::wants_load);
+  CHECK(changes[2].unit == 1);
+  changes.clear();
+  work = {};
+  clustering->loaded(std::vector<UnitId>{0, 1}, sequence.view(5), changes, work);
+  REQUIRE(changes.size() == 1);
+  CHECK(changes[0].kind == ChangeKind::regrouped);
+  REQUIRE(clustering->unit_count() == 3);
+  CHECK(test::copy(clustering->members(left)) == std::vector<EntryIndex>{0, 1});
+  CHECK(test::copy(clustering->members(1 - left)) == std::vector<EntryIndex>{2, 3});
+  CHECK(test::copy(clustering->members(2)) == std::vector<EntryIndex>{4});
+  CHECK(work.flops >= 3.0 * 3.0 * 5.0);  // k-means++ of three clusters
+
+  changes.clear();
+  clustering->loaded(std::vector<UnitId>{0}, sequence.view(5), changes, work);
+  CHECK(changes.empty());
+  clustering->append(5, sequence.view(6), test::NothingResident{}, changes, work);
+  CHECK(changes[0].unit == 2);  // to the centroid of the refit
+}
+
+TEST_CASE(
+    "kmeans: a refit is due after every refit_every entries, with `clusters` clusters where they are given") {
+  Rng rng(3);
+  const Sequence sequence = Sequence::random(100, 4, rng);
+  const auto clustering = make({{"clusters", std::int64_t{6}}, {"refit_every", std::int64_t{15}}}, 4);
+  ChangeList changes;
+  Work work;
+  clustering->build(sequence.view(20), changes, work);
+  for (EntryIndex entry = 20; entry < 100; ++entry) {
+    changes.clear();
+    append_and_load(*clustering, entry, sequence, changes, work);
+    CHECK((changes.back().kind == ChangeKind::regrouped) == ((entry - 19) % 15 == 0));
+    CHECK(clustering->unit_count() == 6);
+    CHECK(test::all_entries(*clustering) == test::first_entries(entry + 1));
+  }
+}
+
+TEST_CASE("kmeans: the units of a refit are those of k-means of all keys, numbered by what they share") {
+  for (std::uint64_t seed = 1; seed <= 5; ++seed) {
+    CAPTURE(seed);
+    Rng rng(seed);
+    constexpr EntryIndex kPrompt = 60;
+    constexpr EntryIndex kEnd = 140;
+    const Sequence sequence = Sequence::random(kEnd, 6, rng);
+    const auto clustering =
+        make({{"entries_per_cluster", std::int64_t{7}}, {"refit_every", kEnd - kPrompt}}, 6, seed);
+    ChangeList changes;
+    Work work;
+    clustering->build(sequence.view(kPrompt), changes, work);
+    for (EntryIndex entry = kPrompt; entry + 1 < kEnd; ++entry) {
+      clustering->append(entry, sequence.view(entry + 1), test::NothingResident{}, changes, work);
+    }
+    changes.clear();
+    clustering->append(kEnd - 1, sequence.view(kEnd), test::NothingResident{}, changes, work);
+    auto old = units_of(*clustering);
+    old.resize(kEnd / 7);
+    work = {};
+    clustering->loaded(std::vector<UnitId>{0}, sequence.view(kEnd), changes, work);
+
+    std::vector<float> keys;
+    for (EntryIndex entry = 0; entry < kEnd; ++entry) {
+      keys.insert(keys.end(), sequence.key(entry).begin(), sequence.key(entry).end());
+    }
+    Rng random = Rng::stream(seed, "clustering.kmeans.refit", 2 * 65536 + 1);
+    const auto result =
+        kernels::kmeans(kernels::matrix_view<float>(keys.data(), kEnd, 6),
+                        {.clusters = kEnd / 7, .max_iterations = 20, .tolerance = 1e-4}, random);
+    CHECK(work.flops == kmeans_work(kEnd, 6, kEnd / 7, kernels::Seeding::kPlusPlus, result.iterations).flops);
+    // The pair that shares most, again and again.
+    std::vector<std::vector<EntryIndex>> clusters(kEnd / 7);
+    for (EntryIndex entry = 0; entry < kEnd; ++entry) {
+      clusters[static_cast<std::size_t>(result.assignment[static_cast<std::size_t>(entry)])].push_back(entry);
+    }
+    std::vector<std::vector<EntryIndex>> expected(kEnd / 7);
+    for (std::size_t round = 0; round < expected.size(); ++round) {
+      std::int64_t most = -1;
+      std::pair<std::size_t, std::size_t> best;
+      for (std::size_t unit = 0; unit < expected.size(); ++unit) {
+        for (std::size_t cluster = 0; cluster < clusters.size(); ++cluster) {
+          const auto shared = std::ranges::count_if(clusters[cluster], [&](EntryIndex entry) {
+            return std::ranges::find(old[unit], entry) != old[unit].end();
+          });
+          if (expected[unit].empty() && !clusters[cluster].empty() && shared > most) {
+            most = shared;
+            best = {unit, cluster};
+          }
+        }
+      }
+      expected[best.first] = std::exchange(clusters[best.second], {});
+    }
+    CHECK(units_of(*clustering) == expected);
+  }
 }
 
 }  // namespace

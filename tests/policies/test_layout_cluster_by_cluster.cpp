@@ -157,7 +157,7 @@ TEST_CASE("cluster_by_cluster: heads share the space, and units of any head are 
     CAPTURE(seed);
     Rng rng(seed);
     const test::Sequence sequence = test::Sequence::random(120, 1, rng);
-    test::RandomClustering clustering(rng);
+    test::RandomClustering clustering(rng, 20);
     const Clustering* head = &clustering;
     const auto layout = test::make<Layout>(
         "cluster_by_cluster", {}, {.kv_heads = 1, .entry_bytes = 96, .block_bytes = 512, .root_seed = seed});

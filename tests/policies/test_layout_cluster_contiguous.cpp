@@ -69,6 +69,19 @@ TEST_CASE(
   CHECK(f.layout->space_bytes() == 600);
 }
 
+TEST_CASE("cluster_contiguous: regrouped, entries change places, and a new unit has a segment of its own") {
+  Fixture f({}, {{0, 1, 2}, {3, 4, 5}});
+  f.units.units = {{0, 1, 3}, {2, 4}, {5, 6}};  // 6 was pending
+  f.update({{.kind = ChangeKind::regrouped, .unit = -1}});
+  CHECK(f.offsets(0) == Offsets{0, 100, 200});
+  CHECK(f.offsets(1) == Offsets{300, 400});
+  CHECK(f.offsets(2) == Offsets{600, 700});
+  CHECK(f.moved() == std::vector<EntryIndex>{3, 2, 5});
+  CHECK(f.traffic.moved_bytes() == 300);
+  CHECK(f.traffic.appended_bytes == 100);
+  CHECK(f.layout->space_bytes() == 800);
+}
+
 TEST_CASE("cluster_contiguous: a new entry that is split off at once is written once") {
   Fixture f({}, {{0, 1}});
   f.traffic.clear();

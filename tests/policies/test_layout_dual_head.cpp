@@ -116,6 +116,20 @@ TEST_CASE("dual_head: pending entries of a split unit are written once, into the
   CHECK(f.traffic.appended_bytes == 200);
 }
 
+TEST_CASE("dual_head: regrouped, entries of other units fill the holes, and a new unit gets an empty end") {
+  Fixture f({{0, 1, 2}, {3, 4, 5}});            // a pool of 8
+  f.units.units = {{0, 1, 3}, {2, 4}, {5, 6}};  // 6 was pending
+  f.update({{.kind = ChangeKind::regrouped, .unit = -1}});
+  CHECK(f.offsets(0) == Offsets{0, 100, 200});
+  CHECK(f.offsets(1).size() == 2);
+  CHECK(f.offsets(2).size() == 2);
+  std::vector<EntryIndex> moved = f.moved();
+  std::ranges::sort(moved);
+  CHECK(moved == std::vector<EntryIndex>{2, 3, 5});
+  CHECK(f.traffic.appended_bytes == 100);
+  f.layout->check();
+}
+
 TEST_CASE("dual_head: units that are selected together share a pool, and neighbours touch across pools") {
   // as in the test of the pairs: {5, 1}, {0, 3}, {4, 2}; pools of 4
   const Fixture f({{0}, {1, 6}, {2}, {3}, {4}, {5}}, "correlated",
@@ -165,7 +179,7 @@ TEST_CASE("dual_head: over 200 random streams units stay at the ends of pools, t
     CAPTURE(seed);
     Rng rng(seed);
     const test::Sequence sequence = test::Sequence::random(150, 1, rng);
-    test::RandomClustering clustering(rng);
+    test::RandomClustering clustering(rng, 20);
     const Clustering* head = &clustering;
     const auto layout =
         test::make<Layout>("dual_head", {{"pairing", std::string("order")}},

@@ -110,6 +110,16 @@ TEST_CASE("token_order: pending entries leave their page open until they get the
   CHECK(f.unwritten().empty());
 }
 
+TEST_CASE("token_order: regrouped, nothing moves, and what was pending gets its record") {
+  test::OneHead f("token_order", {}, {{0, 1}, {2}});
+  f.update({{.kind = ChangeKind::buffered, .unit = 0, .entry = 3}});
+  f.units.units = {{0, 2}, {1, 3}};
+  f.update({{.kind = ChangeKind::regrouped, .unit = -1}});
+  CHECK(f.traffic.writes == std::vector<Extent>{{300, 100}});
+  CHECK(f.traffic.moved.empty());
+  CHECK(f.offsets(1) == test::Offsets{100, 300});
+}
+
 TEST_CASE(
     "token_order: interleaved, the last head fills the page for all; in runs, a border waits for both") {
   for (const bool interleaved : {true, false}) {

@@ -58,7 +58,7 @@ TEST_CASE("centroid: the running means are those of the members, after any chang
     Rng rng(seed);
     const Sequence sequence = Sequence::random(300, 8, rng);
     const Sequence queries = Sequence::random(2, 8, rng);
-    test::RandomClustering clustering(rng);
+    test::RandomClustering clustering(rng, 20);
     const auto scorer = make(8, 2, kScale);
     Work work;
     ChangeList changes;

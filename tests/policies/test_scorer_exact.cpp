@@ -54,7 +54,7 @@ TEST_CASE("exact: scores are those of a double loop, for any units") {
     Rng rng(seed);
     const Sequence sequence = Sequence::random(61, 16, rng);
     const Sequence queries = Sequence::random(kGroup, 16, rng);
-    test::RandomClustering clustering(rng);
+    test::RandomClustering clustering(rng, 20);
     ChangeList changes;
     Work work;
     clustering.build(sequence.view(60), changes, work);

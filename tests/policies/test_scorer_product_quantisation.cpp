@@ -218,7 +218,7 @@ TEST_CASE("product_quantisation: a unit of several entries has their mass, or th
       CAPTURE(seed);
       Rng rng(seed);
       const Sequence sequence = Sequence::random(61, 8, rng);
-      test::RandomClustering clustering(rng);
+      test::RandomClustering clustering(rng, 20);
       ChangeList changes;
       Work work;
       clustering.build(sequence.view(60), changes, work);

@@ -1,6 +1,7 @@
 #include "policies/layout/placing/contiguous_units.hpp"
 
 #include <algorithm>
+#include <numeric>
 
 #include "policies/layout/placing/append_extent.hpp"
 #include "sim/error.hpp"
@@ -8,9 +9,14 @@
 namespace kvr {
 namespace {
 
-/// The units that a list of changes creates or splits, each once, in order.
-std::vector<UnitId> touched_units(std::span<const Change> changes) {
+/// The units that a list of changes creates, splits or regroups, each once, in order.
+std::vector<UnitId> touched_units(std::span<const Change> changes, std::int64_t units) {
   std::vector<UnitId> touched;
+  if (std::ranges::find(changes, ChangeKind::regrouped, &Change::kind) != changes.end()) {
+    touched.resize(static_cast<std::size_t>(units));
+    std::iota(touched.begin(), touched.end(), 0);
+    return touched;
+  }
   const auto touch = [&](UnitId unit) {
     if (std::ranges::find(touched, unit) == touched.end()) {
       touched.push_back(unit);
@@ -91,7 +97,7 @@ void ContiguousUnits::place(const PromptUnits& prompt, LayoutTraffic& traffic) {
 void ContiguousUnits::update(std::int64_t head, std::span<const Change> changes, const Clustering& clustering,
                              LayoutTraffic& traffic) {
   ++heads_[static_cast<std::size_t>(head)].step;
-  if (const std::vector<UnitId> touched = touched_units(changes); !touched.empty()) {
+  if (const std::vector<UnitId> touched = touched_units(changes, clustering.unit_count()); !touched.empty()) {
     restructure(head, touched, clustering, traffic);
   }
   for (const Change& change : changes) {  // last, lest an entry be written and split off at once
