@@ -2,8 +2,8 @@
 
 Two systems meet the same trace, seed, layer and head, so that what counts is the difference there. Each of
 `trace`, `seed` and `cell` (a layer and head) is a sample of what might have been; all other dimensions are
-fixed and averaged. The pigeonhole bootstrap (Owen, Annals of Applied Statistics 2007) draws each of them anew,
-independently, with replacement; it does not understate the variance of the mean, whichever of them moves it.
+fixed and averaged. The pigeonhole bootstrap (Owen, Annals of Applied Statistics 2007) draws each of them,
+independently, with replacement; it does not understate the variance of the mean, whichever moves it.
 
 Few seeds make an interval of the bootstrap's quantiles too narrow. It is therefore
 
@@ -28,7 +28,7 @@ ROUNDING = 1e-9  # relative; a standard error below is that of sums of equal num
 
 
 class Estimate(NamedTuple):
-    """A mean and its interval: of no width where nothing drawn moves it, NaN where there is nothing to draw."""
+    """A mean and its interval: of no width where nothing moves it, NaN where there is nothing to draw."""
 
     mean: float
     low: float
