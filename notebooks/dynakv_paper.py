@@ -506,8 +506,8 @@ def t6_absolute(_: Results) -> Figure:
         "as T6",
         Held([], {"longer": exact(np.log(growth)), "near": exact(np.log(spread / factors.max()))}),
         note=f"{factors.size} cells predicted, {100 * predicted.min():+.0f} to "
-        f"{100 * predicted.max():+.0f} %, median {100 * predicted.median():+.0f} %; {(factors <= spread).sum()} within {spread}x, "
-        f"the worst {factors.max():.2f}x off; one seed",
+        f"{100 * predicted.max():+.0f} %, median {100 * predicted.median():+.0f} %; "
+        f"{(factors <= spread).sum()} within {spread}x, the worst {factors.max():.2f}x off; one seed",
     )
 
 
@@ -560,7 +560,7 @@ def dram_text(memory: xr.DataArray | None) -> str:
         return ""
     shown = memory.sel(model=MODEL) if "model" in memory.dims else memory
     needed = shown.mean([name for name in shown.dims if name != "system"]) / 1e6
-    listed = ", ".join(
+    listed = "; ".join(
         f"{name} {value:.2f}" for name, value in zip(needed.system.values, needed.values, strict=True)
     )
     apart = float((memory.max("system") / memory.min("system")).max())

@@ -1,11 +1,11 @@
 """Writes what configs/paper/dynakv/README.md and the README say of DynaKV's figures.
 
-    python notebooks/dynakv_table.py [RESULTS_FOLDER...] [--write]
+    python notebooks/dynakv_table.py [RESULTS_FOLDER...] [--write | --into FOLDER]
 
 From folders of results, one for each trace, a digest is made: `comparison.csv` (every figure), `parts.csv`
 (what each part of DynaKV is worth) and `quarters.csv` (the clusters over the decode). Without folders the
 committed digest is read, configs/paper/dynakv/digest. The pages hold what is made of it, between their
-markers; `--write` writes digest and pages, else what configs/paper/dynakv/README.md would hold is printed.
+markers. `--write` writes both, `--into` the digest and the page into a folder; else the page is printed.
 """
 
 import argparse
@@ -146,14 +146,14 @@ def front(digest: Digest) -> str:
     pooled = of_trace(digest.comparison, ALL_TRACES)
     if len(pooled):
         lines.append(f"Over {len(traces_of(digest))} traces {counted(pooled)}.")
-    ways = {way: ", ".join(sample["figure"][sample["direction"] == way]) for way in ("no", "undecided")}
+    ways = {way: "; ".join(sample["figure"][sample["direction"] == way]) for way in ("no", "undecided")}
     listed = [
         f"{names} {'go against it' if way == 'no' else 'are undecided'}"
         for way, names in ways.items()
         if names
     ]
     if listed:
-        lines.append(f"On the shipped trace {'; '.join(listed)}.")
+        lines.append(f"On the shipped trace {'. '.join(listed)}.")
     return " ".join(lines) + "\n"
 
 
@@ -198,7 +198,7 @@ def figures_table(digest: Digest, trace: str) -> str:
 def dram_table(comparison: pd.DataFrame) -> str:
     """What the systems of a figure need, once where it is the same for several."""
     needed = comparison[comparison["DRAM"] != ""]
-    rows = [[", ".join(one["figure"]), text] for text, one in needed.groupby("DRAM", sort=False)]
+    rows = [["; ".join(one["figure"]), text] for text, one in needed.groupby("DRAM", sort=False)]
     return "DRAM that each system used at most (mean over the seeds):\n\n" + markdown(rows, ["", "DRAM"])
 
 
@@ -257,15 +257,21 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("folders", type=Path, nargs="*", help="results of one trace each")
-    parser.add_argument("--write", action="store_true", help="write digest and pages instead of printing")
+    written = parser.add_mutually_exclusive_group()
+    written.add_argument("--write", action="store_true", help="write digest and pages of the repository")
+    written.add_argument("--into", type=Path, metavar="FOLDER", help="write the digest and page.md there")
     options = parser.parse_args()
     digest = digest_of(options.folders) if options.folders else Digest.read(DIGEST)
-    if not options.write:
+    if options.into:
+        digest.write(options.into)
+        (options.into / "page.md").write_text(page(Digest.read(options.into)))
+    elif options.write:
+        digest.write(DIGEST)
+        held = Digest.read(DIGEST)
+        for path, text in ((PAGE, page(held)), (FRONT, front(held))):
+            path.write_text(filled(path.read_text(), text))
+    else:
         print(page(digest), end="")
-        return
-    digest.write(DIGEST)
-    for path, text in ((PAGE, page(digest)), (FRONT, front(digest))):
-        path.write_text(filled(path.read_text(), text))
 
 
 if __name__ == "__main__":
