@@ -66,6 +66,12 @@ class Arc final : public Replacement {
     come_in(object, bytes);
   }
 
+  void resized(std::int64_t capacity_bytes) override {
+    capacity_bytes_ = capacity_bytes;
+    t1_target_bytes_ = std::min(t1_target_bytes_, static_cast<double>(capacity_bytes));
+    forget();
+  }
+
   CacheObject victim() override {
     if (t1_.empty() && t2_.empty()) {
       let_in();

@@ -43,6 +43,7 @@ class Clock final : public Replacement {
     }
   }
 
+  void resized(std::int64_t capacity_bytes) override { capacity_bytes_ = capacity_bytes; }
   CacheObject victim() override {
     if (ring_.empty()) {
       let_in();

@@ -50,8 +50,7 @@ class ClusterAligned final : public Replacement {
 
   ClusterAligned(Params params, const Context& context)
       : params_(params),
-        reserve_bytes_(
-            static_cast<std::int64_t>(static_cast<double>(context.capacity_bytes) * params.reserved_share)),
+        reserve_bytes_(share_of(context.capacity_bytes)),
         order_(context.capacity_bytes, Newcomers::compete),
         reserve_(context.capacity_bytes, Newcomers::compete) {}
 
@@ -78,11 +77,22 @@ class ClusterAligned final : public Replacement {
     }
   }
 
+  void resized(std::int64_t capacity_bytes) override {
+    reserve_bytes_ = share_of(capacity_bytes);
+    order_.set_capacity(capacity_bytes);
+    reserve_.set_capacity(capacity_bytes);
+    trim_reserve();
+  }
+
   CacheObject victim() override {
     return order_.empty() ? reserve_.take_lowest().object : order_.take_lowest().object;
   }
 
  private:
+  std::int64_t share_of(std::int64_t capacity_bytes) const {
+    return static_cast<std::int64_t>(static_cast<double>(capacity_bytes) * params_.reserved_share);
+  }
+
   struct SizeRank {
     std::int64_t below_largest = 0;  ///< minus the size class
     std::int64_t last_use = 0;

@@ -51,6 +51,7 @@ class Lrfu final : public Replacement {
     }
   }
 
+  void resized(std::int64_t capacity_bytes) override { order_.set_capacity(capacity_bytes); }
   CacheObject victim() override { return order_.take_lowest().object; }
 
  private:

@@ -22,6 +22,7 @@ class RankOrder {
   RankOrder(std::int64_t capacity_bytes, Newcomers newcomers)
       : capacity_bytes_(capacity_bytes), newcomers_wait_(newcomers == Newcomers::wait) {}
 
+  void set_capacity(std::int64_t capacity_bytes) { capacity_bytes_ = capacity_bytes; }
   bool empty() const { return items_.empty(); }
   std::int64_t bytes() const { return bytes_; }
   /// Null when `object` is not here.

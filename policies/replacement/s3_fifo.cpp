@@ -58,11 +58,7 @@ class S3Fifo final : public Replacement {
               .source = "SOSP'23: more than one"}}};
   }
 
-  S3Fifo(Params params, const Context& context)
-      : params_(params),
-        capacity_bytes_(context.capacity_bytes),
-        small_target_bytes_(share_of(context, params.small_share)),
-        ghost_bytes_(share_of(context, params.ghost_share)) {}
+  S3Fifo(Params params, const Context& context) : params_(params) { set_capacity(context.capacity_bytes); }
 
   void touched(CacheObject object, std::int64_t bytes, bool) override {
     for (ObjectList* const queue : {&small_, &main_, &to_small_, &to_main_}) {
@@ -87,6 +83,11 @@ class S3Fifo final : public Replacement {
     (was_ghost ? to_main_ : to_small_).push_front({.object = object, .bytes = bytes});
   }
 
+  void resized(std::int64_t capacity_bytes) override {
+    set_capacity(capacity_bytes);
+    forget();
+  }
+
   CacheObject victim() override {
     has_evicted_ = true;
     for (;;) {
@@ -106,8 +107,13 @@ class S3Fifo final : public Replacement {
  private:
   static constexpr int kMostUses = 3;  // two bits
 
-  static std::int64_t share_of(const Context& context, double share) {
-    return static_cast<std::int64_t>(static_cast<double>(context.capacity_bytes) * share);
+  void set_capacity(std::int64_t capacity_bytes) {
+    const auto share_of = [capacity_bytes](double share) {
+      return static_cast<std::int64_t>(static_cast<double>(capacity_bytes) * share);
+    };
+    capacity_bytes_ = capacity_bytes;
+    small_target_bytes_ = share_of(params_.small_share);
+    ghost_bytes_ = share_of(params_.ghost_share);
   }
 
   void let_in() {
@@ -150,15 +156,18 @@ class S3Fifo final : public Replacement {
     }
     item.uses = 0;
     ghosts_.push_front(item);
+    forget();
+  }
+  void forget() {
     while (ghosts_.bytes() > ghost_bytes_) {
       ghosts_.pop_back();
     }
   }
 
   Params params_;
-  std::int64_t capacity_bytes_;
-  std::int64_t small_target_bytes_;
-  std::int64_t ghost_bytes_;
+  std::int64_t capacity_bytes_ = 0;
+  std::int64_t small_target_bytes_ = 0;
+  std::int64_t ghost_bytes_ = 0;
   bool has_evicted_ = false;
   ObjectList small_;
   ObjectList main_;

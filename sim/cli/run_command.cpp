@@ -143,12 +143,14 @@ class Traces {
   std::map<std::filesystem::path, Trace> traces_;
 };
 
-/// Each note once, with the points it is about unless that is all of them.
+/// Each note once, with the variants it is about unless that is all points.
 void print_notes(std::span<const PointResult> results) {
   std::map<std::string, std::vector<std::string>> points_of;
+  std::map<std::string, std::vector<std::string>> variants_of;
   for (const PointResult& result : results) {
     for (const std::string& note : result.notes) {
       points_of[note].push_back(result.data.name());
+      add_new(variants_of[note], {result.variant});
     }
   }
   if (!points_of.empty()) {
@@ -156,7 +158,7 @@ void print_notes(std::span<const PointResult> results) {
   }
   for (const auto& [note, points] : points_of) {
     const bool all = points.size() == results.size();
-    fmt::print("- {}{}\n", all ? "" : fmt::format("{}: ", fmt::join(points, "; ")), note);
+    fmt::print("- {}{}\n", all ? "" : fmt::format("{}: ", fmt::join(variants_of[note], "; ")), note);
   }
 }
 

@@ -1,5 +1,5 @@
-// points = (overlays or one without) x sweep (product, last axis fastest) x zip (one axis of several keys)
-// each point: base <- overlay <- values of the axes <- --set
+// points = (overlays or one without) x sweep (product, last axis fastest) x zip (one axis of several keys) x
+// seeds each point: base <- overlay <- values of the axes <- --set
 #include "sim/config/compose.hpp"
 
 #include <fmt/format.h>
@@ -7,13 +7,16 @@
 #include <algorithm>
 #include <cmath>
 #include <iterator>
+#include <limits>
 #include <map>
+#include <numeric>
 #include <utility>
 
 #include "sim/config/includes.hpp"
 #include "sim/config/source.hpp"
 #include "sim/config/suggest.hpp"
 #include "sim/config/text_check.hpp"
+#include "sim/config/values.hpp"
 
 namespace kvr::config {
 
@@ -80,9 +83,12 @@ std::vector<Assignment> parse_settings(std::span<const std::string> sets, const 
   return assignments;
 }
 
+const std::vector<std::string> kSeedPath = {"run", "seed"};
+const std::vector<std::string> kSeedsPath = {"run", "seeds"};
+
 bool sets_composition(const Assignment& assignment) {
   const Field* field = root_grammar().find(assignment.path.front());
-  return field != nullptr && is_composition(*field);
+  return (field != nullptr && is_composition(*field)) || assignment.path == kSeedsPath;
 }
 
 bool one_holds_the_other(std::string_view a, std::string_view b) {
@@ -156,6 +162,71 @@ std::vector<Axis> zip_axis(const Node& zip, Problems& problems) {
                            [i](const Node* list) { return assignment_of(*list, i); });
   }
   return {std::move(axis)};
+}
+
+/// The values of `run.seeds`; none, once reported, where they are not usable.
+std::vector<std::int64_t> listed_seeds(const Node& seeds, Problems& problems) {
+  std::vector<std::int64_t> values;
+  for (const Node& element : seeds.children) {
+    if (const auto value = read_value(element, field_at(kSeedPath)->spec, "run.seeds", problems)) {
+      const auto seed = std::get<std::int64_t>(*value);
+      if (std::ranges::find(values, seed) != values.end()) {
+        problems.add(element.mark, "run.seeds", fmt::format("names a seed twice ({}); allowed: once", seed));
+      } else {
+        values.push_back(seed);
+      }
+    }
+  }
+  return values;
+}
+
+std::vector<std::int64_t> counted_seeds(const Node& seeds, const Node* first, Problems& problems) {
+  static const ParamSpec count_spec{"seeds",
+                                    ValueType::integer,
+                                    std::int64_t{1},
+                                    {.doc = "", .min = 1, .max = static_cast<double>(kMaxPoints)}};
+  const ParamSpec& seed_spec = field_at(kSeedPath)->spec;
+  const auto count = read_value(seeds, count_spec, "run.seeds", problems);
+  const auto begin = first == nullptr ? std::optional(seed_spec.default_value)
+                                      : read_value(*first, seed_spec, "run.seed", problems);
+  if (!count || !begin) {
+    return {};
+  }
+  const auto number = std::get<std::int64_t>(*count);
+  const auto seed = std::get<std::int64_t>(*begin);
+  if (seed > std::numeric_limits<std::int64_t>::max() - number) {
+    problems.add(seeds.mark, "run.seeds",
+                 fmt::format("goes past the last seed ({} from {} on); allowed: up to {}", number, seed,
+                             std::numeric_limits<std::int64_t>::max()));
+    return {};
+  }
+  std::vector<std::int64_t> values(static_cast<std::size_t>(number));
+  std::iota(values.begin(), values.end(), seed);
+  return values;
+}
+
+/// Takes `run.seeds` off `base`; nothing where it is not given.
+std::optional<Axis> seed_axis(Node& base, Problems& problems) {
+  Node* run = base.find("run");
+  const Node seeds = run == nullptr ? Node{} : run->take("seeds");
+  if (seeds.mark.is_default()) {
+    return std::nullopt;
+  }
+  std::vector<std::int64_t> values;
+  if (seeds.kind == NodeKind::list && !seeds.children.empty()) {
+    values = listed_seeds(seeds, problems);
+  } else if (seeds.kind == NodeKind::scalar) {
+    values = counted_seeds(seeds, run->find("seed"), problems);
+  } else {
+    problems.add(seeds.mark, "run.seeds",
+                 fmt::format("is neither a number nor a list of seeds ({}); allowed: 5, or [1, 2, 3]",
+                             seeds.kind == NodeKind::list ? "an empty list" : describe(seeds)));
+  }
+  Axis axis{{"run.seed"}, seeds.mark, {}};
+  for (const std::int64_t seed : values) {
+    axis.alternatives.push_back({{kSeedPath, scalar_node("seed", std::to_string(seed), seeds.mark)}});
+  }
+  return axis.alternatives.empty() ? std::nullopt : std::optional(std::move(axis));
 }
 
 void refuse_overlaps(const std::vector<Axis>& axes, const std::vector<Assignment>& settings,
@@ -266,13 +337,16 @@ void refuse_equal_names(const Points& points, const Mark& mark, Problems& proble
 }  // namespace
 
 PointTree Points::make(std::size_t index, Problems& problems) const {
+  const std::size_t seeds = seeds_ ? seeds_->alternatives.size() : 1;
+  const std::size_t seed = index % seeds;
+  index /= seeds;
   std::vector<std::size_t> alternatives(axes_.size());
   for (std::size_t axis = axes_.size(); axis-- > 0;) {
     alternatives[axis] = index % axes_[axis].alternatives.size();
     index /= axes_[axis].alternatives.size();
   }
   const Node& overlay = overlays_[index];
-  PointTree point{overlay.key, base_};
+  PointTree point{overlay.key, "", base_};
   if (overlay.kind == NodeKind::map) {
     merge(point.root, overlay);
   }
@@ -296,6 +370,12 @@ PointTree Points::make(std::size_t index, Problems& problems) const {
   if (point.name.empty()) {
     point.name = point.root.find("name")->text;
   }
+  point.variant = point.name;
+  if (seeds_) {
+    const Assignment& assignment = seeds_->alternatives[seed].front();
+    set_path(point.root, assignment.path, assignment.value, problems);
+    point.name = fmt::format("{},{}", point.variant, label(assignment));
+  }
   return point;
 }
 
@@ -309,7 +389,13 @@ Points compose(const std::filesystem::path& file, std::span<const std::string> s
   }
   Node base = std::move(read.root);
   points.files_ = std::move(read.files);
-  const auto rest = std::ranges::stable_partition(settings, sets_composition);
+  const auto varies_seeds = [&](const Assignment& setting) { return setting.path == kSeedsPath; };
+  const Node* run = base.find("run");
+  const bool seeds =
+      (run != nullptr && run->find("seeds") != nullptr) || std::ranges::any_of(settings, varies_seeds);
+  const auto rest = std::ranges::stable_partition(settings, [&](const Assignment& setting) {
+    return sets_composition(setting) || (seeds && setting.path == kSeedPath);  // the first of them
+  });
   for (auto setting = settings.begin(); setting != rest.begin(); ++setting) {
     set_path(base, setting->path, setting->value, problems);
   }
@@ -320,10 +406,15 @@ Points compose(const std::filesystem::path& file, std::span<const std::string> s
   const Node zip = base.take("zip");
   points.axes_ = sweep_axes(sweep, problems);
   std::ranges::move(zip_axis(zip, problems), std::back_inserter(points.axes_));
-  refuse_overlaps(points.axes_, settings, problems);
+  points.seeds_ = seed_axis(base, problems);
+  std::vector<Axis> all = points.axes_;
+  if (points.seeds_) {
+    all.push_back(*points.seeds_);
+  }
+  refuse_overlaps(all, settings, problems);
 
-  const Mark mark = points.axes_.empty() ? base.mark : points.axes_.front().mark;
-  points.size_ = count_points(base, points.overlays_.size(), points.axes_, mark, problems);
+  const Mark mark = all.empty() ? base.mark : all.front().mark;
+  points.size_ = count_points(base, points.overlays_.size(), all, mark, problems);
   points.base_ = std::move(base);
   points.settings_ = std::move(settings);
   points.stem_ = stem_of(file);

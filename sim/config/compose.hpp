@@ -1,6 +1,7 @@
 #pragma once
 
 #include <filesystem>
+#include <optional>
 #include <span>
 #include <string>
 #include <vector>
@@ -10,9 +11,10 @@
 
 namespace kvr::config {
 
-/// One point before it is checked: a tree without `include`, `points`, `sweep` and `zip`.
+/// One point before it is checked: a tree without `include`, `points`, `sweep`, `zip` and `run.seeds`.
 struct PointTree {
   std::string name;
+  std::string variant;  ///< the name without its seed: what points that differ in nothing else have in common
   Node root;
 };
 
@@ -44,6 +46,7 @@ class Points {
   Node base_;
   std::vector<Node> overlays_;  ///< laid on the base, a point's name as key
   std::vector<Axis> axes_;
+  std::optional<Axis> seeds_;  ///< varies fastest
   std::vector<Assignment> settings_;
   std::string stem_;  ///< the name where none is given
   std::vector<std::filesystem::path> files_;

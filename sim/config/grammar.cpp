@@ -108,12 +108,25 @@ Field stages() {
 Field cache() {
   return table("cache", "DRAM that keeps units between steps",
                {value("capacity", ValueType::integer, std::int64_t{0},
-                      {.doc = "DRAM for cached units",
+                      {.doc = "DRAM for cached units of the whole model; with system.dram no more than that "
+                              "leaves, 0B: all "
+                              "that it leaves",
                        .unit = "bytes",
                        .quantity = Quantity::bytes,
                        .min = 0,
                        .max = bounds::kExactInteger}),
                 text("scope", "model", {.doc = "what shares one capacity", .choices = "model|layer|head"})});
+}
+
+Field dram() {
+  return value("dram", ValueType::integer, std::int64_t{0},
+               {.doc = "DRAM for everything that a system keeps of the whole model: representatives, "
+                       "metadata, buffers, pinned entries and, with what these leave, the caches; 0B: "
+                       "cache.capacity alone says how large those are",
+                .unit = "bytes",
+                .quantity = Quantity::bytes,
+                .min = 0,
+                .max = bounds::kExactInteger});
 }
 
 Field system() {
@@ -123,7 +136,7 @@ Field system() {
                 table("codec", "stored form of keys and of values",
                       {component("k", "codec", "fp16", "stored form of keys"),
                        component("v", "codec", "fp16", "stored form of values")}),
-                component("layout", "layout"), component("replacement", "replacement"), cache(),
+                component("layout", "layout"), component("replacement", "replacement"), cache(), dram(),
                 component("prefetch", "prefetch", "none"), component("schedule", "schedule", "serial")});
 }
 
@@ -131,6 +144,9 @@ Field run() {
   return table(
       "run", "how the replay is carried out",
       {integer("seed", 1, {.doc = "root of every random stream", .min = 0, .max = bounds::kInteger}),
+       shaped("seeds", Shape::seeds,
+              "a number: every point is run over so many seeds, `seed` and those that follow; a list: over "
+              "these"),
        integer("threads", 1, {.doc = "worker threads; results do not depend on it", .min = 1, .max = 256}),
        integer("first_step", 0,
                {.doc = "first decode step replayed", .unit = "steps", .min = 0, .max = bounds::kInteger}),
@@ -192,7 +208,8 @@ std::string_view kind_doc(std::string_view kind) {
 }
 
 bool is_composition(const Field& field) {
-  return field.shape == Shape::include || field.shape == Shape::overlays || field.shape == Shape::axes;
+  return field.shape == Shape::include || field.shape == Shape::overlays || field.shape == Shape::axes ||
+         field.shape == Shape::seeds;
 }
 
 }  // namespace kvr::config

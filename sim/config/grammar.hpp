@@ -17,6 +17,7 @@ enum class Shape {
   include,    ///< a file name or a list of them
   overlays,   ///< a map from names to overlays of the root
   axes,       ///< a map from dotted keys to lists of values
+  seeds,      ///< a number of seeds, or a list of them
 };
 
 /// One key of a configuration.

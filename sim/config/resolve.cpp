@@ -75,6 +75,7 @@ SystemConfig system(const Resolved& root) {
                       .replacement = component(root, "replacement"),
                       .prefetch = component(root, "prefetch"),
                       .schedule = component(root, "schedule"),
+                      .dram_bytes = integer(root, "dram"),
                       .cache_capacity_bytes = integer(root, "cache.capacity"),
                       .cache_scope = text(root, "cache.scope")};
   std::ranges::transform(root.at("stages").children, std::back_inserter(config.stages), stage);
@@ -157,6 +158,7 @@ class GivenHere {
 RunConfig run_config(const ResolvedPoint& point, const GivenHere& given_here) {
   const Resolved& root = point.root;
   RunConfig config{.point = point.name,
+                   .variant = point.variant,
                    .name = text(root, "name"),
                    .description = text(root, "description"),
                    .trace_path = text(root, "trace.path"),
@@ -191,7 +193,8 @@ std::vector<T> points_as(const std::filesystem::path& file, std::span<const std:
   const Points points = compose(file, sets, catalogue, problems);
   for (std::size_t i = 0; i < points.size(); ++i) {
     PointTree tree = points.make(i, problems);
-    ResolvedPoint point{std::move(tree.name), check(tree.root, catalogue, problems), points.files()};
+    ResolvedPoint point{std::move(tree.name), std::move(tree.variant), check(tree.root, catalogue, problems),
+                        points.files()};
     if (problems.none()) {
       converted.push_back(convert(std::move(point)));
     }

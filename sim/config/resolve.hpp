@@ -45,13 +45,15 @@ struct SystemConfig {
   ComponentChoice replacement;
   ComponentChoice prefetch;
   ComponentChoice schedule;
-  std::int64_t cache_capacity_bytes = 0;
-  std::string cache_scope;  ///< what shares one capacity: model, layer, head
+  std::int64_t dram_bytes = 0;            ///< that everything together may take; 0: not limited
+  std::int64_t cache_capacity_bytes = 0;  ///< 0: all that `dram_bytes` leaves
+  std::string cache_scope;                ///< what shares one capacity: model, layer, head
 };
 
 /// One point: everything a run needs, nothing left to default.
 struct RunConfig {
   std::string point;
+  std::string variant;  ///< the point's name without its seed
   std::string name;
   std::string description;
   std::filesystem::path trace_path;  ///< absolute, or relative to the working directory

@@ -38,6 +38,7 @@ std::string dump_yaml(const Resolved& root);
 
 struct ResolvedPoint {
   std::string name;
+  std::string variant;  ///< the name without its seed
   Resolved root;
   std::vector<std::filesystem::path> files = {};  ///< that it was read from
 };

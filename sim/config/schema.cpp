@@ -100,6 +100,9 @@ class SchemaWriter {
         json_.key("additionalProperties").open('{');
         json_.key("type").text("array").key("minItems").integer(1).close();
         break;
+      case Shape::seeds:
+        write_seeds();
+        break;
     }
     json_.close();
   }
@@ -121,6 +124,14 @@ class SchemaWriter {
     json_.key("maxItems").integer(static_cast<std::int64_t>(field.max_items));
     json_.key("items");
     write_field(field.fields.front());
+  }
+
+  void write_seeds() {
+    json_.key("oneOf").open('[');
+    json_.open('{').key("type").text("integer").key("minimum").integer(1).close();
+    json_.open('{').key("type").text("array").key("minItems").integer(1);
+    json_.key("items").open('{').key("type").text("integer").key("minimum").integer(0).close().close();
+    json_.close();
   }
 
   void write_include() {

@@ -2,8 +2,11 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
+#include <cmath>
 #include <limits>
 
+#include "sim/engine/memory_use.hpp"
 #include "sim/error.hpp"
 #include "sim/registry.hpp"
 
@@ -35,23 +38,47 @@ CacheSet::CacheSet(const RunConfig& config, const Machine& machine, std::int64_t
                    std::int64_t kv_heads, AccessRecord* accesses)
     : config_(config), entry_bytes_(machine.entry_bytes()), kv_heads_(kv_heads), accesses_(accesses) {
   // The capacity is the model's; the captured heads get the share of it that they stand for.
-  const double model_heads =
-      static_cast<double>(machine.extrapolation().layers * machine.extrapolation().kv_heads);
+  const Extrapolation& model = machine.extrapolation();
+  const auto model_heads = static_cast<double>(model.layers * model.kv_heads);
   const std::string& scope = config.system.cache_scope;
   const std::int64_t heads = layers * kv_heads;
   const std::int64_t caches = scope == "model" ? 1 : scope == "layer" ? layers : heads;
   const double share = static_cast<double>(heads) / model_heads / static_cast<double>(caches);
-  const auto capacity =
-      static_cast<std::int64_t>(static_cast<double>(config.system.cache_capacity_bytes) * share);
+  dram_per_byte_ = swaps_layers(machine)  // of two layers, whichever
+                       ? 2.0 * model.head_share() * static_cast<double>(scope == "head" ? kv_heads : 1)
+                       : 1.0 / share;
+  capacity_bytes_ =
+      config.system.cache_capacity_bytes > 0
+          ? static_cast<std::int64_t>(static_cast<double>(config.system.cache_capacity_bytes) * share)
+          : static_cast<std::int64_t>(static_cast<double>(config.system.dram_bytes) / dram_per_byte_);
   for (std::int64_t i = 0; i < caches; ++i) {
-    caches_.push_back(make_cache(static_cast<std::size_t>(i), capacity));
+    caches_.push_back(make_cache(static_cast<std::size_t>(i), capacity_bytes_));
+  }
+}
+
+double CacheSet::least_dram_bytes() const {
+  const double entries_bytes = dram_per_byte_ * static_cast<double>(entry_bytes_);
+  return caches_.front()->enabled() ? std::ceil(entries_bytes) + 1.0 : 0.0;  // which rounding may take
+}
+
+void CacheSet::give_room(double room_bytes, std::span<HeadResidency* const> residencies) {
+  if (keeps_all()) {
+    return;
+  }
+  const auto fits = static_cast<std::int64_t>(room_bytes / dram_per_byte_);
+  for (const auto& cache : caches_) {
+    cache->resize(std::min(capacity_bytes_, fits));
+    if (cache->enabled()) {
+      cache->evict(residencies, kv_heads_);
+    }
   }
 }
 
 std::unique_ptr<Cache> CacheSet::make_cache(std::size_t index, std::int64_t capacity_bytes) const {
   auto policy = make_policy(config_, capacity_bytes,
                             accesses_ == nullptr ? std::span<const CacheObject>() : accesses_->of(index));
-  if (policy->caches() && capacity_bytes < entry_bytes_) {
+  const bool by_capacity = config_.system.dram_bytes == 0 || config_.system.cache_capacity_bytes > 0;
+  if (policy->caches() && by_capacity && capacity_bytes < entry_bytes_) {
     throw InputError(fmt::format(
         "{}: {} bytes for the whole model leave '{}' {} bytes in a cache, less than one entry of {}; "
         "give more, or replacement none",
@@ -61,10 +88,9 @@ std::unique_ptr<Cache> CacheSet::make_cache(std::size_t index, std::int64_t capa
   if (accesses_ == nullptr) {
     return std::make_unique<Cache>(std::move(policy), capacity_bytes, entry_bytes_);
   }
-  auto cache = accesses_->complete()
-                   ? std::make_unique<Cache>(std::move(policy), capacity_bytes, entry_bytes_)
-                   : std::make_unique<Cache>(std::make_unique<KeepsAll>(),
-                                             std::numeric_limits<std::int64_t>::max(), entry_bytes_);
+  auto cache = keeps_all() ? std::make_unique<Cache>(std::make_unique<KeepsAll>(),
+                                                     std::numeric_limits<std::int64_t>::max(), entry_bytes_)
+                           : std::make_unique<Cache>(std::move(policy), capacity_bytes, entry_bytes_);
   cache->watch([this, index](CacheObject object) {
     if (!accesses_->follow(index, object)) {
       throw depends_on_cache();

@@ -2,6 +2,7 @@
 
 #include <cstdint>
 #include <memory>
+#include <span>
 #include <vector>
 
 #include "sim/config/resolve.hpp"
@@ -29,6 +30,12 @@ class CacheSet {
 
   Cache& of(std::int64_t layer, std::int64_t head);
   std::int64_t bytes() const;
+  /// DRAM of the whole model for the smallest caches: an entry each, of each layer or head.
+  double least_dram_bytes() const;
+  /// `room_bytes`: DRAM of the whole model for the caches from now on, at least the smallest ones;
+  /// `system.cache.capacity` still limits them. Evicts what does not fit any more. `residencies`
+  /// [layer * heads + head]. While accesses are recorded, all is kept.
+  void give_room(double room_bytes, std::span<HeadResidency* const> residencies);
   /// Throws InternalError unless every cache keeps to its budget and all of them together hold
   /// `resident_entries`.
   void check_budget(std::int64_t resident_entries) const;
@@ -37,11 +44,14 @@ class CacheSet {
 
  private:
   std::unique_ptr<Cache> make_cache(std::size_t index, std::int64_t capacity_bytes) const;
+  bool keeps_all() const { return accesses_ != nullptr && !accesses_->complete(); }
   InputError depends_on_cache() const;
 
   const RunConfig& config_;
   std::int64_t entry_bytes_;
   std::int64_t kv_heads_;
+  double dram_per_byte_;         ///< of the whole model, where every cache grows by a byte
+  std::int64_t capacity_bytes_;  ///< of each cache, by `system.cache.capacity`
   AccessRecord* accesses_;
   std::vector<std::unique_ptr<Cache>> caches_;
 };

@@ -8,6 +8,10 @@ namespace kvr {
 
 namespace {
 
+CacheSwap swap_of(const Machine& machine) {
+  return machine.extrapolation().layers > 1 ? machine.virtual_memory().cache : CacheSwap::none;
+}
+
 /// Cached entries of a layer that are in DRAM whichever layer computes.
 std::int64_t staying_entries(const LayerReplay& layer, CacheSwap swap) {
   switch (swap) {
@@ -21,11 +25,9 @@ std::int64_t staying_entries(const LayerReplay& layer, CacheSwap swap) {
   throw InternalError("no such swap");
 }
 
-}  // namespace
-
-double cache_in_dram_bytes(std::span<const LayerReplay> layers, const Machine& machine) {
+void add_cache(std::span<const LayerReplay> layers, const Machine& machine, DramUse& use) {
   const Extrapolation& model = machine.extrapolation();
-  const CacheSwap swap = model.layers > 1 ? machine.virtual_memory().cache : CacheSwap::none;
+  const CacheSwap swap = swap_of(machine);
   const auto swapped_entries = [swap](const LayerReplay& layer) {
     return layer.cached_entries() - staying_entries(layer, swap);
   };
@@ -39,10 +41,12 @@ double cache_in_dram_bytes(std::span<const LayerReplay> layers, const Machine& m
   const auto bytes_of = [&machine](std::int64_t entries) {
     return static_cast<double>(entries) * static_cast<double>(machine.entry_bytes());
   };
-  return model.model_share(bytes_of(staying)) + bytes_of(neighbours) * model.head_share();
+  const double staying_bytes = model.model_share(bytes_of(staying));
+  use.kept_cache_bytes = swap == CacheSwap::in_place ? staying_bytes : 0.0;
+  use.cache_bytes = staying_bytes + bytes_of(neighbours) * model.head_share();
 }
 
-double representatives_in_dram_bytes(std::span<const HeadReplay> heads, const Machine& machine) {
+double representatives_bytes_of(std::span<const HeadReplay> heads, const Machine& machine) {
   const Extrapolation& model = machine.extrapolation();
   const auto per_layer = heads.size() / static_cast<std::size_t>(model.captured_layers);
   double all = 0.0;
@@ -57,6 +61,36 @@ double representatives_in_dram_bytes(std::span<const HeadReplay> heads, const Ma
   }
   return model.dim_ratio *
          (machine.virtual_memory().representatives ? largest * model.head_share() : model.model_share(all));
+}
+
+}  // namespace
+
+bool swaps_layers(const Machine& machine) {
+  return swap_of(machine) != CacheSwap::none;
+}
+
+DramUse dram_use_of(std::span<const LayerReplay> layers, std::span<const HeadReplay> heads,
+                    std::int64_t missed_entries, const Machine& machine) {
+  const Extrapolation& model = machine.extrapolation();
+  const auto entry_bytes = static_cast<double>(machine.entry_bytes());
+  double metadata = 0.0;
+  double visible = 0.0;
+  double waiting = 0.0;
+  for (const HeadReplay& head : heads) {
+    metadata += static_cast<double>(head.metadata_bytes());
+    visible += static_cast<double>(head.always_visible());
+  }
+  for (const LayerReplay& layer : layers) {
+    waiting += static_cast<double>(layer.waiting_entries());
+  }
+  DramUse use;
+  add_cache(layers, machine, use);
+  use.working_buffer_bytes = static_cast<double>(missed_entries * machine.entry_bytes()) * model.head_share();
+  use.write_buffer_bytes = model.model_share(waiting * entry_bytes);
+  use.pinned_bytes = model.model_share(visible * entry_bytes);
+  use.representatives_bytes = representatives_bytes_of(heads, machine);
+  use.metadata_bytes = model.model_share(metadata);
+  return use;
 }
 
 }  // namespace kvr

@@ -8,12 +8,31 @@
 
 namespace kvr {
 
-/// DRAM of the whole model for what the captured layers hold. Where the schedule's virtual memory covers it,
-/// only what is in DRAM at a time counts: of the cache two neighbouring layers, one in use and one coming in,
-/// and where it is swapped in place what the layout has not written of the others; of the representatives
-/// one layer.
-double cache_in_dram_bytes(std::span<const LayerReplay> layers, const Machine& machine);
-/// `heads` [layers * heads of a layer].
-double representatives_in_dram_bytes(std::span<const HeadReplay> heads, const Machine& machine);
+/// DRAM of the whole model, by purpose, for what the captured layers hold at the end of a step.
+struct DramUse {
+  double cache_bytes = 0.0;       ///< with `kept_cache_bytes`
+  double kept_cache_bytes = 0.0;  ///< of the cache, what is not swapped out because it waits to be written
+  double working_buffer_bytes = 0.0;
+  double write_buffer_bytes = 0.0;
+  double pinned_bytes = 0.0;
+  double representatives_bytes = 0.0;
+  double metadata_bytes = 0.0;
+
+  /// All that evicting does not give back.
+  double rest() const {
+    return kept_cache_bytes + working_buffer_bytes + write_buffer_bytes + pinned_bytes +
+           representatives_bytes + metadata_bytes;
+  }
+};
+
+/// Whether DRAM holds the caches of two neighbouring layers at a time, one in use and one coming in.
+bool swaps_layers(const Machine& machine);
+
+/// Where the schedule's virtual memory covers it, only what is in DRAM at a time counts: of the cache two
+/// neighbouring layers, and where it is swapped in place what the layout has not written of the others; of
+/// the representatives one layer. `heads` [layers * heads of a layer]. The working buffer holds what the
+/// layer that missed most reads: `missed_entries` of it.
+DramUse dram_use_of(std::span<const LayerReplay> layers, std::span<const HeadReplay> heads,
+                    std::int64_t missed_entries, const Machine& machine);
 
 }  // namespace kvr

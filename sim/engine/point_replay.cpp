@@ -18,7 +18,6 @@
 #include "sim/config/units.hpp"
 #include "sim/engine/allotment.hpp"
 #include "sim/engine/invariants.hpp"
-#include "sim/engine/memory_use.hpp"
 #include "sim/engine/recording.hpp"
 #include "sim/engine/representatives.hpp"
 #include "sim/error.hpp"
@@ -44,13 +43,18 @@ std::vector<std::string> cache_notes(const RunConfig& config, bool caches, std::
                                   config.said_at.find(key)->second, config.system.replacement.type));
     }
   }
-  if (caches && dram_bytes > 0 && config.system.cache_capacity_bytes > dram_bytes) {
+  const auto compare = [&](std::string_view key, std::int64_t asked_bytes) {
     const auto text = [](std::int64_t bytes) {
       return config::format_quantity(static_cast<double>(bytes), Quantity::bytes);
     };
-    notes.push_back(fmt::format("{}: {} are more than the phone's DRAM of {}",
-                                config.place("system.cache.capacity"),
-                                text(config.system.cache_capacity_bytes), text(dram_bytes)));
+    if (dram_bytes > 0 && asked_bytes > dram_bytes) {
+      notes.push_back(fmt::format("{}: {} are more than the phone's DRAM of {}", config.place(key),
+                                  text(asked_bytes), text(dram_bytes)));
+    }
+  };
+  compare("system.dram", config.system.dram_bytes);
+  if (caches) {
+    compare("system.cache.capacity", config.system.cache_capacity_bytes);
   }
   return notes;
 }
@@ -65,6 +69,7 @@ PointReplay::PointReplay(const RunConfig& config, TraceWalk& walk, AccessRecord*
           config.system.stages.front().budget.type, config.system.stages.front().budget.values,
           {walk.layers(), walk.kv_heads(), walk.trace().header().prefill_len})),
       caches_(config, machine_, walk.layers(), walk.kv_heads(), accesses),
+      dram_budget_(config, machine_, caches_.least_dram_bytes()),
       allotted_(static_cast<std::size_t>(walk.head_count())),
       reuses_(static_cast<std::size_t>(walk.head_count())),
       data_(config.point, walk.steps().count, walk.layers(), walk.kv_heads()) {
@@ -128,6 +133,7 @@ void PointReplay::load_prompt() {
     replays_[static_cast<std::size_t>(layer)].place(co_retrieval);
   }
   check_space();
+  keep_to_dram(0);
 }
 
 /// Above the entries of a layer lies what else it keeps on flash.
@@ -162,7 +168,7 @@ void PointReplay::judge() {
 }
 
 void PointReplay::move_entries() {
-  working_buffer_bytes_ = 0.0;
+  std::int64_t missed_entries = 0;
   for (std::int64_t layer = 0; layer < walk_.layers(); ++layer) {
     LayerReplay& replay = replays_[static_cast<std::size_t>(layer)];
     replay.swap_in(machine_.virtual_memory(), machine_.extrapolation().dim_ratio);
@@ -174,11 +180,18 @@ void PointReplay::move_entries() {
     if (machine_.virtual_memory().representatives) {
       replay.write_representatives(machine_.extrapolation().dim_ratio);
     }
-    const std::int64_t missed_bytes = replay.missed_entries() * machine_.entry_bytes();
-    working_buffer_bytes_ = std::max(
-        working_buffer_bytes_, static_cast<double>(missed_bytes) * machine_.extrapolation().head_share());
+    missed_entries = std::max(missed_entries, replay.missed_entries());
   }
   check_space();
+  keep_to_dram(missed_entries);
+}
+
+void PointReplay::keep_to_dram(std::int64_t missed_entries) {
+  dram_use_ = dram_use_of(replays_, heads_, missed_entries, machine_);
+  while (dram_budget_.reserve(dram_use_)) {  // again where what is evicted still waits to be written
+    caches_.give_room(dram_budget_.room_bytes(), residencies_);
+    dram_use_ = dram_use_of(replays_, heads_, missed_entries, machine_);
+  }
 }
 
 void PointReplay::record(std::int64_t step, std::int64_t position, const StepTimes& times) {
@@ -189,25 +202,16 @@ void PointReplay::record(std::int64_t step, std::int64_t position, const StepTim
   data_.set(Metric::io_s, step, times.io_s);
   data_.set(Metric::exposed_io_s, step, times.exposed_io_s);
   data_.set(Metric::hidden_io_s, step, times.hidden_io_s);
-  double metadata = 0.0;
-  double visible = 0.0;
-  double waiting = 0.0;
   double space = 0.0;
-  for (const HeadReplay& head : heads_) {
-    metadata += static_cast<double>(head.metadata_bytes());
-    visible += static_cast<double>(head.always_visible());
-  }
   for (const LayerReplay& layer : replays_) {
-    waiting += static_cast<double>(layer.waiting_entries());
     space += static_cast<double>(layer.space_bytes());
   }
-  data_.set(Metric::cache_bytes, step, cache_in_dram_bytes(replays_, machine_));
-  data_.set(Metric::working_buffer_bytes, step, working_buffer_bytes_);
-  const auto entry_bytes = static_cast<double>(machine_.entry_bytes());
-  data_.set(Metric::write_buffer_bytes, step, machine_.extrapolation().model_share(waiting * entry_bytes));
-  data_.set(Metric::pinned_bytes, step, machine_.extrapolation().model_share(visible * entry_bytes));
-  data_.set(Metric::representative_bytes, step, representatives_in_dram_bytes(heads_, machine_));
-  data_.set(Metric::metadata_bytes, step, machine_.extrapolation().model_share(metadata));
+  data_.set(Metric::cache_bytes, step, dram_use_.cache_bytes);
+  data_.set(Metric::working_buffer_bytes, step, dram_use_.working_buffer_bytes);
+  data_.set(Metric::write_buffer_bytes, step, dram_use_.write_buffer_bytes);
+  data_.set(Metric::pinned_bytes, step, dram_use_.pinned_bytes);
+  data_.set(Metric::representative_bytes, step, dram_use_.representatives_bytes);
+  data_.set(Metric::metadata_bytes, step, dram_use_.metadata_bytes);
   data_.set(Metric::flash_space_bytes, step, machine_.extrapolation().model_share(space));
   record_energy(machine_.energy(), step, data_);
   for (std::int64_t layer = 0; layer < walk_.layers(); ++layer) {
@@ -235,6 +239,10 @@ void PointReplay::begin(Timeline* timeline) {
 }
 
 void PointReplay::step(std::int64_t position, Timeline* timeline) {
+  if (dram_budget_.exceeded()) {  // the run fails; what is left of it is for how much DRAM would do
+    step_policies();
+    return;
+  }
   select();
   judge();
   move_entries();
@@ -250,6 +258,7 @@ void PointReplay::step(std::int64_t position, Timeline* timeline) {
 }
 
 PointResult PointReplay::finish() {
+  dram_budget_.check();
   check_invariants(heads_, replays_, caches_);
   machine_.check_conservation();
   caches_.check_accesses();
@@ -273,8 +282,13 @@ PointResult PointReplay::finish() {
   for (const std::string& note : data_.notes()) {
     notes.push_back(note);
   }
-  return {std::move(data_), config_.resolved_yaml, std::move(notes), config_.record_per_step,
-          machine_.device().model_errors()};
+  return {std::move(data_),
+          config_.resolved_yaml,
+          std::move(notes),
+          config_.record_per_step,
+          machine_.device().model_errors(),
+          config_.variant,
+          config_.seed};
 }
 
 }  // namespace kvr

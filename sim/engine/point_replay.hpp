@@ -9,6 +9,7 @@
 #include "sim/config/resolve.hpp"
 #include "sim/engine/access_record.hpp"
 #include "sim/engine/cache_set.hpp"
+#include "sim/engine/dram_budget.hpp"
 #include "sim/engine/head_replay.hpp"
 #include "sim/engine/layer_replay.hpp"
 #include "sim/engine/machine.hpp"
@@ -41,6 +42,8 @@ class PointReplay {
   void select();
   void judge();
   void move_entries();
+  /// Takes stock of what is in DRAM and gives the caches what it leaves.
+  void keep_to_dram(std::int64_t missed_entries);
   void record(std::int64_t step, std::int64_t position, const StepTimes& times);
 
   std::span<HeadReplay> heads_of(std::int64_t layer) {
@@ -54,12 +57,13 @@ class PointReplay {
   std::unique_ptr<Budget> budget_;
   std::vector<HeadReplay> heads_;
   CacheSet caches_;
+  DramBudget dram_budget_;
   std::vector<LayerReplay> replays_;
   std::vector<HeadResidency*> residencies_;
   std::vector<std::int64_t> allotted_;
   std::optional<PromptQueries> prompt_queries_;  ///< where the layout wants co-retrieval
-  double working_buffer_bytes_ = 0.0;
-  std::vector<UpdateReuse> reuses_;  ///< [layers * heads]
+  DramUse dram_use_;                             ///< at the end of the step
+  std::vector<UpdateReuse> reuses_;              ///< [layers * heads]
   PointData data_;
   std::size_t timeline_point_ = 0;
 };

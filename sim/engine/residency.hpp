@@ -91,6 +91,11 @@ class Cache {
   }
   /// Entries left on other grounds than the policy's choice.
   void dropped(std::int64_t entries) { bytes_ -= entries * entry_bytes_; }
+  /// A policy that caches nothing stays as it is.
+  void resize(std::int64_t capacity_bytes) {
+    capacity_bytes_ = capacity_bytes;
+    policy_->resized(capacity_bytes);
+  }
   /// Throws InternalError where the budget does not hold.
   void check_budget() const;
   /// Evicts until the budget holds. `heads` [layer * heads_per_layer + head].

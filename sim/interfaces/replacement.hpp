@@ -47,6 +47,9 @@ class Replacement {
   /// resident is not reported. So the sizes told add up to what the tier holds whenever a victim is asked
   /// for.
   virtual void updated(CacheObject object, std::int64_t bytes) = 0;
+  /// The tier's byte budget is another from now on; called between steps. Victims are asked for right after
+  /// where the tier is above it.
+  virtual void resized(std::int64_t /*capacity_bytes*/) {}
   /// The object to drop next; the engine drops it. Called only while at least one object is resident.
   virtual CacheObject victim() = 0;
 };

@@ -1,6 +1,7 @@
 #include "sim/results/statistics.hpp"
 
 #include <algorithm>
+#include <boost/math/distributions/students_t.hpp>
 #include <cmath>
 #include <limits>
 #include <vector>
@@ -59,6 +60,20 @@ double quantile(std::span<const double> values, double q) {
   const auto below = static_cast<std::size_t>(place);
   const std::size_t above = std::min(below + 1, sorted.size() - 1);
   return std::lerp(sorted[below], sorted[above], place - std::floor(place));
+}
+
+MeanInterval mean_interval(std::span<const double> values) {
+  const auto count = static_cast<double>(values.size());
+  const double middle = values.empty() ? kNan : compensated_sum(values) / count;
+  if (values.size() < 2 || !std::isfinite(middle)) {
+    return {middle, kNan};
+  }
+  std::vector<double> squares;
+  std::ranges::transform(values, std::back_inserter(squares),
+                         [middle](double value) { return (value - middle) * (value - middle); });
+  const double deviation = std::sqrt(compensated_sum(squares) / (count - 1.0));
+  const boost::math::students_t distribution(count - 1.0);
+  return {middle, boost::math::quantile(distribution, 0.975) * deviation / std::sqrt(count)};
 }
 
 }  // namespace kvr

@@ -14,4 +14,14 @@ double maximum(std::span<const double> values);
 /// the place q * (n - 1), which is numpy's default and type 7 of Hyndman and Fan (1996).
 double quantile(std::span<const double> values, double q);
 
+/// A mean and half the width of its 95 % interval.
+struct MeanInterval {
+  double mean;
+  double half_width;  ///< NaN of fewer than two values
+};
+
+/// Student's interval: t(0.975, n - 1) * s / sqrt(n). A NaN makes it NaN: of a seed without a value the mean
+/// over seeds says nothing.
+MeanInterval mean_interval(std::span<const double> values);
+
 }  // namespace kvr

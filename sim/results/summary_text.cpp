@@ -8,6 +8,7 @@
 #include <string>
 #include <vector>
 
+#include "sim/results/statistics.hpp"
 #include "sim/results/writer.hpp"
 
 namespace kvr {
@@ -89,38 +90,86 @@ std::string aligned(const std::vector<Row>& rows) {
   return text;
 }
 
-std::vector<Row> row_per_summary(std::span<const PointResult> points) {
-  std::vector<Row> rows{{"point"}};
+/// Points that differ in the seed alone.
+struct Variant {
+  std::string name;
+  std::vector<const PointResult*> points;
+};
+
+std::vector<Variant> variants_of(std::span<const PointResult> points) {
+  std::vector<Variant> variants;
   for (const PointResult& point : points) {
-    rows.front().push_back(point.data.name());
+    const auto known = std::ranges::find(variants, point.variant, &Variant::name);
+    Variant& variant = known == variants.end() ? variants.emplace_back(Variant{point.variant, {}}) : *known;
+    variant.points.push_back(&point);
+  }
+  for (Variant& variant : variants) {
+    if (variant.points.size() == 1) {
+      variant.name = variant.points.front()->data.name();
+    }
+  }
+  return variants;
+}
+
+/// Of several seeds the mean and half its 95 % interval, unless all are the same.
+std::string cell(const SummaryInfo& summary, const Variant& variant) {
+  std::vector<double> values;
+  for (const PointResult* point : variant.points) {
+    values.push_back(summary.compute(point->data));
+  }
+  const MeanInterval interval = mean_interval(values);
+  const std::string mean = human(interval.mean, summary.unit);
+  return interval.half_width > 0.0 ? fmt::format("{} +- {}", mean, human(interval.half_width, summary.unit))
+                                   : mean;
+}
+
+std::vector<Row> row_per_summary(std::span<const Variant> variants) {
+  std::vector<Row> rows{{"point"}};
+  for (const Variant& variant : variants) {
+    rows.front().push_back(variant.name);
   }
   for (const SummaryInfo& summary : summary_table()) {
     Row row{std::string(summary.heading)};
-    for (const PointResult& point : points) {
-      row.push_back(human(summary.compute(point.data), summary.unit));
+    for (const Variant& variant : variants) {
+      row.push_back(cell(summary, variant));
     }
     rows.push_back(std::move(row));
   }
   return rows;
 }
 
-std::vector<Row> row_per_point(std::span<const PointResult> points) {
+std::vector<Row> row_per_variant(std::span<const Variant> variants) {
   std::vector<Row> rows{{"point"}};
   for (const SummaryInfo& summary : summary_table()) {
     if (summary.overview) {
       rows.front().emplace_back(summary.heading);
     }
   }
-  for (const PointResult& point : points) {
-    Row row{point.data.name()};
+  for (const Variant& variant : variants) {
+    Row row{variant.name};
     for (const SummaryInfo& summary : summary_table()) {
       if (summary.overview) {
-        row.push_back(human(summary.compute(point.data), summary.unit));
+        row.push_back(cell(summary, variant));
       }
     }
     rows.push_back(std::move(row));
   }
   return rows;
+}
+
+/// How many seeds the means are of; empty where each point has one.
+std::string seeds_text(std::span<const Variant> variants) {
+  std::size_t most = 0;
+  std::size_t least = variants.front().points.size();
+  for (const Variant& variant : variants) {
+    most = std::max(most, variant.points.size());
+    least = std::min(least, variant.points.size());
+  }
+  if (most < 2) {
+    return "";
+  }
+  const std::string seeds = least == most ? std::to_string(most) : fmt::format("{} to {}", least, most);
+  return fmt::format("\nmean of {} seeds, +- half of its 95 % interval (Student's t)\n", seeds);
 }
 
 /// A row per point and model; only the heading where nothing was compared.
@@ -140,9 +189,11 @@ std::vector<Row> row_per_model_error(std::span<const PointResult> points) {
 }  // namespace
 
 std::string summary_text(std::span<const PointResult> points) {
-  const std::vector<Row> rows = row_per_summary(points);
+  const std::vector<Variant> variants = variants_of(points);
+  const std::vector<Row> rows = row_per_summary(variants);
   std::string text =
-      aligned(points.size() == 1 || total_width(rows) <= kWidth ? rows : row_per_point(points));
+      aligned(variants.size() == 1 || total_width(rows) <= kWidth ? rows : row_per_variant(variants));
+  text += seeds_text(variants);
   if (const std::vector<Row> errors = row_per_model_error(points); errors.size() > 1) {
     text += '\n' + aligned(errors);
   }

@@ -209,8 +209,27 @@ void write_summary(hid_t group, const SummaryInfo& summary, std::span<const Poin
   scales.attach(dataset.get());
 }
 
+/// Of what each point is a repetition, and with which seed.
+void write_repetitions(hid_t group, std::span<const PointResult> points, const Scales& scales) {
+  std::vector<std::string> variants;
+  std::vector<std::int64_t> seeds;
+  for (const PointResult& point : points) {
+    variants.push_back(point.variant);
+    seeds.push_back(point.seed);
+  }
+  const Handle variant = write_texts(group, "variant", variants);
+  hdf5::write_string(variant.get(), "long_name", "configuration without its seed");
+  scales.attach(variant.get());
+  const Handle seed = write_integers(group, "seed", seeds);
+  hdf5::write_string(seed.get(), "long_name", "root of every random stream");
+  scales.attach(seed.get());
+}
+
 void write_group(hid_t group, Origin origin, std::span<const PointResult> points, const Axes& axes) {
   const Scales scales(group, axes);
+  if (origin == Origin::simulated) {
+    write_repetitions(group, points, scales);
+  }
   for (const MetricInfo& metric : metric_table()) {
     const bool wanted =
         std::ranges::any_of(points, [&](const PointResult& point) { return point.writes(metric.id); });

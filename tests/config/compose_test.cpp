@@ -239,4 +239,51 @@ TEST_CASE("a zip takes its lists together, after the sweep") {
   CHECK(names_of(load("c.yaml", {"sweep.run.steps=[5]"})).front() == "steps=5,seed=1,threads=3");
 }
 
+TEST_CASE("seeds repeat every point, the seed fastest, under the name of the point without it") {
+  const Folder folder;
+  folder.write("c.yaml", std::string(kGood) + "points: {a: {}, b: {}}\n");
+  const auto runs = load("c.yaml", {"run.seeds=3"});
+  CHECK(names_of(runs) == Names{"a,seed=7", "a,seed=8", "a,seed=9", "b,seed=7", "b,seed=8", "b,seed=9"});
+  REQUIRE(runs.size() == 6);
+  CHECK(runs[4].seed == 8);
+  CHECK(runs[4].variant == "b");
+  const auto listed = load("c.yaml", {"run.seeds=[5, 3]"});
+  CHECK(names_of(listed) == Names{"a,seed=5", "a,seed=3", "b,seed=5", "b,seed=3"});
+  CHECK(names_of(load("c.yaml", {"run.seeds=2", "run.seed=20"})).front() == "a,seed=20");
+  CHECK(load("c.yaml").front().variant == "a");
+
+  folder.write("one.yaml", kGood);
+  const auto alone = load("one.yaml", {"run.seeds=2", "name=demo"});
+  CHECK(names_of(alone) == Names{"demo,seed=7", "demo,seed=8"});
+  CHECK(alone.front().variant == "demo");
+}
+
+TEST_CASE("seeds that cannot be meant are errors") {
+  const Folder folder;
+  folder.write("c.yaml", kGood);
+  const auto error_of = [](const std::string& setting) {
+    try {
+      load("c.yaml", {setting});
+    } catch (const InputError& error) {
+      return std::string(error.what());
+    }
+    return std::string();
+  };
+  CHECK(error_of("run.seeds=0") ==
+        "--set run.seeds: run.seeds: is out of range (0); allowed: an integer, 1 to 10000");
+  CHECK(error_of("run.seeds=[1, 2, 1]") ==
+        "--set run.seeds: run.seeds: names a seed twice (1); allowed: once");
+  CHECK(error_of("run.seeds=[]") ==
+        "--set run.seeds: run.seeds: is neither a number nor a list of seeds (an empty list); allowed: 5, or "
+        "[1, 2, 3]");
+  CHECK(error_of("run.seeds=[1, -2]") ==
+        "--set run.seeds: run.seeds: is out of range (-2); allowed: an integer, at least 0");
+  CHECK(error_of("sweep={run.seeds: [1, 2]}") ==
+        "--set sweep: sweep.run.seeds: cannot be varied (run.seeds); allowed: keys of a point");
+  folder.write("both.yaml", std::string(kGood) + "sweep: {run.seed: [1, 2]}\n");
+  CHECK_THROWS_AS(load("both.yaml", {"run.seeds=2"}), InputError);
+  folder.write("overlay.yaml", std::string(kGood) + "points: {a: {run: {seeds: 2}}}\n");
+  CHECK_THROWS_AS(load("overlay.yaml"), InputError);
+}
+
 }  // namespace kvr::test

@@ -33,6 +33,7 @@ struct Setup {
   std::string cache_scope = "model";
   std::string schedule = "serial";
   std::int64_t cache_bytes = 0;
+  std::int64_t dram_bytes = 0;
   std::int64_t sinks = 2;
   std::int64_t recent = 5;
   std::int64_t threads = 1;

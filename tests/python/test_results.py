@@ -113,6 +113,14 @@ def test_names_come_back_whatever_letters_they_have(demo_run) -> None:
         assert "Größe “8”" in file["provenance/resolved_config"].asstr()[0]
 
 
+def test_points_say_what_they_repeat_and_with_which_seed(demo_run) -> None:
+    with xr.open_dataset(demo_run("run.seeds=2"), engine="h5netcdf") as data:
+        assert data.point.values[:2].tolist() == ["single entries,seed=1", "single entries,seed=2"]
+        assert data.variant.values[:3].tolist() == ["single entries", "single entries", "static clusters"]
+        assert data.seed.values.tolist() == [1, 2] * 4
+        assert data.variant.dims == data.seed.dims == ("point",)
+
+
 def test_pandas_makes_a_table_of_the_summary(file: h5py.File) -> None:
     summary = {name: dataset[:] for name, dataset in datasets(file).items() if dataset.ndim == 1}
     table = pd.DataFrame(summary, index=file["point"].asstr()[:])

@@ -69,3 +69,21 @@ TEST_CASE("a sum keeps the small terms beside a large one") {
 TEST_CASE("infinity survives a sum") {
   CHECK(std::isinf(kvr::sum(std::vector<double>{1.0, std::numeric_limits<double>::infinity()})));
 }
+
+TEST_CASE("the interval of a mean is Student's") {
+  // scipy.stats.t.interval(0.95, 4, loc=3, scale=scipy.stats.sem([1, 2, 3, 4, 5])): 1.03675684, 4.96324316
+  const auto five = kvr::mean_interval(std::vector<double>{1.0, 2.0, 3.0, 4.0, 5.0});
+  CHECK(five.mean == 3.0);
+  CHECK(five.half_width == doctest::Approx(1.9632431614775607).epsilon(1e-12));
+  // t(0.975, 1) = tan(0.475 pi); s = 1, n = 2
+  const auto two = kvr::mean_interval(std::vector<double>{0.0, std::sqrt(2.0)});
+  CHECK(two.half_width == doctest::Approx(12.706204736174698 / std::sqrt(2.0)).epsilon(1e-12));
+}
+
+TEST_CASE("one value has no interval, equal ones one without width, and a missing one makes it NaN") {
+  CHECK(kvr::mean_interval(std::vector<double>{7.0}).mean == 7.0);
+  CHECK(std::isnan(kvr::mean_interval(std::vector<double>{7.0}).half_width));
+  CHECK(kvr::mean_interval(std::vector<double>{7.0, 7.0, 7.0}).half_width == 0.0);
+  CHECK(std::isnan(kvr::mean_interval(std::vector<double>{7.0, std::nan("")}).mean));
+  CHECK(std::isnan(kvr::mean_interval(std::vector<double>{}).mean));
+}

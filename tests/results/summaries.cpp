@@ -284,3 +284,23 @@ TEST_CASE("many points: the terminal shows one row each") {
   CHECK(std::count(text.begin(), text.end(), '\n') == 6);
   CHECK(with_single_spaces(text).find("\nxxxxxxxxxxxxxxxxxxxx4 - - - 5.00 ms") != std::string::npos);
 }
+
+TEST_CASE("points that differ in the seed alone are shown as their mean with its interval") {
+  std::vector<PointResult> points;
+  for (std::int64_t seed = 1; seed <= 5; ++seed) {
+    PointData data("a,seed=" + std::to_string(seed), 1, 1, 1);
+    data.set(Metric::latency_s, 0, 1e-3 * static_cast<double>(seed));
+    data.set(Metric::compute_s, 0, 1e-3);
+    points.push_back(
+        {.data = std::move(data), .resolved_config = "", .notes = {}, .variant = "a", .seed = seed});
+  }
+  PointData alone("b", 1, 1, 1);
+  alone.set(Metric::latency_s, 0, 7e-3);
+  points.push_back({.data = std::move(alone), .resolved_config = "", .notes = {}});
+  const std::string words = with_single_spaces(summary_text(points));
+  CAPTURE(words);
+  CHECK(words.find("point a b\n") != std::string::npos);
+  CHECK(words.find("\nlatency mean 3.00 ms +- 1.96 ms 7.00 ms\n") != std::string::npos);
+  CHECK(words.find("\ncompute 1.00 ms -\n") != std::string::npos);
+  CHECK(words.ends_with("\nmean of 1 to 5 seeds, +- half of its 95 % interval (Student's t)\n"));
+}
