@@ -448,12 +448,15 @@ def f14a(results: Results) -> Figure:
 
 
 def f14b(results: Results) -> Figure:
-    """Cluster-aligned replacement against LRU at equal DRAM."""
+    """Cluster-aligned replacement against LRU at equal DRAM, with layer virtualisation and without."""
     data = results["f14_replacement"]
-    latency, hits, dram = (by_system(data, name) for name in ("latency_mean", "hit_rate", "dram_total_max"))
-    lru = latency.sel(system="LRU")
-    faster = {str(name): log_ratio(lru, latency.sel(system=name)) for name in latency.system.values
-              if name != "LRU"}  # fmt: skip
+    latency, hits = (variants_of(data, name) for name in ("latency_mean", "hit_rate"))
+    whole = ", whole cache in DRAM"
+    faster = {
+        name: log_ratio(latency[f"LRU{whole}" if name.endswith(whole) else "LRU"], time)
+        for name, time in latency.items()
+        if not name.startswith("LRU")
+    }
     return Figure(
         "F14b",
         "speedup of cluster-aligned replacement over LRU",
@@ -461,11 +464,11 @@ def f14b(results: Results) -> Figure:
         Held(
             [
                 Numbers("", Form(".3f", "x", logarithm=True), faster),
-                Numbers("units found in the cache", PER_CENT, each(hits, "system")),
+                Numbers("units found in the cache", PER_CENT, hits),
             ],
             {"": faster["cluster aligned"]},
         ),
-        memory=dram,
+        memory=by_system(data, "dram_total_max"),
     )
 
 
@@ -599,7 +602,7 @@ def cells(trace: str, figure: Figure, why: Callable[[str], str]) -> list[object]
 
 def compare(results: Results, why: Callable[[Results, str], str]) -> pd.DataFrame:
     """The table of all figures on one trace. `why` is asked where a direction is not the paper's."""
-    name = results.trace().stem
+    name = results.name()
     rows = [cells(name, figure(results), lambda key: why(results, key)) for figure in FIGURES]
     return pd.DataFrame(rows, columns=COLUMNS)
 
@@ -607,9 +610,7 @@ def compare(results: Results, why: Callable[[Results, str], str]) -> pd.DataFram
 def compare_all(of_traces: Sequence[Results]) -> pd.DataFrame:
     """The same over several traces at once, which are drawn as seeds are; reasons are those of each trace."""
     rows = [
-        cells(
-            ALL_TRACES, joined({results.trace().stem: figure(results) for results in of_traces}), lambda _: ""
-        )
+        cells(ALL_TRACES, joined({results.name(): figure(results) for results in of_traces}), lambda _: "")
         for figure in FIGURES
     ]
     return pd.DataFrame(rows, columns=COLUMNS)

@@ -45,6 +45,10 @@ class Results:
         """The trace that was replayed."""
         return ROOT / self["f10_systems"].attrs["trace_path"]  # an absolute path stays what it is
 
+    def name(self) -> str:
+        """That of the trace."""
+        return self.trace().stem
+
     def seeds(self) -> tuple[int, ...]:
         return tuple(int(seed) for seed in self["f10_systems"].seed.values)
 

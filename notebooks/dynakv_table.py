@@ -76,7 +76,7 @@ def row_of(value: Estimate) -> dict[str, float]:
 def parts_of(results: Results) -> pd.DataFrame:
     """By how many times DynaKV is better with a part of it changed, below 1 worse."""
     rows = [
-        {"trace": results.trace().stem, "change": part, "of": name, **row_of(estimate(gain).exp())}
+        {"trace": results.name(), "change": part, "of": name, **row_of(estimate(gain).exp())}
         for name, (summary, less) in PARTS.items()
         for part, gain in changed(results, summary, less).items()
     ]
@@ -90,7 +90,7 @@ def quarters_of(results: Results) -> pd.DataFrame:
         for system in CLUSTERED:
             one = table.sel(system=system, drop=True)
             rows += [
-                {"trace": results.trace().stem, "of": name, "system": system, "quarter": quarter,
+                {"trace": results.name(), "of": name, "system": system, "quarter": quarter,
                  **row_of(estimate(one.sel(quarter=quarter, drop=True)))}
                 for quarter in (1, 2, 3, 4)
             ]  # fmt: skip
