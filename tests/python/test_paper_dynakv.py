@@ -1,7 +1,7 @@
 """Which of DynaKV's directions come out on the first 512 steps of the shipped sample, and which do not.
 
 `DIRECTIONS` has every row of the notebook's table, `CLAIMS` what else is true of the results, beside what the
-paper says. Both are read from intervals over few seeds; where one changes, its test prints what it should hold.
+paper says. Both come from intervals over few seeds; where one changes, its test prints what it should hold.
 """
 
 import math
@@ -248,7 +248,8 @@ def test_the_oldest_phone_is_the_slowest_with_every_system(results) -> None:
 @pytest.mark.parametrize("name", ["f10_systems", "f14_replacement", "f15_share", "f16_codec", "f17_phones"])
 def test_systems_that_are_compared_stay_within_their_dram(results, name) -> None:
     data = results[name]
-    limits = xr.DataArray(settings(data, "system.dram"), dims="variant")
+    limits = xr.DataArray([1024 * int(text.removesuffix("KiB")) if text.endswith("KiB") else 0
+                           for text in settings(data, "system.dram")], dims="variant")  # fmt: skip
     limited = data.system.values != "no cluster, keys in DRAM"
     assert bool((limits > 0)[limited].all())
     assert bool((data.dram_total_max <= limits)[limited].all())
