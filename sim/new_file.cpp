@@ -39,8 +39,8 @@ void flush_to_disk(const fs::path& path) {
   }
 }
 
-/// The names of files being written, where a signal handler can read them: the most that a command writes at
-/// once, and some.
+/// The names of files being written and of what is transient, where a signal handler can read them: the most
+/// that a command has at once, and some.
 class Unfinished {
  public:
   void add(const char* path) {
@@ -58,9 +58,11 @@ class Unfinished {
     }
   }
   void remove_all() noexcept {
-    for (const std::atomic<const char*>& slot : slots_) {
-      if (const char* path = slot.load(); path != nullptr) {
-        unlink(path);
+    for (const auto remove : {&unlink, &rmdir}) {  // folders once they are empty
+      for (const std::atomic<const char*>& slot : slots_) {
+        if (const char* path = slot.load(); path != nullptr) {
+          remove(path);
+        }
       }
     }
   }
@@ -160,6 +162,14 @@ void write_new_file(const fs::path& path, std::string_view text) {
     fail(path, errno != 0 ? errno : EIO);
   }
   file.commit();
+}
+
+Transient::Transient(const fs::path& path) : path_(path) {
+  unfinished().add(path_.c_str());
+}
+
+Transient::~Transient() {
+  unfinished().take_out(path_.c_str());
 }
 
 void remove_unfinished_files() noexcept {

@@ -33,8 +33,21 @@ class NewFile {
 /// Writes `text` as a NewFile. Throws SystemError if the disk fails.
 void write_new_file(const std::filesystem::path& path, std::string_view text);
 
-/// Removes the temporaries of all NewFiles of this process, which is about to end. May be called from a
-/// signal handler.
+/// While it lives `remove_unfinished_files` also removes `path`: a file, or a folder in which no other is
+/// left.
+class Transient {
+ public:
+  explicit Transient(const std::filesystem::path& path);
+  ~Transient();
+  Transient(const Transient&) = delete;
+  Transient& operator=(const Transient&) = delete;
+
+ private:
+  std::filesystem::path path_;
+};
+
+/// Removes the temporaries of all NewFiles of this process, which is about to end, and what is transient. May
+/// be called from a signal handler.
 void remove_unfinished_files() noexcept;
 
 }  // namespace kvr

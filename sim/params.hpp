@@ -63,6 +63,12 @@ struct ParamSpec {
   ParamDoc info;
 };
 
+/// A parameter that changes nothing beside the values of others, and why.
+struct IdleParam {
+  std::string name;
+  std::string why;
+};
+
 /// One row of the table of `P`, a plain struct whose member initialisers are the defaults.
 template <class P>
 class Param {

@@ -13,12 +13,6 @@
 
 namespace kvr {
 
-/// A parameter that changes nothing beside the values of the others, and why.
-struct IdleParam {
-  std::string name;
-  std::string why;
-};
-
 /// What `kvreplay list`, the schema and the configuration know of one implementation.
 struct Implementation {
   std::string name;

@@ -246,8 +246,11 @@ Lines answer(const std::string& file, const RehearsalLimits& limits, Message mes
   const int number = WIFSIGNALED(status) ? WTERMSIG(status) : 0;
   switch (number) {
     case SIGXCPU:
-      throw InputError(fmt::format("{}: takes more than {} s to be read; damaged, or made to do harm", file,
-                                   limits.processor_s));
+      throw InputError(fmt::format(
+          "{}: takes more than {} s of processor time to be read, the most for a file of its size; datasets "
+          "in chunks of about 64 KiB along time take less (traces/FORMAT.md, Storage; h5repack rewrites a "
+          "file)",
+          file, limits.processor_s));
     case SIGHUP:
     case SIGINT:
     case SIGTERM:

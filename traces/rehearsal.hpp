@@ -14,7 +14,8 @@ struct RehearsalLimits {
   std::uint64_t processor_s;
 };
 
-/// 900 MB, and 3 s with 6 s more for each MB of the file: several times what the worst sound file takes.
+/// 900 MB, and 3 s with 6 s more for each MB of the file: several times what a sound file takes, but for one
+/// of well compressed chunks that are many to each time.
 RehearsalLimits limits_for(const std::filesystem::path& file);
 
 /// Sanitizers need memory and time of their own, so that there are no limits with them.

@@ -26,7 +26,9 @@ namespace kvr::trace {
 namespace {
 
 constexpr std::size_t kBlockBytes = std::size_t{4} << 20;
-constexpr std::size_t kMostBlockBytes = std::size_t{64} << 20;
+/// So many bytes once or twice fit what a rehearsal may take. A block that is no whole chunk high decodes its
+/// chunks once more each.
+constexpr std::size_t kMostBlockBytes = std::size_t{256} << 20;
 
 /// Where in a dataset a value is.
 struct Place {
@@ -228,15 +230,19 @@ class Scan {
   std::vector<std::byte> ordered_;
 };
 
-/// Extents of a part of about a block that is contiguous in C order.
+/// Extents of a part that is contiguous in C order: about a block, or more if its chunks are higher.
 hdf5::Shape piece_of(const hdf5::StoredArray& array) {
   hdf5::Shape piece = array.shape();
   std::uint64_t bytes = array.value_count() * array.element_bytes();
-  for (hsize_t& extent : piece) {
-    const std::uint64_t rest_bytes = bytes / extent;
-    extent = std::clamp<hsize_t>(kBlockBytes / std::max<std::uint64_t>(1, rest_bytes), 1, extent);
-    bytes = extent * rest_bytes;
-    if (bytes <= kBlockBytes) {
+  for (std::size_t axis = 0; axis < piece.size(); ++axis) {
+    const std::uint64_t rest_bytes = bytes / piece[axis];
+    const hsize_t chunk = array.chunk().empty() ? 1 : std::min(array.chunk()[axis], piece[axis]);
+    const bool chunks_fit = chunk <= kMostBlockBytes / rest_bytes;
+    const std::uint64_t most_bytes = chunks_fit ? kBlockBytes : kMostBlockBytes;
+    const hsize_t fitting = std::max<hsize_t>(1, most_bytes / rest_bytes);
+    piece[axis] = std::min(piece[axis], chunks_fit ? std::max(chunk, fitting / chunk * chunk) : fitting);
+    bytes = piece[axis] * rest_bytes;
+    if (bytes <= (chunk > 1 ? kMostBlockBytes : kBlockBytes)) {
       break;
     }
   }

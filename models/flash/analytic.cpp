@@ -55,6 +55,11 @@ class Analytic final : public FlashDevice {
     tabulate();
   }
 
+  std::vector<IdleParam> idle_with_host() const override {
+    return path_.host.threads > 1 ? std::vector<IdleParam>{}
+                                  : idle_with_one_thread({"hw_queues", "contention", "contention_scope"});
+  }
+
   DeviceLimits limits() const override {
     const DeviceParams& d = path_.device;
     return {d.queue_depth, d.block, d.max_transfer, d.link};

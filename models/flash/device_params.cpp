@@ -477,6 +477,14 @@ std::vector<IdleParam> idle_params(const DeviceParams& params, std::string_view 
   return idle;
 }
 
+std::vector<IdleParam> idle_with_one_thread(std::initializer_list<std::string_view> names) {
+  std::vector<IdleParam> idle;
+  for (const std::string_view name : names) {
+    idle.push_back({std::string(name), "one thread submits (phone.host_threads)"});
+  }
+  return idle;
+}
+
 HostCost fit_host(const DeviceParams& params, std::int64_t threads) {
   return {.per_command_s = params.fit_host_command,
           .cycles_per_command = 0.0,

@@ -98,6 +98,9 @@ ParamTable<DeviceParams> device_param_table();
 std::vector<IdleParam> idle_params(const DeviceParams& params, std::string_view fidelity,
                                    std::initializer_list<std::string_view> unread);
 
+/// `names`, which only several threads feel.
+std::vector<IdleParam> idle_with_one_thread(std::initializer_list<std::string_view> names);
+
 /// The host behind the measurements that `params` describe, with so many threads that submit.
 HostCost fit_host(const DeviceParams& params, std::int64_t threads = 1);
 

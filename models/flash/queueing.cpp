@@ -114,6 +114,16 @@ class Queueing final : public FlashDevice, private ArrayListener {
     set_working_set(0);
   }
 
+  std::vector<IdleParam> idle_with_host() const override {
+    if (host_.threads > 1) {
+      return {};
+    }
+    return device_.hw_queues > 1
+               ? idle_with_one_thread({"hw_queues", "queue_round", "contention"})
+               : idle_with_one_thread({"hw_queues", "queue_round", "contention", "contention_window",
+                                       "hit_time", "miss_time", "read_bandwidth", "smoothing"});
+  }
+
   DeviceLimits limits() const override {
     return {device_.queue_depth, device_.block, device_.max_transfer, device_.link};
   }

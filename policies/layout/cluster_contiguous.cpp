@@ -5,11 +5,15 @@
 //              in whole blocks, of max(one block, growth * the unit's bytes)
 //   split:     a segment of its own for the new unit, whose members move there; what they leave behind is
 //              free for the old unit, which is compacted no further
+//
+// page_buffer: an entry that gets a record waits in DRAM until no record is free in the page that it lies in,
+//              or nothing has come to this page for wait_steps steps. Entries that move do not wait.
 #include <algorithm>
 #include <cmath>
 #include <set>
 
 #include "policies/layout/placing/append_extent.hpp"
+#include "policies/layout/placing/page_buffer.hpp"
 #include "sim/interfaces/layout.hpp"
 #include "sim/registry.hpp"
 
@@ -30,6 +34,8 @@ class ClusterContiguous final : public Layout {
   struct Params {
     double growth = 0.5;
     double slack = 0.0;
+    std::int64_t page_buffer = 0;
+    std::int64_t wait_steps = 32;
   };
   static ParamTable<Params> params() {
     return {{"growth",
@@ -43,38 +49,69 @@ class ClusterContiguous final : public Layout {
              {.doc = "free records in a unit's first segment, as a share of its members",
               .min = 0,
               .max = kMostShare,
-              .source = "assumed"}}};
+              .source = "assumed"}},
+            {"page_buffer",
+             &Params::page_buffer,
+             {.doc = "page that new entries wait in DRAM to complete; 0: all are written at once",
+              .quantity = Quantity::bytes,
+              .min = 0,
+              .max = bounds::kBytes,
+              .source = "DynaKV, sec. 5, which does not say the size"}},
+            {"wait_steps",
+             &Params::wait_steps,
+             {.doc = "steps without a new entry after which a page is written as it is, where there is a "
+                     "page_buffer",
+              .unit = "steps",
+              .min = 1,
+              .max = bounds::kEntries,
+              .source = "assumed: a recent window of 32 entries is in DRAM anyway"}}};
+  }
+  static std::vector<IdleParam> idle(const Params& params) {
+    return params.page_buffer == 0 ? std::vector<IdleParam>{{"wait_steps", "page_buffer is 0"}}
+                                   : std::vector<IdleParam>{};
   }
 
   ClusterContiguous(Params params, const Context& context)
-      : params_(params), context_(context), heads_(static_cast<std::size_t>(context.kv_heads)) {}
+      : params_(params),
+        context_(context),
+        buffer_(params.page_buffer, context.kv_heads),
+        heads_(static_cast<std::size_t>(context.kv_heads)) {}
 
   void place(const PromptUnits& prompt, LayoutTraffic& traffic) override {
     std::int64_t head = 0;
     for (const Clustering* clustering : prompt.heads) {
       for (UnitId unit = 0; unit < clustering->unit_count(); ++unit) {
-        open(at(head), unit, *clustering, traffic);
+        open(head, unit, *clustering, traffic);
       }
       ++head;
     }
+    buffer_.write([](const PageBuffer::Page&) { return true; }, traffic);
   }
 
   void update(std::int64_t head, std::span<const Change> changes, const Clustering& clustering,
               LayoutTraffic& traffic) override {
+    const std::int64_t step = ++at(head).step;
     for (const Change& change : changes) {
       if (change.kind == ChangeKind::created) {
-        open(at(head), change.unit, clustering, traffic);
+        open(head, change.unit, clustering, traffic);
       } else if (change.kind == ChangeKind::split) {
-        open(at(head), change.other, clustering, traffic);
-        settle(at(head), change.unit, clustering, traffic);  // pending ones
+        open(head, change.other, clustering, traffic);
+        settle(head, change.unit, clustering, traffic);  // pending ones
       }
     }
     for (const Change& change : changes) {  // last, lest an entry be written and split off at once
       if (change.kind == ChangeKind::appended && !placed(at(head), change.entry)) {
-        put(at(head), change.unit, change.entry, clustering, traffic);
+        put(head, change.unit, change.entry, clustering, traffic);
       }
     }
+    buffer_.write(
+        [this, step](const PageBuffer::Page& page) {
+          return is_complete(page.at) || step - page.last_step >= params_.wait_steps;
+        },
+        traffic);
   }
+
+  std::span<const EntryIndex> unwritten(std::int64_t head) const override { return buffer_.waiting(head); }
 
   void locate(std::int64_t head, UnitId, std::span<const EntryIndex> entries,
               std::vector<Extent>& extents) const override {
@@ -94,6 +131,7 @@ class ClusterContiguous final : public Layout {
   struct Head {
     std::vector<Record> of_entry;
     std::vector<std::set<std::int64_t>> free;  // [unit], offsets of free records
+    std::int64_t step = 0;
   };
 
   static bool placed(const Head& head, EntryIndex entry) {
@@ -102,24 +140,32 @@ class ClusterContiguous final : public Layout {
   }
 
   Head& at(std::int64_t head) { return heads_[static_cast<std::size_t>(head)]; }
+  std::set<std::int64_t>& free_of(std::int64_t head, UnitId unit) {
+    return at(head).free[static_cast<std::size_t>(unit)];
+  }
   Extent extent(std::int64_t offset_bytes) const { return {offset_bytes, context_.entry_bytes}; }
 
   /// First segment of a unit, and its members into it.
-  void open(Head& head, UnitId unit, const Clustering& clustering, LayoutTraffic& traffic) {
-    head.free.resize(std::max(head.free.size(), static_cast<std::size_t>(unit) + 1));
-    const std::int64_t members = std::ssize(clustering.members(unit));
-    reserve(head, unit, members + std::llround(params_.slack * static_cast<double>(members)));
+  void open(std::int64_t head, UnitId unit, const Clustering& clustering, LayoutTraffic& traffic) {
+    make_room(head, unit, clustering);
     settle(head, unit, clustering, traffic);
   }
 
+  void make_room(std::int64_t head, UnitId unit, const Clustering& clustering) {
+    auto& free = at(head).free;
+    free.resize(std::max(free.size(), static_cast<std::size_t>(unit) + 1));
+    const std::int64_t members = std::ssize(clustering.members(unit));
+    reserve(free_of(head, unit), members + std::llround(params_.slack * static_cast<double>(members)));
+  }
+
   /// Another segment, of whole blocks from the next block on.
-  void grow(Head& head, UnitId unit, std::int64_t members) {
+  void grow(std::set<std::int64_t>& free, std::int64_t members) {
     const double wanted = params_.growth * static_cast<double>(members * context_.entry_bytes);
     const std::int64_t begin = up_to_block(end_bytes_);
     const std::int64_t end =
         begin + up_to_block(std::max<std::int64_t>(context_.entry_bytes, std::llround(wanted)));
     end_bytes_ = begin;
-    reserve(head, unit, (end - begin) / context_.entry_bytes);
+    reserve(free, (end - begin) / context_.entry_bytes);
     end_bytes_ = end;
   }
 
@@ -127,48 +173,105 @@ class ClusterContiguous final : public Layout {
     return (bytes + context_.block_bytes - 1) / context_.block_bytes * context_.block_bytes;
   }
 
-  void reserve(Head& head, UnitId unit, std::int64_t records) {
-    std::set<std::int64_t>& free = head.free[static_cast<std::size_t>(unit)];
+  void reserve(std::set<std::int64_t>& free, std::int64_t records) {
     for (std::int64_t i = 0; i < records; ++i) {
-      free.insert(end_bytes_);
+      release(free, end_bytes_);
       end_bytes_ += context_.entry_bytes;
     }
   }
 
-  void settle(Head& head, UnitId unit, const Clustering& clustering, LayoutTraffic& traffic) {
+  void release(std::set<std::int64_t>& free, std::int64_t offset_bytes) {
+    free.insert(offset_bytes);
+    count_free(extent(offset_bytes), 1);
+  }
+
+  std::int64_t take_lowest(std::set<std::int64_t>& free) {
+    const std::int64_t offset_bytes = *free.begin();
+    free.erase(free.begin());
+    count_free(extent(offset_bytes), -1);
+    return offset_bytes;
+  }
+
+  void count_free(const Extent& record, std::int64_t more) {
+    if (!buffer_.enabled()) {
+      return;
+    }
+    const std::int64_t page_bytes = buffer_.page_bytes();
+    const auto last = static_cast<std::size_t>((record.end_bytes() - 1) / page_bytes);
+    free_in_page_.resize(std::max(free_in_page_.size(), last + 1), 0);
+    for (auto page = static_cast<std::size_t>(record.offset_bytes / page_bytes); page <= last; ++page) {
+      free_in_page_[page] += more;
+    }
+  }
+
+  bool is_complete(const Extent& page) const {
+    return page.end_bytes() <= end_bytes_ &&
+           free_in_page_[static_cast<std::size_t>(page.offset_bytes / page.length_bytes)] == 0;
+  }
+
+  void settle(std::int64_t head, UnitId unit, const Clustering& clustering, LayoutTraffic& traffic) {
     for (const EntryIndex entry : clustering.members(unit)) {
       put(head, unit, entry, clustering, traffic);
     }
   }
 
   /// Gives `entry` a record among those of `unit`, unless it has one.
-  void put(Head& head, UnitId unit, EntryIndex entry, const Clustering& clustering, LayoutTraffic& traffic) {
-    const auto index = static_cast<std::size_t>(entry);
-    head.of_entry.resize(std::max(head.of_entry.size(), index + 1));
-    Record& record = head.of_entry[index];
-    if (record.unit == unit) {
-      return;
+  void put(std::int64_t head, UnitId unit, EntryIndex entry, const Clustering& clustering,
+           LayoutTraffic& traffic) {
+    if (record_of(head, entry).unit != unit) {
+      lay(head, unit, entry, lift(head, entry), clustering, traffic);
     }
-    std::set<std::int64_t>& free = head.free[static_cast<std::size_t>(unit)];
+  }
+
+  Record& record_of(std::int64_t head, EntryIndex entry) {
+    std::vector<Record>& records = at(head).of_entry;
+    records.resize(std::max(records.size(), static_cast<std::size_t>(entry) + 1));
+    return records[static_cast<std::size_t>(entry)];
+  }
+
+  /// Frees the record of `entry`, if it has one, and returns what it was.
+  Record lift(std::int64_t head, EntryIndex entry) {
+    const Record record = record_of(head, entry);
+    if (record.unit >= 0) {
+      release(free_of(head, record.unit), record.offset_bytes);
+    }
+    record_of(head, entry) = {};
+    return record;
+  }
+
+  /// Gives `entry`, which lay at `old`, a record among those of `unit`.
+  void lay(std::int64_t head, UnitId unit, EntryIndex entry, const Record& old, const Clustering& clustering,
+           LayoutTraffic& traffic) {
+    std::set<std::int64_t>& free = free_of(head, unit);
     if (free.empty()) {
-      grow(head, unit, std::ssize(clustering.members(unit)));
+      grow(free, std::ssize(clustering.members(unit)));
       ++traffic.outgrown;
     }
-    if (record.unit >= 0) {
-      head.free[static_cast<std::size_t>(record.unit)].insert(record.offset_bytes);
-      traffic.moved.push_back({entry, extent(record.offset_bytes)});
+    const Extent record = extent(take_lowest(free));
+    record_of(head, entry) = {record.offset_bytes, unit};
+    if (old.unit >= 0 && !buffer_.take(head, entry, extent(old.offset_bytes))) {
+      traffic.moved.push_back({entry, extent(old.offset_bytes)});
+      append_extent(record, traffic.writes);
     } else {
+      write_new(head, entry, record, traffic);
+    }
+  }
+
+  void write_new(std::int64_t head, EntryIndex entry, const Extent& record, LayoutTraffic& traffic) {
+    if (buffer_.enabled()) {
+      buffer_.add(head, entry, record, at(head).step);
+    } else {
+      append_extent(record, traffic.writes);
       traffic.appended_bytes += context_.entry_bytes;
     }
-    record = {*free.begin(), unit};
-    free.erase(free.begin());
-    append_extent(extent(record.offset_bytes), traffic.writes);
   }
 
   Params params_;
   Context context_;
+  PageBuffer buffer_;
   std::vector<Head> heads_;
   std::int64_t end_bytes_ = 0;
+  std::vector<std::int64_t> free_in_page_;  // [page]: free records in it, where there is a page buffer
 };
 
 const Registration<Layout, ClusterContiguous> registered;

@@ -1,6 +1,8 @@
 #include "sim/cli/bench_child.hpp"
 
 #include <fcntl.h>
+#include <signal.h>
+#include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -52,6 +54,7 @@ std::array<int, 2> make_pipe() {
 
 /// In the child: only what is allowed between fork and exec.
 [[noreturn]] void become(char* const* argv, int output, int errors) {
+  prctl(PR_SET_PDEATHSIG, SIGTERM);  // nobody is left to be told what it took
   if (dup2(output, STDOUT_FILENO) >= 0 && dup2(errors, STDERR_FILENO) >= 0) {
     execv(kSelf, argv);
   }

@@ -14,7 +14,7 @@ struct ChildUse {
 };
 
 /// Runs this program with `args` and waits; its output is thrown away. InputError with its message if it
-/// exits with 2, SystemError if it fails otherwise or cannot be started.
+/// exits with 2, SystemError if it fails otherwise or cannot be started. It ends with the caller.
 ///
 /// The kernel counts the memory of the caller at the start towards the child's peak: call it while little is
 /// held.

@@ -16,11 +16,18 @@ TemporaryFolder::TemporaryFolder() {
     throw SystemError(fmt::format("{}: cannot be made: {}", name, std::strerror(errno)));
   }
   path_ = name;
+  itself_.emplace(path_);
 }
 
 TemporaryFolder::~TemporaryFolder() {
   std::error_code ignored;
   std::filesystem::remove_all(path_, ignored);
+}
+
+std::filesystem::path TemporaryFolder::file(const std::string& name) {
+  const std::filesystem::path path = path_ / name;
+  files_.emplace_back(path);
+  return path;
 }
 
 }  // namespace kvr::bench

@@ -77,12 +77,12 @@ PolicyCost describe(const RunConfig& config, const trace::Header& header) {
 }  // namespace
 
 PolicyCost measure_policy_cost(const fs::path& source) {
-  const TemporaryFolder folder;
-  const fs::path path = folder.path() / "policy.h5";
+  TemporaryFolder folder;
+  const fs::path path = folder.file("policy.h5");
   trace::synthesise(trace_options(), path);
   const std::vector<std::string> sets = {fmt::format("trace.path={}", path.string())};
-  const std::vector<RunConfig> points = load_config(source / kConfigFolder / "dynakv_16k.yaml", sets);
-  KVR_CHECK(points.size() == 1, "dynakv_16k.yaml has {} points", points.size());
+  const std::vector<RunConfig> points = load_config(source / kConfigFolder / "adaptive_16k.yaml", sets);
+  KVR_CHECK(points.size() == 1, "adaptive_16k.yaml has {} points", points.size());
   const trace::Reader reader(path);
   PolicyCost cost = describe(points.front(), reader.header());
   const std::array<RunConfig, 2> twice = {points.front(), points.front()};

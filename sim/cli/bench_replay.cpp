@@ -98,8 +98,8 @@ ReplayResult measure_sample(const fs::path& source) {
 }
 
 ReplayResult measure_scale(const fs::path& source) {
-  const TemporaryFolder folder;
-  const fs::path trace = folder.path() / "scale.h5";
+  TemporaryFolder folder;
+  const fs::path trace = folder.file("scale.h5");
   trace::synthesise(long_trace(), trace);
   ReplayResult result = measure(source / kConfigFolder / "scale_kmeans.yaml",
                                 {fmt::format("trace.path={}", trace.string())}, kScaleRuns);

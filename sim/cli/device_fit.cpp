@@ -163,10 +163,12 @@ int run_device_fit(std::span<const std::string> args, std::FILE* out, bool quiet
   const cli::FitReport report{result, options.base, fmt::format("{} {}", kCommand, fmt::join(args, " "))};
   const auto unwritten = cli::attempt_to_write([&] { write_new_file(out_file, cli::fit_yaml(report)); });
   fmt::print(out, "{}", cli::fit_tables(report));
-  std::fflush(out);  // the doubt comes last where both go to one place
+  std::fflush(out);  // the remarks come last where both go to one place
   const std::string doubt = cli::fit_doubt(report);
-  if (!doubt.empty()) {
-    cli::say("{}: {}\n", out_file, doubt);
+  for (const std::string& remark : {doubt, cli::fit_untested(report)}) {
+    if (!remark.empty()) {
+      cli::say("{}: {}\n", out_file, remark);
+    }
   }
   if (unwritten) {
     throw SystemError(*unwritten);

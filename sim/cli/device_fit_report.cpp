@@ -185,10 +185,22 @@ std::string fit_doubt(const FitReport& report) {
                            kPercent * flash::fit::kAcceptedRms, kPercent * flash::fit::kAcceptedWorst);
 }
 
+std::string fit_untested(const FitReport& report) {
+  const auto count = [&](Use use) { return std::ranges::count(report.result.rows, use, &JudgedRow::use); };
+  return count(Use::held_out) > 0 ? ""
+                                  : fmt::format(
+                                        "not tested: no read of one queue was held out (--holdout), {} "
+                                        "fitted, so that how far off "
+                                        "other reads are is not known",
+                                        count(Use::fitted));
+}
+
 std::string fit_yaml(const FitReport& report) {
-  const std::string doubt = fit_doubt(report);
-  std::string text = fmt::format("# {}\n#\n{}# Rows: {}.\n", one_line(report.command),
-                                 doubt.empty() ? "" : fmt::format("# {}.\n#\n", doubt), counted_uses(report));
+  std::string text = fmt::format("# {}\n#\n", one_line(report.command));
+  for (const std::string& remark : {fit_doubt(report), fit_untested(report)}) {
+    text += remark.empty() ? "" : fmt::format("# {}.\n#\n", remark);
+  }
+  text += fmt::format("# Rows: {}.\n", counted_uses(report));
   text += commented(plain_table(row_table(report)));
   text += fmt::format("#\n# Errors, relative, of requests per second:\n{}",
                       commented(plain_table(error_table(report))));

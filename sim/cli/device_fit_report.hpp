@@ -24,4 +24,7 @@ std::string fit_yaml(const FitReport& report);
 /// Which fidelities are off by more than is accepted, and by how much; empty if none is.
 std::string fit_doubt(const FitReport& report);
 
+/// That no row tested the fit; empty if one did.
+std::string fit_untested(const FitReport& report);
+
 }  // namespace kvr::cli

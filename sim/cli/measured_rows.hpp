@@ -35,9 +35,7 @@ struct MeasuredRow {
   std::string file;  ///< its name
 };
 
-/// The rows of every configs/measured/*.csv, by name of file and then in order. Lines that begin with # say
-/// where a file's rows come from; then the heading and the rows follow, without quotes. Throws InputError
-/// with all that is wrong.
+/// The rows of `files`, configs/measured/*.csv, in order. Throws InputError with all that is wrong.
 std::vector<MeasuredRow> read_measured_rows(const std::vector<std::filesystem::path>& files);
 
 }  // namespace kvr::cli

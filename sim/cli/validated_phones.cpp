@@ -6,14 +6,18 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <array>
 #include <memory>
+#include <span>
 #include <string>
 #include <string_view>
 #include <vector>
 
+#include "sim/cli/csv_table.hpp"
 #include "sim/cli/device_choice.hpp"
 #include "sim/cli/table.hpp"
+#include "sim/error.hpp"
 #include "sim/interfaces/compute_model.hpp"
 #include "sim/interfaces/language_model.hpp"
 #include "sim/registry.hpp"
@@ -23,80 +27,67 @@ namespace {
 
 /// What is decoded where, by the names of configs/phones and configs/models.
 struct Load {
-  std::string_view phone;
-  std::string_view model;
-  std::string_view weight_format;
-  std::string_view head_format;
-  double entries;  ///< of the context, the mean over what was generated
+  std::string phone;
+  std::string model;
+  std::string weight_format;
+  std::string head_format;
+  std::int64_t entries = 0;  ///< of the context, the mean over what was generated
 };
 
 struct MeasuredSpeed {
-  std::string_view on;
+  std::string on;
   Load load;
-  double tokens_per_s;
-  std::string_view use;  ///< the parameter that was fitted to it, or "check"
-  std::string_view source;
+  double tokens_per_s = 0.0;
+  std::string use;  ///< "fits PARAMETER" of the phone, or "check"
+  std::string source;
 };
-
-constexpr std::string_view kCheck = "check";
-constexpr std::string_view kS25 = "Galaxy S25, 8 Elite, CPU, 6 threads";
-constexpr std::string_view kS25Source = "hedone21/llm_rs2 31a97d30, llama.cpp 983df14, tg128";
-
-constexpr std::array kSpeeds = {
-    MeasuredSpeed{kS25,
-                  {"oneplus_ace5_pro", "qwen2.5-1.5b", "f16", "f16", 64},
-                  19.76,
-                  "fits gemv_bandwidth",
-                  kS25Source},
-    MeasuredSpeed{kS25,
-                  {"oneplus_ace5_pro", "qwen2.5-1.5b", "q4_0", "f16", 64},
-                  32.35,
-                  "fits q4_0_bandwidth",
-                  kS25Source},
-    MeasuredSpeed{"OnePlus 13, 8 Elite, CPU, 6 threads",
-                  {"oneplus_ace5_pro", "llama-2-7b", "q4_0", "q4_0", 64},
-                  13.0,
-                  kCheck,
-                  "huggingface imi2/llama-2-7b-chat-pure-Q4_0-gguf: 12.8 to 13.2"},
-    MeasuredSpeed{"8 Gen 3, CPU",
-                  {"oneplus_12", "llama-2-7b", "q4_0", "q4_0", 64},
-                  6.61,
-                  "fits q4_0_bandwidth",
-                  "microsoft/T-MAC issue 32, one user; 4 bits, taken for Q4_0"},
-    MeasuredSpeed{"OnePlus 15, 8 Elite Gen 5, CPU",
-                  {"oneplus_15", "llama-3.2-1b", "q4_k_m", "q6_k", 721},
-                  24.2,
-                  "fits q4_k_m_bandwidth",
-                  "EndurKV repository, 721 cells"},
-    MeasuredSpeed{"OnePlus 15, 8 Elite Gen 5, CPU",
-                  {"oneplus_15", "llama-3.2-1b", "q4_k_m", "q6_k", 9737},
-                  5.0,
-                  kCheck,
-                  "EndurKV repository, all KV of a prompt of 9,737 tokens"}};
 
 struct MeasuredEnergy {
-  std::string_view on;
+  std::string on;
   Load load;
-  double token_j;
-  std::string_view source;
+  double token_j = 0.0;
+  std::string source;
 };
 
-constexpr std::array kEnergies = {MeasuredEnergy{"OnePlus 12, PowerInfer-2; the model is not known here",
-                                                 {"oneplus_12", "qwen2.5-1.5b", "q4_0", "f16", 64},
-                                                 0.257,
-                                                 "arXiv 2406.06282"},
-                                  MeasuredEnergy{"CPU, Qwen2.5-1.5B: 0.10 to 0.12 J",
-                                                 {"oneplus_ace5_pro", "qwen2.5-1.5b", "q4_0", "f16", 64},
-                                                 0.11,
-                                                 "PowerBench, arXiv 2607.05475"},
-                                  MeasuredEnergy{"NPU, Qwen2.5-1.5B: 0.32 to 0.43 J",
-                                                 {"oneplus_ace5_pro", "qwen2.5-1.5b", "q4_0", "f16", 64},
-                                                 0.375,
-                                                 "PowerBench, arXiv 2607.05475"},
-                                  MeasuredEnergy{"Galaxy S24 Ultra, GPU",
-                                                 {"oneplus_12", "qwen2.5-1.5b", "q4_0", "f16", 64},
-                                                 0.146,
-                                                 "handed down without a source"}};
+constexpr std::array<std::string_view, 9> kSpeedHeading = {
+    "on", "phone", "model", "weight_format", "head_format", "entries", "tokens_per_s", "use", "source"};
+constexpr std::array<std::string_view, 8> kEnergyHeading = {
+    "on", "phone", "model", "weight_format", "head_format", "entries", "J_per_token", "source"};
+constexpr double kLargestRate = 1e6;
+
+Load load_of(const CsvRow& row) {
+  return {row.text("phone"), row.text("model"), row.text("weight_format"), row.text("head_format"),
+          row.whole("entries", {.doc = "", .min = 0, .max = bounds::kEntries})};
+}
+
+MeasuredSpeed speed_of(const CsvRow& row) {
+  return {row.text("on"), load_of(row),
+          row.real("tokens_per_s", {.doc = "", .min = 0, .max = kLargestRate, .above_min = true}),
+          row.text("use"), row.text("source")};
+}
+
+MeasuredEnergy energy_of(const CsvRow& row) {
+  return {row.text("on"), load_of(row),
+          row.real("J_per_token", {.doc = "", .min = 0, .max = kLargestRate, .above_min = true}),
+          row.text("source")};
+}
+
+/// The rows of configs/measured/phones/NAME, each as `read` has it.
+template <class Row>
+std::vector<Row> measured(std::string_view name, std::span<const std::string_view> heading,
+                          Row (*read)(const CsvRow&)) {
+  constexpr std::string_view kFolder = "measured/phones";
+  const std::vector<std::filesystem::path> files = config_files(kFolder, ".csv");
+  const auto file = std::ranges::find(files, name, &std::filesystem::path::filename);
+  if (file == files.end()) {
+    throw InputError(fmt::format("configs/{}/{}: no such file", kFolder, name));
+  }
+  std::vector<Row> rows;
+  config::Problems problems;
+  read_csv(*file, heading, problems, [&](const CsvRow& row) { rows.push_back(read(row)); });
+  problems.throw_if_any();
+  return rows;
+}
 
 struct Token {
   double s = 0.0;
@@ -104,11 +95,11 @@ struct Token {
 };
 
 template <class Interface>
-std::unique_ptr<Interface> make(std::string_view folder, std::string_view name,
+std::unique_ptr<Interface> make(std::string_view folder, const std::string& name,
                                 const std::vector<std::string>& sets,
                                 const typename Interface::Context& context,
                                 const ComponentChoice RunConfig::*part) {
-  const RunConfig config = load_part(find_config(folder, std::string(name)), Interface::kKind, sets);
+  const RunConfig config = load_part(find_config(folder, name), Interface::kKind, sets);
   return Registry<Interface>::instance().create((config.*part).type, (config.*part).values, context);
 }
 
@@ -132,7 +123,9 @@ Token decode(const Load& load) {
                            model->output_projection(), model->feed_forward()}) {
     take(layers, work, model->weight_format());
   }
-  take(layers, static_cast<double>(geometry.kv_heads) * model->attention(load.entries, entry_bytes),
+  take(layers,
+       static_cast<double>(geometry.kv_heads) *
+           model->attention(static_cast<double>(load.entries), entry_bytes),
        WeightFormat::f16);
   take(1.0, model->output_head(), model->head_format());
   const PhonePower power = phone->power();
@@ -143,7 +136,7 @@ Token decode(const Load& load) {
 
 std::string formats_of(const Load& load) {
   return load.weight_format == load.head_format
-             ? std::string(load.weight_format)
+             ? load.weight_format
              : fmt::format("{}, head {}", load.weight_format, load.head_format);
 }
 
@@ -151,25 +144,24 @@ Table speeds() {
   Table table{{"measured on", "model", "weights", "entries", "tokens/s", "configuration", "tokens/s", "error",
                "use", "source"},
               {}};
-  for (const MeasuredSpeed& row : kSpeeds) {
+  for (const MeasuredSpeed& row : measured("decode.csv", kSpeedHeading, speed_of)) {
     const double simulated = 1.0 / decode(row.load).s;
-    table.rows.push_back({std::string(row.on), std::string(row.load.model), formats_of(row.load),
-                          fmt::format("{}", row.load.entries), fmt::format("{:.4g}", row.tokens_per_s),
-                          std::string(row.load.phone), fmt::format("{:.4g}", simulated),
-                          fmt::format("{:+.1f} %", 100.0 * (simulated / row.tokens_per_s - 1.0)),
-                          std::string(row.use), std::string(row.source)});
+    table.rows.push_back(
+        {row.on, row.load.model, formats_of(row.load), fmt::format("{}", row.load.entries),
+         fmt::format("{:.4g}", row.tokens_per_s), row.load.phone, fmt::format("{:.4g}", simulated),
+         fmt::format("{:+.1f} %", 100.0 * (simulated / row.tokens_per_s - 1.0)), row.use, row.source});
   }
   return table;
 }
 
 Table energies() {
   Table table{{"measured on", "J/token", "configuration", "model", "J/token", "ratio", "source"}, {}};
-  for (const MeasuredEnergy& row : kEnergies) {
+  for (const MeasuredEnergy& row : measured("energy.csv", kEnergyHeading, energy_of)) {
     const double simulated = decode(row.load).j;
-    table.rows.push_back(
-        {std::string(row.on), fmt::format("{:.3g}", row.token_j), std::string(row.load.phone),
-         fmt::format("{} {}", row.load.model, formats_of(row.load)), fmt::format("{:.3g}", simulated),
-         fmt::format("{:.2f}", simulated / row.token_j), std::string(row.source)});
+    table.rows.push_back({row.on, fmt::format("{:.3g}", row.token_j), row.load.phone,
+                          fmt::format("{} {}", row.load.model, formats_of(row.load)),
+                          fmt::format("{:.3g}", simulated), fmt::format("{:.2f}", simulated / row.token_j),
+                          row.source});
   }
   return table;
 }

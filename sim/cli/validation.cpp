@@ -17,6 +17,7 @@
 #include "sim/cli/measured_rows.hpp"
 #include "sim/cli/table.hpp"
 #include "sim/error.hpp"
+#include "sim/results/statistics.hpp"
 
 namespace kvr::cli {
 namespace {
@@ -158,9 +159,11 @@ Tails tails_of(const Group& group) {
       ratios.push_back(one.p99_ratio);
     }
   }
-  std::ranges::sort(ratios);
-  return ratios.empty() ? Tails{}
-                        : Tails{ratios.size(), ratios[ratios.size() / 2], ratios.front(), ratios.back()};
+  if (ratios.empty()) {
+    return {};
+  }
+  const auto [least, most] = std::ranges::minmax(ratios);
+  return {ratios.size(), quantile(ratios, 0.5), least, most};
 }
 
 std::string tails_text(const Group& group) {

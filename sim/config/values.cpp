@@ -24,7 +24,7 @@ bool holds_all(const ParamSpec& spec) {
 }
 
 std::string format_bound(double bound, const ParamSpec& spec) {
-  const bool plain = spec.info.quantity == Quantity::none && std::abs(bound) < kExactIntegers;
+  const bool plain = spec.info.quantity == Quantity::none && std::abs(bound) <= kExactIntegers;
   return plain && std::trunc(bound) == bound ? fmt::format("{:.0f}", bound)
                                              : format_quantity(bound, spec.info.quantity);
 }
@@ -43,6 +43,30 @@ std::string describe_type(const ParamSpec& spec) {
       return spec.info.choices.empty() ? "a text" : fmt::format("{}", fmt::join(choices_of(spec.info), ", "));
   }
   return "";
+}
+
+/// `min` and `max` in words; empty where neither is finite.
+std::string describe_bounds(double min, double max, const ParamSpec& spec) {
+  const std::string low = std::isfinite(min) ? format_bound(min, spec) : "";
+  const std::string high = std::isfinite(max) ? format_bound(max, spec) : "";
+  if (!low.empty() && !high.empty()) {
+    return spec.info.above_min ? fmt::format("above {}, at most {}", low, high)
+                               : fmt::format("{} to {}", low, high);
+  }
+  if (!low.empty()) {
+    return fmt::format("{} {}", spec.info.above_min ? "above" : "at least", low);
+  }
+  return high.empty() ? "" : fmt::format("at most {}", high);
+}
+
+/// What an integer may be, with the bounds that `describe_range` passes over.
+std::string describe_exact_integers(const ParamSpec& spec) {
+  const std::string range = describe_bounds(std::max(spec.info.min, -kExactIntegers),
+                                            std::min(spec.info.max, kExactIntegers), spec);
+  const bool more_in_digits = spec.info.quantity == Quantity::none && holds_all(spec);
+  return fmt::format(
+      "{}, {}{}", describe_type(spec), range,
+      more_in_digits ? fmt::format(", or to {} in digits", std::numeric_limits<std::int64_t>::max()) : "");
 }
 
 /// One scalar on its way from text to value.
@@ -69,9 +93,10 @@ class Reader {
   }
 
  private:
-  std::optional<Value> fail(std::string_view what) {
-    problems_.add(node_.mark, key_,
-                  fmt::format("{} ({}); allowed: {}", what, describe(node_), describe_allowed(spec_)));
+  std::optional<Value> fail(std::string_view what) { return fail(what, describe_allowed(spec_)); }
+
+  std::optional<Value> fail(std::string_view what, std::string_view allowed) {
+    problems_.add(node_.mark, key_, fmt::format("{} ({}); allowed: {}", what, describe(node_), allowed));
     return std::nullopt;
   }
 
@@ -109,7 +134,7 @@ class Reader {
       return fail("is not a whole number");
     }
     if (std::abs(*number) > kExactIntegers) {
-      return fail("is too large");
+      return fail("is too large", describe_exact_integers(spec_));
     }
     if (!in_range(*number)) {
       return fail("is out of range");
@@ -185,18 +210,8 @@ std::vector<std::string_view> choices_of(const ParamDoc& info) {
 }
 
 std::string describe_range(const ParamSpec& spec) {
-  const bool below = std::isfinite(spec.info.min);
-  const bool above = std::isfinite(spec.info.max) && !(spec.type == ValueType::integer && holds_all(spec));
-  const std::string min = below ? format_bound(spec.info.min, spec) : "";
-  const std::string max = above ? format_bound(spec.info.max, spec) : "";
-  if (below && above) {
-    return spec.info.above_min ? fmt::format("above {}, at most {}", min, max)
-                               : fmt::format("{} to {}", min, max);
-  }
-  if (below) {
-    return fmt::format("{} {}", spec.info.above_min ? "above" : "at least", min);
-  }
-  return above ? fmt::format("at most {}", max) : "";
+  const bool any = spec.type == ValueType::integer && holds_all(spec);
+  return describe_bounds(spec.info.min, any ? std::numeric_limits<double>::infinity() : spec.info.max, spec);
 }
 
 std::string describe_allowed(const ParamSpec& spec) {

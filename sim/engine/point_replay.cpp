@@ -59,6 +59,17 @@ std::vector<std::string> cache_notes(const RunConfig& config, bool caches, std::
   return notes;
 }
 
+std::vector<std::string> idle_notes(const RunConfig& config, const FlashDevice& device) {
+  std::vector<std::string> notes;
+  for (const IdleParam& idle : device.idle_with_host()) {
+    const std::string key = fmt::format("{}.{}", FlashDevice::kKind, idle.name);
+    if (config.given_here.contains(key)) {
+      notes.push_back(fmt::format("no effect: {} ({}): {}", key, config.said_at.find(key)->second, idle.why));
+    }
+  }
+  return notes;
+}
+
 }  // namespace
 
 PointReplay::PointReplay(const RunConfig& config, TraceWalk& walk, AccessRecord* accesses)
@@ -265,6 +276,7 @@ PointResult PointReplay::finish() {
   std::vector<std::string> notes = config_.notes;
   std::ranges::copy(cache_notes(config_, caches_.of(0, 0).enabled(), machine_.dram_bytes()),
                     std::back_inserter(notes));
+  std::ranges::copy(idle_notes(config_, machine_.device()), std::back_inserter(notes));
   std::ranges::copy(machine_.notes(), std::back_inserter(notes));
   if (prompt_queries_) {
     notes.push_back(prompt_queries_->note());

@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "sim/interfaces/compute_model.hpp"
+#include "sim/params.hpp"
 
 namespace kvr {
 
@@ -123,6 +124,9 @@ class FlashDevice {
   virtual DeviceEnergy energy(double at_s) const = 0;
   /// What a reader of the results must know, e.g. that times were measured here; one sentence each.
   virtual std::vector<std::string> notes() const { return {}; }
+  /// Parameters that have no effect with the host that the device was made for, besides those that have none
+  /// with any.
+  virtual std::vector<IdleParam> idle_with_host() const { return {}; }
   /// One per model that was asked beside a real device; empty for models.
   virtual std::vector<ModelError> model_errors() const { return {}; }
 };

@@ -56,7 +56,11 @@ TEST_CASE("a number must be one in full, and of the right type") {
       {"seed: 7", "seed: 7.5",
        "c.yaml:15:3: run.seed: is not a whole number (7.5); allowed: an integer, at least 0"},
       {"seed: 7", "seed: 1e17",
-       "c.yaml:15:3: run.seed: is too large (1e17); allowed: an integer, at least 0"},
+       "c.yaml:15:3: run.seed: is too large (1e17); allowed: an integer, 0 to 9007199254740992, or to "
+       "9223372036854775807 in digits"},
+      {"seed: 7", "seed: 9223372036854775808",
+       "c.yaml:15:3: run.seed: is too large (9223372036854775808); allowed: an integer, 0 to "
+       "9007199254740992, or to 9223372036854775807 in digits"},
       {"seed: 7", "seed: 1e999",
        "c.yaml:15:3: run.seed: is beyond what a double holds (1e999); allowed: an integer, at least 0"},
       {"seed: 7", "seed: [7]",
@@ -138,6 +142,9 @@ TEST_CASE("a quantity needs one of its units") {
 
 TEST_CASE("a value outside its range is an error that names the range in the value's unit") {
   check_all({
+      {"64MiB", "9000TiB",
+       fmt::format("c.yaml:13:11: system.cache.capacity: is too large (9000TiB); allowed: {}, 0B to 8192TiB",
+                   kByteUnits)},
       {"seed: 7", "seed: -7", "c.yaml:15:3: run.seed: is out of range (-7); allowed: an integer, at least 0"},
       {"seed: 7", "threads: 1k",
        "c.yaml:15:3: run.threads: is out of range (1k); allowed: an integer, 1 to 256"},

@@ -131,6 +131,15 @@ std::vector<Choice> choices_of(const SmallRun& small, const std::string& path,
   return choices;
 }
 
+/// What has no effect on the device of `config` with so many threads.
+std::vector<IdleParam> idle_with(std::int64_t threads, const RunConfig& config) {
+  FlashDevice::Context context{};
+  context.host.threads = threads;
+  return Registry<FlashDevice>::instance()
+      .create(config.device.type, config.device.values, context)
+      ->idle_with_host();
+}
+
 }  // namespace
 
 TEST_CASE("a parameter that is called without effect has none") {
@@ -145,6 +154,48 @@ TEST_CASE("a parameter that is called without effect has none") {
         }
         CHECK(accepted > 0);
       }
+    }
+  }
+}
+
+TEST_CASE("what only several threads feel has no effect with the one of a phone, and is told") {
+  const SmallRun small;
+  const auto has = [](const PointResult& result, const std::string& note) {
+    return std::ranges::find(result.notes, note) != result.notes.end();
+  };
+  for (const auto& [name, implementation] : Catalogue::instance().kind(FlashDevice::kKind)) {
+    if (name == "file") {
+      continue;  // real storage
+    }
+    CAPTURE(name);
+    const Choice choice = {{"type", name}};
+    CHECK(idle_with(2, small.config({setting("device", choice)})).empty());
+    const std::vector<IdleParam> all_idle = idle_with(1, small.config({setting("device", choice)}));
+    REQUIRE_FALSE(all_idle.empty());
+    const PointResult before = small.run({setting("device", choice)});
+    for (const IdleParam& idle : all_idle) {
+      const std::string note = fmt::format(
+          "no effect: device.{} (--set device): one thread submits (phone.host_threads)", idle.name);
+      int accepted = 0;
+      for (const std::string& value : other_values(spec_of(implementation, idle.name))) {
+        Choice changed = choice;
+        if (idle.name == "hw_queues") {
+          changed["contention"] = "0";  // which several queues ask for, and is idle too
+        }
+        changed[idle.name] = value;
+        const std::string set = setting("device", changed);
+        CAPTURE(set);
+        try {
+          const PointResult after = small.run({set});
+          CHECK(same_bits(after, before));
+          CHECK(has(after, note));
+          CHECK_FALSE(has(small.run({set, "phone={type: roofline, host_threads: 2}"}), note));
+          ++accepted;
+        } catch (const InputError&) {
+          continue;  // contradicts the defaults of the rest
+        }
+      }
+      CHECK(accepted > 0);
     }
   }
 }

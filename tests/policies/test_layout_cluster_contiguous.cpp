@@ -95,5 +95,56 @@ TEST_CASE("cluster_contiguous: entries larger than a block get blocks enough") {
   CHECK(layout->space_bytes() == 1200 + 1200);
 }
 
+/// Pages of four entries, which are waited for three steps.
+Fixture buffered() {
+  return {{{"page_buffer", std::int64_t{400}}, {"wait_steps", std::int64_t{3}}}, {{0, 3, 5}, {1, 2, 4}}};
+}
+
+void create(Fixture& f, const std::vector<EntryIndex>& members) {
+  f.units.units.push_back(members);
+  f.update({{.kind = ChangeKind::created, .unit = static_cast<UnitId>(f.units.unit_count() - 1)}});
+}
+
+TEST_CASE("cluster_contiguous: new units wait for the page that the next one completes") {
+  Fixture f = buffered();
+  CHECK(f.traffic.writes == std::vector<Extent>{{0, 600}});
+  CHECK(f.traffic.appended_bytes == 600);
+  create(f, {6, 7, 8});
+  CHECK(f.traffic.writes == std::vector<Extent>{{600, 200}});
+  CHECK(f.traffic.appended_bytes == 200);
+  CHECK(f.unwritten() == std::vector<EntryIndex>{8});
+  f.update({});
+  f.update({});
+  create(f, {9, 10, 11});  // the third step
+  CHECK(f.traffic.writes == std::vector<Extent>{{800, 400}});
+  CHECK(f.unwritten().empty());
+  CHECK(f.offsets(3) == Offsets{900, 1000, 1100});
+}
+
+TEST_CASE("cluster_contiguous: a page that nothing comes to is written as it is") {
+  Fixture f = buffered();
+  f.append(0, 6);  // four records from 800 on
+  f.update({});
+  f.append(0, 7);
+  f.update({});
+  f.update({});
+  CHECK(f.traffic.writes.empty());
+  CHECK(f.unwritten() == std::vector<EntryIndex>{6, 7});
+  f.update({});
+  CHECK(f.traffic.writes == std::vector<Extent>{{800, 200}});
+  CHECK(f.traffic.appended_bytes == 200);
+  CHECK(f.unwritten().empty());
+}
+
+TEST_CASE("cluster_contiguous: what a split takes off before it is written has not moved") {
+  Fixture f = buffered();
+  f.append(0, 6);
+  f.split(0, {0, 3}, {5, 6});
+  CHECK(f.moved() == std::vector<EntryIndex>{5});
+  CHECK(f.traffic.writes == std::vector<Extent>{{1200, 100}});
+  CHECK(f.traffic.appended_bytes == 0);
+  CHECK(f.unwritten() == std::vector<EntryIndex>{6});
+}
+
 }  // namespace
 }  // namespace kvr

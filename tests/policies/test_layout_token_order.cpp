@@ -1,7 +1,7 @@
 #include <doctest/doctest.h>
 
 #include "sim/interfaces/layout.hpp"
-#include "tests/policies/support.hpp"
+#include "tests/policies/layout_support.hpp"
 
 namespace kvr {
 namespace {
@@ -60,6 +60,81 @@ TEST_CASE(
   CHECK(traffic.writes == std::vector<Extent>{{900, 100}});
   CHECK(traffic.appended_bytes == 100);
   CHECK(placed.layout->space_bytes() == 1200);
+}
+
+test::OneHead one_head(std::int64_t page_bytes) {
+  return {"token_order", {{"page_buffer", page_bytes}}, {{0}}};
+}
+
+TEST_CASE("token_order: entries wait until their page is full, and are written together") {
+  test::OneHead f = one_head(400);  // pages of four entries
+  CHECK(f.traffic.writes == std::vector<Extent>{{0, 100}});
+  for (const EntryIndex entry : {1, 2}) {
+    f.append(0, entry);
+    CHECK(f.traffic.writes.empty());
+    CHECK(f.traffic.appended_bytes == 0);
+  }
+  CHECK(f.unwritten() == std::vector<EntryIndex>{1, 2});
+  f.append(0, 3);
+  CHECK(f.traffic.writes == std::vector<Extent>{{100, 300}});
+  CHECK(f.traffic.appended_bytes == 300);
+  CHECK(f.unwritten().empty());
+  CHECK(f.offsets(0) == test::Offsets{0, 100, 200, 300});
+  f.append(0, 4);
+  CHECK(f.unwritten() == std::vector<EntryIndex>{4});
+  CHECK(f.layout->space_bytes() == 1024 * 100);
+}
+
+TEST_CASE("token_order: a record in two pages is written in two parts and waits for the second") {
+  test::OneHead f = one_head(250);
+  f.append(0, 1);
+  f.append(0, 2);
+  CHECK(f.traffic.writes == std::vector<Extent>{{100, 150}});  // entry 1 and half of 2
+  CHECK(f.traffic.appended_bytes == 100);
+  CHECK(f.unwritten() == std::vector<EntryIndex>{2});
+  f.append(0, 3);
+  f.append(0, 4);
+  CHECK(f.traffic.writes == std::vector<Extent>{{250, 250}});
+  CHECK(f.traffic.appended_bytes == 300);
+  CHECK(f.unwritten().empty());
+}
+
+TEST_CASE("token_order: pending entries leave their page open until they get their record") {
+  test::OneHead f = one_head(400);
+  f.update({{.kind = ChangeKind::buffered, .unit = 0, .entry = 1}});
+  f.append(0, 2);
+  f.append(0, 3);
+  CHECK(f.unwritten() == std::vector<EntryIndex>{2, 3});
+  f.split(0, {0, 3}, {1, 2});
+  CHECK(f.traffic.writes == std::vector<Extent>{{100, 300}});
+  CHECK(f.unwritten().empty());
+}
+
+TEST_CASE(
+    "token_order: interleaved, the last head fills the page for all; in runs, a border waits for both") {
+  for (const bool interleaved : {true, false}) {
+    Placed placed = place({{"interleave_heads", interleaved},
+                           {"chunk_tokens", std::int64_t{3}},
+                           {"page_buffer", std::int64_t{400}}},
+                          1, kSequence);
+    const auto append = [&](EntryIndex entry) {
+      ChangeList changes;
+      Work work;
+      placed.traffic.clear();
+      placed.clustering->append(entry, kSequence.view(entry + 1), test::NothingResident{}, changes, work);
+      placed.layout->update(0, changes, *placed.clustering, placed.traffic);
+      placed.layout->update(1, changes, *placed.clustering, placed.traffic);
+    };
+    append(1);
+    // Interleaved, the tokens 0 and 1 fill page 0. Else it holds head 0's tokens 0 to 2 and head 1's token 0.
+    CHECK(placed.traffic.writes == (interleaved ? std::vector<Extent>{{200, 200}} : std::vector<Extent>{}));
+    CHECK(placed.layout->unwritten(0).size() == (interleaved ? 0 : 1));
+    CHECK(placed.layout->unwritten(1).size() == (interleaved ? 0 : 1));
+    append(2);
+    CHECK(placed.traffic.writes == (interleaved ? std::vector<Extent>{} : std::vector<Extent>{{100, 200}}));
+    CHECK(placed.layout->unwritten(0).size() == (interleaved ? 1 : 0));
+    CHECK(placed.layout->unwritten(1).size() == (interleaved ? 1 : 2));
+  }
 }
 
 }  // namespace

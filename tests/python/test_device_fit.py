@@ -130,6 +130,24 @@ def test_an_unaccepted_fit_is_written_and_marked_and_exits_1_unless_forced(
     assert half[2].strip().split(": ", 1)[1] == doubt
 
 
+@pytest.mark.parametrize("options", [["--holdout", "0"], []], ids=["asked for", "two rows"])
+def test_a_fit_that_no_row_tested_says_so(tmp_path: Path, options: list[str]) -> None:
+    jobs = [fio_job("q1", {}, 9000.0, 0), fio_job("q4", {"iodepth": "4"}, 30_000.0, 1)]
+    device = tmp_path / "device.yaml"
+    done = run_fit(write_fio(tmp_path / "rows.json", jobs), "-o", device, *options)
+    assert done.returncode == 0, done.stderr
+    untested = (
+        "not tested: no read of one queue was held out (--holdout), 2 fitted, "
+        "so that how far off other reads are is not known"
+    )
+    assert done.stderr == f"{device}: {untested}\n"
+    assert device.read_text().splitlines()[2] == f"# {untested}."
+
+
+def test_a_fit_that_rows_tested_says_nothing_of_it(half: tuple[str, Path, str]) -> None:
+    assert "not tested" not in half[2] + half[1].read_text()
+
+
 def fio_job(name: str, options: dict[str, str], rate: float, group: int) -> dict[str, Any]:
     job = {"rw": "randread", "bs": "4k", "size": "8g", "direct": "1", "ioengine": "libaio", **options}
     outstanding = int(job.get("iodepth", "1")) * int(job.get("numjobs", "1"))

@@ -1,9 +1,11 @@
 """Traces that are damaged or made to do harm: refused in words, in little time and memory, never a crash."""
 
+import hashlib
 import os
 import random
 import resource
 import subprocess
+import zlib
 from collections.abc import Callable
 from pathlib import Path
 
@@ -235,6 +237,23 @@ def test_a_trace_may_have_thousands_of_attributes_and_objects(sound, tmp_path) -
         for number in range(1500):
             file.create_group(f"truth/{number}")
     assert kvreplay("trace", "validate", path).returncode == 0
+
+
+def test_labels_in_columns_of_the_largest_chunks_are_read_in_time(sound, tmp_path) -> None:
+    """A row lies in as many chunks as there are columns, and of a small file the time is short."""
+    path, rows, columns, column = copy_of(sound, tmp_path), 2**22, 16, bytes(2**24)
+    hashed = hashlib.sha256()
+    with h5py.File(path, "r+") as file:
+        labels = file.create_dataset(
+            "truth/columns", shape=(rows, columns), chunks=(rows, 1), dtype="i4", compression=4
+        )
+        for number in range(columns):
+            labels.id.write_direct_chunk((0, number), zlib.compress(column))
+            hashed.update(column)
+        checksum = f"sha256:{hashed.hexdigest()}"
+        labels.attrs.update({"units": "1", "long_name": "labels", "checksum": checksum})
+    done = kvreplay("trace", "validate", path)
+    assert done.returncode == 0, done.stderr
 
 
 def test_large_attributes_of_other_names_do_no_harm(sound, tmp_path) -> None:

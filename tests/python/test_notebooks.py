@@ -4,8 +4,10 @@ import subprocess
 import sys
 from pathlib import Path
 
+import h5py
 import nbformat
 import pytest
+from conftest import ROOT
 from notebook_runs import FOLDER, run_notebook
 
 NOTEBOOKS = sorted(FOLDER.glob("*.ipynb"))
@@ -37,3 +39,33 @@ def test_the_plot_is_a_picture_of_the_size_asked_for(demo_results: Path, tmp_pat
     header = out.read_bytes()[:24]
     assert header.startswith(b"\x89PNG")
     assert int.from_bytes(header[16:20]) == 8 * 160
+
+
+def summary_table(results: Path) -> str:
+    command = [sys.executable, FOLDER / "summary_table.py", results]
+    return subprocess.run(command, check=True, capture_output=True, text=True, cwd=ROOT).stdout
+
+
+def test_the_page_of_the_real_model_holds_the_table_that_is_printed() -> None:
+    results = Path("configs/experiments/real_model.h5")
+    page = (ROOT / "configs" / "experiments" / "real_model.md").read_text()
+    begin = f"<!-- python notebooks/summary_table.py {results} -->\n"
+    assert page.split(begin)[1].split("<!-- end -->\n")[0] == summary_table(results)
+
+
+def test_the_table_has_a_column_per_point_and_a_dash_where_nothing_was_recorded(
+    demo_results: Path, tmp_path: Path
+) -> None:
+    less = tmp_path / "less.h5"
+    less.write_bytes(demo_results.read_bytes())
+    with h5py.File(less, "r+") as file:
+        points = list(file["point"].asstr()[:])
+        latency = file["latency_mean"][:]
+        del file["recall_mean"]
+        file["mass_mean"][0] = float("nan")
+    lines = [line.strip("| ").split(" | ") for line in summary_table(less).splitlines()]
+    rows = {line[0]: line[1:] for line in lines[2:]}
+    assert lines[0] == points
+    assert rows["recall of the best entries"] == ["-"] * len(points)
+    assert [cell == "-" for cell in rows["attention mass"]] == [True] + [False] * (len(points) - 1)
+    assert rows["mean latency"] == [f"{1e3 * value:.1f} ms" for value in latency]

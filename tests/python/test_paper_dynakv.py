@@ -335,3 +335,14 @@ def test_the_page_holds_the_cells_of_table_6() -> None:
 def test_longer_is_slower_on_the_rig_and_what_is_fitted_on_the_first_column_is_near() -> None:
     assert (dynakv_t6.simulated_ms().diff(axis=1).iloc[:, 1:] > 0).all(axis=None)
     assert dynakv_t6.errors()["1K"].abs().max() < 0.1
+
+
+def test_most_predicted_cells_of_the_rig_are_within_the_spread_of_phones_and_long_ones_are_not() -> None:
+    # The paper's milliseconds are not met: five of twelve are too fast by more than 1.5x, up to 2.1x.
+    factors = dynakv_t6.factors_off()
+    assert len(factors) == 12
+    assert (factors <= dynakv_t6.SPREAD_OF_PHONES).sum() == 7
+    assert factors.max() == pytest.approx(2.07, abs=0.01)
+    far = factors[factors > dynakv_t6.SPREAD_OF_PHONES]
+    assert set(far.index.get_level_values(1)) == {"4K", "8K", "16K"}
+    assert (dynakv_t6.errors().stack()[far.index] < 0).all()

@@ -152,3 +152,18 @@ def test_a_signal_leaves_no_half_written_trace(tmp_path: Path) -> None:
     process.terminate()
     assert process.wait(60) == -signal.SIGTERM
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+@pytest.mark.parametrize(("section", "moment"), [("policy", "*.partial-*"), ("scale", "scale.h5")])
+def test_a_signal_leaves_nothing_of_a_bench(tmp_path: Path, number: int, section: str, moment: str) -> None:
+    """While it makes its trace, and while a process of its own replays that."""
+    process = start("bench", "--only", section, env=os.environ | {"TMPDIR": str(tmp_path)})
+    while not list(tmp_path.glob(f"kvreplay-bench-*/{moment}")):
+        time.sleep(0.01)
+        assert process.poll() is None
+    time.sleep(0.05)
+    process.send_signal(number)
+    process.communicate(timeout=60)  # both ends of its streams, the other process's too
+    assert process.returncode == -number
+    assert list(tmp_path.iterdir()) == []

@@ -104,6 +104,19 @@ def test_rows_of_ones_own(tmp_path: Path) -> None:
         assert place in done.stderr, place
 
 
+def test_the_median_of_two_tails_lies_between_them(tmp_path: Path) -> None:
+    measured = tmp_path / "configs" / "measured"
+    measured.mkdir(parents=True)
+    heading = "device,op,pattern,size,depth,threads,range,MB_per_s,p99_us,use,settings,note\n"
+    rows = "".join(f"ufs40,read,random,4KiB,32,1,64GiB,450,{p99},checked,,\n" for p99 in (100, 300))
+    (measured / "mine.csv").write_text(heading + rows)
+    done = attempt(tmp_path, "device", "ufs40", "--validated")
+    tails = re.search(r"median and all: ([\d.]+), ([\d.]+) to ([\d.]+)", done.stdout)
+    median, least, most = map(float, tails.groups())
+    assert most == pytest.approx(3 * least, rel=0.02)
+    assert median == pytest.approx((least + most) / 2, abs=0.011)
+
+
 def test_only_devices_and_phones_are_validated() -> None:
     assert attempt(ROOT, "codec", "--validated").returncode == 2
     assert attempt(ROOT, "phone", "roofline", "--validated").returncode == 2
