@@ -29,7 +29,8 @@ def changed(results: Results, summary: str, less: bool = True) -> dict[str, xr.D
 
 def better_with(results: Results, summary: str, what: str, less: bool = True) -> str:
     """The changes of the ablation after which a summary is surely better, the best first."""
-    found = {part: estimate(gain) for part, gain in changed(results, summary, less).items()}
+    gains = changed(results, summary, less)
+    found = {part: estimate(gain) for part, gain in gains.items() if not is_several(part, set(gains))}
     better = sorted(
         (part for part, gain in found.items() if gain.low > 0), key=lambda part: -found[part].mean
     )
@@ -38,6 +39,12 @@ def better_with(results: Results, summary: str, what: str, less: bool = True) ->
     form = TIMES._replace(spec=".3f")
     named = ", ".join(f"{part} {form.text(found[part])}" for part in better[:MOST])
     return f"ablation, {what}: {named}"
+
+
+def is_several(part: str, parts: set[str]) -> bool:
+    """Whether a change is made of others: `A, B`."""
+    pieces = part.split(", ")
+    return len(pieces) > 1 and all(piece in parts for piece in pieces)
 
 
 def latency(results: Results) -> str:
@@ -57,7 +64,7 @@ def variance(results: Results) -> str:
 
 
 def at_more_units(results: Results, name: str) -> str:
-    """What a lower threshold alone makes of DynaKV, relative to ClusterKV's windows."""
+    """What another threshold alone makes of DynaKV, relative to ClusterKV's windows."""
     data = results["units"]
     table, units = (by_system(data, data[one].mean("step")) for one in (name, "units"))
     local = "local 2"

@@ -130,8 +130,8 @@ def over_pages(name: str) -> Claim:
 
     def claim(results: Results) -> xr.DataArray:
         data = results["units"]
-        table = by_system(data, data[name].mean("step"))
-        return log_ratio(table.sel(system="adaptive 1.05"), table.sel(system="pages 16"))
+        pages = by_system(data, data[name].mean("step")).sel(system="pages 16")
+        return log_ratio(per_head(results["f10_systems"], name).sel(system=OURS), pages)
 
     return claim
 
