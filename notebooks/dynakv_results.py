@@ -1,5 +1,11 @@
-"""Reads the results of configs/paper/dynakv: the tables behind the figures."""
+"""Reads the results of configs/paper/dynakv: the arrays behind the figures.
 
+Every point was run with several seeds, and two systems with the same seeds, so that arrays keep `seed`, and
+`layer` and `head` where they are recorded: paired.py makes intervals of them.
+"""
+
+import re
+from itertools import pairwise
 from pathlib import Path
 
 import h5py
@@ -9,8 +15,12 @@ import xarray as xr
 import yaml
 
 ROOT = Path(__file__).resolve().parents[1]
-SAMPLE = ROOT / "traces" / "samples" / "smollm2.h5"
 MODEL = "qwen2.5-1.5b"  # of the experiments with one model
+OURS = "DynaKV"
+IN_DRAM = "DynaKV, representatives in DRAM"
+BASELINES = ["no cluster", "PQCache", "ClusterKV"]
+CLUSTERED = ["PQCache", "ClusterKV", OURS]
+COMPARED = [*BASELINES, OURS, IN_DRAM]  # at equal DRAM; what else was run is shown apart
 REUSED_WITHIN = [1, 2, 4, 8, 16]  # steps
 LENGTHS = [512, 1024, 1536, 2048, 4096, 8192, 16384]  # tokens at which latency is stated
 
@@ -35,26 +45,46 @@ class Results:
         """The trace that was replayed."""
         return ROOT / self["f10_systems"].attrs["trace_path"]  # an absolute path stays what it is
 
-    def on_sample(self) -> bool:
-        """Whether that is the shipped sample, every step of it."""
-        data = self["f10_systems"]
-        return self.trace() == SAMPLE and set(settings(data, "run.steps")) == {0}
+    def name(self) -> str:
+        """That of the trace."""
+        return self.trace().stem
+
+    def seeds(self) -> tuple[int, ...]:
+        return tuple(int(seed) for seed in self["f10_systems"].seed.values)
 
 
 def read(path: Path) -> xr.Dataset:
-    """Opens a results file; `system`, `model` and `phone` become coordinates of its points."""
+    """Opens a results file, `variant` and `seed` in place of `point`. Coordinates of a variant: its `system`,
+    what the name has after the model or phone and before swept values, its `model` and its `phone`."""
     data = xr.open_dataset(path, engine="h5netcdf")
     with h5py.File(path) as file:
         configs = [yaml.safe_load(text) for text in file["provenance/resolved_config"].asstr()[:]]
         trace = file["provenance"].attrs["trace_path"].decode().splitlines()[0]
-    names = {kind: [config[kind]["name"] for config in configs] for kind in ("system", "model", "phone")}
-    names["system"] = ["no cluster" if name == "no-cluster" else name for name in names["system"]]
-    coordinates = {kind: ("point", values) for kind, values in names.items()}
-    return data.assign_attrs(configs=configs, trace_path=trace).assign_coords(coordinates)
+    names, seeds = data.variant.values.astype(str), data.seed.values.astype(int)
+    places = {place: number for number, place in enumerate(zip(names, seeds, strict=True))}
+    variants, run = list(dict.fromkeys(names)), sorted(set(seeds))
+    if len(places) < len(variants) * len(run):
+        raise ValueError(f"{path}: not every point has all seeds {run}; was the run stopped?")
+    numbers = np.array([[places[variant, seed] for seed in run] for variant in variants])
+    chosen = xr.DataArray(numbers, dims=("variant", "seed"))
+    of_variants = [configs[number] for number in numbers[:, 0]]
+    coordinates = {kind: ("variant", [config[kind]["name"] for config in of_variants])
+                   for kind in ("model", "phone")}  # fmt: skip
+    coordinates["system"] = ("variant", [system_of(variant) for variant in variants])
+    return (
+        data.drop_vars(["point", "variant", "seed"])
+        .isel(point=chosen)
+        .assign_coords(variant=variants, seed=run, **coordinates)
+        .assign_attrs(configs=of_variants, trace_path=trace)
+    )
+
+
+def system_of(variant: str) -> str:
+    return re.sub(r"(,[^,=]+=[^,]*)+$", "", variant.split(" / ")[-1])
 
 
 def settings(data: xr.Dataset, key: str) -> list:
-    """The value of a dotted key at every point."""
+    """The value of a dotted key in every variant."""
 
     def value(config: dict) -> object:
         for part in key.split("."):
@@ -65,95 +95,102 @@ def settings(data: xr.Dataset, key: str) -> list:
 
 
 def at(data: xr.Dataset, **names: str) -> xr.Dataset:
-    """The points whose coordinates have these values."""
-    chosen = np.ones(data.sizes["point"], dtype=bool)
+    """The variants whose coordinates have these values."""
+    chosen = np.ones(data.sizes["variant"], dtype=bool)
     for name, value in names.items():
         chosen &= data[name].values == value
-    return data.isel(point=np.flatnonzero(chosen))
+    return data.isel(variant=np.flatnonzero(chosen))
 
 
-def grid(data: xr.Dataset, name: str, across: str) -> pd.DataFrame:
-    """Summary `name`: a row per value of `across`, a coordinate or a dotted key; a column per system."""
-    rows = settings(data, across) if "." in across else list(data[across].values)
-    table = pd.DataFrame({"row": rows, "system": data.system.values, "value": data[name].values})
-    return table.pivot(index="row", columns="system", values="value").loc[list(dict.fromkeys(rows))]
+def by_system(data: xr.Dataset, values: str | xr.DataArray, *across: str) -> xr.DataArray:
+    """A variable of a dataset or what was made of one, with `system` and the last word of each of `across`,
+    coordinates or dotted keys, in place of `variant`; in the order of the configuration. Systems that were
+    not run with all values of `across` are left out."""
+    array = data[values] if isinstance(values, str) else values
+    keys = {key.split(".")[-1]: settings(data, key) if "." in key else list(data[key].values)
+            for key in across}  # fmt: skip
+    keys["system"] = list(data.system.values)
+    index = pd.MultiIndex.from_arrays(list(keys.values()), names=list(keys))
+    if index.has_duplicates:
+        raise ValueError(f"{array.name}: variants differ in more than {', '.join(keys)}")
+    bare = array.drop_vars([name for name in array.coords if "variant" in array[name].dims])
+    table = bare.astype(float).assign_coords(xr.Coordinates.from_pandas_multiindex(index, "variant"))
+    runs = pd.Series(keys["system"]).value_counts()
+    everywhere = [name for name in dict.fromkeys(keys["system"]) if runs[name] == runs.max()]
+    order = {key: list(dict.fromkeys(values)) for key, values in keys.items()} | {"system": everywhere}
+    return table.unstack("variant").sel(order)
 
 
-def gains(table: pd.DataFrame, others: list[str]) -> pd.Series:
-    """How many times DynaKV's value each of `others` has: geometric mean over the rows of `table`."""
-    return np.exp(np.log(table[others].div(table["DynaKV"], axis=0)).mean())
+def log_ratio(above: xr.DataArray, below: xr.DataArray) -> xr.DataArray:
+    """Of pairs; where they differ in `system` or another name, that is dropped."""
+    return np.log(above / below).reset_coords(drop=True)
 
 
-def listed(values: pd.Series, form: str = "{:.2f}x") -> str:
-    """`name value, name value`."""
-    return ", ".join(f"{name} {form.format(value)}" for name, value in values.items())
+def gains(table: xr.DataArray, ours: str = OURS, less: bool = True) -> dict[str, xr.DataArray]:
+    """Logarithm of how many times our value each baseline's is, or where more is better the inverse."""
+    sign = 1 if less else -1
+    mine = table.sel(system=ours)
+    return {name: sign * log_ratio(table.sel(system=name), mine)
+            for name in BASELINES if name in table.system}  # fmt: skip
 
 
-def per_head(data: xr.Dataset, name: str) -> pd.DataFrame:
-    """Mean of `name` over the steps: a row per captured layer and head, a column per system."""
+def per_head(data: xr.Dataset, name: str) -> xr.DataArray:
+    """Mean of `name` over the steps on one model: [system, seed, layer, head]."""
     one = at(data, model=MODEL)
-    table = one[name].mean("step").stack(head_of_layer=["layer", "head"])
-    return pd.DataFrame(table.transpose("head_of_layer", "point").values, columns=one.system.values)
+    return by_system(one, one[name].mean("step"))
 
 
-def relative_quality(data: xr.Dataset) -> dict[str, pd.DataFrame]:
-    """Recall and relative mass over those without clustering, as `per_head`."""
-    tables = {name: per_head(data, name) for name in ("recall", "relative_mass")}
-    return {name: table.div(table["no cluster"], axis=0) for name, table in tables.items()}
+def units_over_steps(data: xr.Dataset) -> xr.Dataset:
+    """Units, their entries and their variance by position: [system, seed, step, layer, head]."""
+    one = at(data, model=MODEL)
+    position = one.position.isel(variant=0, seed=0).values
+    units, variance = (by_system(one, name).sel(system=CLUSTERED) for name in ("units", "unit_variance"))
+    tokens = xr.DataArray(position, dims="step")
+    table = xr.Dataset({"units": units, "variance": variance, "entries": tokens / units})
+    return table.assign_coords(position=("step", position))
 
 
-def units_over_steps(data: xr.Dataset) -> dict[str, pd.DataFrame]:
-    """Units, their entries and their variance over the position, by system; means over layers and heads."""
-    tables = {}
-    for system in ("PQCache", "ClusterKV", "DynaKV"):
-        point = at(data, model=MODEL, system=system).isel(point=0)
-        mean = point[["units", "unit_variance"]].mean(["layer", "head"])
-        columns = {"units": mean.units.values, "variance": mean.unit_variance.values}
-        table = pd.DataFrame(columns, index=point.position.values)
-        tables[system] = table.assign(entries=table.index / table["units"])
-    return tables
+def reuse_of_updated(data: xr.Dataset) -> xr.DataArray:
+    """Share of DynaKV's updated units demanded within so many steps: [within, model, seed, layer, head]."""
+    ours = at(data, system=OURS)
+    updated = ours.updated_units
+    shares = [
+        ours[f"reused_within_{steps}"].sum("step") / updated.isel(step=slice(None, -steps)).sum("step")
+        for steps in REUSED_WITHIN
+    ]
+    within = xr.DataArray(REUSED_WITHIN, dims="within", name="within")
+    return by_system(ours, xr.concat(shares, within), "model").sel(system=OURS, drop=True)
 
 
-def reuse_of_updated(data: xr.Dataset) -> pd.DataFrame:
-    """Share of DynaKV's updated units demanded within so many steps: a row each, a column per model."""
-    dynakv = at(data, system="DynaKV")
-    rows = {steps: dynakv[f"reuse_probability_{steps}"].values for steps in REUSED_WITHIN}
-    return pd.DataFrame.from_dict(rows, orient="index", columns=dynakv.model.values)
+def retrieved_share(data: xr.Dataset) -> xr.DataArray:
+    """Share of DynaKV's units that a step demands: [seed, layer, head]."""
+    one = at(data, model=MODEL, system=OURS).isel(variant=0, drop=True)
+    return one.demanded_units.sum("step") / one.units.sum("step")
 
 
-def retrieved_share(data: xr.Dataset) -> float:
-    """Share of DynaKV's units that a step demands."""
-    one = at(data, model=MODEL, system="DynaKV")
-    return float(one.demanded_units.sum() / one.units.sum())
-
-
-def over_buffer(data: xr.Dataset) -> pd.DataFrame:
-    """Bytes read a step over the entries of the pending buffer: `all`, and those that `updates` cause."""
-    columns = {"all": data.bytes_per_step.values, "updates": data.update_bytes_per_step.values}
-    return pd.DataFrame(columns, index=settings(data, "system.clustering.buffer_entries"))
-
-
-def by_capacity(data: xr.Dataset, name: str) -> pd.DataFrame:
-    """Summary `name`: a row per cache capacity, as configured, and a column per variant."""
-    capacity = settings(data, "system.cache.capacity")
-    variants = [str(point).split(",capacity=")[0] for point in data.point.values]
-    table = pd.DataFrame({"capacity": capacity, "variant": variants, "value": data[name].values})
-    return table.pivot(index="capacity", columns="variant", values="value").loc[list(dict.fromkeys(capacity))]
-
-
-def latency_over_length(data: xr.Dataset, window: int = 64) -> pd.DataFrame:
-    """DynaKV's mean latency over the `window` steps that end at each of `LENGTHS`, or at the quarters of the
-    steps where they reach but one of them; a column per model."""
-    dynakv = at(data, system="DynaKV")
-    tokens = dynakv.position.isel(point=0).values + 1
+def latency_over_length(data: xr.Dataset, system: str = OURS, window: int = 64) -> xr.DataArray:
+    """Mean latency over the `window` steps that end at each of `LENGTHS`, or at the quarters of the steps
+    where they reach but one of them: [length, model, seed]."""
+    one = at(data, system=system)
+    tokens = one.position.isel(variant=0, seed=0).values + 1
     lengths = [length for length in LENGTHS if tokens[0] + window <= length <= tokens[-1]]
     if len(lengths) < 2:
         lengths = [int(tokens[-1] - len(tokens) * left // 4) for left in (3, 2, 1, 0)]
     means = [
-        dynakv.latency_s.isel(step=(tokens > length - window) & (tokens <= length)).mean("step").values
+        one.latency_s.isel(step=(tokens > length - window) & (tokens <= length)).mean("step")
         for length in lengths
     ]
-    return pd.DataFrame(means, index=lengths, columns=dynakv.model.values)
+    length = xr.DataArray(lengths, dims="length", name="length")
+    return by_system(one, xr.concat(means, length), "model").sel(system=system, drop=True)
+
+
+def over_quarters(data: xr.Dataset, name: str) -> xr.DataArray:
+    """Means of `name` over the quarters of the steps on one model: [quarter, system, seed, layer, head]."""
+    one = at(data, model=MODEL)
+    ends = np.linspace(0, one.sizes["step"], 5).astype(int)
+    quarter = xr.DataArray([1, 2, 3, 4], dims="quarter", name="quarter")
+    means = [one[name].isel(step=slice(*edge)).mean("step") for edge in pairwise(ends)]
+    return by_system(one, xr.concat(means, quarter))
 
 
 def bandwidth_over_size(curve: xr.Dataset) -> pd.Series:
