@@ -7,8 +7,8 @@
 //           all units are read; units = k-means(all keys, k), k of their number now
 //           the two of old and new units that share most entries have the same number, then the next two
 #include <algorithm>
-#include <functional>
 #include <map>
+#include <tuple>
 #include <utility>
 
 #include "policies/clustering/prompt_kmeans.hpp"
@@ -140,7 +140,9 @@ class KMeans final : public Clustering {
     for (const auto& [pair, entries] : shared) {
       result.push_back({pair.first, pair.second, entries});
     }
-    std::ranges::stable_sort(result, std::ranges::greater(), &Overlap::entries);
+    std::ranges::sort(result, {}, [](const Overlap& overlap) {
+      return std::tuple(-overlap.entries, overlap.unit, overlap.cluster);
+    });
     return result;
   }
 
