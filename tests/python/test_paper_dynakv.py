@@ -143,7 +143,7 @@ def updates_of_all_reads(results: Results) -> xr.DataArray:
 
 
 def units_and_tightness(results: Results) -> xr.DataArray:
-    """Positive on average where a head that has more of DynaKV's units than of ClusterKV's has tighter ones."""
+    """Positive where a head that has more of DynaKV's units than of ClusterKV's has tighter ones."""
     units, width = (per_head(results["f10_systems"], name) for name in ("units", "unit_variance"))
     more = log_ratio(units.sel(system=OURS), units.sel(system="ClusterKV"))
     tighter = log_ratio(width.sel(system="ClusterKV"), width.sel(system=OURS))
