@@ -54,9 +54,8 @@ class Digest(NamedTuple):
             table.to_csv(folder / f"{name}.csv", index=False, na_rep="-", float_format="%.6g")
 
 
-def digest_of(folders: Sequence[Path]) -> Digest:
+def digest_of(of_traces: Sequence[Results]) -> Digest:
     """Of the results of every trace; over all of them where they are several."""
-    of_traces = [Results(folder) for folder in folders]
     comparisons = [compare(results, why).assign(**run_of(results)) for results in of_traces]
     if len(of_traces) > 1:
         comparisons.append(compare_all(of_traces).assign(seeds=np.nan, steps=np.nan))
@@ -261,7 +260,9 @@ def main() -> None:
     written.add_argument("--write", action="store_true", help="write digest and pages of the repository")
     written.add_argument("--into", type=Path, metavar="FOLDER", help="write the digest and page.md there")
     options = parser.parse_args()
-    digest = digest_of(options.folders) if options.folders else Digest.read(DIGEST)
+    digest = (
+        digest_of([Results(folder) for folder in options.folders]) if options.folders else Digest.read(DIGEST)
+    )
     if options.into:
         digest.write(options.into)
         (options.into / "page.md").write_text(page(Digest.read(options.into)))

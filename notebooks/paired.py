@@ -5,14 +5,17 @@ Two systems meet the same trace, seed, layer and head, so that what counts is th
 fixed and averaged. The pigeonhole bootstrap (Owen, Annals of Applied Statistics 2007) draws each of them,
 independently, with replacement; it does not understate the variance of the mean, whichever moves it.
 
-Few seeds make an interval of the bootstrap's quantiles too narrow. It is therefore
+Few seeds make an interval of the bootstrap's quantiles too narrow. Its variance is therefore split into what
+each dimension alone brings, V of size n, and what is left, which counts as of the smallest one:
 
-    mean +- t(0.975, n - 1) * SE * sqrt(n / (n - 1)),   n: size of the smallest dimension above 1
+    mean +- t(0.975, f) * sqrt(sum V'),   V' = V * n / (n - 1),   f = (sum V')^2 / sum(V'^2 / (n - 1)),
 
-which is Student's paired interval where seeds alone differ.
+with Welch's and Satterthwaite's degrees of freedom f. Where seeds alone differ that is Student's paired
+interval. With five of each it holds the truth in 19 of 20 cases; with two seeds that differ as much as heads
+do, in 9 of 10.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from functools import cache
 from typing import NamedTuple, Self
 
@@ -60,16 +63,14 @@ def smallest(differences: Sequence[xr.DataArray]) -> Estimate:
     """The smallest of several means, all drawn together: that every one of them is above is known as well as
     that this one is."""
     tables = [drawn_alone(one) for one in differences]
+    sizes = sizes_of(tables)
     means = [float(table.mean()) for table in tables]
     least = int(np.argmin(means))
-    sizes = sizes_of(tables)
     if any(table.dims and table.size == 1 for table in tables):
         return Estimate(means[least], np.nan, np.nan)
-    error = standard_error_of_smallest(tables, least, sizes)
-    if error <= ROUNDING * max(1.0, abs(means[least])):
+    half = half_width_of_smallest(tables, least, sizes)
+    if half <= ROUNDING * max(1.0, abs(means[least])):
         return Estimate.exact(means[least])
-    count = min(size for size in sizes.values() if size > 1)
-    half = student_quantile(count - 1) * error * np.sqrt(count / (count - 1))
     return Estimate(means[least], means[least] - half, means[least] + half)
 
 
@@ -94,25 +95,49 @@ def sizes_of(tables: Sequence[xr.DataArray]) -> dict[str, int]:
     return sizes
 
 
-def standard_error(table: xr.DataArray) -> float:
+def half_width(table: xr.DataArray) -> float:
+    """Of the interval of a mean: see the head of this file."""
+    parts = [
+        (variance_of_one(table, name), table.sizes[name]) for name in table.dims if table.sizes[name] > 1
+    ]
+    if not parts:
+        return 0.0
+    fewest = min(size for _, size in parts)
+    left = max(0.0, variance(table) - sum(part for part, _ in parts))
+    widened = [(part * size / (size - 1), size - 1) for part, size in [*parts, (left, fewest)]]
+    total = sum(part for part, _ in widened)
+    if total == 0:
+        return 0.0
+    return student_quantile(total**2 / sum(part**2 / free for part, free in widened)) * float(np.sqrt(total))
+
+
+def variance_of_one(table: xr.DataArray, name: Hashable) -> float:
+    """That of the bootstrap where one dimension alone is drawn."""
+    means = table.mean([other for other in table.dims if other != name])
+    return float(means.var()) / table.sizes[name]
+
+
+def variance(table: xr.DataArray) -> float:
     """That of the bootstrap after endlessly many draws. A draw of n of n takes element i w_i times, with
     E[w_i w_j] = 1 - 1/n, and 1 more where i is j; draws of different dimensions are independent."""
     centred = table.values - table.values.mean()
     expected = centred
     for axis, size in enumerate(centred.shape):
         expected = expected + (1 - 1 / size) * expected.sum(axis=axis, keepdims=True)
-    return float(np.sqrt(max(0.0, (centred * expected).sum()))) / centred.size
+    return max(0.0, float((centred * expected).sum())) / centred.size**2
 
 
-def standard_error_of_smallest(tables: Sequence[xr.DataArray], least: int, sizes: Mapping[str, int]) -> float:
-    """From draws; where one table is the smallest in all of them, it is the error of that one."""
-    of_least = standard_error(tables[least])
+def half_width_of_smallest(tables: Sequence[xr.DataArray], least: int, sizes: Mapping[str, int]) -> float:
+    """That of the one that is the smallest, as many times wider as draws of the smallest scatter wider than
+    draws of that one: not at all where it is so in every draw. Where nothing moves it, the same with the one
+    that scatters most."""
     if len(tables) == 1:
-        return of_least
+        return half_width(tables[0])
     weights = draws(sizes)
     drawn = np.array([means_of_draws(table, weights) for table in tables])
-    of_draws, least_of_draws = drawn.min(axis=0).std(), drawn[least].std()
-    return float(of_draws * of_least / least_of_draws) if least_of_draws > 0 else float(of_draws)
+    of_smallest, of_each = drawn.min(axis=0).std(), drawn.std(axis=1)
+    lender = least if of_each[least] > 0 else int(np.argmax(of_each))
+    return half_width(tables[lender]) * float(of_smallest / of_each[lender]) if of_each[lender] > 0 else 0.0
 
 
 def draws(sizes: Mapping[str, int]) -> dict[str, np.ndarray]:
@@ -134,10 +159,10 @@ def means_of_draws(table: xr.DataArray, weights: Mapping[str, np.ndarray]) -> np
 
 
 @cache
-def student_quantile(freedom: int, level: float = LEVEL) -> float:
+def student_quantile(freedom: float, level: float = LEVEL) -> float:
     """Of |T| with so many degrees of freedom. For T = sqrt(freedom) * tan(angle) the angle has the density
     cos(angle)^(freedom - 1), which is summed up."""
-    angle = np.linspace(0, np.pi / 2, 200_001)
+    angle = np.linspace(0, np.pi / 2, 50_001)
     density = np.cos(angle) ** (freedom - 1)
     below = np.concatenate([[0], np.cumsum(density[1:] + density[:-1])])
     return float(np.sqrt(freedom) * np.tan(np.interp(level, below / below[-1], angle)))

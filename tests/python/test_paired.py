@@ -17,8 +17,8 @@ from paired import (
     means_of_draws,
     over_traces,
     smallest,
-    standard_error,
     student_quantile,
+    variance,
 )
 
 # Any table of Student's distribution, two-sided 95 %.
@@ -46,23 +46,23 @@ def test_where_seeds_alone_differ_the_interval_is_students(count: int) -> None:
     assert (mean, low, high) == pytest.approx((values.mean(), values.mean() - half, values.mean() + half))
 
 
-def test_the_standard_error_is_that_of_the_draws() -> None:
+def test_the_variance_is_that_of_the_draws() -> None:
     table = drawn_alone(array(random(1).normal(size=(4, 5, 3, 2)), "trace", "seed", "layer", "head"))
     drawn = means_of_draws(table, draws({"trace": 4, "seed": 5, "cell": 6}))
     assert drawn.mean() == pytest.approx(float(table.mean()), abs=4 * drawn.std() / np.sqrt(len(drawn)))
-    assert standard_error(table) == pytest.approx(drawn.std(), rel=0.05)
+    assert np.sqrt(variance(table)) == pytest.approx(drawn.std(), rel=0.05)
 
 
-def test_the_standard_error_does_not_understate_the_variance_of_any_effect() -> None:
+def test_the_variance_does_not_understate_that_of_any_effect() -> None:
     """Owen 2007: that of an effect of one dimension but for (n - 1) / n, and more of what all share."""
     for dimension, size in (("trace", 4), ("seed", 5), ("cell", 6)):
         effect = array(random(2).normal(size=size), dimension)
         whole = (effect + xr.zeros_like(array(np.zeros((4, 5, 6)), "trace", "seed", "cell"))).transpose(
             "trace", "seed", "cell"
         )
-        assert standard_error(whole) == pytest.approx(float(effect.std()) / np.sqrt(size))
+        assert variance(whole) == pytest.approx(float(effect.var()) / size)
     noise = random(3).normal(size=(4, 5, 6))
-    assert standard_error(array(noise, "trace", "seed", "cell")) > noise.std() / np.sqrt(noise.size)
+    assert variance(array(noise, "trace", "seed", "cell")) > noise.var() / noise.size
 
 
 @pytest.mark.parametrize(
@@ -71,9 +71,9 @@ def test_the_standard_error_does_not_understate_the_variance_of_any_effect() -> 
         ({"seed": 5}, {"seed": 1.0}),
         ({"seed": 5, "cell": 12}, {"seed": 1.0, "cell": 1.0}),
         ({"trace": 5, "seed": 5, "cell": 12}, {"trace": 1.0, "seed": 0.3, "cell": 0.5}),
-        ({"trace": 3, "seed": 2}, {"trace": 0.1, "seed": 0.1}),
+        ({"seed": 5, "cell": 12}, {"seed": 0.1, "cell": 1.0}),
     ],
-    ids=["seeds", "heads", "traces", "few"],
+    ids=["seeds", "both", "traces", "heads"],
 )
 def test_nineteen_of_twenty_intervals_hold_the_truth_or_more(sizes: dict, spread: dict) -> None:
     source, held, count = random(4), 0, 500
@@ -84,6 +84,13 @@ def test_nineteen_of_twenty_intervals_hold_the_truth_or_more(sizes: dict, spread
         found = estimate(values)
         held += found.low <= 1 <= found.high
     assert held / count > 0.95 - 2 * np.sqrt(0.95 * 0.05 / count)
+
+
+def test_heads_that_differ_are_not_made_less_by_few_seeds() -> None:
+    """The degrees of freedom are those of what differs."""
+    values = random(10).normal(0, 1, 12) + random(11).normal(0, 0.01, (2, 12))
+    both, heads = estimate(array(values, "seed", "cell")), estimate(array(values.mean(0), "cell"))
+    assert both.high - both.low == pytest.approx(heads.high - heads.low, rel=0.01)
 
 
 def test_the_smallest_of_equal_means_is_seldom_said_to_be_above_them() -> None:
@@ -97,6 +104,14 @@ def test_the_smallest_of_equal_means_is_seldom_said_to_be_above_them() -> None:
 def test_where_one_is_always_the_smallest_its_interval_is_that_of_all() -> None:
     lower, upper = (array(random(6).normal(mean, 0.1, 5), "seed") for mean in (0, 9))
     assert smallest([upper, lower]) == pytest.approx(estimate(lower))
+
+
+def test_a_smallest_that_nothing_moves_is_as_uncertain_as_what_is_near_it() -> None:
+    """And exact where all others are above it in every draw."""
+    fixed, moving = array(np.array(0.0)), array(np.array([-1, -0.5, 0.3, 1, 1.2]), "seed")
+    found = smallest([fixed, moving])
+    assert found.mean == 0 and found.has_interval
+    assert smallest([fixed, moving + 9]).is_exact
 
 
 def test_pairs_tell_what_means_do_not() -> None:

@@ -142,6 +142,14 @@ def updates_of_all_reads(results: Results) -> xr.DataArray:
     return log_ratio(0.01 * everything, updates).sel(buffer_entries=0, drop=True)
 
 
+def units_and_tightness(results: Results) -> xr.DataArray:
+    """Positive where a head that has more of DynaKV's units than of ClusterKV's has tighter ones."""
+    units, width = (per_head(results["f10_systems"], name) for name in ("units", "unit_variance"))
+    more = log_ratio(units.sel(system=OURS), units.sel(system="ClusterKV"))
+    tighter = log_ratio(width.sel(system="ClusterKV"), width.sel(system=OURS))
+    return more * tighter
+
+
 CLAIMS: dict[str, tuple[Claim, str]] = {
     # Table 5 has DynaKV's clusters the tightest in all cases; the threshold is such that there are as many of
     # them as ClusterKV has.
@@ -153,6 +161,7 @@ CLAIMS: dict[str, tuple[Claim, str]] = {
         of_systems("ClusterKV", OURS, "unit_variance", True),
         "undecided",
     ),
+    "heads with more units have tighter ones": (units_and_tightness, "yes"),
     # Figure 10a has DynaKV above ClusterKV.
     "recall is above that of static clusters": (of_systems(OURS, "PQCache", "recall", True), "yes"),
     "recall is above that of windows": (of_systems(OURS, "ClusterKV", "recall", True), "undecided"),
@@ -217,18 +226,6 @@ def test_every_experiment_checks_its_invariants_after_every_step(results) -> Non
         assert set(settings(results[name], "run.check")) == {"every_step"}, name
         assert list(results[name].seed.values) == list(results.seeds())
     assert len(results.seeds()) == SEEDS
-
-
-def test_heads_with_more_bounded_clusters_than_windows_have_the_tighter_ones(results) -> None:
-    units, width = (
-        per_head(results["f10_systems"], name).mean("seed") for name in ("units", "unit_variance")
-    )
-    more, tighter = (
-        units.sel(system=OURS) > units.sel(system="ClusterKV"),
-        width.sel(system=OURS) < width.sel(system="ClusterKV"),
-    )
-    assert int((more == tighter).sum()) >= 10
-    assert more.size == 12
 
 
 def test_an_updated_cluster_is_retrieved_again_sooner_than_any(results) -> None:
@@ -300,7 +297,7 @@ def test_two_equal_traces_have_the_leads_of_one(results, table) -> None:
 
 
 def test_the_page_can_be_made_of_the_results(results) -> None:
-    text = page(digest_of([results.folder]))
+    text = page(digest_of([results]))
     for figure in ("T1", "F10a", "F18"):
         assert f"| {figure}, " in text
     assert f"{STEPS} steps" in text
