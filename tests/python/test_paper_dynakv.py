@@ -51,7 +51,7 @@ def experiments_on(
 ) -> Results:
     """The experiments as scripts/paper-dynakv runs them."""
     configs = dynakv_run.copy_configs(dynakv_run.SAMPLE, folder, models)
-    changed = (f"run.steps={steps}", f"run.seeds={SEEDS}")
+    changed = (f"run.steps={steps}", f"run.seeds={SEEDS}", "run.check=every_step")
     tasks = [
         dynakv_run.Task(config, dynakv_run.SAMPLE, folder, changed)
         for config in dynakv_run.experiment_files(configs)
