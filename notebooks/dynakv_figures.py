@@ -254,10 +254,20 @@ def draw_cache(results: Results) -> None:
     dram.set(ylabel="MB of DRAM", xlabel="entry cache, as configured")
     dram.set_title("F14a: layer virtualisation", pad=24)
     legend_above(dram, 2)
-    replacement = results["f14_replacement"]
-    lying_bars(latency, variants_of(replacement, "latency_mean"), 1e3, "ms a token", "%.2f")
-    lying_bars(hits, variants_of(replacement, "hit_rate"), 100, "units found in the cache [%]")
+    for axes, name, factor, label in (
+        (latency, "latency_mean", 1e3, "ms a token"),
+        (hits, "hit_rate", 100, "units found in the cache [%]"),
+    ):
+        table = by_system(results["f14_replacement"], name, "system.cache.capacity")
+        for number, system in enumerate(table.system.values):
+            found = [estimate(one) for one in table.sel(system=system).transpose("capacity", ...)]
+            means, reach = means_and_errors(found, factor)
+            colour = OTHERS[number % 3]
+            line = ":" if system.endswith("whole cache in DRAM") else "-"
+            axes.errorbar(table.capacity, means, reach, color=colour, linestyle=line, label=system, **LINES)
+        axes.set(ylabel=label, xlabel="entry cache, as configured")
     latency.set_title("F14b: replacement at equal DRAM")
+    hits.legend(frameon=False, fontsize=8, loc="upper left", bbox_to_anchor=(1.0, 1.0))
 
 
 def draw_length(results: Results) -> None:
