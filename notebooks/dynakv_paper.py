@@ -448,8 +448,8 @@ def f14a(results: Results) -> Figure:
 
 
 def f14b(results: Results) -> Figure:
-    """Cluster-aligned replacement against LRU at equal DRAM, with layer virtualisation and without; the mean of
-    the caches decides."""
+    """Cluster-aligned replacement against LRU at equal DRAM, with layer virtualisation and without; the mean
+    over the caches decides."""
     data = results["f14_replacement"]
     key = "system.cache.capacity"
     latency, hits = (by_system(data, name, key) for name in ("latency_mean", "hit_rate"))
