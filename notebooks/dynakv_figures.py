@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 import xarray as xr
-from dynakv_paper import over_buffer, variants_of
+from dynakv_paper import each, over_buffer, variants_of
 from dynakv_partition import co_retrieval, drift_of_partition
 from dynakv_reasons import changed
 from dynakv_results import (
@@ -215,7 +215,9 @@ def draw_buffer_and_runs(results: Results) -> None:
         (updates, "update_bytes_per_step", "kB read a step", 1e-3, "F11: reads that updates cause"),
     ):
         table = over_buffer(results["f11_buffer"], name)
-        means, reach = means_and_errors([estimate(one) for one in table], factor)
+        means, reach = means_and_errors(
+            [estimate(one) for one in each(table, "buffer_entries").values()], factor
+        )
         axes.errorbar(table.buffer_entries, means, reach, color=COLOURS[OURS], **LINES)
         axes.set(xlabel="entries of the pending buffer", ylabel=unit, title=title)
         axes.set_ylim(0, 1.1 * (means + reach[1]).max())
@@ -260,7 +262,7 @@ def draw_cache(results: Results) -> None:
     ):
         table = by_system(results["f14_replacement"], name, "system.cache.capacity")
         for number, system in enumerate(table.system.values):
-            found = [estimate(one) for one in table.sel(system=system).transpose("capacity", ...)]
+            found = [estimate(one) for one in each(table.sel(system=system), "capacity").values()]
             means, reach = means_and_errors(found, factor)
             colour = OTHERS[number % 3]
             line = ":" if system.endswith("whole cache in DRAM") else "-"
@@ -276,7 +278,7 @@ def draw_length(results: Results) -> None:
     for axes, system in zip(panes, (OURS, IN_DRAM), strict=True):
         table = latency_over_length(results["f10_systems"], system)
         for i, model in enumerate(table.model.values):
-            found = [estimate(one) for one in table.sel(model=model)]
+            found = [estimate(one) for one in each(table.sel(model=model), "length").values()]
             means, reach = means_and_errors(found, 1e3)
             axes.errorbar(table.length, means, reach, label=model, color=OTHERS[i % len(OTHERS)], **LINES)
         axes.set(xlabel="position [tokens]", ylabel="ms a token", title=f"T6: {system}", ylim=(0, None))

@@ -353,7 +353,9 @@ def f11(results: Results) -> Figure:
         Held(
             [
                 Numbers(
-                    "less with entries", Form(".3f", "x", logarithm=True), each(less[1:], "buffer_entries")
+                    "less with entries",
+                    Form(".3f", "x", logarithm=True),
+                    each(less.isel(buffer_entries=slice(1, None)), "buffer_entries"),
                 ),
                 Numbers("updates cause of them without a buffer", Form(".2f", " %", 100), {"": share}),
             ],
