@@ -247,9 +247,9 @@ Lines answer(const std::string& file, const RehearsalLimits& limits, Message mes
   switch (number) {
     case SIGXCPU:
       throw InputError(fmt::format(
-          "{}: takes more than {} s of processor time to be read, the most for a file of its size; datasets "
-          "in chunks of about 64 KiB along time take less (traces/FORMAT.md, Storage; h5repack rewrites a "
-          "file)",
+          "{}: takes more than {} s of processor time to be read, the most for a file of its size; a sound "
+          "one takes less with chunks of about 64 KiB along time (traces/FORMAT.md, Storage; h5repack "
+          "rewrites a file)",
           file, limits.processor_s));
     case SIGHUP:
     case SIGINT:

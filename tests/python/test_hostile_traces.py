@@ -126,6 +126,18 @@ def test_a_damaged_trace_is_valid_or_refused_in_words(base, request, tmp_path) -
     assert 0 in codes and codes.count(2) > DAMAGED_FILES // 8
 
 
+def test_a_heap_of_strings_through_which_hdf5_never_comes_is_given_up(variable, tmp_path) -> None:
+    """Free space of no size is stepped over for ever; found by fuzzing."""
+    data = bytearray(variable.read_bytes())
+    first_object = data.index(b"GCOL") + 16
+    data[first_object : first_object + 16] = bytes(16)
+    path = tmp_path / "t.h5"
+    path.write_bytes(data)
+    done = kvreplay("trace", "validate", path)
+    assert done.returncode == 2
+    assert f"{path}: takes more than 3 s of processor time to be read" in done.stderr
+
+
 # --- Harm ---
 
 

@@ -19,8 +19,11 @@ def file(demo_results: Path) -> Iterator[h5py.File]:
 
 
 def datasets(group: h5py.Group) -> dict[str, h5py.Dataset]:
-    """The datasets of a group that are not its axes."""
-    return {name: item for name, item in group.items() if isinstance(item, h5py.Dataset) and name not in AXES}
+    """The datasets of a group that hold what was measured."""
+    names = {*AXES, "variant", "seed"}
+    return {
+        name: item for name, item in group.items() if isinstance(item, h5py.Dataset) and name not in names
+    }
 
 
 def data_bytes(path: Path) -> dict[str, bytes]:

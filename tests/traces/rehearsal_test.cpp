@@ -69,8 +69,8 @@ TEST_CASE("work that takes too much time or memory is one problem of its file") 
                          return Lines{};
                        }),
                        "a.h5: takes more than 1 s of processor time to be read, the most for a file of its "
-                       "size; datasets in chunks of about 64 KiB along time take less (traces/FORMAT.md, "
-                       "Storage; h5repack rewrites a file)",
+                       "size; a sound one takes less with chunks of about 64 KiB along time "
+                       "(traces/FORMAT.md, Storage; h5repack rewrites a file)",
                        InputError);
   CHECK_THROWS_WITH_AS(rehearse_here([] { return Lines{std::string(200'000'000, 'x')}; }),
                        "a.h5: takes more than 100 MB of memory to be read; damaged, or made to do harm",
