@@ -242,32 +242,32 @@ def draw_updates(results: Results) -> None:
 def draw_cache(results: Results) -> None:
     """F14"""
     _, (dram, latency, hits) = panels(3)
-    table = by_system(results["f14_cache"], "dram_total_max", "system.cache.capacity")
-    capacities = table.capacity.values
+    table = by_system(results.over_caches("f14_cache"), "dram_total_max", "cache")
+    caches = table.cache.values
     for number, (system, label) in enumerate(
         (("whole cache in DRAM", "whole cache"), (OURS, "layer by layer"))
     ):
-        found = [estimate(table.sel(system=system, capacity=capacity)) for capacity in capacities]
+        found = [estimate(table.sel(system=system, cache=cache)) for cache in caches]
         heights, reach = means_and_errors(found, 1e-6)
-        places = np.arange(len(capacities)) - 0.2 + 0.4 * number
+        places = np.arange(len(caches)) - 0.2 + 0.4 * number
         colour = ("#999999", COLOURS[OURS])[number]
         dram.bar(places, heights, 0.4, yerr=reach, color=colour, label=label, **ERRORS)
-    name_groups(dram, capacities)
-    dram.set(ylabel="MB of DRAM", xlabel="entry cache, as configured")
+    name_groups(dram, caches)
+    dram.set(ylabel="MB of DRAM", xlabel="entry cache, of all entries")
     dram.set_title("F14a: layer virtualisation", pad=24)
     legend_above(dram, 2)
     for axes, name, factor, label in (
         (latency, "latency_mean", 1e3, "ms a token"),
         (hits, "hit_rate", 100, "units found in the cache [%]"),
     ):
-        table = by_system(results["f14_replacement"], name, "system.cache.capacity")
+        table = by_system(results.over_caches("f14_replacement"), name, "cache")
         for number, system in enumerate(table.system.values):
-            found = [estimate(one) for one in each(table.sel(system=system), "capacity").values()]
+            found = [estimate(one) for one in each(table.sel(system=system), "cache").values()]
             means, reach = means_and_errors(found, factor)
             colour = OTHERS[number % 3]
             line = ":" if system.endswith("whole cache in DRAM") else "-"
-            axes.errorbar(table.capacity, means, reach, color=colour, linestyle=line, label=system, **LINES)
-        axes.set(ylabel=label, xlabel="entry cache, as configured")
+            axes.errorbar(table.cache, means, reach, color=colour, linestyle=line, label=system, **LINES)
+        axes.set(ylabel=label, xlabel="entry cache, of all entries")
     latency.set_title("F14b: replacement at equal DRAM")
     hits.legend(frameon=False, fontsize=8, loc="upper left", bbox_to_anchor=(1.0, 1.0))
 

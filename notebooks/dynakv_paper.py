@@ -438,9 +438,9 @@ def f14a(results: Results) -> Figure:
     """DRAM without and with layer virtualisation; it must be less with every cache."""
     less = {}
     for label, name in (("in all, cache of", "dram_total_max"), ("of the entry cache", "cache_bytes_max")):
-        table = by_system(results["f14_cache"], name, "system.cache.capacity")
+        table = by_system(results.over_caches("f14_cache"), name, "cache")
         ratio = log_ratio(table.sel(system="whole cache in DRAM"), table.sel(system=OURS))
-        less[label] = each(ratio, "capacity")
+        less[label] = each(ratio, "cache")
     return Figure(
         "F14a",
         "DRAM without over with layer virtualisation",
@@ -452,9 +452,8 @@ def f14a(results: Results) -> Figure:
 def f14b(results: Results) -> Figure:
     """Cluster-aligned replacement against LRU at equal DRAM, with layer virtualisation and without; the mean
     over the caches decides."""
-    data = results["f14_replacement"]
-    key = "system.cache.capacity"
-    latency, hits = (by_system(data, name, key) for name in ("latency_mean", "hit_rate"))
+    data = results.over_caches("f14_replacement")
+    latency, hits = (by_system(data, name, "cache") for name in ("latency_mean", "hit_rate"))
     whole = ", whole cache in DRAM"
     faster = {
         str(name): log_ratio(latency.sel(system=f"LRU{whole}" if name.endswith(whole) else "LRU"),
@@ -469,12 +468,12 @@ def f14b(results: Results) -> Figure:
         "up to 1.12x",
         Held(
             [
-                *(Numbers(name, form, each(ratio, "capacity")) for name, ratio in faster.items()),
+                *(Numbers(name, form, each(ratio, "cache")) for name, ratio in faster.items()),
                 Numbers("units found in the cache", PER_CENT, each(hits, "system")),
             ],
             {"": faster["cluster aligned"]},
         ),
-        memory=by_system(data, "dram_total_max", key),
+        memory=by_system(data, "dram_total_max", "cache"),
     )
 
 

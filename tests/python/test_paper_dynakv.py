@@ -333,6 +333,11 @@ def test_two_equal_traces_have_the_leads_of_one(results, table) -> None:
     assert both["lead"].to_numpy() == pytest.approx(table["lead"].to_numpy())
 
 
+def test_caches_are_named_by_their_share_of_the_trace(results) -> None:
+    for name in ("f14_cache", "f14_replacement"):
+        assert list(dict.fromkeys(results.over_caches(name).cache.values)) == ["1/16", "1/8", "1/4"]
+
+
 def test_the_page_can_be_made_of_the_results(results) -> None:
     text = page(digest_of([results]))
     for figure in ("T1", "F10a", "F18"):
