@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 import xarray as xr
-from dynakv_paper import over_buffer, variants_of
+from dynakv_paper import each, over_buffer, variants_of
 from dynakv_partition import co_retrieval, drift_of_partition
 from dynakv_reasons import changed
 from dynakv_results import (
@@ -215,7 +215,9 @@ def draw_buffer_and_runs(results: Results) -> None:
         (updates, "update_bytes_per_step", "kB read a step", 1e-3, "F11: reads that updates cause"),
     ):
         table = over_buffer(results["f11_buffer"], name)
-        means, reach = means_and_errors([estimate(one) for one in table], factor)
+        means, reach = means_and_errors(
+            [estimate(one) for one in each(table, "buffer_entries").values()], factor
+        )
         axes.errorbar(table.buffer_entries, means, reach, color=COLOURS[OURS], **LINES)
         axes.set(xlabel="entries of the pending buffer", ylabel=unit, title=title)
         axes.set_ylim(0, 1.1 * (means + reach[1]).max())
@@ -240,24 +242,34 @@ def draw_updates(results: Results) -> None:
 def draw_cache(results: Results) -> None:
     """F14"""
     _, (dram, latency, hits) = panels(3)
-    table = by_system(results["f14_cache"], "dram_total_max", "system.cache.capacity")
-    capacities = table.capacity.values
+    table = by_system(results.over_caches("f14_cache"), "dram_total_max", "cache")
+    caches = table.cache.values
     for number, (system, label) in enumerate(
         (("whole cache in DRAM", "whole cache"), (OURS, "layer by layer"))
     ):
-        found = [estimate(table.sel(system=system, capacity=capacity)) for capacity in capacities]
+        found = [estimate(table.sel(system=system, cache=cache)) for cache in caches]
         heights, reach = means_and_errors(found, 1e-6)
-        places = np.arange(len(capacities)) - 0.2 + 0.4 * number
+        places = np.arange(len(caches)) - 0.2 + 0.4 * number
         colour = ("#999999", COLOURS[OURS])[number]
         dram.bar(places, heights, 0.4, yerr=reach, color=colour, label=label, **ERRORS)
-    name_groups(dram, capacities)
-    dram.set(ylabel="MB of DRAM", xlabel="entry cache, as configured")
+    name_groups(dram, caches)
+    dram.set(ylabel="MB of DRAM", xlabel="entry cache, of all entries")
     dram.set_title("F14a: layer virtualisation", pad=24)
     legend_above(dram, 2)
-    replacement = results["f14_replacement"]
-    lying_bars(latency, variants_of(replacement, "latency_mean"), 1e3, "ms a token", "%.2f")
-    lying_bars(hits, variants_of(replacement, "hit_rate"), 100, "units found in the cache [%]")
+    for axes, name, factor, label in (
+        (latency, "latency_mean", 1e3, "ms a token"),
+        (hits, "hit_rate", 100, "units found in the cache [%]"),
+    ):
+        table = by_system(results.over_caches("f14_replacement"), name, "cache")
+        for number, system in enumerate(table.system.values):
+            found = [estimate(one) for one in each(table.sel(system=system), "cache").values()]
+            means, reach = means_and_errors(found, factor)
+            colour = OTHERS[number % 3]
+            line = ":" if system.endswith("whole cache in DRAM") else "-"
+            axes.errorbar(table.cache, means, reach, color=colour, linestyle=line, label=system, **LINES)
+        axes.set(ylabel=label, xlabel="entry cache, of all entries")
     latency.set_title("F14b: replacement at equal DRAM")
+    hits.legend(frameon=False, fontsize=8, loc="upper left", bbox_to_anchor=(1.0, 1.0))
 
 
 def draw_length(results: Results) -> None:
@@ -266,7 +278,7 @@ def draw_length(results: Results) -> None:
     for axes, system in zip(panes, (OURS, IN_DRAM), strict=True):
         table = latency_over_length(results["f10_systems"], system)
         for i, model in enumerate(table.model.values):
-            found = [estimate(one) for one in table.sel(model=model)]
+            found = [estimate(one) for one in each(table.sel(model=model), "length").values()]
             means, reach = means_and_errors(found, 1e3)
             axes.errorbar(table.length, means, reach, label=model, color=OTHERS[i % len(OTHERS)], **LINES)
         axes.set(xlabel="position [tokens]", ylabel="ms a token", title=f"T6: {system}", ylim=(0, None))

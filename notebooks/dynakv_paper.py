@@ -353,7 +353,9 @@ def f11(results: Results) -> Figure:
         Held(
             [
                 Numbers(
-                    "less with entries", Form(".3f", "x", logarithm=True), each(less[1:], "buffer_entries")
+                    "less with entries",
+                    Form(".3f", "x", logarithm=True),
+                    each(less.isel(buffer_entries=slice(1, None)), "buffer_entries"),
                 ),
                 Numbers("updates cause of them without a buffer", Form(".2f", " %", 100), {"": share}),
             ],
@@ -436,9 +438,9 @@ def f14a(results: Results) -> Figure:
     """DRAM without and with layer virtualisation; it must be less with every cache."""
     less = {}
     for label, name in (("in all, cache of", "dram_total_max"), ("of the entry cache", "cache_bytes_max")):
-        table = by_system(results["f14_cache"], name, "system.cache.capacity")
+        table = by_system(results.over_caches("f14_cache"), name, "cache")
         ratio = log_ratio(table.sel(system="whole cache in DRAM"), table.sel(system=OURS))
-        less[label] = each(ratio, "capacity")
+        less[label] = each(ratio, "cache")
     return Figure(
         "F14a",
         "DRAM without over with layer virtualisation",
@@ -448,27 +450,30 @@ def f14a(results: Results) -> Figure:
 
 
 def f14b(results: Results) -> Figure:
-    """Cluster-aligned replacement against LRU at equal DRAM, with layer virtualisation and without."""
-    data = results["f14_replacement"]
-    latency, hits = (variants_of(data, name) for name in ("latency_mean", "hit_rate"))
+    """Cluster-aligned replacement against LRU at equal DRAM, with layer virtualisation and without; the mean
+    over the caches decides."""
+    data = results.over_caches("f14_replacement")
+    latency, hits = (by_system(data, name, "cache") for name in ("latency_mean", "hit_rate"))
     whole = ", whole cache in DRAM"
     faster = {
-        name: log_ratio(latency[f"LRU{whole}" if name.endswith(whole) else "LRU"], time)
-        for name, time in latency.items()
+        str(name): log_ratio(latency.sel(system=f"LRU{whole}" if name.endswith(whole) else "LRU"),
+                             latency.sel(system=name))
+        for name in latency.system.values
         if not name.startswith("LRU")
-    }
+    }  # fmt: skip
+    form = Form(".3f", "x", logarithm=True)
     return Figure(
         "F14b",
         "speedup of cluster-aligned replacement over LRU",
         "up to 1.12x",
         Held(
             [
-                Numbers("", Form(".3f", "x", logarithm=True), faster),
-                Numbers("units found in the cache", PER_CENT, hits),
+                *(Numbers(name, form, each(ratio, "cache")) for name, ratio in faster.items()),
+                Numbers("units found in the cache", PER_CENT, each(hits, "system")),
             ],
             {"": faster["cluster aligned"]},
         ),
-        memory=by_system(data, "dram_total_max"),
+        memory=by_system(data, "dram_total_max", "cache"),
     )
 
 

@@ -48,6 +48,19 @@ class Results:
         """The trace that was replayed."""
         return ROOT / self["f10_systems"].attrs["trace_path"]  # an absolute path stays what it is
 
+    def over_caches(self, name: str) -> xr.Dataset:
+        """An experiment with a coordinate `cache`: the share that its cache is of the KV entries of the whole
+        trace at 8 bits, which is the same for traces of any length."""
+        data = self[name]
+        with h5py.File(self.trace()) as file:
+            tokens = int(file.attrs["seq_len"])
+        shares = []
+        for config in data.attrs["configs"]:
+            model, capacity = config["model"], config["system"]["cache"]["capacity"]
+            entries = 2 * model["layers"] * model["kv_heads"] * (model["head_dim"] + 4) * tokens
+            shares.append(f"1/{round(entries / (1024 * int(capacity.removesuffix('KiB'))))}")
+        return data.assign_coords(cache=("variant", shares))
+
     def name(self) -> str:
         """That of the trace."""
         return self.trace().stem

@@ -27,7 +27,7 @@ EXPERIMENTS = Path("paper") / "dynakv"  # in a folder of configurations
 RIG = "t6_rig"  # on traces that are not shipped; its results are
 SOURCES = ("sim", "policies", "models", "traces")  # of the program, beside CMakeLists.txt
 NOT_RUN = ("experiments", "measured", "digest", f"{RIG}.*", "*.md", "*.csv")  # of configs/
-TOGETHER = 16  # points side by side: what does not depend on a policy is computed once for so many
+TOGETHER = 32  # points side by side: what does not depend on a policy is computed once for so many
 
 
 def experiment_files(configs: Path) -> list[Path]:

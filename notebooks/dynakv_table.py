@@ -145,14 +145,9 @@ def front(digest: Digest) -> str:
     pooled = of_trace(digest.comparison, ALL_TRACES)
     if len(pooled):
         lines.append(f"Over {len(traces_of(digest))} traces {counted(pooled)}.")
-    ways = {way: "; ".join(sample["figure"][sample["direction"] == way]) for way in ("no", "undecided")}
-    listed = [
-        f"{names} {'go against it' if way == 'no' else 'are undecided'}"
-        for way, names in ways.items()
-        if names
-    ]
-    if listed:
-        lines.append(f"On the shipped trace {'. '.join(listed)}.")
+    for way, said in (("no", "Against it"), ("undecided", "Undecided")):
+        if names := list(sample["figure"][sample["direction"] == way]):
+            lines.append(f"{said} on the shipped one: {'; '.join(names)}.")
     return " ".join(lines) + "\n"
 
 
