@@ -64,6 +64,7 @@ class Form(NamedTuple):
 
 
 TIMES = Form(".2f", "x", logarithm=True)
+CLOSELY = TIMES._replace(spec=".3f")
 RELATIVE = Form(".2f", logarithm=True)
 PER_CENT = Form(".1f", " %", scale=100)
 MILLISECONDS = Form(".1f", " ms", scale=1e3)
@@ -255,7 +256,7 @@ def f10a(results: Results) -> Figure:
         Held(
             [
                 *(Numbers(label, RELATIVE, values) for label, values in to_single.items()),
-                Numbers("recall over", Form(".3f", "x", logarithm=True), leads),
+                Numbers("recall over", CLOSELY, leads),
             ],
             leads,
         ),
@@ -268,13 +269,13 @@ def held_over(table: xr.DataArray, ours: str, across: str, separate: bool = Fals
     must all be ahead, else their geometric mean."""
     gain = gains(table, ours)
     if not separate:
-        return Held([Numbers("", TIMES, gain)], gain)
+        return Held([Numbers("", CLOSELY, gain)], gain)
     numbers = {
         value: {name: one.sel({across: key}, drop=True) for name, one in gain.items()}
         for value, key in zip(map(str, table[across].values), table[across].values, strict=True)
     }
     leads = {f"{value}, {name}": one for value, ones in numbers.items() for name, one in ones.items()}
-    return Held([Numbers(value, TIMES, ones) for value, ones in numbers.items()], leads)
+    return Held([Numbers(value, CLOSELY, ones) for value, ones in numbers.items()], leads)
 
 
 def compared(
@@ -356,7 +357,7 @@ def f11(results: Results) -> Figure:
             [
                 Numbers(
                     "less with entries",
-                    Form(".3f", "x", logarithm=True),
+                    CLOSELY,
                     each(less.isel(buffer_entries=slice(1, None)), "buffer_entries"),
                 ),
                 Numbers("updates cause of them without a buffer", Form(".2f", " %", 100), {"": share}),
@@ -408,7 +409,7 @@ def f12_pairing(results: Results) -> Figure:
     length = variants_of(results["f12_continuity"], "contiguous_mean")
     lead = log_ratio(length["dual head, correlated"], length["dual head, order"])
     return Figure("F12, pairing", "the same, pools by co-retrieval over pools by number", "not stated apart",
-                  Held([Numbers("", Form(".3f", "x", logarithm=True), {"": lead})], {"": lead}))  # fmt: skip
+                  Held([Numbers("", CLOSELY, {"": lead})], {"": lead}))  # fmt: skip
 
 
 def f13(results: Results) -> Figure:
@@ -463,14 +464,13 @@ def f14b(results: Results) -> Figure:
         for name in latency.system.values
         if not name.startswith("LRU")
     }  # fmt: skip
-    form = Form(".3f", "x", logarithm=True)
     return Figure(
         "F14b",
         "speedup of cluster-aligned replacement over LRU",
         "up to 1.12x",
         Held(
             [
-                *(Numbers(name, form, each(ratio, "cache")) for name, ratio in faster.items()),
+                *(Numbers(name, CLOSELY, each(ratio, "cache")) for name, ratio in faster.items()),
                 Numbers("units found in the cache", PER_CENT, each(hits, "system")),
             ],
             {"": faster["cluster aligned"]},
@@ -489,7 +489,7 @@ def t6(results: Results) -> Figure:
         return Held(
             [
                 Numbers(f"{MODEL} at", MILLISECONDS, each(table.sel(model=MODEL, drop=True), "length")),
-                Numbers(ends, Form(".3f", "x", logarithm=True), growth),
+                Numbers(ends, CLOSELY, growth),
             ],
             growth,
         )

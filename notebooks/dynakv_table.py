@@ -141,7 +141,10 @@ def traces_of(digest: Digest) -> list[str]:
 def front(digest: Digest) -> str:
     """The sentences of the README."""
     sample = of_trace(digest.comparison, SAMPLE)
-    lines = [f"On the shipped trace {counted(sample)} (95 % intervals over {seeds_of(sample)})."]
+    steps = int(sample["steps"].iloc[0])
+    lines = [
+        f"Over {steps} steps of the shipped trace {counted(sample)} (95 % intervals; {seeds_of(sample)})."
+    ]
     pooled = of_trace(digest.comparison, ALL_TRACES)
     if len(pooled):
         lines.append(f"Over {len(traces_of(digest))} traces {counted(pooled)}.")
