@@ -180,7 +180,7 @@ TEST_CASE("what only several threads feel has no effect with the one of a phone,
       for (const std::string& value : other_values(spec_of(implementation, idle.name))) {
         Choice changed = choice;
         if (idle.name == "hw_queues") {
-          changed["contention"] = "0";  // which several queues ask for, and is idle too
+          changed.emplace("contention", "0");  // which several queues ask for, and is idle too
         }
         changed[idle.name] = value;
         const std::string set = setting("device", changed);

@@ -34,8 +34,10 @@ def model_folders(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
 
 
 def heed_interrupts() -> None:
-    """Before the program starts: what a shell runs in its background ignores SIGINT, these tests too."""
-    signal.signal(signal.SIGINT, signal.SIG_DFL)
+    """Before the program starts: a shell lets what runs in its background ignore SIGINT, and nohup SIGHUP,
+    these tests too."""
+    for number in (signal.SIGINT, signal.SIGHUP):
+        signal.signal(number, signal.SIG_DFL)
 
 
 @pytest.fixture(scope="session")
