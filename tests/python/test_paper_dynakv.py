@@ -51,7 +51,7 @@ DIRECTIONS = {
     "F7": ("yes", ""),
     "F10a": ("undecided", ""),
     "F10b": ("undecided", "yes"),
-    "F10c": ("no", ""),
+    "F10c": ("no", "no"),
     "T5": ("undecided", ""),
     "F11": ("undecided", ""),
     "F11, updates": ("yes", ""),
