@@ -607,19 +607,31 @@ def cells(trace: str, figure: Figure, why: Callable[[str], str]) -> list[object]
     ]
 
 
+def figure_if_run(figure: Callable[[Results], Figure], results: Results) -> Figure | None:
+    """None where its experiment was not run on the trace."""
+    try:
+        return figure(results)
+    except FileNotFoundError:
+        return None
+
+
 def compare(results: Results, why: Callable[[Results, str], str]) -> pd.DataFrame:
-    """The table of all figures on one trace. `why` is asked where a direction is not the paper's."""
+    """The table of all figures that were run on one trace. `why` is asked where a direction is not the
+    paper's."""
     name = results.name()
-    rows = [cells(name, figure(results), lambda key: why(results, key)) for figure in FIGURES]
+    found = [figure_if_run(figure, results) for figure in FIGURES]
+    rows = [cells(name, one, lambda key: why(results, key)) for one in found if one is not None]
     return pd.DataFrame(rows, columns=COLUMNS)
 
 
 def compare_all(of_traces: Sequence[Results]) -> pd.DataFrame:
-    """The same over several traces at once, which are drawn as seeds are; reasons are those of each trace."""
-    rows = [
-        cells(ALL_TRACES, joined({results.name(): figure(results) for results in of_traces}), lambda _: "")
-        for figure in FIGURES
-    ]
+    """The same over several traces at once, which are drawn as seeds are, of figures that were run on each;
+    reasons are those of each trace."""
+    rows = []
+    for figure in FIGURES:
+        of_each = {results.name(): figure_if_run(figure, results) for results in of_traces}
+        if all(of_each.values()):
+            rows.append(cells(ALL_TRACES, joined(of_each), lambda _: ""))
     return pd.DataFrame(rows, columns=COLUMNS)
 
 

@@ -123,4 +123,7 @@ REASONS: dict[str, Callable[[Results], str]] = {
 
 def why(results: Results, figure: str) -> str:
     """The reason, or that none was found."""
-    return REASONS[figure](results) if figure in REASONS else NOT_FOUND
+    try:
+        return REASONS[figure](results) if figure in REASONS else NOT_FOUND
+    except FileNotFoundError:
+        return "what would show it was not run on this trace"

@@ -59,7 +59,7 @@ def digest_of(of_traces: Sequence[Results]) -> Digest:
     comparisons = [compare(results, why).assign(**run_of(results)) for results in of_traces]
     if len(of_traces) > 1:
         comparisons.append(compare_all(of_traces).assign(seeds=np.nan, steps=np.nan))
-    parts = [parts_of(results) for results in of_traces]
+    parts = [parts_of(results) for results in of_traces if (results.folder / "ablation.h5").exists()]
     quarters = [quarters_of(results) for results in of_traces]
     return Digest(*(pd.concat(tables, ignore_index=True) for tables in (comparisons, parts, quarters)))
 
