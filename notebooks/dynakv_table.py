@@ -123,7 +123,7 @@ def counted(comparison: pd.DataFrame) -> str:
     """`N of M rows go the paper's way, ...`."""
     ways = count(comparison)
     return (
-        f"{ways['yes']} of the {len(comparison)} rows go the paper's way, {ways['no']} go against it, and "
+        f"{ways['yes']} of the {len(comparison)} rows go the paper's way, {ways['no']} the other way, and "
         f"{ways['undecided']} are undecided"
     )
 
