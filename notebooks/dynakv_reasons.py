@@ -106,7 +106,12 @@ def rig(_: Results) -> str:
     return f"{NOT_FOUND}: the paper says neither the share that is retrieved nor the size of the cache"
 
 
+def sixteen_bits(_: Results) -> str:
+    return "the paper's are those of 16 bits, but for their rounding"
+
+
 REASONS: dict[str, Callable[[Results], str]] = {
+    "T1": sixteen_bits,
     "F10a": recall,
     "F10b": latency,
     "T5": variance,

@@ -44,7 +44,7 @@ STEPS, SEEDS = 512, 2  # 768 tokens: twice the prompt beyond it
 STEPS_OF_ALL_MODELS = 128
 # The paper's direction by figure: as published, and with representatives in DRAM.
 DIRECTIONS = {
-    "T1": ("yes", ""),
+    "T1": ("no", ""),
     "T2": ("yes", ""),
     "F3b": ("yes", ""),
     "F4": ("yes", ""),
