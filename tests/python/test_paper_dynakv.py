@@ -329,8 +329,9 @@ class Copy(Results):
 
 def test_two_equal_traces_have_the_leads_of_one(results, table) -> None:
     both = compare_all([results, Copy(results.folder)]).set_index("figure")
-    assert list(both.index) == list(table.index)
-    assert both["lead"].to_numpy() == pytest.approx(table["lead"].to_numpy())
+    one = table.drop(["T1", "F3b", "T6, absolute"])  # which no trace moves
+    assert list(both.index) == list(one.index)
+    assert both["lead"].to_numpy() == pytest.approx(one["lead"].to_numpy())
 
 
 def test_caches_are_named_by_their_share_of_the_trace(results) -> None:
