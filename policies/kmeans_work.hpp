@@ -2,8 +2,8 @@
 
 #include <cstdint>
 
+#include "sim/interfaces/types.hpp"
 #include "sim/kernels/kmeans.hpp"
-#include "sim/types.hpp"
 
 namespace kvr {
 

@@ -6,7 +6,7 @@
 #include <string>
 #include <vector>
 
-#include "traces/hdf5.hpp"
+#include "sim/base/hdf5.hpp"
 
 namespace kvr::trace {
 

@@ -2,7 +2,7 @@
 
 #include <zlib.h>
 
-#include "sim/error.hpp"
+#include "sim/base/error.hpp"
 
 namespace kvr::hdf5 {
 namespace {

@@ -1,6 +1,6 @@
 #include "traces/header.hpp"
 
-#include "sim/error.hpp"
+#include "sim/base/error.hpp"
 
 namespace kvr::trace {
 namespace {

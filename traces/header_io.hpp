@@ -3,7 +3,7 @@
 #include <string>
 #include <vector>
 
-#include "traces/hdf5.hpp"
+#include "sim/base/hdf5.hpp"
 #include "traces/header.hpp"
 
 /// The root attributes of a kvtrace file: rules, reading, writing. Internal to traces/.

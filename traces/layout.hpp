@@ -4,7 +4,7 @@
 #include <string>
 #include <vector>
 
-#include "traces/hdf5.hpp"
+#include "sim/base/hdf5.hpp"
 #include "traces/header.hpp"
 
 /// Where everything is in a kvtrace file: the table of traces/FORMAT.md in code. Internal to traces/.

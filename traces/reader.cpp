@@ -4,9 +4,9 @@
 #include <map>
 #include <string>
 
-#include "sim/error.hpp"
-#include "traces/inspect.hpp"
-#include "traces/rehearsal.hpp"
+#include "sim/base/error.hpp"
+#include "traces/checks/inspect.hpp"
+#include "traces/checks/rehearsal.hpp"
 #include "traces/stored_array.hpp"
 
 namespace kvr::trace {

@@ -6,7 +6,7 @@
 #include <span>
 #include <vector>
 
-#include "sim/half.hpp"
+#include "sim/base/half.hpp"
 #include "traces/header.hpp"
 
 namespace kvr::trace {

@@ -12,7 +12,7 @@
 #include <numeric>
 #include <utility>
 
-#include "sim/error.hpp"
+#include "sim/base/error.hpp"
 #include "traces/filters.hpp"
 
 namespace kvr::hdf5 {

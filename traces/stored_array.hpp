@@ -5,7 +5,7 @@
 #include <span>
 #include <vector>
 
-#include "traces/hdf5.hpp"
+#include "sim/base/hdf5.hpp"
 
 namespace kvr::hdf5 {
 

@@ -4,12 +4,12 @@
 #include <cstring>
 #include <map>
 
-#include "sim/error.hpp"
-#include "sim/new_file.hpp"
+#include "sim/base/error.hpp"
+#include "sim/base/new_file.hpp"
+#include "sim/base/sha256.hpp"
+#include "traces/checks/inspect.hpp"
 #include "traces/header_io.hpp"
-#include "traces/inspect.hpp"
 #include "traces/layout.hpp"
-#include "traces/sha256.hpp"
 
 namespace kvr::trace {
 namespace {

@@ -7,7 +7,7 @@
 #include <string>
 #include <vector>
 
-#include "sim/half.hpp"
+#include "sim/base/half.hpp"
 #include "traces/header.hpp"
 
 namespace kvr::trace {

@@ -3,7 +3,7 @@
 #include <algorithm>
 #include <unordered_set>
 
-#include "sim/error.hpp"
+#include "sim/base/error.hpp"
 
 namespace kvr::flash {
 

@@ -5,7 +5,7 @@
 #include <unordered_map>
 #include <vector>
 
-#include "sim/types.hpp"
+#include "sim/interfaces/types.hpp"
 
 namespace kvr::flash {
 

@@ -23,9 +23,9 @@
 #include "models/flash/device_energy.hpp"
 #include "models/flash/device_params.hpp"
 #include "models/flash/slc_pool.hpp"
-#include "sim/error.hpp"
+#include "sim/base/error.hpp"
+#include "sim/base/registry.hpp"
 #include "sim/interfaces/flash_device.hpp"
-#include "sim/registry.hpp"
 
 namespace kvr::flash {
 namespace {

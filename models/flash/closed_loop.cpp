@@ -15,8 +15,8 @@
 #include <limits>
 #include <vector>
 
-#include "sim/error.hpp"
-#include "sim/rng.hpp"
+#include "sim/base/error.hpp"
+#include "sim/base/rng.hpp"
 
 namespace kvr::flash {
 

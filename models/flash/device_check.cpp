@@ -7,7 +7,7 @@
 #include <utility>
 
 #include "models/flash/device_params.hpp"
-#include "sim/error.hpp"
+#include "sim/base/error.hpp"
 
 namespace kvr::flash {
 

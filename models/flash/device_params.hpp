@@ -6,9 +6,9 @@
 #include <string_view>
 #include <vector>
 
+#include "sim/base/params.hpp"
+#include "sim/base/registry.hpp"
 #include "sim/interfaces/compute_model.hpp"
-#include "sim/params.hpp"
-#include "sim/registry.hpp"
 
 namespace kvr::flash {
 

@@ -25,14 +25,14 @@
 #include "models/flash/address_map.hpp"
 #include "models/flash/device_energy.hpp"
 #include "models/flash/device_params.hpp"
-#include "models/flash/direct_io.hpp"
 #include "models/flash/model_comparison.hpp"
 #include "models/flash/slc_pool.hpp"
-#include "models/flash/storage_file.hpp"
-#include "models/flash/storage_host.hpp"
-#include "sim/error.hpp"
+#include "models/flash/storage/direct_io.hpp"
+#include "models/flash/storage/storage_file.hpp"
+#include "models/flash/storage/storage_host.hpp"
+#include "sim/base/error.hpp"
+#include "sim/base/registry.hpp"
 #include "sim/interfaces/flash_device.hpp"
-#include "sim/registry.hpp"
 
 namespace kvr::flash {
 

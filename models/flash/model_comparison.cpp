@@ -5,8 +5,8 @@
 #include <limits>
 #include <utility>
 
-#include "sim/error.hpp"
-#include "sim/registry.hpp"
+#include "sim/base/error.hpp"
+#include "sim/base/registry.hpp"
 
 namespace kvr::flash {
 

@@ -43,9 +43,9 @@
 #include "models/flash/queueing/servers.hpp"
 #include "models/flash/queueing/wide_reads.hpp"
 #include "models/flash/queueing/write_path.hpp"
-#include "sim/error.hpp"
+#include "sim/base/error.hpp"
+#include "sim/base/registry.hpp"
 #include "sim/interfaces/flash_device.hpp"
-#include "sim/registry.hpp"
 
 namespace kvr::flash {
 namespace {

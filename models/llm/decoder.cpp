@@ -21,9 +21,9 @@
 #include <utility>
 #include <vector>
 
-#include "sim/error.hpp"
+#include "sim/base/error.hpp"
+#include "sim/base/registry.hpp"
 #include "sim/interfaces/language_model.hpp"
-#include "sim/registry.hpp"
 
 namespace kvr {
 namespace {

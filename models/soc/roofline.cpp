@@ -9,9 +9,9 @@
 
 #include <algorithm>
 
-#include "sim/error.hpp"
+#include "sim/base/error.hpp"
+#include "sim/base/registry.hpp"
 #include "sim/interfaces/compute_model.hpp"
-#include "sim/registry.hpp"
 
 namespace kvr {
 namespace {

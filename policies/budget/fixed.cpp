@@ -1,8 +1,8 @@
 // The same number of entries for every head, at every step.
 #include <algorithm>
 
+#include "sim/base/registry.hpp"
 #include "sim/interfaces/budget.hpp"
-#include "sim/registry.hpp"
 
 namespace kvr {
 namespace {

@@ -4,8 +4,8 @@
 #include <algorithm>
 #include <cmath>
 
+#include "sim/base/registry.hpp"
 #include "sim/interfaces/budget.hpp"
-#include "sim/registry.hpp"
 
 namespace kvr {
 namespace {

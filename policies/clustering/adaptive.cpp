@@ -33,9 +33,9 @@
 #include <numeric>
 
 #include "policies/clustering/prompt_kmeans.hpp"
+#include "sim/base/registry.hpp"
 #include "sim/interfaces/clustering.hpp"
 #include "sim/kernels/running_variance.hpp"
-#include "sim/registry.hpp"
 
 namespace kvr {
 namespace {
@@ -175,11 +175,11 @@ class Adaptive final : public Clustering {
 
   Unit& at(UnitId unit) { return units_[static_cast<std::size_t>(unit)]; }
   const Unit& at(UnitId unit) const { return units_[static_cast<std::size_t>(unit)]; }
-  kernels::MatrixView<float> centroids() const {
-    return kernels::matrix_view<float>(centroids_.data(), unit_count(), context_.head_dim);
+  MatrixView<float> centroids() const {
+    return matrix_view<float>(centroids_.data(), unit_count(), context_.head_dim);
   }
   std::span<float> centroid(UnitId unit) {
-    return kernels::matrix_ref(centroids_.data(), unit_count(), context_.head_dim).row(unit);
+    return matrix_ref(centroids_.data(), unit_count(), context_.head_dim).row(unit);
   }
 
   bool by_size() const { return params_.trigger == "size"; }
@@ -217,7 +217,7 @@ class Adaptive final : public Clustering {
   double variance_of(std::span<const EntryIndex> entries, const HeadView& view) const {
     const std::vector<float> keys = keys_of(entries, view);
     return kernels::RunningCluster::of(
-               kernels::matrix_view<float>(keys.data(), std::ssize(entries), context_.head_dim))
+               matrix_view<float>(keys.data(), std::ssize(entries), context_.head_dim))
         .variance();
   }
 
@@ -305,7 +305,7 @@ class Adaptive final : public Clustering {
     const std::vector<float> keys = keys_of(at(unit).members, view);
     const std::int64_t count = std::ssize(at(unit).members);
     at(unit).statistics =
-        kernels::RunningCluster::of(kernels::matrix_view<float>(keys.data(), count, context_.head_dim));
+        kernels::RunningCluster::of(matrix_view<float>(keys.data(), count, context_.head_dim));
     at(unit).statistics.copy_centroid(centroid(unit));
     work += variance_work(count);
   }
@@ -352,7 +352,7 @@ class Adaptive final : public Clustering {
     at(unit).members.clear();
     const std::vector<float> keys = keys_of(entries, view);
     const auto halves =
-        kernels::two_means(kernels::matrix_view<float>(keys.data(), std::ssize(entries), context_.head_dim),
+        kernels::two_means(matrix_view<float>(keys.data(), std::ssize(entries), context_.head_dim),
                            static_cast<int>(params_.split_iterations));
     work += divide_work(std::ssize(entries), halves.iterations);
 

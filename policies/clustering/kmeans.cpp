@@ -12,9 +12,9 @@
 #include <utility>
 
 #include "policies/clustering/prompt_kmeans.hpp"
+#include "sim/base/convert.hpp"
+#include "sim/base/registry.hpp"
 #include "sim/interfaces/clustering.hpp"
-#include "sim/kernels/convert.hpp"
-#include "sim/registry.hpp"
 
 namespace kvr {
 namespace {
@@ -52,8 +52,8 @@ class KMeans final : public Clustering {
   void append(EntryIndex entry, const HeadView& view, const ResidentUnits&, ChangeList& changes,
               Work& work) override {
     std::vector<float> key(static_cast<std::size_t>(context_.head_dim));
-    kernels::to_float(view.keys.row(entry), key);
-    const auto centroids = kernels::matrix_view<float>(centroids_.data(), unit_count(), context_.head_dim);
+    to_float(view.keys.row(entry), key);
+    const auto centroids = matrix_view<float>(centroids_.data(), unit_count(), context_.head_dim);
     const UnitId unit = kernels::nearest_centroid(key, centroids, metric_of(params_.metric));
     join(entry, unit);
     changes.push_back({.kind = ChangeKind::appended, .unit = unit, .entry = entry});

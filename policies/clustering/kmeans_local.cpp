@@ -8,9 +8,9 @@
 // Entries can only wait in a unit: those of the open window do so in unit 0, with which they have nothing in
 // common. As pending entries they count against the budget.
 #include "policies/clustering/prompt_kmeans.hpp"
-#include "sim/error.hpp"
+#include "sim/base/error.hpp"
+#include "sim/base/registry.hpp"
 #include "sim/interfaces/clustering.hpp"
-#include "sim/registry.hpp"
 
 namespace kvr {
 namespace {
@@ -93,8 +93,8 @@ class KMeansLocal final : public Clustering {
     const std::vector<float> keys = keys_of(open_window_, view);
     const auto options =
         params_.prompt.options(std::min(params_.window_clusters, params_.window), metric_of(params_.metric));
-    const auto result = kernels::kmeans(
-        kernels::matrix_view<float>(keys.data(), params_.window, context_.head_dim), options, random_);
+    const auto result =
+        kernels::kmeans(matrix_view<float>(keys.data(), params_.window, context_.head_dim), options, random_);
     work +=
         kmeans_work(params_.window, context_.head_dim, options.clusters, options.seeding, result.iterations);
     const auto first = static_cast<UnitId>(unit_count());

@@ -4,8 +4,8 @@
 //   append: the first entry of a page creates it, the others join the last page
 #include <algorithm>
 
+#include "sim/base/registry.hpp"
 #include "sim/interfaces/clustering.hpp"
-#include "sim/registry.hpp"
 
 namespace kvr {
 namespace {

@@ -8,11 +8,11 @@
 #include <vector>
 
 #include "policies/kmeans_work.hpp"
-#include "sim/error.hpp"
+#include "sim/base/convert.hpp"
+#include "sim/base/error.hpp"
+#include "sim/base/params.hpp"
+#include "sim/base/registry.hpp"
 #include "sim/interfaces/clustering.hpp"
-#include "sim/kernels/convert.hpp"
-#include "sim/params.hpp"
-#include "sim/registry.hpp"
 
 namespace kvr {
 
@@ -21,7 +21,7 @@ inline std::vector<float> keys_of(std::span<const EntryIndex> entries, const Hea
   const auto d = static_cast<std::size_t>(view.keys.cols);
   std::vector<float> keys(entries.size() * d);
   for (std::size_t i = 0; i < entries.size(); ++i) {
-    kernels::to_float(view.keys.row(entries[i]), std::span(keys).subspan(i * d, d));
+    to_float(view.keys.row(entries[i]), std::span(keys).subspan(i * d, d));
   }
   return keys;
 }
@@ -98,11 +98,11 @@ struct PromptKMeans {
                             std::string_view stream = "clustering.kmeans") const {
     KVR_CHECK(prompt.entries() >= 1, "a prompt of {} entries", prompt.entries());
     std::vector<float> keys(static_cast<std::size_t>(prompt.entries() * context.head_dim));
-    kernels::to_float(prompt.keys, kernels::matrix_ref(keys.data(), prompt.entries(), context.head_dim));
+    to_float(prompt.keys, matrix_ref(keys.data(), prompt.entries(), context.head_dim));
     const auto all = options(clusters_for(prompt.entries()), metric);
     Rng rng = head_stream(context, stream);
-    auto result = kernels::kmeans(
-        kernels::matrix_view<float>(keys.data(), prompt.entries(), context.head_dim), all, rng);
+    auto result =
+        kernels::kmeans(matrix_view<float>(keys.data(), prompt.entries(), context.head_dim), all, rng);
     work += kmeans_work(prompt.entries(), context.head_dim, all.clusters, all.seeding, result.iterations);
     return result;
   }

@@ -1,8 +1,8 @@
 // Every entry is a unit of its own, and unit i is entry i:
 //
 //   build, append: created(entry)
+#include "sim/base/registry.hpp"
 #include "sim/interfaces/clustering.hpp"
-#include "sim/registry.hpp"
 
 namespace kvr {
 namespace {

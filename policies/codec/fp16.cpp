@@ -4,9 +4,9 @@
 #include <cstring>
 #include <vector>
 
+#include "sim/base/convert.hpp"
+#include "sim/base/registry.hpp"
 #include "sim/interfaces/codec.hpp"
-#include "sim/kernels/convert.hpp"
-#include "sim/registry.hpp"
 
 namespace kvr {
 namespace {
@@ -30,14 +30,14 @@ class Fp16 final : public Codec {
 
   void encode(std::span<const float> row, std::span<std::byte> blob) const override {
     std::vector<Half> halves(row.size());
-    kernels::to_half(row, halves);
+    to_half(row, halves);
     std::memcpy(blob.data(), halves.data(), blob.size());
   }
 
   void decode(std::span<const std::byte> blob, std::span<float> row) const override {
     std::vector<Half> halves(row.size());
     std::memcpy(halves.data(), blob.data(), blob.size());
-    kernels::to_float(halves, row);
+    to_float(halves, row);
   }
 };
 

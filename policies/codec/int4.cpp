@@ -7,9 +7,9 @@
 #include <cmath>
 #include <cstring>
 
+#include "sim/base/convert.hpp"
+#include "sim/base/registry.hpp"
 #include "sim/interfaces/codec.hpp"
-#include "sim/kernels/convert.hpp"
-#include "sim/registry.hpp"
 
 namespace kvr {
 namespace {
@@ -33,7 +33,7 @@ Half scale_of(std::span<const float> group) {
   }
   // Rounded up, the scale would turn the largest codes of the largest rows into infinity.
   constexpr float kLargestScale = 9352.0F;
-  return kernels::to_half(std::min(largest / kLargestCode, kLargestScale));
+  return to_half(std::min(largest / kLargestCode, kLargestScale));
 }
 
 /// A scale among fp16's subnormals is so coarse that the quotient may leave the codes' range.
@@ -67,7 +67,7 @@ class Int4 final : public Codec {
     for (std::size_t group = 0; group < groups_of(row.size()); ++group) {
       const Half stored = scale_of(group_of(row, group));
       std::memcpy(&blob[group * sizeof(Half)], &stored, sizeof(stored));
-      const float scale = kernels::to_float(stored);
+      const float scale = to_float(stored);
       for (std::size_t i = group * kGroup; i < std::min((group + 1) * kGroup, row.size()); ++i) {
         codes[i / 2] |= static_cast<std::byte>((code_of(row[i], scale) + kOffset) << (i % 2 * 4));
       }
@@ -80,7 +80,7 @@ class Int4 final : public Codec {
       Half stored{};
       std::memcpy(&stored, &blob[i / kGroup * sizeof(Half)], sizeof(stored));
       const int code = (std::to_integer<int>(codes[i / 2]) >> (i % 2 * 4) & 15) - kOffset;
-      row[i] = kernels::to_float(stored) * static_cast<float>(code);
+      row[i] = to_float(stored) * static_cast<float>(code);
     }
   }
 };

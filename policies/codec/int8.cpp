@@ -5,9 +5,9 @@
 #include <cstring>
 #include <vector>
 
+#include "sim/base/convert.hpp"
+#include "sim/base/registry.hpp"
 #include "sim/interfaces/codec.hpp"
-#include "sim/kernels/convert.hpp"
-#include "sim/registry.hpp"
 
 namespace kvr {
 namespace {
@@ -30,7 +30,7 @@ class Int8 final : public Codec {
 
   void encode(std::span<const float> row, std::span<std::byte> blob) const override {
     std::vector<std::int8_t> codes(row.size());
-    const float scale = kernels::quantise_int8(row, codes);
+    const float scale = quantise_int8(row, codes);
     std::memcpy(blob.data(), &scale, sizeof(scale));
     std::memcpy(blob.data() + sizeof(scale), codes.data(), codes.size());
   }
@@ -40,7 +40,7 @@ class Int8 final : public Codec {
     std::vector<std::int8_t> codes(row.size());
     std::memcpy(&scale, blob.data(), sizeof(scale));
     std::memcpy(codes.data(), blob.data() + sizeof(scale), codes.size());
-    kernels::dequantise_int8(codes, scale, row);
+    dequantise_int8(codes, scale, row);
   }
 };
 

@@ -17,8 +17,8 @@
 
 #include "policies/layout/placing/contiguous_units.hpp"
 #include "policies/layout/placing/free_space.hpp"
-#include "sim/error.hpp"
-#include "sim/registry.hpp"
+#include "sim/base/error.hpp"
+#include "sim/base/registry.hpp"
 
 namespace kvr {
 namespace {

@@ -16,8 +16,8 @@
 
 #include "policies/layout/placing/append_extent.hpp"
 #include "policies/layout/placing/page_buffer.hpp"
+#include "sim/base/registry.hpp"
 #include "sim/interfaces/layout.hpp"
-#include "sim/registry.hpp"
 
 namespace kvr {
 namespace {

@@ -20,8 +20,8 @@
 #include "policies/layout/placing/contiguous_units.hpp"
 #include "policies/layout/placing/pairing.hpp"
 #include "policies/layout/placing/pool_check.hpp"
-#include "sim/error.hpp"
-#include "sim/registry.hpp"
+#include "sim/base/error.hpp"
+#include "sim/base/registry.hpp"
 
 namespace kvr {
 namespace {

@@ -1,6 +1,6 @@
 // No guess: every read waits for the queries that ask for it.
+#include "sim/base/registry.hpp"
 #include "sim/interfaces/prefetch.hpp"
-#include "sim/registry.hpp"
 
 namespace kvr {
 namespace {

@@ -17,8 +17,8 @@
 #include <algorithm>
 
 #include "policies/replacement/object_list.hpp"
+#include "sim/base/registry.hpp"
 #include "sim/interfaces/replacement.hpp"
-#include "sim/registry.hpp"
 
 namespace kvr {
 namespace {

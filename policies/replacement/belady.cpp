@@ -13,8 +13,8 @@
 #include <vector>
 
 #include "policies/replacement/rank_order.hpp"
+#include "sim/base/registry.hpp"
 #include "sim/interfaces/replacement.hpp"
-#include "sim/registry.hpp"
 
 namespace kvr {
 namespace {

@@ -8,8 +8,8 @@
 // The hand must not reach, in the same round, an object that has just come in: such objects wait until the
 // budget holds again before they join the queue.
 #include "policies/replacement/object_list.hpp"
+#include "sim/base/registry.hpp"
 #include "sim/interfaces/replacement.hpp"
-#include "sim/registry.hpp"
 
 namespace kvr {
 namespace {

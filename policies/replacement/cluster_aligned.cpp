@@ -26,8 +26,8 @@
 #include <string>
 
 #include "policies/replacement/rank_order.hpp"
+#include "sim/base/registry.hpp"
 #include "sim/interfaces/replacement.hpp"
-#include "sim/registry.hpp"
 
 namespace kvr {
 namespace {

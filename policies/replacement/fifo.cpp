@@ -4,8 +4,8 @@
 //   updated(object): likewise: the part that a split took off a resident unit came in just now
 //   victim():        take the object at the back
 #include "policies/replacement/object_list.hpp"
+#include "sim/base/registry.hpp"
 #include "sim/interfaces/replacement.hpp"
-#include "sim/registry.hpp"
 
 namespace kvr {
 namespace {

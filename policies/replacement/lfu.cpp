@@ -7,8 +7,8 @@
 // An object that has just come in is no victim until the budget holds again: it has the fewest uses, and
 // nothing else could ever get in.
 #include "policies/replacement/rank_order.hpp"
+#include "sim/base/registry.hpp"
 #include "sim/interfaces/replacement.hpp"
-#include "sim/registry.hpp"
 
 namespace kvr {
 namespace {

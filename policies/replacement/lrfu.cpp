@@ -10,8 +10,8 @@
 #include <cmath>
 
 #include "policies/replacement/rank_order.hpp"
+#include "sim/base/registry.hpp"
 #include "sim/interfaces/replacement.hpp"
-#include "sim/registry.hpp"
 
 namespace kvr {
 namespace {

@@ -7,8 +7,8 @@
 // The engine touches the units of a layer from the least to the most wanted, so among units of the same
 // step and layer the worst-ranked goes first.
 #include "policies/replacement/object_list.hpp"
+#include "sim/base/registry.hpp"
 #include "sim/interfaces/replacement.hpp"
-#include "sim/registry.hpp"
 
 namespace kvr {
 namespace {

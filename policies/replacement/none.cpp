@@ -1,8 +1,8 @@
 // The tier keeps nothing between steps:
 //
 //   every unit a step selects is a miss
+#include "sim/base/registry.hpp"
 #include "sim/interfaces/replacement.hpp"
-#include "sim/registry.hpp"
 
 namespace kvr {
 namespace {

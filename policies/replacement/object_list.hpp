@@ -6,7 +6,7 @@
 #include <list>
 #include <unordered_map>
 
-#include "sim/error.hpp"
+#include "sim/base/error.hpp"
 #include "sim/interfaces/replacement.hpp"
 
 namespace kvr {

@@ -6,7 +6,7 @@
 #include <utility>
 
 #include "policies/replacement/object_list.hpp"
-#include "sim/error.hpp"
+#include "sim/base/error.hpp"
 #include "sim/interfaces/replacement.hpp"
 
 namespace kvr {

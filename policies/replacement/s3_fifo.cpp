@@ -18,8 +18,8 @@
 #include <optional>
 
 #include "policies/replacement/object_list.hpp"
+#include "sim/base/registry.hpp"
 #include "sim/interfaces/replacement.hpp"
-#include "sim/registry.hpp"
 
 namespace kvr {
 namespace {

@@ -21,8 +21,8 @@
 #include <algorithm>
 #include <string>
 
+#include "sim/base/registry.hpp"
 #include "sim/interfaces/schedule.hpp"
-#include "sim/registry.hpp"
 
 namespace kvr {
 namespace {
@@ -35,23 +35,26 @@ class Builder {
   using After = std::vector<OperationId>;
 
   /// What must be waited for when this operation must be.
-  After compute(Stage stage, std::int32_t layer, double duration_s, const After& after) {
+  After compute(Purpose purpose, std::int32_t layer, double duration_s, const After& after) {
     if (!(duration_s > 0.0)) {
       return after;
     }
-    return {graph_.add({.stage = stage,
+    return {graph_.add({.purpose = purpose,
                         .layer = layer,
                         .resource = Resource::compute,
                         .duration_s = duration_s,
                         .after = after})};
   }
 
-  After flash(Stage stage, std::int32_t layer, std::span<const IoRequest> requests, const After& after) {
+  After flash(Purpose purpose, std::int32_t layer, std::span<const IoRequest> requests, const After& after) {
     if (requests.empty()) {
       return after;
     }
-    return {graph_.add(
-        {.stage = stage, .layer = layer, .resource = Resource::flash, .requests = requests, .after = after})};
+    return {graph_.add({.purpose = purpose,
+                        .layer = layer,
+                        .resource = Resource::flash,
+                        .requests = requests,
+                        .after = after})};
   }
 
  private:
@@ -130,20 +133,20 @@ class DynaKv final : public Schedule {
       // Behind the representatives where both are ready, for scoring waits for those.
       const Queried queried = query(demand, layer, done, builder);
       const Builder::After swapped =
-          builder.flash(Stage::swap_in, layer, demand.swap_reads, both(last_read, room));
-      const Builder::After attention = builder.compute(Stage::attention, layer, demand.attention_s,
+          builder.flash(Purpose::swap_in, layer, demand.swap_reads, both(last_read, room));
+      const Builder::After attention = builder.compute(Purpose::attention, layer, demand.attention_s,
                                                        both(queried.key_value, both(queried.read, swapped)));
       last_read = queried.read;
       const Builder::After projected =
-          builder.compute(Stage::output_projection, layer, demand.output_projection_s, attention);
-      done = builder.compute(Stage::feed_forward, layer, demand.feed_forward_s, projected);
-      const Builder::After updated = builder.compute(Stage::update, layer, demand.update_s, attention);
-      const Builder::After written = builder.flash(Stage::write, layer, demand.writes, updated);
+          builder.compute(Purpose::output_projection, layer, demand.output_projection_s, attention);
+      done = builder.compute(Purpose::feed_forward, layer, demand.feed_forward_s, projected);
+      const Builder::After updated = builder.compute(Purpose::update, layer, demand.update_s, attention);
+      const Builder::After written = builder.flash(Purpose::write, layer, demand.writes, updated);
       room = left;
       left = cache_swap() == CacheSwap::area ? written : attention;
       ++layer;
     }
-    builder.compute(Stage::output_head, layer, output_head_s, done);
+    builder.compute(Purpose::output_head, layer, output_head_s, done);
   }
 
  private:
@@ -163,15 +166,15 @@ class DynaKv final : public Schedule {
   Queried query(const LayerDemand& demand, std::int32_t layer, const Builder::After& done,
                 Builder& builder) const {
     const Builder::After projected =
-        builder.compute(Stage::query_projection, layer, demand.query_projection_s, done);
+        builder.compute(Purpose::query_projection, layer, demand.query_projection_s, done);
     const Builder::After fetched =
-        builder.flash(Stage::representative_read, layer, demand.representative_reads,
+        builder.flash(Purpose::representative_read, layer, demand.representative_reads,
                       params_.overlap_projections ? done : projected);
     const Builder::After scored =
-        builder.compute(Stage::score, layer, demand.score_s, both(projected, fetched));
-    const Builder::After read = builder.flash(Stage::read, layer, demand.reads, scored);
+        builder.compute(Purpose::score, layer, demand.score_s, both(projected, fetched));
+    const Builder::After read = builder.flash(Purpose::read, layer, demand.reads, scored);
     const Builder::After key_value =
-        builder.compute(Stage::key_value_projection, layer, demand.key_value_projection_s,
+        builder.compute(Purpose::key_value_projection, layer, demand.key_value_projection_s,
                         params_.overlap_projections ? projected : read);
     return {key_value, read};
   }

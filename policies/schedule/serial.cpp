@@ -5,8 +5,8 @@
 //   then the output head
 //
 // Nothing overlaps, so the step takes the sum of its parts: what every pipeline is measured against.
+#include "sim/base/registry.hpp"
 #include "sim/interfaces/schedule.hpp"
-#include "sim/registry.hpp"
 
 namespace kvr {
 namespace {
@@ -16,15 +16,15 @@ class Chain {
  public:
   explicit Chain(OperationGraph& graph) : graph_(graph) {}
 
-  void compute(Stage stage, std::int32_t layer, double duration_s) {
+  void compute(Purpose purpose, std::int32_t layer, double duration_s) {
     if (duration_s > 0.0) {
-      link({.stage = stage, .layer = layer, .resource = Resource::compute, .duration_s = duration_s});
+      link({.purpose = purpose, .layer = layer, .resource = Resource::compute, .duration_s = duration_s});
     }
   }
 
-  void flash(Stage stage, std::int32_t layer, std::span<const IoRequest> requests) {
+  void flash(Purpose purpose, std::int32_t layer, std::span<const IoRequest> requests) {
     if (!requests.empty()) {
-      link({.stage = stage, .layer = layer, .resource = Resource::flash, .requests = requests});
+      link({.purpose = purpose, .layer = layer, .resource = Resource::flash, .requests = requests});
     }
   }
 
@@ -56,18 +56,18 @@ class Serial final : public Schedule {
     Chain chain(graph);
     std::int32_t layer = 0;
     for (const LayerDemand& demand : layers) {
-      chain.compute(Stage::query_projection, layer, demand.query_projection_s);
-      chain.compute(Stage::key_value_projection, layer, demand.key_value_projection_s);
-      chain.compute(Stage::score, layer, demand.score_s);
-      chain.flash(Stage::read, layer, demand.reads);
-      chain.compute(Stage::attention, layer, demand.attention_s);
-      chain.compute(Stage::output_projection, layer, demand.output_projection_s);
-      chain.compute(Stage::feed_forward, layer, demand.feed_forward_s);
-      chain.compute(Stage::update, layer, demand.update_s);
-      chain.flash(Stage::write, layer, demand.writes);
+      chain.compute(Purpose::query_projection, layer, demand.query_projection_s);
+      chain.compute(Purpose::key_value_projection, layer, demand.key_value_projection_s);
+      chain.compute(Purpose::score, layer, demand.score_s);
+      chain.flash(Purpose::read, layer, demand.reads);
+      chain.compute(Purpose::attention, layer, demand.attention_s);
+      chain.compute(Purpose::output_projection, layer, demand.output_projection_s);
+      chain.compute(Purpose::feed_forward, layer, demand.feed_forward_s);
+      chain.compute(Purpose::update, layer, demand.update_s);
+      chain.flash(Purpose::write, layer, demand.writes);
       ++layer;
     }
-    chain.compute(Stage::output_head, layer, output_head_s);
+    chain.compute(Purpose::output_head, layer, output_head_s);
   }
 };
 

@@ -7,10 +7,10 @@
 // Entries that are pending in a unit do not count: they are attended to whatever the unit's score.
 #include <algorithm>
 
+#include "sim/base/convert.hpp"
+#include "sim/base/registry.hpp"
 #include "sim/interfaces/scorer.hpp"
-#include "sim/kernels/convert.hpp"
 #include "sim/kernels/dot.hpp"
-#include "sim/registry.hpp"
 
 namespace kvr {
 namespace {
@@ -49,10 +49,9 @@ class Centroid final : public Scorer {
     }
   }
 
-  void score(const kernels::MatrixView<float>& queries, const Clustering&, const HeadView&,
-             const kernels::MatrixRef<float>& scores, Work& work) override {
-    kernels::dot_rows(queries, kernels::matrix_view<float>(means_.data(), units(), context_.head_dim),
-                      scores);
+  void score(const MatrixView<float>& queries, const Clustering&, const HeadView&,
+             const MatrixRef<float>& scores, Work& work) override {
+    kernels::dot_rows(queries, matrix_view<float>(means_.data(), units(), context_.head_dim), scores);
     for (std::int64_t query = 0; query < scores.rows; ++query) {
       for (float& score : scores.row(query)) {
         score *= static_cast<float>(context_.attention_scale);
@@ -70,7 +69,7 @@ class Centroid final : public Scorer {
 
   std::int64_t units() const { return std::ssize(counts_); }
   std::span<float> mean(UnitId unit) {
-    return kernels::matrix_ref(means_.data(), units(), context_.head_dim).row(unit);
+    return matrix_ref(means_.data(), units(), context_.head_dim).row(unit);
   }
 
   void compute(UnitId unit, const Clustering& clustering, const HeadView& view, Work& work) {
@@ -93,7 +92,7 @@ class Centroid final : public Scorer {
   /// mean += (key - mean) / count, which reads the key and the mean and writes the mean.
   void fold_in(EntryIndex entry, UnitId unit, const HeadView& view, Work& work) {
     key_.resize(static_cast<std::size_t>(context_.head_dim));
-    kernels::to_float(view.keys.row(entry), key_);
+    to_float(view.keys.row(entry), key_);
     const auto count = static_cast<float>(++counts_[static_cast<std::size_t>(unit)]);
     std::ranges::transform(mean(unit), key_, mean(unit).begin(),
                            [count](float m, float k) { return m + (k - m) / count; });

@@ -4,9 +4,9 @@
 //   mass: score(unit) = log(sum of exp(logit) over the members), so a softmax over units gives their share
 //   max:  score(unit) = largest logit of a member
 #include "policies/scorer/unit_worth.hpp"
+#include "sim/base/registry.hpp"
 #include "sim/interfaces/scorer.hpp"
 #include "sim/kernels/dot.hpp"
-#include "sim/registry.hpp"
 
 namespace kvr {
 namespace {
@@ -29,10 +29,10 @@ class Exact final : public Scorer {
     entries_ = view.entries();
   }
 
-  void score(const kernels::MatrixView<float>& queries, const Clustering& clustering, const HeadView& view,
-             const kernels::MatrixRef<float>& scores, Work& work) override {
+  void score(const MatrixView<float>& queries, const Clustering& clustering, const HeadView& view,
+             const MatrixRef<float>& scores, Work& work) override {
     logits_.resize(static_cast<std::size_t>(queries.rows * view.entries()));
-    const auto logits = kernels::matrix_ref(logits_.data(), queries.rows, view.entries());
+    const auto logits = matrix_ref(logits_.data(), queries.rows, view.entries());
     kernels::dot_rows(queries, view.keys, logits);
     for (std::int64_t query = 0; query < queries.rows; ++query) {
       for (UnitId unit = 0; unit < scores.cols; ++unit) {

@@ -13,10 +13,10 @@
 
 #include "policies/kmeans_work.hpp"
 #include "policies/scorer/unit_worth.hpp"
+#include "sim/base/convert.hpp"
+#include "sim/base/registry.hpp"
 #include "sim/interfaces/scorer.hpp"
-#include "sim/kernels/convert.hpp"
 #include "sim/kernels/dot.hpp"
-#include "sim/registry.hpp"
 
 namespace kvr {
 namespace {
@@ -67,8 +67,8 @@ class ProductQuantisation final : public Scorer {
     }
   }
 
-  void score(const kernels::MatrixView<float>& queries, const Clustering& clustering, const HeadView& view,
-             const kernels::MatrixRef<float>& scores, Work& work) override {
+  void score(const MatrixView<float>& queries, const Clustering& clustering, const HeadView& view,
+             const MatrixRef<float>& scores, Work& work) override {
     KVR_CHECK(view.entries() <= entries(), "{} entries, {} have a code", view.entries(), entries());
     logits_.resize(static_cast<std::size_t>(view.entries()));
     for (std::int64_t query = 0; query < queries.rows; ++query) {
@@ -90,9 +90,9 @@ class ProductQuantisation final : public Scorer {
     return piece * context_.head_dim / params_.subspaces;
   }
   std::int64_t channels(std::int64_t piece) const { return first_channel(piece + 1) - first_channel(piece); }
-  kernels::MatrixView<float> codebook(std::int64_t piece) const {
-    return kernels::matrix_view<float>(codebooks_[static_cast<std::size_t>(piece)].data(), centroids_,
-                                       channels(piece));
+  MatrixView<float> codebook(std::int64_t piece) const {
+    return matrix_view<float>(codebooks_[static_cast<std::size_t>(piece)].data(), centroids_,
+                              channels(piece));
   }
   EntryIndex entries() const { return static_cast<EntryIndex>(std::ssize(codes_) / params_.subspaces); }
   /// Codes are packed, up to the last byte.
@@ -106,10 +106,10 @@ class ProductQuantisation final : public Scorer {
     centroids_ = std::min(points, std::int64_t{1} << params_.bits);
     codes_.resize(static_cast<std::size_t>(points * params_.subspaces));
     std::vector<float> keys(static_cast<std::size_t>(points * context_.head_dim));
-    kernels::to_float(prompt.keys, kernels::matrix_ref(keys.data(), points, context_.head_dim));
+    to_float(prompt.keys, matrix_ref(keys.data(), points, context_.head_dim));
     for (std::int64_t piece = 0; piece < params_.subspaces; ++piece) {
-      const kernels::MatrixView<float> part = {keys.data() + first_channel(piece), points, channels(piece),
-                                               context_.head_dim};
+      const MatrixView<float> part = {keys.data() + first_channel(piece), points, channels(piece),
+                                      context_.head_dim};
       // A stream without the head's number, begun anew: all heads and pieces start from the same rows.
       Rng rng = Rng::stream(context_.root_seed, "scorer.product_quantisation");
       auto result = kernels::kmeans(part,
@@ -130,7 +130,7 @@ class ProductQuantisation final : public Scorer {
 
   void encode(EntryIndex entry, const HeadView& view, Work& work) {
     std::vector<float> key(static_cast<std::size_t>(context_.head_dim));
-    kernels::to_float(view.keys.row(entry), key);
+    to_float(view.keys.row(entry), key);
     for (std::int64_t piece = 0; piece < params_.subspaces; ++piece) {
       const auto part = std::span<const float>(key).subspan(static_cast<std::size_t>(first_channel(piece)),
                                                             static_cast<std::size_t>(channels(piece)));

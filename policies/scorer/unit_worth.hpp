@@ -5,10 +5,10 @@
 #include <string>
 #include <vector>
 
-#include "sim/error.hpp"
+#include "sim/base/error.hpp"
+#include "sim/base/params.hpp"
+#include "sim/interfaces/types.hpp"
 #include "sim/kernels/softmax.hpp"
-#include "sim/params.hpp"
-#include "sim/types.hpp"
 
 namespace kvr {
 

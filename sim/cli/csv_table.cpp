@@ -6,8 +6,8 @@
 #include <fstream>
 #include <optional>
 
+#include "sim/base/error.hpp"
 #include "sim/config/values.hpp"
-#include "sim/error.hpp"
 
 namespace kvr::cli {
 namespace {

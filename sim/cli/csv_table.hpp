@@ -8,8 +8,8 @@
 #include <string_view>
 #include <vector>
 
-#include "sim/config/problems.hpp"
-#include "sim/params.hpp"
+#include "sim/base/params.hpp"
+#include "sim/config/text/problems.hpp"
 
 namespace kvr::cli {
 

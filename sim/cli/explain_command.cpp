@@ -5,12 +5,12 @@
 #include <array>
 #include <vector>
 
+#include "sim/base/error.hpp"
+#include "sim/base/param_text.hpp"
 #include "sim/cli/options.hpp"
 #include "sim/cli/table.hpp"
 #include "sim/config/resolved.hpp"
-#include "sim/config/suggest.hpp"
-#include "sim/config/values.hpp"
-#include "sim/error.hpp"
+#include "sim/config/text/suggest.hpp"
 
 namespace kvr {
 
@@ -23,7 +23,7 @@ using config::Resolved;
 /// Rows of key, value and place for every leaf below `node`.
 void collect(const Resolved& node, const std::string& path, std::vector<std::vector<std::string>>& rows) {
   if (node.kind == NodeKind::scalar) {
-    const std::string text = config::format_value(node.value, node.spec);
+    const std::string text = format_value(node.value, node.spec);
     rows.push_back({path, text.empty() ? "\"\"" : text, config::to_string(node.mark)});
   }
   for (std::size_t i = 0; i < node.children.size(); ++i) {

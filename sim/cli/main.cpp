@@ -15,17 +15,17 @@
 #include <system_error>
 #include <vector>
 
-#include "sim/cli/bench_command.hpp"
-#include "sim/cli/device_command.hpp"
+#include "sim/base/error.hpp"
+#include "sim/cli/bench/command.hpp"
+#include "sim/cli/device/command.hpp"
 #include "sim/cli/explain_command.hpp"
-#include "sim/cli/list_command.hpp"
+#include "sim/cli/list/command.hpp"
 #include "sim/cli/messages.hpp"
 #include "sim/cli/run_command.hpp"
 #include "sim/cli/schema_command.hpp"
 #include "sim/cli/signals.hpp"
-#include "sim/cli/trace_command.hpp"
-#include "sim/config/suggest.hpp"
-#include "sim/error.hpp"
+#include "sim/cli/trace/command.hpp"
+#include "sim/config/text/suggest.hpp"
 
 namespace kvr {
 

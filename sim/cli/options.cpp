@@ -5,7 +5,7 @@
 #include <sstream>
 #include <vector>
 
-#include "sim/error.hpp"
+#include "sim/base/error.hpp"
 
 namespace kvr::cli {
 

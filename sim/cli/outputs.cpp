@@ -12,9 +12,9 @@
 #include <string_view>
 #include <utility>
 
+#include "sim/base/error.hpp"
+#include "sim/base/new_file.hpp"
 #include "sim/cli/problem_list.hpp"
-#include "sim/error.hpp"
-#include "sim/new_file.hpp"
 
 namespace kvr::cli {
 namespace {

@@ -15,6 +15,8 @@
 #include <string_view>
 #include <vector>
 
+#include "sim/base/error.hpp"
+#include "sim/base/sha256.hpp"
 #include "sim/cli/messages.hpp"
 #include "sim/cli/options.hpp"
 #include "sim/cli/outputs.hpp"
@@ -23,13 +25,11 @@
 #include "sim/cli/signals.hpp"
 #include "sim/config/resolve.hpp"
 #include "sim/engine/replay.hpp"
-#include "sim/engine/timeline.hpp"
-#include "sim/engine/trace_demands.hpp"
-#include "sim/error.hpp"
+#include "sim/engine/timing/timeline.hpp"
+#include "sim/engine/walk/trace_demands.hpp"
 #include "sim/results/writer.hpp"
+#include "traces/checks/validate.hpp"
 #include "traces/reader.hpp"
-#include "traces/sha256.hpp"
-#include "traces/validate.hpp"
 
 namespace kvr {
 namespace {

@@ -3,11 +3,12 @@
 #include <algorithm>
 #include <filesystem>
 
-#include "sim/config/grammar.hpp"
+#include "sim/base/param_text.hpp"
 #include "sim/config/resolved.hpp"
-#include "sim/config/source.hpp"
-#include "sim/config/suggest.hpp"
-#include "sim/config/text_check.hpp"
+#include "sim/config/text/grammar.hpp"
+#include "sim/config/text/source.hpp"
+#include "sim/config/text/suggest.hpp"
+#include "sim/config/text/text_check.hpp"
 #include "sim/config/values.hpp"
 
 namespace kvr::config {

@@ -12,10 +12,10 @@
 #include <numeric>
 #include <utility>
 
-#include "sim/config/includes.hpp"
-#include "sim/config/source.hpp"
-#include "sim/config/suggest.hpp"
-#include "sim/config/text_check.hpp"
+#include "sim/config/text/includes.hpp"
+#include "sim/config/text/source.hpp"
+#include "sim/config/text/suggest.hpp"
+#include "sim/config/text/text_check.hpp"
 #include "sim/config/values.hpp"
 
 namespace kvr::config {

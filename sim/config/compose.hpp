@@ -6,8 +6,8 @@
 #include <string>
 #include <vector>
 
-#include "sim/config/tree.hpp"
-#include "sim/registry.hpp"
+#include "sim/base/registry.hpp"
+#include "sim/config/text/tree.hpp"
 
 namespace kvr::config {
 

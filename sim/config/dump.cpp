@@ -4,8 +4,8 @@
 #include <array>
 #include <cctype>
 
+#include "sim/base/param_text.hpp"
 #include "sim/config/resolved.hpp"
-#include "sim/config/values.hpp"
 
 namespace kvr::config {
 

@@ -5,9 +5,9 @@
 #include <algorithm>
 #include <utility>
 
+#include "sim/base/error.hpp"
 #include "sim/config/compose.hpp"
 #include "sim/config/resolved.hpp"
-#include "sim/error.hpp"
 
 namespace kvr {
 

@@ -10,9 +10,9 @@
 #include <string_view>
 #include <vector>
 
-#include "sim/error.hpp"
-#include "sim/params.hpp"
-#include "sim/registry.hpp"
+#include "sim/base/error.hpp"
+#include "sim/base/params.hpp"
+#include "sim/base/registry.hpp"
 
 namespace kvr {
 

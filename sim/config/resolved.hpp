@@ -6,10 +6,10 @@
 #include <string_view>
 #include <vector>
 
-#include "sim/config/grammar.hpp"
-#include "sim/config/tree.hpp"
-#include "sim/params.hpp"
-#include "sim/registry.hpp"
+#include "sim/base/params.hpp"
+#include "sim/base/registry.hpp"
+#include "sim/config/text/grammar.hpp"
+#include "sim/config/text/tree.hpp"
 
 namespace kvr::config {
 

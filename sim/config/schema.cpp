@@ -11,10 +11,10 @@
 #include <cmath>
 #include <set>
 
-#include "sim/config/grammar.hpp"
+#include "sim/base/param_text.hpp"
+#include "sim/base/units.hpp"
 #include "sim/config/json_writer.hpp"
-#include "sim/config/units.hpp"
-#include "sim/config/values.hpp"
+#include "sim/config/text/grammar.hpp"
 
 namespace kvr::config {
 

@@ -2,7 +2,7 @@
 
 #include <string>
 
-#include "sim/registry.hpp"
+#include "sim/base/registry.hpp"
 
 namespace kvr::config {
 

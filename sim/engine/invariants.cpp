@@ -1,16 +1,16 @@
 #include "sim/engine/invariants.hpp"
 
-#include "sim/error.hpp"
+#include "sim/base/error.hpp"
 
 namespace kvr {
 
-void check_invariants(std::span<const HeadReplay> heads, std::span<const LayerReplay> layers,
+void check_invariants(std::span<const HeadPolicies> heads, std::span<const LayerMemory> layers,
                       const CacheSet& caches) {
-  for (const HeadReplay& head : heads) {
+  for (const HeadPolicies& head : heads) {
     head.check_units();
   }
   std::int64_t resident = 0;
-  for (const LayerReplay& layer : layers) {
+  for (const LayerMemory& layer : layers) {
     layer.check_placement();
     resident += layer.cached_entries();
   }

@@ -2,9 +2,9 @@
 
 #include <span>
 
-#include "sim/engine/cache_set.hpp"
-#include "sim/engine/head_replay.hpp"
-#include "sim/engine/layer_replay.hpp"
+#include "sim/engine/heads/head_policies.hpp"
+#include "sim/engine/memory/cache_set.hpp"
+#include "sim/engine/memory/layer_memory.hpp"
 
 namespace kvr {
 
@@ -13,7 +13,7 @@ namespace kvr {
 ///   placement  see check_placement
 ///   caches     no cache exceeds its budget, and together they account for the entries that are resident
 /// Takes time in proportion to the entries.
-void check_invariants(std::span<const HeadReplay> heads, std::span<const LayerReplay> layers,
+void check_invariants(std::span<const HeadPolicies> heads, std::span<const LayerMemory> layers,
                       const CacheSet& caches);
 
 }  // namespace kvr

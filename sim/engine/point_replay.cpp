@@ -15,13 +15,13 @@
 #include <algorithm>
 #include <iterator>
 
-#include "sim/config/units.hpp"
-#include "sim/engine/allotment.hpp"
+#include "sim/base/error.hpp"
+#include "sim/base/registry.hpp"
+#include "sim/base/units.hpp"
+#include "sim/engine/heads/allotment.hpp"
 #include "sim/engine/invariants.hpp"
-#include "sim/engine/recording.hpp"
-#include "sim/engine/representatives.hpp"
-#include "sim/error.hpp"
-#include "sim/registry.hpp"
+#include "sim/engine/memory/representatives.hpp"
+#include "sim/engine/recording/recording.hpp"
 
 namespace kvr {
 
@@ -45,7 +45,7 @@ std::vector<std::string> cache_notes(const RunConfig& config, bool caches, std::
   }
   const auto compare = [&](std::string_view key, std::int64_t asked_bytes) {
     const auto text = [](std::int64_t bytes) {
-      return config::format_quantity(static_cast<double>(bytes), Quantity::bytes);
+      return format_quantity(static_cast<double>(bytes), Quantity::bytes);
     };
     if (dram_bytes > 0 && asked_bytes > dram_bytes) {
       notes.push_back(fmt::format("{}: {} are more than the phone's DRAM of {}", config.place(key),
@@ -79,8 +79,8 @@ PointReplay::PointReplay(const RunConfig& config, TraceWalk& walk, AccessRecord*
       budget_(Registry<Budget>::instance().create(
           config.system.stages.front().budget.type, config.system.stages.front().budget.values,
           {walk.layers(), walk.kv_heads(), walk.trace().header().prefill_len})),
-      caches_(config, machine_, walk.layers(), walk.kv_heads(), accesses),
-      dram_budget_(config, machine_, caches_),
+      caches_(config, machine_.memory_geometry(), walk.layers(), walk.kv_heads(), accesses),
+      dram_budget_(config, machine_.memory_geometry(), caches_),
       allotted_(static_cast<std::size_t>(walk.head_count())),
       reuses_(static_cast<std::size_t>(walk.head_count())),
       data_(config.point, walk.steps().count, walk.layers(), walk.kv_heads()) {
@@ -109,7 +109,7 @@ void PointReplay::make_heads() {
 }
 
 void PointReplay::make_layers() {
-  replays_.reserve(static_cast<std::size_t>(walk_.layers()));
+  memories_.reserve(static_cast<std::size_t>(walk_.layers()));
   for (std::int64_t layer = 0; layer < walk_.layers(); ++layer) {
     auto layout =
         Registry<Layout>::instance().create(config_.system.layout.type, config_.system.layout.values,
@@ -119,11 +119,11 @@ void PointReplay::make_layers() {
     for (std::int64_t head = 0; head < walk_.kv_heads(); ++head) {
       caches.push_back(&caches_.of(layer, head));
     }
-    replays_.emplace_back(layer, heads_of(layer), std::move(layout),
-                          walk_.steps().first_position + walk_.steps().count, machine_.entry_bytes(),
-                          machine_.block_bytes(), std::move(caches));
+    memories_.emplace_back(layer, heads_of(layer), std::move(layout),
+                           walk_.steps().first_position + walk_.steps().count, machine_.entry_bytes(),
+                           machine_.block_bytes(), std::move(caches));
   }
-  for (LayerReplay& layer : replays_) {
+  for (LayerMemory& layer : memories_) {
     for (std::int64_t head = 0; head < walk_.kv_heads(); ++head) {
       residencies_.push_back(&layer.residency(head));
     }
@@ -133,7 +133,7 @@ void PointReplay::make_layers() {
 void PointReplay::load_prompt() {
   walk_.workers().for_each(walk_.head_count(),
                            [this](std::int64_t i) { heads_[static_cast<std::size_t>(i)].build(); });
-  if (replays_.front().wants_co_retrieval()) {
+  if (memories_.front().wants_co_retrieval()) {
     prompt_queries_.emplace(walk_.feed(), walk_.steps().first_position);
   }
   for (std::int64_t layer = 0; layer < walk_.layers(); ++layer) {
@@ -141,7 +141,7 @@ void PointReplay::load_prompt() {
     if (prompt_queries_) {
       co_retrieval = prompt_queries_->co_retrieval(layer, heads_of(layer), *budget_, walk_.workers());
     }
-    replays_[static_cast<std::size_t>(layer)].place(co_retrieval);
+    memories_[static_cast<std::size_t>(layer)].place(co_retrieval);
   }
   check_space();
   keep_to_dram(0);
@@ -149,7 +149,7 @@ void PointReplay::load_prompt() {
 
 /// Above the entries of a layer lies what else it keeps on flash.
 void PointReplay::check_space() const {
-  for (const LayerReplay& layer : replays_) {
+  for (const LayerMemory& layer : memories_) {
     if (layer.places_end_bytes() > kFirstRepresentative) {
       throw InputError(
           fmt::format("{}: '{}' spreads the entries of a layer over {} bytes of flash; allowed: {}",
@@ -162,7 +162,7 @@ void PointReplay::check_space() const {
 void PointReplay::select() {
   Workers& workers = walk_.workers();
   workers.for_each(walk_.head_count(), [this](std::int64_t i) {
-    HeadReplay& head = heads_[static_cast<std::size_t>(i)];
+    HeadPolicies& head = heads_[static_cast<std::size_t>(i)];
     head.begin_step(walk_.queries(i));
     head.score();
   });
@@ -181,27 +181,27 @@ void PointReplay::judge() {
 void PointReplay::move_entries() {
   std::int64_t missed_entries = 0;
   for (std::int64_t layer = 0; layer < walk_.layers(); ++layer) {
-    LayerReplay& replay = replays_[static_cast<std::size_t>(layer)];
-    replay.swap_in(machine_.virtual_memory(), machine_.extrapolation().dim_ratio);
-    replay.read();
+    LayerMemory& memory = memories_[static_cast<std::size_t>(layer)];
+    memory.swap_in(machine_.virtual_memory(), machine_.extrapolation().dim_ratio);
+    memory.read();
     walk_.workers().for_each(walk_.kv_heads(), [&](std::int64_t head) {
-      heads_of(layer)[static_cast<std::size_t>(head)].follow(replay.residency(head));
+      heads_of(layer)[static_cast<std::size_t>(head)].follow(memory.residency(head));
     });
-    replay.settle(residencies_);
+    memory.settle(residencies_);
     if (machine_.virtual_memory().representatives) {
-      replay.write_representatives(machine_.extrapolation().dim_ratio);
+      memory.write_representatives(machine_.extrapolation().dim_ratio);
     }
-    missed_entries = std::max(missed_entries, replay.missed_entries());
+    missed_entries = std::max(missed_entries, memory.missed_entries());
   }
   check_space();
   keep_to_dram(missed_entries);
 }
 
 void PointReplay::keep_to_dram(std::int64_t missed_entries) {
-  dram_use_ = dram_use_of(replays_, heads_, missed_entries, machine_);
+  dram_use_ = dram_use_of(memories_, heads_, missed_entries, machine_.memory_geometry());
   while (dram_budget_.reserve(dram_use_)) {  // again where what is evicted still waits to be written
     caches_.give_room(dram_budget_.room_bytes(), residencies_);
-    dram_use_ = dram_use_of(replays_, heads_, missed_entries, machine_);
+    dram_use_ = dram_use_of(memories_, heads_, missed_entries, machine_.memory_geometry());
   }
 }
 
@@ -214,7 +214,7 @@ void PointReplay::record(std::int64_t step, std::int64_t position, const StepTim
   data_.set(Metric::exposed_io_s, step, times.exposed_io_s);
   data_.set(Metric::hidden_io_s, step, times.hidden_io_s);
   double space = 0.0;
-  for (const LayerReplay& layer : replays_) {
+  for (const LayerMemory& layer : memories_) {
     space += static_cast<double>(layer.space_bytes());
   }
   data_.set(Metric::cache_bytes, step, dram_use_.cache_bytes);
@@ -226,7 +226,7 @@ void PointReplay::record(std::int64_t step, std::int64_t position, const StepTim
   data_.set(Metric::flash_space_bytes, step, machine_.extrapolation().model_share(space));
   record_energy(machine_.energy(), step, data_);
   for (std::int64_t layer = 0; layer < walk_.layers(); ++layer) {
-    record_layer(replays_[static_cast<std::size_t>(layer)], heads_of(layer), machine_, {step, layer}, data_);
+    record_layer(memories_[static_cast<std::size_t>(layer)], heads_of(layer), machine_, {step, layer}, data_);
   }
   for (std::size_t i = 0; i < heads_.size(); ++i) {
     const HeadId head = walk_.head_id(static_cast<std::int64_t>(i));
@@ -258,9 +258,9 @@ void PointReplay::step(std::int64_t position, Timeline* timeline) {
   judge();
   move_entries();
   if (config_.check_every_step) {
-    check_invariants(heads_, replays_, caches_);
+    check_invariants(heads_, memories_, caches_);
   }
-  const StepTimes times = machine_.run_step(replays_, heads_);
+  const StepTimes times = machine_.run_step(memories_, heads_);
   const std::int64_t step = position - walk_.steps().first_position;
   record(step, position, times);
   if (timeline != nullptr && timeline->steps().contains(step)) {
@@ -270,7 +270,7 @@ void PointReplay::step(std::int64_t position, Timeline* timeline) {
 
 PointResult PointReplay::finish() {
   dram_budget_.check();
-  check_invariants(heads_, replays_, caches_);
+  check_invariants(heads_, memories_, caches_);
   machine_.check_conservation();
   caches_.check_accesses();
   std::vector<std::string> notes = config_.notes;

@@ -7,16 +7,16 @@
 #include <vector>
 
 #include "sim/config/resolve.hpp"
-#include "sim/engine/access_record.hpp"
-#include "sim/engine/cache_set.hpp"
-#include "sim/engine/dram_budget.hpp"
-#include "sim/engine/head_replay.hpp"
-#include "sim/engine/layer_replay.hpp"
-#include "sim/engine/machine.hpp"
-#include "sim/engine/prompt_queries.hpp"
-#include "sim/engine/timeline.hpp"
-#include "sim/engine/trace_walk.hpp"
-#include "sim/engine/update_reuse.hpp"
+#include "sim/engine/heads/head_policies.hpp"
+#include "sim/engine/heads/prompt_queries.hpp"
+#include "sim/engine/memory/access_record.hpp"
+#include "sim/engine/memory/cache_set.hpp"
+#include "sim/engine/memory/dram_budget.hpp"
+#include "sim/engine/memory/layer_memory.hpp"
+#include "sim/engine/recording/update_reuse.hpp"
+#include "sim/engine/timing/machine.hpp"
+#include "sim/engine/timing/timeline.hpp"
+#include "sim/engine/walk/trace_walk.hpp"
 #include "sim/interfaces/budget.hpp"
 #include "sim/results/writer.hpp"
 
@@ -46,7 +46,7 @@ class PointReplay {
   void keep_to_dram(std::int64_t missed_entries);
   void record(std::int64_t step, std::int64_t position, const StepTimes& times);
 
-  std::span<HeadReplay> heads_of(std::int64_t layer) {
+  std::span<HeadPolicies> heads_of(std::int64_t layer) {
     return std::span(heads_).subspan(static_cast<std::size_t>(layer * walk_.kv_heads()),
                                      static_cast<std::size_t>(walk_.kv_heads()));
   }
@@ -55,10 +55,10 @@ class PointReplay {
   TraceWalk& walk_;
   Machine machine_;
   std::unique_ptr<Budget> budget_;
-  std::vector<HeadReplay> heads_;
+  std::vector<HeadPolicies> heads_;
   CacheSet caches_;
   DramBudget dram_budget_;
-  std::vector<LayerReplay> replays_;
+  std::vector<LayerMemory> memories_;
   std::vector<HeadResidency*> residencies_;
   std::vector<std::int64_t> allotted_;
   std::optional<PromptQueries> prompt_queries_;  ///< where the layout wants co-retrieval

@@ -5,12 +5,12 @@
 #include <iterator>
 #include <tuple>
 
-#include "sim/engine/access_record.hpp"
-#include "sim/engine/cache_set.hpp"
+#include "sim/base/error.hpp"
+#include "sim/engine/memory/access_record.hpp"
+#include "sim/engine/memory/cache_set.hpp"
 #include "sim/engine/point_replay.hpp"
-#include "sim/engine/trace_demands.hpp"
-#include "sim/engine/trace_walk.hpp"
-#include "sim/error.hpp"
+#include "sim/engine/walk/trace_demands.hpp"
+#include "sim/engine/walk/trace_walk.hpp"
 
 namespace kvr {
 namespace {

@@ -6,7 +6,7 @@
 #include <vector>
 
 #include "sim/config/resolve.hpp"
-#include "sim/engine/timeline.hpp"
+#include "sim/engine/timing/timeline.hpp"
 #include "sim/results/writer.hpp"
 #include "traces/reader.hpp"
 

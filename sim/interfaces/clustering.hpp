@@ -5,7 +5,7 @@
 #include <string_view>
 #include <vector>
 
-#include "sim/types.hpp"
+#include "sim/interfaces/types.hpp"
 
 namespace kvr {
 

@@ -5,8 +5,8 @@
 #include <string>
 #include <string_view>
 
+#include "sim/interfaces/types.hpp"
 #include "sim/interfaces/weight_format.hpp"
-#include "sim/types.hpp"
 
 namespace kvr {
 

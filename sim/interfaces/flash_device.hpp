@@ -6,8 +6,8 @@
 #include <string_view>
 #include <vector>
 
+#include "sim/base/params.hpp"
 #include "sim/interfaces/compute_model.hpp"
-#include "sim/params.hpp"
 
 namespace kvr {
 

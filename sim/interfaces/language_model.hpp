@@ -3,8 +3,8 @@
 #include <cstdint>
 #include <string_view>
 
+#include "sim/interfaces/types.hpp"
 #include "sim/interfaces/weight_format.hpp"
-#include "sim/types.hpp"
 
 namespace kvr {
 

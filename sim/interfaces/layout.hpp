@@ -6,7 +6,7 @@
 #include <vector>
 
 #include "sim/interfaces/clustering.hpp"
-#include "sim/types.hpp"
+#include "sim/interfaces/types.hpp"
 
 namespace kvr {
 

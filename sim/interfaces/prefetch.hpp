@@ -4,7 +4,7 @@
 #include <string_view>
 #include <vector>
 
-#include "sim/types.hpp"
+#include "sim/interfaces/types.hpp"
 
 namespace kvr {
 
@@ -12,7 +12,7 @@ namespace kvr {
 struct PrefetchView {
   HeadId head;                             ///< the head guessed for
   std::span<const UnitId> last_selection;  ///< units this head selected in the previous step, best first
-  kernels::MatrixView<float> speculated_queries;  ///< [group, head_dim], or no rows where the trace has none
+  MatrixView<float> speculated_queries;    ///< [group, head_dim], or no rows where the trace has none
 };
 
 /// Guesses what a layer will ask for before its queries exist, so that reads hide behind earlier layers.

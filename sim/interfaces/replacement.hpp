@@ -4,7 +4,7 @@
 #include <span>
 #include <string_view>
 
-#include "sim/types.hpp"
+#include "sim/interfaces/types.hpp"
 
 namespace kvr {
 

@@ -13,7 +13,7 @@ enum class Resource : std::uint8_t { compute, flash };
 constexpr std::size_t kResources = 2;
 
 /// What an operation is; names the spans of a timeline.
-enum class Stage : std::uint8_t {
+enum class Purpose : std::uint8_t {
   query_projection,
   key_value_projection,
   score,
@@ -32,7 +32,7 @@ using OperationId = std::int32_t;
 
 /// One piece of work on one resource. Either `duration_s` counts (compute) or `requests` do (flash).
 struct Operation {
-  Stage stage;
+  Purpose purpose;
   std::int32_t layer;
   Resource resource;
   double duration_s = 0.0;

@@ -4,7 +4,7 @@
 #include <string_view>
 
 #include "sim/interfaces/clustering.hpp"
-#include "sim/types.hpp"
+#include "sim/interfaces/types.hpp"
 
 namespace kvr {
 
@@ -38,8 +38,8 @@ class Scorer {
                       Work& work) = 0;
   /// `queries` [group, head_dim]; `scores` [group, unit_count], finite, higher is better. Scores are scaled
   /// logits (q.k times `attention_scale`), so that a softmax over them means something.
-  virtual void score(const kernels::MatrixView<float>& queries, const Clustering& clustering,
-                     const HeadView& view, const kernels::MatrixRef<float>& scores, Work& work) = 0;
+  virtual void score(const MatrixView<float>& queries, const Clustering& clustering, const HeadView& view,
+                     const MatrixRef<float>& scores, Work& work) = 0;
   /// DRAM for the units' summaries ("representatives").
   virtual std::int64_t dram_bytes() const = 0;
 };

@@ -10,9 +10,9 @@
 #include <limits>
 #include <vector>
 
-#include "sim/error.hpp"
-#include "sim/kernels/convert.hpp"
-#include "sim/kernels/dispatch.hpp"
+#include "sim/base/convert.hpp"
+#include "sim/base/dispatch.hpp"
+#include "sim/base/error.hpp"
 #include "sim/kernels/dot.hpp"
 #include "sim/kernels/softmax.hpp"
 

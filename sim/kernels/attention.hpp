@@ -4,8 +4,8 @@
 #include <cstdint>
 #include <span>
 
-#include "sim/half.hpp"
-#include "sim/kernels/matrix.hpp"
+#include "sim/base/half.hpp"
+#include "sim/base/matrix.hpp"
 
 namespace kvr::kernels {
 

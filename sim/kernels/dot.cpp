@@ -8,8 +8,8 @@
 #include <algorithm>
 #include <vector>
 
-#include "sim/error.hpp"
-#include "sim/kernels/convert.hpp"
+#include "sim/base/convert.hpp"
+#include "sim/base/error.hpp"
 #include "sim/kernels/lanes.hpp"
 
 namespace kvr::kernels {

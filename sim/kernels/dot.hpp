@@ -2,8 +2,8 @@
 
 #include <span>
 
-#include "sim/half.hpp"
-#include "sim/kernels/matrix.hpp"
+#include "sim/base/half.hpp"
+#include "sim/base/matrix.hpp"
 
 namespace kvr::kernels {
 

@@ -14,7 +14,7 @@
 #include <numeric>
 #include <utility>
 
-#include "sim/error.hpp"
+#include "sim/base/error.hpp"
 #include "sim/kernels/dot.hpp"
 #include "sim/kernels/nearest.hpp"
 #include "sim/kernels/seeding.hpp"

@@ -4,8 +4,8 @@
 #include <span>
 #include <vector>
 
-#include "sim/kernels/matrix.hpp"
-#include "sim/rng.hpp"
+#include "sim/base/matrix.hpp"
+#include "sim/base/rng.hpp"
 
 namespace kvr::kernels {
 

@@ -2,7 +2,7 @@
 
 #include <cstdint>
 
-#include "sim/kernels/dispatch.hpp"
+#include "sim/base/dispatch.hpp"
 
 /// Building blocks of the dispatched loops, inlined into each clone and so compiled for its instruction set.
 namespace kvr::kernels::lanes {

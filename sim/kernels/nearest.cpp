@@ -8,8 +8,8 @@
 #include <algorithm>
 #include <limits>
 
-#include "sim/error.hpp"
-#include "sim/kernels/dispatch.hpp"
+#include "sim/base/dispatch.hpp"
+#include "sim/base/error.hpp"
 
 namespace kvr::kernels {
 namespace {

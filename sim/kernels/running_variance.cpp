@@ -2,8 +2,8 @@
 
 #include <algorithm>
 
-#include "sim/error.hpp"
-#include "sim/kernels/dispatch.hpp"
+#include "sim/base/dispatch.hpp"
+#include "sim/base/error.hpp"
 
 namespace kvr::kernels {
 namespace detail {

@@ -4,7 +4,7 @@
 #include <span>
 #include <vector>
 
-#include "sim/kernels/matrix.hpp"
+#include "sim/base/matrix.hpp"
 
 namespace kvr::kernels {
 

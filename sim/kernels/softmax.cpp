@@ -10,8 +10,8 @@
 #include <limits>
 #include <vector>
 
-#include "sim/error.hpp"
-#include "sim/kernels/dispatch.hpp"
+#include "sim/base/dispatch.hpp"
+#include "sim/base/error.hpp"
 
 namespace kvr::kernels {
 namespace {

@@ -12,7 +12,7 @@
 #include <bit>
 #include <functional>
 
-#include "sim/error.hpp"
+#include "sim/base/error.hpp"
 
 namespace kvr::kernels {
 namespace {

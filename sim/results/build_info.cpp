@@ -5,7 +5,7 @@
 #include <thread>
 
 #include "kvreplay_build.hpp"
-#include "sim/error.hpp"
+#include "sim/base/error.hpp"
 #include "sim/results/writer.hpp"
 
 namespace kvr {

@@ -4,7 +4,7 @@
 
 #include <array>
 
-#include "sim/error.hpp"
+#include "sim/base/error.hpp"
 
 namespace kvr {
 namespace {

@@ -8,7 +8,7 @@
 #include <numeric>
 #include <utility>
 
-#include "sim/error.hpp"
+#include "sim/base/error.hpp"
 
 namespace kvr {
 namespace {

@@ -6,7 +6,7 @@
 #include <limits>
 #include <vector>
 
-#include "sim/error.hpp"
+#include "sim/base/error.hpp"
 
 namespace kvr {
 namespace {

@@ -15,9 +15,9 @@
 #include <limits>
 #include <set>
 
-#include "sim/error.hpp"
-#include "sim/new_file.hpp"
-#include "traces/hdf5.hpp"
+#include "sim/base/error.hpp"
+#include "sim/base/hdf5.hpp"
+#include "sim/base/new_file.hpp"
 
 namespace kvr {
 namespace {

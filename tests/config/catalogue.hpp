@@ -2,7 +2,7 @@
 
 #include <string_view>
 
-#include "sim/registry.hpp"
+#include "sim/base/registry.hpp"
 
 namespace kvr::test {
 

@@ -7,11 +7,11 @@
 #include <string>
 #include <vector>
 
-#include "sim/error.hpp"
+#include "sim/base/error.hpp"
+#include "sim/base/registry.hpp"
 #include "sim/interfaces/clustering.hpp"
 #include "sim/interfaces/layout.hpp"
 #include "sim/interfaces/replacement.hpp"
-#include "sim/registry.hpp"
 
 namespace kvr::test {
 namespace {

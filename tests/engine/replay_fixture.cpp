@@ -7,7 +7,7 @@
 #include <cstring>
 #include <numeric>
 
-#include "sim/error.hpp"
+#include "sim/base/error.hpp"
 
 namespace kvr::test {
 

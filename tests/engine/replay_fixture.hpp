@@ -11,7 +11,7 @@
 #include "sim/engine/replay.hpp"
 #include "tests/engine/support.hpp"
 #include "traces/reader.hpp"
-#include "traces/synth.hpp"
+#include "traces/synth/synth.hpp"
 
 namespace kvr::test {
 

@@ -10,8 +10,8 @@
 
 #include <vector>
 
+#include "sim/base/registry.hpp"
 #include "sim/interfaces/clustering.hpp"
-#include "sim/registry.hpp"
 
 namespace kvr::test {
 namespace {

@@ -13,8 +13,8 @@
 #include <utility>
 #include <vector>
 
+#include "sim/base/registry.hpp"
 #include "sim/interfaces/clustering.hpp"
-#include "sim/registry.hpp"
 
 namespace kvr::test {
 

@@ -5,12 +5,12 @@
 #include <string>
 #include <vector>
 
+#include "sim/base/error.hpp"
 #include "sim/config/resolve.hpp"
 #include "sim/engine/replay.hpp"
-#include "sim/error.hpp"
 #include "tests/engine/support.hpp"
 #include "traces/reader.hpp"
-#include "traces/synth.hpp"
+#include "traces/synth/synth.hpp"
 
 namespace kvr {
 namespace {

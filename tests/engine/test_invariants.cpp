@@ -4,7 +4,7 @@
 
 #include <string>
 
-#include "sim/error.hpp"
+#include "sim/base/error.hpp"
 #include "tests/engine/broken_policies.hpp"
 #include "tests/engine/replay_fixture.hpp"
 

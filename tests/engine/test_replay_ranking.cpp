@@ -1,8 +1,8 @@
 // What the engine does with ranks, seen through a scorer whose ranks are known.
 #include <doctest/doctest.h>
 
+#include "sim/base/registry.hpp"
 #include "sim/interfaces/scorer.hpp"
-#include "sim/registry.hpp"
 #include "tests/engine/replay_fixture.hpp"
 
 namespace kvr {
@@ -20,8 +20,8 @@ class FirstThenNewest final : public Scorer {
   FirstThenNewest(Params, const Context&) {}
 
   void update(std::span<const Change>, const Clustering&, const HeadView&, Work&) override {}
-  void score(const kernels::MatrixView<float>&, const Clustering&, const HeadView&,
-             const kernels::MatrixRef<float>& scores, Work&) override {
+  void score(const MatrixView<float>&, const Clustering&, const HeadView&, const MatrixRef<float>& scores,
+             Work&) override {
     for (std::int64_t query = 0; query < scores.rows; ++query) {
       for (std::int64_t unit = 0; unit < scores.cols; ++unit) {
         scores.row(query)[static_cast<std::size_t>(unit)] = unit == 0 ? 1e6F : static_cast<float>(unit);

@@ -7,8 +7,8 @@
 #include <string>
 #include <vector>
 
+#include "sim/base/registry.hpp"
 #include "sim/interfaces/replacement.hpp"
-#include "sim/registry.hpp"
 #include "tests/engine/replay_fixture.hpp"
 #include "tests/engine/splitting_clustering.hpp"
 

@@ -6,9 +6,9 @@
 #include <string>
 #include <vector>
 
-#include "sim/error.hpp"
+#include "sim/base/error.hpp"
+#include "sim/base/registry.hpp"
 #include "sim/interfaces/replacement.hpp"
-#include "sim/registry.hpp"
 #include "tests/engine/replay_fixture.hpp"
 #include "tests/engine/splitting_clustering.hpp"
 

@@ -6,9 +6,9 @@
 #include <string>
 #include <vector>
 
+#include "sim/base/registry.hpp"
 #include "sim/interfaces/language_model.hpp"
 #include "sim/interfaces/scorer.hpp"
-#include "sim/registry.hpp"
 #include "tests/engine/replay_fixture.hpp"
 #include "tests/engine/splitting_clustering.hpp"
 
@@ -32,8 +32,8 @@ class Costly final : public Scorer {
   void update(std::span<const Change>, const Clustering&, const HeadView&, Work& work) override {
     work += {0.0, kUpdateBytes};
   }
-  void score(const kernels::MatrixView<float>&, const Clustering&, const HeadView&,
-             const kernels::MatrixRef<float>& scores, Work& work) override {
+  void score(const MatrixView<float>&, const Clustering&, const HeadView&, const MatrixRef<float>& scores,
+             Work& work) override {
     for (std::int64_t query = 0; query < scores.rows; ++query) {
       std::ranges::fill(scores.row(query), 0.0F);
     }

@@ -8,11 +8,11 @@
 #include <cstring>
 #include <fstream>
 
+#include "sim/base/convert.hpp"
+#include "sim/base/half.hpp"
+#include "sim/base/rng.hpp"
 #include "sim/engine/replay.hpp"
-#include "sim/half.hpp"
-#include "sim/kernels/convert.hpp"
 #include "sim/results/metrics.hpp"
-#include "sim/rng.hpp"
 #include "traces/reader.hpp"
 #include "traces/writer.hpp"
 
@@ -64,7 +64,7 @@ void write_trace(const std::filesystem::path& path, const Row& row, std::int64_t
                                     static_cast<std::size_t>(kChannels)));
       }
       std::vector<Half> halves(rows.size());
-      kernels::to_half(rows, halves);
+      to_half(rows, halves);
       writer.append(field, 0, halves);
     }
   }

@@ -7,10 +7,10 @@
 #include <cmath>
 #include <limits>
 
-#include "sim/config/grammar.hpp"
-#include "sim/config/values.hpp"
-#include "sim/error.hpp"
-#include "sim/registry.hpp"
+#include "sim/base/error.hpp"
+#include "sim/base/param_text.hpp"
+#include "sim/base/registry.hpp"
+#include "sim/config/text/grammar.hpp"
 #include "tests/extremes/small_run.hpp"
 
 namespace kvr::test {
@@ -65,8 +65,8 @@ Value number(const ParamSpec& spec, double value) {
 /// The ends of the range, as they are written.
 std::vector<std::string> ends_of(const ParamSpec& spec) {
   const double min = spec.info.above_min ? std::nextafter(spec.info.min, spec.info.max) : spec.info.min;
-  std::vector<std::string> ends = {config::format_value(number(spec, min), spec),
-                                   config::format_value(number(spec, spec.info.max), spec)};
+  std::vector<std::string> ends = {format_value(number(spec, min), spec),
+                                   format_value(number(spec, spec.info.max), spec)};
   if (spec.info.unlimited) {
     ends.emplace_back("unlimited");
   }

@@ -4,7 +4,7 @@
 
 #include <cstdint>
 
-#include "sim/registry.hpp"
+#include "sim/base/registry.hpp"
 #include "tests/extremes/small_run.hpp"
 
 namespace kvr::test {

@@ -9,9 +9,9 @@
 #include <string>
 #include <vector>
 
-#include "sim/config/values.hpp"
-#include "sim/error.hpp"
-#include "sim/registry.hpp"
+#include "sim/base/error.hpp"
+#include "sim/base/param_text.hpp"
+#include "sim/base/registry.hpp"
 #include "tests/extremes/small_run.hpp"
 
 namespace kvr::test {
@@ -31,13 +31,13 @@ std::vector<std::string> other_values(const ParamSpec& spec) {
     others.emplace_back(*truth ? "false" : "true");
   } else if (const auto* whole = std::get_if<std::int64_t>(&spec.default_value)) {
     const std::int64_t more = *whole == 0 ? 3 : 2 * *whole;
-    others.push_back(config::format_value(Value(more), spec));
+    others.push_back(format_value(Value(more), spec));
   } else if (const auto* real = std::get_if<double>(&spec.default_value)) {
     for (const double factor : {0.875, 1.125}) {
-      others.push_back(config::format_value(Value(*real == 0.0 ? factor * 1e-8 : *real * factor), spec));
+      others.push_back(format_value(Value(*real == 0.0 ? factor * 1e-8 : *real * factor), spec));
     }
   } else {
-    for (const std::string_view choice : config::choices_of(spec.info)) {
+    for (const std::string_view choice : choices_of(spec.info)) {
       if (choice != std::get<std::string>(spec.default_value)) {
         others.emplace_back(choice);
       }

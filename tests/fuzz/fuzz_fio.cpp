@@ -3,7 +3,7 @@
 #include <array>
 #include <cmath>
 
-#include "models/flash/fit/fio_file.hpp"
+#include "models/flash/fit/fio/file.hpp"
 #include "models/flash/fit/judge.hpp"
 #include "models/flash/fit/predict.hpp"
 #include "tests/fuzz/target.hpp"

@@ -10,9 +10,9 @@
 #include <string>
 #include <vector>
 
+#include "sim/base/hdf5.hpp"
 #include "tests/fuzz/look_into.hpp"
 #include "tests/fuzz/target.hpp"
-#include "traces/hdf5.hpp"
 #include "traces/header_io.hpp"
 #include "traces/layout.hpp"
 

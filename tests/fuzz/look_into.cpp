@@ -3,9 +3,9 @@
 #include <new>
 #include <vector>
 
-#include "sim/error.hpp"
-#include "traces/hdf5.hpp"
-#include "traces/inspect.hpp"
+#include "sim/base/error.hpp"
+#include "sim/base/hdf5.hpp"
+#include "traces/checks/inspect.hpp"
 #include "traces/stored_array.hpp"
 
 namespace kvr::fuzz {

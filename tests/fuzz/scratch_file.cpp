@@ -5,7 +5,7 @@
 
 #include <fstream>
 
-#include "sim/error.hpp"
+#include "sim/base/error.hpp"
 
 namespace kvr::fuzz {
 

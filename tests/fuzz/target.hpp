@@ -4,7 +4,7 @@
 #include <cstdint>
 #include <string>
 
-#include "sim/error.hpp"
+#include "sim/base/error.hpp"
 
 /// What libFuzzer calls with every input; each target defines it.
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size);

@@ -3,9 +3,9 @@
 #include <cstdint>
 #include <vector>
 
-#include "sim/half.hpp"
-#include "sim/kernels/convert.hpp"
-#include "sim/rng.hpp"
+#include "sim/base/convert.hpp"
+#include "sim/base/half.hpp"
+#include "sim/base/rng.hpp"
 
 namespace kvr::kernels::test {
 

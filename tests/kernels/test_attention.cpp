@@ -6,7 +6,7 @@
 #include <numeric>
 #include <vector>
 
-#include "sim/error.hpp"
+#include "sim/base/error.hpp"
 #include "sim/kernels/attention.hpp"
 #include "sim/kernels/softmax.hpp"
 #include "tests/kernels/random_data.hpp"

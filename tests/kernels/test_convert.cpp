@@ -5,7 +5,7 @@
 #include <limits>
 #include <vector>
 
-#include "sim/kernels/convert.hpp"
+#include "sim/base/convert.hpp"
 #include "tests/kernels/random_data.hpp"
 
 namespace kvr::kernels {

@@ -3,7 +3,7 @@
 #include <cmath>
 #include <vector>
 
-#include "sim/error.hpp"
+#include "sim/base/error.hpp"
 #include "sim/kernels/dot.hpp"
 #include "tests/kernels/random_data.hpp"
 

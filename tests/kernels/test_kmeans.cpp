@@ -5,7 +5,7 @@
 #include <limits>
 #include <vector>
 
-#include "sim/error.hpp"
+#include "sim/base/error.hpp"
 #include "sim/kernels/kmeans.hpp"
 #include "sim/kernels/nearest.hpp"
 #include "tests/kernels/random_data.hpp"

@@ -6,7 +6,7 @@
 #include <numeric>
 #include <vector>
 
-#include "sim/error.hpp"
+#include "sim/base/error.hpp"
 #include "sim/kernels/topk.hpp"
 #include "tests/kernels/random_data.hpp"
 

@@ -7,10 +7,10 @@
 #include <span>
 #include <vector>
 
+#include "sim/base/convert.hpp"
+#include "sim/base/registry.hpp"
+#include "sim/base/rng.hpp"
 #include "sim/interfaces/clustering.hpp"
-#include "sim/kernels/convert.hpp"
-#include "sim/registry.hpp"
-#include "sim/rng.hpp"
 
 namespace kvr::test {
 
@@ -26,8 +26,8 @@ class Sequence {
   /// `keys`: [entries, head_dim]; the values are the keys once more.
   Sequence(std::vector<float> keys, std::int64_t head_dim)
       : keys_(std::move(keys)), halves_(keys_.size()), d_(head_dim) {
-    kernels::to_half(keys_, halves_);
-    kernels::to_float(halves_, keys_);
+    to_half(keys_, halves_);
+    to_float(halves_, keys_);
   }
 
   static Sequence random(std::int64_t entries, std::int64_t head_dim, Rng& rng) {
@@ -37,7 +37,7 @@ class Sequence {
   }
 
   HeadView view(std::int64_t entries) const {
-    const auto rows = kernels::matrix_view<Half>(halves_.data(), entries, d_);
+    const auto rows = matrix_view<Half>(halves_.data(), entries, d_);
     return {rows, rows};
   }
   /// What fp16 made of the key.

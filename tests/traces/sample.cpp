@@ -4,12 +4,12 @@
 
 #include <atomic>
 
-#include "sim/error.hpp"
-#include "sim/kernels/convert.hpp"
-#include "sim/rng.hpp"
+#include "sim/base/convert.hpp"
+#include "sim/base/error.hpp"
+#include "sim/base/rng.hpp"
+#include "sim/base/sha256.hpp"
+#include "traces/checks/validate.hpp"
 #include "traces/reader.hpp"
-#include "traces/sha256.hpp"
-#include "traces/validate.hpp"
 #include "traces/writer.hpp"
 
 namespace kvr::trace {
@@ -62,7 +62,7 @@ std::vector<Half> sample_rows(Field field, std::int64_t layer) {
   Rng rng = Rng::stream(1, name_of(field), static_cast<std::uint64_t>(layer));
   std::vector<Half> rows(static_cast<std::size_t>(times * heads * header.geometry.head_dim));
   for (Half& value : rows) {
-    value = kernels::to_half(static_cast<float>(rng.normal()));
+    value = to_half(static_cast<float>(rng.normal()));
   }
   return rows;
 }

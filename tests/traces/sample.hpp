@@ -5,8 +5,8 @@
 #include <string>
 #include <vector>
 
-#include "sim/half.hpp"
-#include "traces/hdf5.hpp"
+#include "sim/base/half.hpp"
+#include "sim/base/hdf5.hpp"
 #include "traces/header.hpp"
 
 namespace kvr::trace {

@@ -32,7 +32,7 @@
 #include "models/flash/fit/predict.hpp"
 #include "models/flash/fit/service_fit.hpp"
 #include "models/flash/fit/variable.hpp"
-#include "sim/error.hpp"
+#include "sim/base/error.hpp"
 
 namespace kvr::flash::fit {
 namespace {

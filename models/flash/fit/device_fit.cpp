@@ -15,8 +15,8 @@
 #include "models/flash/fit/other_rows.hpp"
 #include "models/flash/fit/predict.hpp"
 #include "models/flash/fit/service_fit.hpp"
-#include "sim/config/values.hpp"
-#include "sim/error.hpp"
+#include "sim/base/error.hpp"
+#include "sim/base/param_text.hpp"
 
 namespace kvr::flash::fit {
 namespace {
@@ -229,8 +229,8 @@ void require_valid(const DeviceParams& device, const std::vector<Row>& reads) {
     const bool unlimited = spec.info.unlimited && real != nullptr && std::isinf(*real);
     if (real != nullptr && !unlimited &&
         (*real < spec.info.min || *real > spec.info.max || (spec.info.above_min && *real == spec.info.min))) {
-      problems.push_back(fmt::format("{}: {}; allowed: {}", spec.name, config::format_value(value, spec),
-                                     config::describe_allowed(spec)));
+      problems.push_back(
+          fmt::format("{}: {}; allowed: {}", spec.name, format_value(value, spec), describe_allowed(spec)));
     }
   }
   for (std::string& problem : problems) {

@@ -3,7 +3,7 @@
 #include <algorithm>
 
 #include "models/flash/closed_loop.hpp"
-#include "sim/registry.hpp"
+#include "sim/base/registry.hpp"
 
 namespace kvr::flash::fit {
 namespace {

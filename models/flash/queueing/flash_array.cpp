@@ -4,7 +4,7 @@
 #include <cmath>
 
 #include "models/flash/device_energy.hpp"
-#include "sim/error.hpp"
+#include "sim/base/error.hpp"
 
 namespace kvr::flash {
 

@@ -7,7 +7,7 @@
 #include "models/flash/queueing/event_heap.hpp"
 #include "models/flash/queueing/pool.hpp"
 #include "models/flash/queueing/servers.hpp"
-#include "sim/rng.hpp"
+#include "sim/base/rng.hpp"
 
 namespace kvr::flash {
 

@@ -2,7 +2,7 @@
 
 #include <vector>
 
-#include "sim/types.hpp"
+#include "sim/interfaces/types.hpp"
 
 namespace kvr {
 

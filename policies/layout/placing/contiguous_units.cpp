@@ -4,7 +4,7 @@
 #include <numeric>
 
 #include "policies/layout/placing/append_extent.hpp"
-#include "sim/error.hpp"
+#include "sim/base/error.hpp"
 
 namespace kvr {
 namespace {

@@ -5,9 +5,9 @@
 #include <span>
 #include <vector>
 
+#include "sim/base/params.hpp"
+#include "sim/base/registry.hpp"
 #include "sim/interfaces/layout.hpp"
-#include "sim/params.hpp"
-#include "sim/registry.hpp"
 
 namespace kvr {
 

@@ -3,7 +3,7 @@
 #include <algorithm>
 #include <iterator>
 
-#include "sim/error.hpp"
+#include "sim/base/error.hpp"
 
 namespace kvr {
 

@@ -3,7 +3,7 @@
 #include <cstdint>
 #include <map>
 
-#include "sim/types.hpp"
+#include "sim/interfaces/types.hpp"
 
 namespace kvr {
 

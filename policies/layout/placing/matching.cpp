@@ -18,7 +18,7 @@
 #include <limits>
 #include <utility>
 
-#include "sim/error.hpp"
+#include "sim/base/error.hpp"
 
 namespace kvr {
 namespace {

@@ -4,7 +4,7 @@
 #include <span>
 #include <vector>
 
-#include "sim/types.hpp"
+#include "sim/interfaces/types.hpp"
 
 namespace kvr {
 

@@ -14,8 +14,8 @@
 #include <string>
 #include <vector>
 
+#include "sim/base/registry.hpp"
 #include "sim/interfaces/replacement.hpp"
-#include "sim/registry.hpp"
 
 namespace kvr {
 namespace {

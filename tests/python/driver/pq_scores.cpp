@@ -17,9 +17,9 @@
 #include <string>
 #include <vector>
 
+#include "sim/base/convert.hpp"
+#include "sim/base/registry.hpp"
 #include "sim/interfaces/scorer.hpp"
-#include "sim/kernels/convert.hpp"
-#include "sim/registry.hpp"
 
 namespace kvr {
 namespace {
@@ -43,7 +43,7 @@ std::vector<float> scores_of(const Arguments& given, const std::vector<Half>& ke
                              std::span<const float> queries) {
   const std::int64_t entries = std::ssize(keys) / given.head_dim;
   const auto view = [&](std::int64_t count) {
-    const auto rows = kernels::matrix_view<Half>(keys.data(), count, given.head_dim);
+    const auto rows = matrix_view<Half>(keys.data(), count, given.head_dim);
     return HeadView{rows, rows};
   };
   const auto scorer = Registry<Scorer>::instance().create("product_quantisation",
@@ -64,8 +64,8 @@ std::vector<float> scores_of(const Arguments& given, const std::vector<Half>& ke
   scorer->update({}, *tokens, view(given.prompt), work);
   scorer->update({}, *tokens, view(entries), work);
   std::vector<float> scores(static_cast<std::size_t>(given.queries * entries));
-  scorer->score(kernels::matrix_view(queries.data(), given.queries, given.head_dim), *tokens, view(entries),
-                kernels::matrix_ref(scores.data(), given.queries, entries), work);
+  scorer->score(matrix_view(queries.data(), given.queries, given.head_dim), *tokens, view(entries),
+                matrix_ref(scores.data(), given.queries, entries), work);
   return scores;
 }
 
@@ -74,7 +74,7 @@ void run(const Arguments& given) {
   const auto keys =
       std::span(numbers).first(numbers.size() - static_cast<std::size_t>(given.queries * given.head_dim));
   std::vector<Half> halves(keys.size());
-  kernels::to_half(keys, halves);
+  to_half(keys, halves);
   const std::vector<float> scores = scores_of(given, halves, std::span(numbers).subspan(keys.size()));
   std::fwrite(scores.data(), sizeof(float), scores.size(), stdout);
 }

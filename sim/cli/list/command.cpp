@@ -1,0 +1,200 @@
+#include "sim/cli/list/command.hpp"
+
+#include <fmt/format.h>
+
+#include <array>
+#include <vector>
+
+#include "sim/base/error.hpp"
+#include "sim/base/param_text.hpp"
+#include "sim/base/registry.hpp"
+#include "sim/cli/list/validated_phones.hpp"
+#include "sim/cli/list/validation.hpp"
+#include "sim/cli/options.hpp"
+#include "sim/cli/table.hpp"
+#include "sim/config/text/grammar.hpp"
+#include "sim/config/text/suggest.hpp"
+#include "sim/interfaces/compute_model.hpp"
+#include "sim/interfaces/flash_device.hpp"
+#include "sim/results/metrics.hpp"
+
+namespace kvr {
+
+namespace {
+
+namespace po = boost::program_options;
+using cli::Table;
+
+template <class Named>
+std::vector<std::string_view> names_of(const Named& map) {
+  std::vector<std::string_view> names;
+  for (const auto& [name, value] : map) {
+    names.push_back(name);
+  }
+  return names;
+}
+
+/// Throws unless `name` is a key of `map`.
+template <class Named>
+const auto& pick(const Named& map, const std::string& name, std::string_view what) {
+  const auto found = map.find(name);
+  if (found == map.end()) {
+    throw InputError(fmt::format("no such {} ({}); {}", what, name, config::suggestion(name, names_of(map))));
+  }
+  return found->second;
+}
+
+std::string type_of(const ParamSpec& spec) {
+  switch (spec.type) {
+    case ValueType::boolean:
+      return "boolean";
+    case ValueType::integer:
+      return "integer";
+    case ValueType::real:
+      return "real";
+    case ValueType::text:
+      return "text";
+  }
+  return "";
+}
+
+std::string default_of(const ParamSpec& spec) {
+  const std::string text = format_value(spec.default_value, spec);
+  return spec.info.required ? "required" : text.empty() ? "\"\"" : text;
+}
+
+std::string allowed(const ParamSpec& spec) {
+  if (!spec.info.choices.empty()) {
+    return fmt::format("{}", fmt::join(choices_of(spec.info), ", "));
+  }
+  return describe_range(spec) + (spec.info.unlimited ? ", or unlimited" : "");
+}
+
+Table kinds_table(const Catalogue& catalogue) {
+  Table table{{"kind", "what it does", "implementations"}, {}};
+  for (const auto& [kind, implementations] : catalogue.kinds()) {
+    table.rows.push_back({kind, std::string(config::kind_doc(kind)),
+                          fmt::format("{}", fmt::join(names_of(implementations), ", "))});
+  }
+  return table;
+}
+
+Table implementations_table(const Catalogue::Kind& kind) {
+  Table table{{"name", "what it does"}, {}};
+  for (const auto& [name, implementation] : kind) {
+    table.rows.push_back({name, implementation.doc});
+  }
+  return table;
+}
+
+Table params_table(const Implementation& implementation) {
+  Table table{{"parameter", "type", "unit", "default", "allowed", "meaning", "source"}, {}};
+  for (const ParamSpec& spec : implementation.params) {
+    table.rows.push_back({spec.name, type_of(spec), std::string(spec.info.unit), default_of(spec),
+                          allowed(spec), std::string(spec.info.doc), std::string(spec.info.source)});
+  }
+  return table;
+}
+
+std::string describe(const Implementation& implementation) {
+  const std::string source =
+      implementation.source.empty() ? "" : fmt::format("source: {}\n", implementation.source);
+  const std::string head = fmt::format("{}: {}\n{}", implementation.name, implementation.doc, source);
+  return implementation.params.empty()
+             ? head + "no parameters\n"
+             : fmt::format("{}\n{}", head, cli::plain_table(params_table(implementation)));
+}
+
+std::string markdown_of(const Implementation& implementation) {
+  const std::string source =
+      implementation.source.empty() ? "" : fmt::format(" Source: {}.", implementation.source);
+  const std::string head =
+      fmt::format("### `{}`\n\n{}{}\n\n", implementation.name, implementation.doc, source);
+  return implementation.params.empty()
+             ? head + "No parameters.\n\n"
+             : fmt::format("{}{}\n", head, cli::markdown_table(params_table(implementation)));
+}
+
+std::string markdown_of(const std::string& kind, const Catalogue::Kind& implementations) {
+  std::string text = fmt::format("## {}: {}\n\n", kind, config::kind_doc(kind));
+  for (const auto& [name, implementation] : implementations) {
+    text += markdown_of(implementation);
+  }
+  return text;
+}
+
+std::string markdown(const Catalogue& catalogue, const std::string& kind, const std::string& name) {
+  if (!name.empty()) {
+    return markdown_of(pick(catalogue.kind(kind), name, kind));
+  }
+  if (!kind.empty()) {
+    return markdown_of(kind, catalogue.kind(kind));
+  }
+  std::string text =
+      "# What exists\n\nPrinted by `kvreplay list --markdown`; `kvreplay list KIND NAME` shows one.\n\n";
+  text += cli::markdown_table(kinds_table(catalogue)) + "\n";
+  for (const auto& [each, implementations] : catalogue.kinds()) {
+    text += markdown_of(each, implementations);
+  }
+  return text;
+}
+
+std::string plain(const Catalogue& catalogue, const std::string& kind, const std::string& name) {
+  if (!name.empty()) {
+    return describe(pick(catalogue.kind(kind), name, kind));
+  }
+  return cli::plain_table(kind.empty() ? kinds_table(catalogue)
+                                       : implementations_table(catalogue.kind(kind)));
+}
+
+std::string validated(const std::string& kind, const std::string& name) {
+  if (kind == FlashDevice::kKind) {
+    return name.empty() ? cli::validation_markdown() : cli::validation_comment(name);
+  }
+  if (kind == ComputeModel::kKind && name.empty()) {
+    return cli::validated_phones_markdown();
+  }
+  throw InputError(fmt::format(
+      "--validated: is of devices and phones ({}); allowed: kvreplay list device [NAME] --validated, "
+      "kvreplay list phone --validated",
+      kind.empty() ? "no kind" : kind + (name.empty() ? "" : " " + name)));
+}
+
+}  // namespace
+
+int run_list_command(std::span<const std::string> args, std::FILE* out) {
+  po::options_description options("options");
+  options.add_options()("help,h", "this text")("markdown", "tables in Markdown, parameters included")(
+      "metrics", "what results hold, by formula, in Markdown")(
+      "validated",
+      "with KIND device or phone: errors of the shipped configurations against what was measured; with the "
+      "NAME "
+      "of a device, as the comment of its file");
+  po::options_description all;
+  all.add(options).add_options()("kind", po::value<std::string>(), "")("name", po::value<std::string>(), "");
+  constexpr std::array<std::string_view, 2> kPositional = {"kind", "name"};
+  const auto values = cli::parse("kvreplay list", args, all, kPositional);
+  if (values.count("help") > 0) {
+    fmt::print(out, "{}", cli::help_text("kvreplay list [KIND [NAME]] [options]", options));
+    return 0;
+  }
+  if (values.count("metrics") > 0) {
+    fmt::print(out, "{}", metrics_markdown());
+    return 0;
+  }
+  const std::string kind = cli::text_of(values, "kind");
+  const std::string name = cli::text_of(values, "name");
+  if (values.count("validated") > 0) {
+    fmt::print(out, "{}", validated(kind, name));
+    return 0;
+  }
+  const Catalogue& catalogue = Catalogue::instance();
+  if (!kind.empty()) {
+    pick(catalogue.kinds(), kind, "kind");
+  }
+  fmt::print(out, "{}",
+             values.count("markdown") > 0 ? markdown(catalogue, kind, name) : plain(catalogue, kind, name));
+  return 0;
+}
+
+}  // namespace kvr

@@ -1,0 +1,215 @@
+#include "sim/config/text/grammar.hpp"
+
+#include <algorithm>
+#include <array>
+
+namespace kvr::config {
+
+namespace {
+
+struct KindDoc {
+  std::string_view kind;
+  std::string_view doc;
+};
+
+constexpr std::array kKindDocs = {
+    KindDoc{"budget", "says how many entries each head may select"},
+    KindDoc{"clustering", "groups the entries of one head into units"},
+    KindDoc{"codec", "stored form of a row of keys or values"},
+    KindDoc{"device", "flash device"},
+    KindDoc{"layout", "places the entries of a layer on flash"},
+    KindDoc{"model", "the decoder that timing is done for"},
+    KindDoc{"phone", "processor and memory"},
+    KindDoc{"prefetch", "guesses what a later layer will ask for"},
+    KindDoc{"replacement", "decides which units stay in the cache"},
+    KindDoc{"schedule", "lays the operations of a step on compute and flash"},
+    KindDoc{"scorer", "says what each unit is worth to the current queries"},
+};
+
+Field value(std::string name, ValueType type, Value default_value, ParamDoc info) {
+  const std::string doc(info.doc);
+  ParamSpec spec{name, type, std::move(default_value), info};
+  return {.name = std::move(name), .shape = Shape::value, .doc = doc, .spec = std::move(spec)};
+}
+
+Field text(std::string name, std::string default_value, ParamDoc info) {
+  return value(std::move(name), ValueType::text, std::move(default_value), info);
+}
+
+Field integer(std::string name, std::int64_t default_value, ParamDoc info) {
+  return value(std::move(name), ValueType::integer, default_value, info);
+}
+
+Field boolean(std::string name, bool default_value, std::string_view doc) {
+  return value(std::move(name), ValueType::boolean, default_value, {.doc = doc});
+}
+
+Field path(std::string name, ParamDoc info) {
+  Field field = text(std::move(name), "", info);
+  field.is_path = true;
+  return field;
+}
+
+Field table(std::string name, std::string doc, std::vector<Field> fields) {
+  return {.name = std::move(name), .shape = Shape::table, .doc = std::move(doc), .fields = std::move(fields)};
+}
+
+Field component(std::string name, std::string kind, std::string default_type = "",
+                std::string_view doc = "") {
+  const std::string_view said = doc.empty() ? kind_doc(kind) : doc;
+  return {.name = std::move(name),
+          .shape = Shape::component,
+          .doc = std::string(said),
+          .kind = std::move(kind),
+          .default_type = std::move(default_type)};
+}
+
+Field shaped(std::string name, Shape shape, std::string doc) {
+  return {.name = std::move(name), .shape = shape, .doc = std::move(doc)};
+}
+
+Field stage() {
+  return table(
+      "stage", "one act of selecting",
+      {text("when", "step", {.doc = "when the stage acts", .choices = "step"}),
+       text("effect", "select", {.doc = "what it does with the best units", .choices = "select"}),
+       component("scorer", "scorer"), component("budget", "budget"),
+       text("norm", "none",
+            {.doc = "what is done to each query head's scores first", .choices = "none|softmax"}),
+       text("fold", "mean",
+            {.doc = "how the scores of a group's query heads become one; none: each query head selects for "
+                    "itself",
+             .choices = "none|mean|max|sum"}),
+       text("last_unit", "cut",
+            {.doc = "the unit that exceeds the budget is taken in part (cut) or left out (drop)",
+             .choices = "cut|drop"}),
+       table("pins", "entries that are always selected, on top of the budget",
+             {integer("sinks", 4,
+                      {.doc = "first entries of the sequence",
+                       .unit = "entries",
+                       .min = 0,
+                       .max = bounds::kEntries}),
+              integer("recent", 32,
+                      {.doc = "last entries of the sequence",
+                       .unit = "entries",
+                       .min = 0,
+                       .max = bounds::kEntries})})});
+}
+
+Field stages() {
+  return {.name = "stages",
+          .shape = Shape::list,
+          .doc = "acts of selecting, in order",
+          .fields = {stage()},
+          .min_items = 1,
+          .max_items = 1};
+}
+
+Field cache() {
+  return table("cache", "DRAM that keeps units between steps",
+               {value("capacity", ValueType::integer, std::int64_t{0},
+                      {.doc = "DRAM for cached units of the whole model; with system.dram no more than that "
+                              "leaves, 0B: all "
+                              "that it leaves",
+                       .unit = "bytes",
+                       .quantity = Quantity::bytes,
+                       .min = 0,
+                       .max = bounds::kExactInteger}),
+                text("scope", "model", {.doc = "what shares one capacity", .choices = "model|layer|head"})});
+}
+
+Field dram() {
+  return value("dram", ValueType::integer, std::int64_t{0},
+               {.doc = "DRAM for everything that a system keeps of the whole model: representatives, "
+                       "metadata, buffers, pinned entries and, with what these leave, the caches; 0B: "
+                       "cache.capacity alone says how large those are",
+                .unit = "bytes",
+                .quantity = Quantity::bytes,
+                .min = 0,
+                .max = bounds::kExactInteger});
+}
+
+Field system() {
+  return table("system", "a named composition of policies",
+               {text("name", "", {.doc = "name of the system in results"}),
+                component("clustering", "clustering"), stages(),
+                table("codec", "stored form of keys and of values",
+                      {component("k", "codec", "fp16", "stored form of keys"),
+                       component("v", "codec", "fp16", "stored form of values")}),
+                component("layout", "layout"), component("replacement", "replacement"), cache(), dram(),
+                component("prefetch", "prefetch", "none"), component("schedule", "schedule", "serial")});
+}
+
+Field run() {
+  return table(
+      "run", "how the replay is carried out",
+      {integer("seed", 1, {.doc = "root of every random stream", .min = 0, .max = bounds::kInteger}),
+       shaped("seeds", Shape::seeds,
+              "a number: every point is run over so many seeds, `seed` and those that follow; a list: over "
+              "these"),
+       integer("threads", 1, {.doc = "worker threads; results do not depend on it", .min = 1, .max = 256}),
+       integer("first_step", 0,
+               {.doc = "first decode step replayed", .unit = "steps", .min = 0, .max = bounds::kInteger}),
+       integer("steps", 0,
+               {.doc = "decode steps replayed; 0: all", .unit = "steps", .min = 0, .max = bounds::kInteger}),
+       value("working_set", ValueType::real, 0.0,
+             {.doc = "flash over which requests are spread; 0B: the space that the layouts occupy",
+              .unit = "bytes",
+              .quantity = Quantity::bytes,
+              .min = 0,
+              .max = bounds::kBytes,
+              .unlimited = true}),
+       text(
+           "check", "end",
+           {.doc = "when the replay proves that units, places on flash and caches are consistent; every_step "
+                   "takes longer and says in which step a policy went wrong first",
+            .choices = "end|every_step"})});
+}
+
+Field record() {
+  return table(
+      "record", "what is kept in the results",
+      {boolean("per_step", true, "write the metrics of every step, layer and head; false: summaries only"),
+       boolean("host_timing", true, "times of the kernels on this host")});
+}
+
+Field root() {
+  return table(
+      "", "a kvreplay configuration",
+      {shaped("include", Shape::include,
+              "files this one builds on, relative to it; later ones win, this one over all"),
+       text("name", "", {.doc = "name of the experiment; the file's stem where none is given"}),
+       text("description", "", {.doc = "what it is about"}),
+       table("trace", "the captured sequence that is replayed",
+             {path("path", {.doc = "kvtrace file, relative to the file that names it", .required = true})}),
+       component("model", "model", "decoder"), component("phone", "phone"), component("device", "device"),
+       system(), run(), record(),
+       shaped("points", Shape::overlays, "named variants, each laid on the rest of the file"),
+       shaped("sweep", Shape::axes,
+              "values per dotted key; every combination is a point, the last key fastest"),
+       shaped("zip", Shape::axes, "values per dotted key, lists of one length, taken together")});
+}
+
+}  // namespace
+
+const Field* Field::find(std::string_view wanted) const {
+  const auto found = std::ranges::find(fields, wanted, &Field::name);
+  return found == fields.end() ? nullptr : &*found;
+}
+
+const Field& root_grammar() {
+  static const Field grammar = root();
+  return grammar;
+}
+
+std::string_view kind_doc(std::string_view kind) {
+  const auto found = std::ranges::find(kKindDocs, kind, &KindDoc::kind);
+  return found == kKindDocs.end() ? "" : found->doc;
+}
+
+bool is_composition(const Field& field) {
+  return field.shape == Shape::include || field.shape == Shape::overlays || field.shape == Shape::axes ||
+         field.shape == Shape::seeds;
+}
+
+}  // namespace kvr::config

@@ -1,0 +1,48 @@
+#pragma once
+
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "sim/base/params.hpp"
+
+namespace kvr::config {
+
+/// What may stand at a place of a configuration.
+enum class Shape {
+  value,      ///< one scalar, described by `spec`
+  table,      ///< a map with exactly the keys of `fields`
+  component,  ///< an implementation of `kind`: its name, or a map of `type` and its parameters
+  list,       ///< elements that all look like fields[0]
+  include,    ///< a file name or a list of them
+  overlays,   ///< a map from names to overlays of the root
+  axes,       ///< a map from dotted keys to lists of values
+  seeds,      ///< a number of seeds, or a list of them
+};
+
+/// One key of a configuration.
+struct Field {
+  std::string name;
+  Shape shape;
+  std::string doc;
+  ParamSpec spec = {};            ///< value
+  bool is_path = false;           ///< value: a path relative to the file that states it
+  std::string kind = {};          ///< component
+  std::string default_type = {};  ///< component: taken when none is given; empty: one must be given
+  std::vector<Field> fields = {};
+  std::size_t min_items = 0;  ///< list
+  std::size_t max_items = 0;  ///< list
+
+  const Field* find(std::string_view name) const;
+};
+
+/// The whole grammar; checking, the canonical dump, the JSON Schema and `explain` all walk it.
+const Field& root_grammar();
+
+/// What implementations of `kind` do, in a line; empty for a kind that no configuration names.
+std::string_view kind_doc(std::string_view kind);
+
+/// Keys that say how points are made; a resolved point has none of them.
+bool is_composition(const Field& field);
+
+}  // namespace kvr::config

@@ -1,0 +1,53 @@
+#include "sim/config/text/problems.hpp"
+
+#include <fmt/format.h>
+
+#include <utility>
+#include <vector>
+
+#include "sim/base/error.hpp"
+
+namespace kvr::config {
+
+namespace {
+
+constexpr std::size_t kMaxLines = 1000;
+
+}  // namespace
+
+std::string to_string(const Mark& mark) {
+  if (mark.is_default()) {
+    return "default";
+  }
+  return mark.in_file() ? fmt::format("{}:{}:{}", mark.file, mark.line, mark.column) : mark.file;
+}
+
+void Problems::add(const Mark& mark, std::string_view key, std::string_view text) {
+  Line line{mark, std::string(key), std::string(text)};
+  if (lines_.size() < kMaxLines) {
+    lines_.insert(std::move(line));
+  } else {
+    more_ += lines_.contains(line) ? std::size_t{0} : 1;
+  }
+}
+
+void Problems::add_fatal(const Mark& mark, std::string_view key, std::string_view text) {
+  add(mark, key, text);
+  fatal_ = true;
+}
+
+void Problems::throw_if_any() const {
+  std::vector<std::string> messages;
+  for (const Line& line : lines_) {
+    const std::string key = line.key.empty() ? "" : line.key + ": ";
+    messages.push_back(fmt::format("{}: {}{}", to_string(line.mark), key, line.text));
+  }
+  if (more_ > 0) {
+    messages.push_back(fmt::format("and {} more", more_));
+  }
+  if (!messages.empty()) {
+    throw InputError(std::move(messages));
+  }
+}
+
+}  // namespace kvr::config

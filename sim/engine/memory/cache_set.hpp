@@ -1,0 +1,59 @@
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <span>
+#include <vector>
+
+#include "sim/config/resolve.hpp"
+#include "sim/engine/memory/access_record.hpp"
+#include "sim/engine/memory/memory_geometry.hpp"
+#include "sim/engine/memory/residency.hpp"
+
+namespace kvr {
+
+/// Whether the configured replacement policy must be told the accesses to come.
+bool needs_future(const RunConfig& config);
+
+/// The caches of one replay: one for the model, or one for each layer or head, with equal shares of the
+/// capacity.
+class CacheSet {
+ public:
+  /// `accesses` is null, or outlives this. While it is not complete, the caches keep everything, whatever the
+  /// configured policy, and note what they are touched for; once it is, the policy is given the accesses to
+  /// come. Throws InputError when a cache could not hold a single entry; `touched` then throws one when the
+  /// accesses are not the recorded ones.
+  CacheSet(const RunConfig& config, const MemoryGeometry& geometry, std::int64_t layers,
+           std::int64_t kv_heads, AccessRecord* accesses);
+  CacheSet(const CacheSet&) = delete;
+  CacheSet& operator=(const CacheSet&) = delete;
+
+  Cache& of(std::int64_t layer, std::int64_t head);
+  std::int64_t bytes() const;
+  /// DRAM of the whole model for the smallest caches: an entry each, of each layer or head.
+  double least_dram_bytes() const;
+  /// `room_bytes`: DRAM of the whole model for the caches from now on, at least the smallest ones;
+  /// `system.cache.capacity` still limits them. Evicts what does not fit any more. `residencies`
+  /// [layer * heads + head]. While accesses are recorded, all is kept.
+  void give_room(double room_bytes, std::span<HeadResidency* const> residencies);
+  /// Throws InternalError unless every cache keeps to its budget and all of them together hold
+  /// `resident_entries`.
+  void check_budget(std::int64_t resident_entries) const;
+  /// At the end of a replay: throws InputError when it touched less than was recorded.
+  void check_accesses() const;
+
+ private:
+  std::unique_ptr<Cache> make_cache(std::size_t index, std::int64_t capacity_bytes) const;
+  bool keeps_all() const { return accesses_ != nullptr && !accesses_->complete(); }
+  InputError depends_on_cache() const;
+
+  const RunConfig& config_;
+  std::int64_t entry_bytes_;
+  std::int64_t kv_heads_;
+  double dram_per_byte_;         ///< of the whole model, where every cache grows by a byte
+  std::int64_t capacity_bytes_;  ///< of each cache, by `system.cache.capacity`
+  AccessRecord* accesses_;
+  std::vector<std::unique_ptr<Cache>> caches_;
+};
+
+}  // namespace kvr

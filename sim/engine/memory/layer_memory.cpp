@@ -1,0 +1,351 @@
+#include "sim/engine/memory/layer_memory.hpp"
+
+#include "sim/base/error.hpp"
+#include "sim/engine/memory/placement_check.hpp"
+#include "sim/engine/memory/representatives.hpp"
+
+namespace kvr {
+
+LayerMemory::LayerMemory(std::int64_t layer, std::span<HeadPolicies> heads, std::unique_ptr<Layout> layout,
+                         std::int64_t capacity_entries, std::int64_t entry_bytes, std::int64_t block_bytes,
+                         std::vector<Cache*> caches)
+    : layer_(layer),
+      heads_(heads),
+      layout_(std::move(layout)),
+      entry_bytes_(entry_bytes),
+      block_bytes_(block_bytes),
+      caches_(std::move(caches)),
+      traffic_(heads.size()),
+      unit_hit_(heads.size()) {
+  for (const HeadPolicies& head : heads_) {
+    residencies_.emplace_back(capacity_entries, head.clustering());
+  }
+}
+
+CacheObject LayerMemory::object(std::int64_t head, UnitId unit) const {
+  return {static_cast<std::int32_t>(layer_), static_cast<std::int32_t>(head), unit};
+}
+
+void LayerMemory::place(std::span<const std::vector<CoRetrieval>> co_retrieval) {
+  std::vector<const Clustering*> clusterings;
+  for (const HeadPolicies& head : heads_) {
+    clusterings.push_back(&head.clustering());
+  }
+  LayoutTraffic prefill;
+  layout_->place({clusterings, co_retrieval}, prefill);
+  for (std::size_t head = 0; head < heads_.size(); ++head) {
+    residencies_[head].set_unwritten(layout_->unwritten(static_cast<std::int64_t>(head)));
+  }
+  written_bytes_ = total_bytes(prefill.writes);
+  check_placement();
+}
+
+void LayerMemory::swap_in(const VirtualMemory& memory, double dim_ratio) {
+  representative_reads_.clear();
+  swap_reads_.clear();
+  if (memory.representatives) {
+    read_all_representatives(heads_, dim_ratio, representative_reads_);
+    align_and_merge(representative_reads_, block_bytes_);
+  }
+  if (memory.cache != CacheSwap::none) {
+    swap_cache_in(memory.cache);
+    align_and_merge(swap_reads_, block_bytes_);
+  }
+  if (memory.representatives || swap_area_) {
+    check_regions();
+  }
+}
+
+void LayerMemory::swap_cache_in(CacheSwap swap) {
+  if (swap == CacheSwap::in_place) {
+    for (std::size_t head = 0; head < heads_.size(); ++head) {
+      locate_cached(static_cast<std::int64_t>(head));
+    }
+    return;
+  }
+  if (!swap_area_) {
+    swap_area_.emplace(kFirstSwapped, entry_bytes_, block_bytes_);
+  }
+  swap_area_->read_back(cached_of(heads_, residencies_), swap_reads_);
+}
+
+void LayerMemory::check_regions() const {
+  const std::int64_t places_end = layout_->space_bytes();
+  const std::int64_t representatives_end =
+      representative_reads_.empty() ? kFirstRepresentative : representative_reads_.back().end_bytes();
+  KVR_CHECK(places_end <= kFirstRepresentative && representatives_end <= kFirstSwapped,
+            "layer {}: entries end at {}, representatives at {}; they reach what lies above", layer_,
+            places_end, representatives_end);
+}
+
+void LayerMemory::locate_cached(std::int64_t head) {
+  const auto h = static_cast<std::size_t>(head);
+  const HeadResidency& residency = residencies_[h];
+  const Clustering& clustering = heads_[h].clustering();
+  for (UnitId unit = 0; unit < clustering.unit_count(); ++unit) {
+    if (residency.partly_resident(unit)) {
+      missing_.clear();
+      for (const EntryIndex entry : clustering.members(unit)) {
+        if (residency.entry_resident(entry) && !residency.entry_unwritten(entry)) {
+          missing_.push_back(entry);
+        }
+      }
+      layout_->locate(head, unit, missing_, swap_reads_);
+    }
+  }
+}
+
+std::int64_t LayerMemory::cached_entries() const {
+  std::int64_t entries = 0;
+  for (std::size_t head = 0; head < heads_.size(); ++head) {
+    for (UnitId unit = 0; unit < heads_[head].clustering().unit_count(); ++unit) {
+      entries += residencies_[head].count(unit);
+    }
+  }
+  return entries;
+}
+
+std::int64_t LayerMemory::unwritten_cached_entries() const {
+  std::int64_t entries = 0;
+  for (std::size_t head = 0; head < heads_.size(); ++head) {
+    for (const EntryIndex entry : layout_->unwritten(static_cast<std::int64_t>(head))) {
+      entries += residencies_[head].entry_resident(entry) ? 1 : 0;
+    }
+  }
+  return entries;
+}
+
+std::int64_t LayerMemory::space_bytes() const {
+  return layout_->space_bytes() + total_bytes(representative_reads_) +
+         (swap_area_ ? swap_area_->space_bytes() : 0);
+}
+
+void LayerMemory::read() {
+  reads_.clear();
+  for (std::size_t head = 0; head < heads_.size(); ++head) {
+    read_head(static_cast<std::int64_t>(head));
+  }
+  merge_extents(reads_);
+  contiguity_ = contiguity_of(reads_, entry_bytes_);
+  align_and_merge(reads_, block_bytes_);
+}
+
+void LayerMemory::read_head(std::int64_t head) {
+  const auto h = static_cast<std::size_t>(head);
+  const Selection& demanded = heads_[h].demanded();
+  HeadResidency& residency = residencies_[h];
+  residency.set_candidates(heads_[h].range());
+  HeadTraffic& traffic = traffic_[h];
+  traffic = {};
+  unit_hit_[h].clear();
+  for (const UnitChoice& choice : demanded.units) {
+    missing_.clear();
+    for (const EntryIndex entry : entries_of(demanded, choice)) {
+      if (!residency.in_dram(entry)) {
+        missing_.push_back(entry);
+        residency.add(choice.unit, entry);
+      }
+    }
+    if (!missing_.empty()) {
+      layout_->locate(head, choice.unit, missing_, reads_);
+      caches_[h]->loaded(static_cast<std::int64_t>(missing_.size()));
+    }
+    unit_hit_[h].push_back(missing_.empty() ? 1 : 0);
+    ++traffic.demanded_units;
+    traffic.hit_units += missing_.empty() ? 1 : 0;
+    traffic.demanded_entries += choice.count;
+    traffic.hit_entries += choice.count - static_cast<std::int64_t>(missing_.size());
+  }
+}
+
+std::int64_t LayerMemory::missed_entries() const {
+  std::int64_t missed = 0;
+  for (const HeadTraffic& traffic : traffic_) {
+    missed += traffic.demanded_entries - traffic.hit_entries;
+  }
+  return missed;
+}
+
+void LayerMemory::settle(std::span<HeadResidency* const> all) {
+  flash_.clear();
+  update_reads_.clear();
+  for (std::size_t head = 0; head < heads_.size(); ++head) {
+    settle_head(static_cast<std::int64_t>(head));
+  }
+  for (std::size_t head = 0; head < heads_.size(); ++head) {  // last: a layout may move entries of any head
+    drop_uncached(static_cast<std::int64_t>(head));
+  }
+  for (Cache* const cache : caches_) {
+    if (cache->enabled()) {
+      cache->evict(all, static_cast<std::int64_t>(heads_.size()));
+    }
+  }
+  align_and_merge(update_reads_, block_bytes_);
+  written_bytes_ += total_bytes(flash_.writes) - flash_.moved_bytes();
+  writes_ = flash_.writes;
+  if (swap_area_) {
+    swap_area_->write_back(cached_of(heads_, residencies_), writes_);
+  }
+  align_and_merge(writes_, block_bytes_);
+}
+
+void LayerMemory::write_representatives(double dim_ratio) {
+  locate_changed_representatives(heads_, dim_ratio, writes_);
+  align_and_merge(writes_, block_bytes_);
+}
+
+void LayerMemory::settle_head(std::int64_t head) {
+  const auto h = static_cast<std::size_t>(head);
+  HeadPolicies& replay = heads_[h];
+  HeadResidency& residency = residencies_[h];
+  const Selection& demanded = replay.demanded();
+  if (caches_[h]->enabled()) {
+    for (std::size_t i = demanded.units.size(); i-- > 0;) {
+      const UnitId unit = demanded.units[i].unit;
+      if (residency.partly_resident(unit)) {  // else all that was needed of it waits to be written
+        caches_[h]->touched(object(head, unit), residency.count(unit), unit_hit_[h][i] != 0);
+      }
+    }
+  }
+  load_wanted(head);
+  for (const Change& change : replay.changes()) {
+    apply_to_cache(head, change);
+  }
+  update_layout(head);
+}
+
+void LayerMemory::drop_uncached(std::int64_t head) {
+  const auto h = static_cast<std::size_t>(head);
+  if (caches_[h]->enabled()) {
+    return;
+  }
+  for (UnitId unit = 0; unit < heads_[h].clustering().unit_count(); ++unit) {
+    if (residencies_[h].partly_resident(unit)) {
+      caches_[h]->dropped(residencies_[h].drop(unit));
+    }
+  }
+}
+
+void LayerMemory::update_layout(std::int64_t head) {
+  const auto h = static_cast<std::size_t>(head);
+  HeadResidency& residency = residencies_[h];
+  const std::size_t before = flash_.moved.size();
+  layout_->update(head, heads_[h].changes(), heads_[h].clustering(), flash_);
+  for (const MovedRecord& record : std::span(flash_.moved).subspan(before)) {
+    const auto owner = record.head < 0 ? h : static_cast<std::size_t>(record.head);
+    if (!residencies_[owner].in_dram(record.entry)) {
+      update_reads_.push_back(record.from);
+    }
+  }
+  residency.set_unwritten(layout_->unwritten(head));
+}
+
+void LayerMemory::apply_to_cache(std::int64_t head, const Change& change) {
+  const auto h = static_cast<std::size_t>(head);
+  HeadResidency& residency = residencies_[h];
+  Cache& cache = *caches_[h];
+  if (change.kind == ChangeKind::appended && cache.enabled() && residency.partly_resident(change.unit)) {
+    residency.add(change.unit, change.entry);
+    cache.loaded(1);
+    cache.updated(object(head, change.unit), residency.count(change.unit));
+  } else if (change.kind == ChangeKind::buffered) {
+    residency.set_pending(change.entry, true);
+  } else if (change.kind == ChangeKind::created) {
+    take_in_pending(head, change.unit, false);
+  } else if (change.kind == ChangeKind::split) {
+    apply_split(head, change);
+  } else if (change.kind == ChangeKind::regrouped) {
+    apply_regrouping(head);
+  }
+}
+
+void LayerMemory::apply_split(std::int64_t head, const Change& change) {
+  const auto h = static_cast<std::size_t>(head);
+  HeadResidency& residency = residencies_[h];
+  Cache& cache = *caches_[h];
+  const bool was_resident = residency.partly_resident(change.unit);
+  residency.recount(change.unit, change.other);
+  for (const UnitId part : {change.unit, change.other}) {
+    take_in_pending(head, part, was_resident);
+    if (cache.enabled() && residency.partly_resident(part)) {
+      cache.updated(object(head, part), residency.count(part));
+    }
+  }
+  if (cache.enabled() && was_resident && !residency.partly_resident(change.unit)) {
+    cache.emptied(object(head, change.unit));
+  }
+}
+
+/// What is cached stays; how much of each unit it is has changed.
+void LayerMemory::apply_regrouping(std::int64_t head) {
+  const auto h = static_cast<std::size_t>(head);
+  HeadResidency& residency = residencies_[h];
+  Cache& cache = *caches_[h];
+  for (UnitId unit = 0; unit < heads_[h].clustering().unit_count(); ++unit) {
+    const bool was_resident = residency.partly_resident(unit);
+    residency.recount(unit);
+    take_in_pending(head, unit, residency.partly_resident(unit));
+    if (cache.enabled() && residency.partly_resident(unit)) {
+      cache.updated(object(head, unit), residency.count(unit));
+    } else if (cache.enabled() && was_resident) {
+      cache.emptied(object(head, unit));
+    }
+  }
+}
+
+void LayerMemory::take_in_pending(std::int64_t head, UnitId unit, bool cached) {
+  const auto h = static_cast<std::size_t>(head);
+  for (const EntryIndex entry : heads_[h].clustering().members(unit)) {
+    if (!residencies_[h].entry_pending(entry)) {
+      continue;
+    }
+    residencies_[h].set_pending(entry, false);
+    if (cached && caches_[h]->enabled()) {
+      residencies_[h].add(unit, entry);
+      caches_[h]->loaded(1);
+    }
+  }
+}
+
+void LayerMemory::load_wanted(std::int64_t head) {
+  const auto h = static_cast<std::size_t>(head);
+  std::vector<UnitId> wanted;
+  for (const Change& change : heads_[h].changes()) {
+    if (change.kind == ChangeKind::wants_load) {
+      wanted.push_back(change.unit);
+    }
+  }
+  for (const UnitId unit : wanted) {
+    missing_.clear();
+    for (const EntryIndex entry : heads_[h].clustering().members(unit)) {
+      if (!residencies_[h].in_dram(entry)) {
+        missing_.push_back(entry);
+        residencies_[h].add(unit, entry);
+      }
+    }
+    if (!missing_.empty()) {
+      layout_->locate(head, unit, missing_, update_reads_);
+      caches_[h]->loaded(static_cast<std::int64_t>(missing_.size()));
+    }
+    if (caches_[h]->enabled() && residencies_[h].partly_resident(unit)) {
+      caches_[h]->touched(object(head, unit), residencies_[h].count(unit), missing_.empty());
+    }
+  }
+  if (!wanted.empty()) {
+    heads_[h].follow_loads(wanted);
+  }
+}
+
+std::int64_t LayerMemory::waiting_entries() const {
+  std::int64_t waiting = 0;
+  for (const HeadResidency& residency : residencies_) {
+    waiting += residency.only_unwritten();
+  }
+  return waiting;
+}
+
+void LayerMemory::check_placement() const {
+  kvr::check_placement({layer_, heads_, *layout_, entry_bytes_}, written_bytes_);
+}
+
+}  // namespace kvr

@@ -1,0 +1,118 @@
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <span>
+#include <vector>
+
+#include "sim/engine/heads/head_policies.hpp"
+#include "sim/engine/memory/flash_requests.hpp"
+#include "sim/engine/memory/residency.hpp"
+#include "sim/engine/memory/swap_area.hpp"
+#include "sim/interfaces/layout.hpp"
+#include "sim/interfaces/schedule.hpp"
+
+namespace kvr {
+
+/// What one head asked of the memory in one step, in entries and units.
+struct HeadTraffic {
+  std::int64_t demanded_units = 0;
+  std::int64_t hit_units = 0;  ///< all of the unit's demanded entries were in the cache
+  std::int64_t demanded_entries = 0;
+  std::int64_t hit_entries = 0;
+};
+
+/// The memory side of one captured layer: where its entries lie on flash, what its heads have in DRAM, and
+/// what a step reads and writes. Heads of a layer share one layout, hence requests that span heads.
+///
+/// In a step, after every head has selected: `swap_in` plans what virtual memory brings back, `read` splits
+/// demands into hits and misses and plans the reads; after the heads have followed the new entry: `settle`
+/// applies their changes, lets the cache evict and brings the swap area up to date, and
+/// `write_representatives` follows where they live on flash.
+class LayerMemory {
+ public:
+  /// `caches` [heads]: the cache each head belongs to; heads may share one.
+  LayerMemory(std::int64_t layer, std::span<HeadPolicies> heads, std::unique_ptr<Layout> layout,
+              std::int64_t capacity_entries, std::int64_t entry_bytes, std::int64_t block_bytes,
+              std::vector<Cache*> caches);
+
+  HeadResidency& residency(std::int64_t head) { return residencies_[static_cast<std::size_t>(head)]; }
+
+  bool wants_co_retrieval() const { return layout_->wants_co_retrieval(); }
+  /// Places the prompt's units. `co_retrieval` [heads], or empty where the layout does not want it.
+  void place(std::span<const std::vector<CoRetrieval>> co_retrieval);
+  /// `dim_ratio`: head dimension of the timed model over the captured one.
+  void swap_in(const VirtualMemory& memory, double dim_ratio);
+  void read();
+  /// `all` [layer * heads + head]: the residencies of every layer, because a shared cache may evict any.
+  void settle(std::span<HeadResidency* const> all);
+  /// Adds the representatives that changed to `writes`, in whole blocks.
+  void write_representatives(double dim_ratio);
+
+  std::span<const HeadTraffic> head_traffic() const { return traffic_; }
+  /// Whole blocks, merged: what the device is asked for.
+  std::span<const Extent> reads() const { return reads_; }
+  /// Read back and written behind the step's attention.
+  std::span<const Extent> update_reads() const { return update_reads_; }
+  std::span<const Extent> writes() const { return writes_; }
+  std::span<const Extent> representative_reads() const { return representative_reads_; }
+  std::span<const Extent> swap_reads() const { return swap_reads_; }
+  /// In the cache at the moment.
+  std::int64_t cached_entries() const;
+  /// Of those, what the layout has not written yet.
+  std::int64_t unwritten_cached_entries() const;
+  const Contiguity& contiguity() const { return contiguity_; }
+  std::int64_t missed_entries() const;
+  /// What the layout did in the last step.
+  const LayoutTraffic& layout_traffic() const { return flash_; }
+  /// Entries in DRAM for no other reason than that the layout has not written them yet.
+  std::int64_t waiting_entries() const;
+  /// Of the layout, and of what virtual memory keeps beside it.
+  std::int64_t space_bytes() const;
+  /// Where the entries' places end.
+  std::int64_t places_end_bytes() const { return layout_->space_bytes(); }
+
+  /// Throws InternalError where the layout's places do not fit together; see placement_check.hpp.
+  void check_placement() const;
+
+ private:
+  void locate_cached(std::int64_t head);
+  void swap_cache_in(CacheSwap swap);
+  void check_regions() const;
+  void read_head(std::int64_t head);
+  void settle_head(std::int64_t head);
+  /// Gives up what the step has read, where nothing is cached.
+  void drop_uncached(std::int64_t head);
+  void update_layout(std::int64_t head);
+  void apply_to_cache(std::int64_t head, const Change& change);
+  void apply_split(std::int64_t head, const Change& change);
+  void apply_regrouping(std::int64_t head);
+  /// Members of `unit` that were pending have a place on flash; they stay in DRAM where the unit is cached.
+  void take_in_pending(std::int64_t head, UnitId unit, bool cached);
+  void load_wanted(std::int64_t head);
+  CacheObject object(std::int64_t head, UnitId unit) const;
+
+  std::int64_t layer_;
+  std::span<HeadPolicies> heads_;
+  std::unique_ptr<Layout> layout_;
+  std::int64_t entry_bytes_;
+  std::int64_t block_bytes_;
+  std::vector<Cache*> caches_;
+  std::vector<HeadResidency> residencies_;
+
+  std::vector<HeadTraffic> traffic_;
+  std::vector<std::vector<std::uint8_t>> unit_hit_;  ///< [heads][demanded units]
+  std::vector<EntryIndex> missing_;
+  std::vector<Extent> reads_;
+  std::vector<Extent> update_reads_;
+  std::vector<Extent> writes_;
+  std::vector<Extent> representative_reads_;
+  std::vector<Extent> swap_reads_;
+  std::optional<SwapArea> swap_area_;  ///< since the first `swap_in` that asked for it
+  Contiguity contiguity_;
+  LayoutTraffic flash_;
+  std::int64_t written_bytes_ = 0;  ///< since the beginning, without what was written again elsewhere
+};
+
+}  // namespace kvr

@@ -1,0 +1,18 @@
+#pragma once
+
+#include <cstdint>
+
+#include "sim/engine/walk/extrapolation.hpp"
+#include "sim/interfaces/schedule.hpp"
+
+namespace kvr {
+
+/// What the memory of a point knows of the model that is timed and of its device.
+struct MemoryGeometry {
+  Extrapolation model;
+  VirtualMemory virtual_memory;
+  std::int64_t entry_bytes = 0;  ///< K and V of one entry of one KV head, as the codecs store them
+  std::int64_t block_bytes = 0;
+};
+
+}  // namespace kvr

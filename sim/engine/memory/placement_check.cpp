@@ -1,0 +1,57 @@
+#include "sim/engine/memory/placement_check.hpp"
+
+#include <set>
+#include <vector>
+
+#include "sim/base/error.hpp"
+#include "sim/engine/memory/flash_requests.hpp"
+
+namespace kvr {
+namespace {
+
+/// Appends the records of all entries of a head that are on flash.
+void locate_all(const PlacedLayer& placed, std::int64_t head, std::vector<Extent>& records) {
+  const Clustering& clustering = placed.heads[static_cast<std::size_t>(head)].clustering();
+  const auto unwritten = placed.layout.unwritten(head);
+  const std::set<EntryIndex> waiting(unwritten.begin(), unwritten.end());
+  std::size_t found = 0;
+  for (UnitId unit = 0; unit < clustering.unit_count(); ++unit) {
+    std::vector<EntryIndex> entries;
+    for (const EntryIndex entry : clustering.members(unit)) {
+      if (!waiting.contains(entry)) {
+        entries.push_back(entry);
+      }
+    }
+    found += clustering.members(unit).size() - entries.size();
+    const std::size_t before = records.size();
+    placed.layout.locate(head, unit, entries, records);
+    const std::int64_t bytes = total_bytes(std::span(records).subspan(before));
+    KVR_CHECK(bytes == std::ssize(entries) * placed.entry_bytes,
+              "layer {}, head {}, unit {}: {} members lie in {} bytes", placed.layer, head, unit,
+              entries.size(), bytes);
+  }
+  KVR_CHECK(found == unwritten.size(), "layer {}, head {}: {} entries are unwritten, {} of them members",
+            placed.layer, head, unwritten.size(), found);
+}
+
+}  // namespace
+
+void check_placement(const PlacedLayer& placed, std::int64_t written_bytes) {
+  std::vector<Extent> records;
+  for (std::int64_t head = 0; head < std::ssize(placed.heads); ++head) {
+    locate_all(placed, head, records);
+  }
+  const std::int64_t bytes = total_bytes(records);
+  merge_extents(records);
+  KVR_CHECK(total_bytes(records) == bytes, "layer {}: records of {} bytes cover {} bytes", placed.layer,
+            bytes, total_bytes(records));
+  KVR_CHECK(records.empty() || (records.front().offset_bytes >= 0 &&
+                                records.back().end_bytes() <= placed.layout.space_bytes()),
+            "layer {}: records end at {}, the space at {}", placed.layer,
+            records.empty() ? 0 : records.back().end_bytes(), placed.layout.space_bytes());
+  KVR_CHECK(bytes <= written_bytes, "layer {}: records hold {} bytes, {} were written", placed.layer, bytes,
+            written_bytes);
+  placed.layout.check();
+}
+
+}  // namespace kvr

@@ -1,0 +1,24 @@
+#pragma once
+
+#include <cstdint>
+#include <span>
+
+#include "sim/engine/heads/head_policies.hpp"
+#include "sim/interfaces/layout.hpp"
+
+namespace kvr {
+
+/// A layer as its layout sees it.
+struct PlacedLayer {
+  std::int64_t layer;
+  std::span<const HeadPolicies> heads;
+  const Layout& layout;
+  std::int64_t entry_bytes;
+};
+
+/// Throws InternalError unless every member of every unit has a record or is unwritten, no two records
+/// overlap, all lie inside the layout's space and are no more than the `written_bytes` since the beginning,
+/// and the layout finds nothing wrong itself.
+void check_placement(const PlacedLayer& placed, std::int64_t written_bytes);
+
+}  // namespace kvr

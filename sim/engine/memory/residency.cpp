@@ -1,0 +1,94 @@
+#include "sim/engine/memory/residency.hpp"
+
+#include <algorithm>
+
+#include "sim/base/error.hpp"
+
+namespace kvr {
+
+HeadResidency::HeadResidency(std::int64_t capacity_entries, const Clustering& clustering)
+    : clustering_(&clustering),
+      flags_(static_cast<std::size_t>(capacity_entries), 0),
+      pending_(static_cast<std::size_t>(capacity_entries), 0),
+      unwritten_flags_(static_cast<std::size_t>(capacity_entries), 0) {}
+
+std::int64_t& HeadResidency::slot(UnitId unit) {
+  if (static_cast<std::size_t>(unit) >= resident_.size()) {
+    resident_.resize(static_cast<std::size_t>(unit) + 1, 0);
+  }
+  return resident_[static_cast<std::size_t>(unit)];
+}
+
+std::int64_t HeadResidency::count(UnitId unit) const {
+  return static_cast<std::size_t>(unit) < resident_.size() ? resident_[static_cast<std::size_t>(unit)] : 0;
+}
+
+bool HeadResidency::resident(UnitId unit) const {
+  const auto members = clustering_->members(unit);
+  return std::all_of(members.begin(), members.end(), [this](EntryIndex entry) { return in_dram(entry); });
+}
+
+void HeadResidency::set_unwritten(std::span<const EntryIndex> entries) {
+  for (const EntryIndex entry : unwritten_) {
+    unwritten_flags_[static_cast<std::size_t>(entry)] = 0;
+  }
+  unwritten_.assign(entries.begin(), entries.end());
+  for (const EntryIndex entry : unwritten_) {
+    unwritten_flags_[static_cast<std::size_t>(entry)] = 1;
+  }
+}
+
+std::int64_t HeadResidency::only_unwritten() const {
+  return std::count_if(unwritten_.begin(), unwritten_.end(),
+                       [this](EntryIndex entry) { return !entry_resident(entry) && range_.contains(entry); });
+}
+
+void HeadResidency::add(UnitId unit, EntryIndex entry) {
+  std::uint8_t& flag = flags_[static_cast<std::size_t>(entry)];
+  KVR_CHECK(flag == 0, "entry {} of unit {} is resident already", entry, unit);
+  flag = 1;
+  ++slot(unit);
+}
+
+std::int64_t HeadResidency::drop(UnitId unit) {
+  const std::int64_t before = count(unit);
+  std::int64_t dropped = 0;
+  for (const EntryIndex entry : clustering_->members(unit)) {
+    std::uint8_t& flag = flags_[static_cast<std::size_t>(entry)];
+    dropped += flag;
+    flag = 0;
+  }
+  KVR_CHECK(dropped == before, "unit {} had {} resident entries, {} were counted", unit, dropped, before);
+  slot(unit) = 0;
+  return dropped;
+}
+
+void HeadResidency::recount(UnitId unit) {
+  std::int64_t resident = 0;
+  for (const EntryIndex entry : clustering_->members(unit)) {
+    resident += flags_[static_cast<std::size_t>(entry)];
+  }
+  slot(unit) = resident;
+}
+
+Cache::Cache(std::unique_ptr<Replacement> policy, std::int64_t capacity_bytes, std::int64_t entry_bytes)
+    : policy_(std::move(policy)), capacity_bytes_(capacity_bytes), entry_bytes_(entry_bytes) {}
+
+void Cache::check_budget() const {
+  KVR_CHECK(bytes_ >= 0 && bytes_ <= capacity_bytes_, "{} bytes of a cache of {} are in use", bytes_,
+            capacity_bytes_);
+}
+
+void Cache::evict(std::span<HeadResidency* const> heads, std::int64_t heads_per_layer) {
+  while (bytes_ > capacity_bytes_) {
+    const CacheObject object = policy_->victim();
+    HeadResidency& head = *heads[static_cast<std::size_t>(object.layer * heads_per_layer + object.head)];
+    const std::int64_t dropped = head.drop(object.unit);
+    KVR_CHECK(dropped > 0 || emptied_.erase(object) > 0,
+              "the replacement policy gave up unit {} of layer {}, head {}, which is not resident",
+              object.unit, object.layer, object.head);
+    bytes_ -= dropped * entry_bytes_;
+  }
+}
+
+}  // namespace kvr

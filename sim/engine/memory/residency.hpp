@@ -1,0 +1,117 @@
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <set>
+#include <span>
+#include <utility>
+#include <vector>
+
+#include "sim/engine/heads/selection.hpp"
+#include "sim/interfaces/clustering.hpp"
+#include "sim/interfaces/replacement.hpp"
+#include "sim/interfaces/types.hpp"
+
+namespace kvr {
+
+/// Which entries of one head are in DRAM on account of the cache. What is resident is a set of entries;
+/// who stays is decided per unit. A unit may be resident in part, after a cut or an append. Pending entries
+/// and those that the layout has not written yet are in DRAM too, but not on the cache's account.
+class HeadResidency final : public ResidentUnits {
+ public:
+  HeadResidency(std::int64_t capacity_entries, const Clustering& clustering);
+
+  /// Entries outside `range` are pinned from now on: in DRAM anyway, not on the cache's account.
+  void set_candidates(const CandidateRange& range) { range_ = range; }
+  bool entry_resident(EntryIndex entry) const { return flags_[static_cast<std::size_t>(entry)] != 0; }
+  bool entry_pending(EntryIndex entry) const { return pending_[static_cast<std::size_t>(entry)] != 0; }
+  void set_pending(EntryIndex entry, bool pending) {
+    pending_[static_cast<std::size_t>(entry)] = pending ? 1 : 0;
+  }
+  bool entry_unwritten(EntryIndex entry) const {
+    return unwritten_flags_[static_cast<std::size_t>(entry)] != 0;
+  }
+  /// Cached, pinned, pending or unwritten.
+  bool in_dram(EntryIndex entry) const {
+    return entry_resident(entry) || entry_pending(entry) || !range_.contains(entry) || entry_unwritten(entry);
+  }
+  /// Every member is in DRAM.
+  bool resident(UnitId unit) const override;
+  /// Any member is cached.
+  bool partly_resident(UnitId unit) const { return count(unit) > 0; }
+  std::int64_t count(UnitId unit) const;
+
+  void add(UnitId unit, EntryIndex entry);
+  /// Drops the unit's entries; returns how many there were.
+  std::int64_t drop(UnitId unit);
+  /// `entries` wait to be written from now on, and none but they.
+  void set_unwritten(std::span<const EntryIndex> entries);
+  /// Entries in DRAM for no other reason than that they wait to be written.
+  std::int64_t only_unwritten() const;
+  /// Counts `unit` anew after its members have changed.
+  void recount(UnitId unit);
+  void recount(UnitId unit, UnitId other) {
+    recount(unit);
+    recount(other);
+  }
+
+ private:
+  std::int64_t& slot(UnitId unit);
+
+  const Clustering* clustering_;
+  CandidateRange range_;
+  std::vector<std::uint8_t> flags_;            ///< [entries]
+  std::vector<std::uint8_t> pending_;          ///< [entries]
+  std::vector<std::uint8_t> unwritten_flags_;  ///< [entries]
+  std::vector<EntryIndex> unwritten_;
+  std::vector<std::int64_t> resident_;  ///< [units]
+};
+
+/// The DRAM cache over flash: one byte budget shared by the heads of its scope, one Replacement policy.
+class Cache {
+ public:
+  Cache(std::unique_ptr<Replacement> policy, std::int64_t capacity_bytes, std::int64_t entry_bytes);
+
+  bool enabled() const { return policy_->caches() && capacity_bytes_ > 0; }
+  std::int64_t bytes() const { return bytes_; }
+
+  /// Calls `watcher` with every object that is touched, before the policy is told.
+  void watch(std::function<void(CacheObject)> watcher) { watcher_ = std::move(watcher); }
+  /// Entries of `object` came in with this step's reads; its place in the order follows by `touched`.
+  void loaded(std::int64_t entries) { bytes_ += entries * entry_bytes_; }
+  void touched(CacheObject object, std::int64_t entries, bool hit) {
+    emptied_.erase(object);
+    if (watcher_) {
+      watcher_(object);
+    }
+    policy_->touched(object, entries * entry_bytes_, hit);
+  }
+  void updated(CacheObject object, std::int64_t entries) { policy_->updated(object, entries * entry_bytes_); }
+  /// A split took all resident entries off `object`; the policy may still give it up.
+  void emptied(CacheObject object) {
+    emptied_.insert(object);
+    policy_->updated(object, 0);
+  }
+  /// Entries left on other grounds than the policy's choice.
+  void dropped(std::int64_t entries) { bytes_ -= entries * entry_bytes_; }
+  /// A policy that caches nothing stays as it is.
+  void resize(std::int64_t capacity_bytes) {
+    capacity_bytes_ = capacity_bytes;
+    policy_->resized(capacity_bytes);
+  }
+  /// Throws InternalError where the budget does not hold.
+  void check_budget() const;
+  /// Evicts until the budget holds. `heads` [layer * heads_per_layer + head].
+  void evict(std::span<HeadResidency* const> heads, std::int64_t heads_per_layer);
+
+ private:
+  std::unique_ptr<Replacement> policy_;
+  std::function<void(CacheObject)> watcher_;
+  std::int64_t capacity_bytes_;
+  std::int64_t entry_bytes_;
+  std::int64_t bytes_ = 0;
+  std::set<CacheObject> emptied_;  ///< the policy knows them, but nothing of them is resident
+};
+
+}  // namespace kvr

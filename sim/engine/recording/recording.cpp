@@ -1,0 +1,98 @@
+#include "sim/engine/recording/recording.hpp"
+
+#include <array>
+
+namespace kvr {
+namespace {
+
+void record_flash(const LayerMemory& memory, double copies, LayerRow row, PointData& data) {
+  const auto set = [&](Metric metric, double value) { data.set(metric, row.step, row.layer, value); };
+  // For attention, for updates and for virtual memory: what the device is asked for.
+  std::size_t requests = 0;
+  std::int64_t bytes = 0;
+  for (const std::span<const Extent> reads :
+       {memory.reads(), memory.update_reads(), memory.representative_reads(), memory.swap_reads()}) {
+    requests += reads.size();
+    bytes += total_bytes(reads);
+  }
+  set(Metric::read_requests, copies * static_cast<double>(requests));
+  set(Metric::read_bytes, copies * static_cast<double>(bytes));
+  set(Metric::update_read_bytes, copies * static_cast<double>(total_bytes(memory.update_reads())));
+  if (memory.contiguity().runs > 0) {
+    set(Metric::contiguous_mean_entries, memory.contiguity().mean_entries);
+    set(Metric::contiguous_max_entries, memory.contiguity().max_entries);
+  }
+  set(Metric::write_bytes, copies * static_cast<double>(total_bytes(memory.writes())));
+  const LayoutTraffic& traffic = memory.layout_traffic();
+  set(Metric::appended_bytes, copies * static_cast<double>(traffic.appended_bytes));
+  set(Metric::moved_bytes, copies * static_cast<double>(traffic.moved_bytes()));
+  set(Metric::outgrown_units, copies * static_cast<double>(traffic.outgrown));
+}
+
+void record_head(const HeadPolicies& policies, const HeadTraffic& traffic, double entry_bytes, LayerRow row,
+                 std::int64_t head, PointData& data) {
+  const auto set = [&](Metric metric, double value) { data.set(metric, row.step, row.layer, head, value); };
+  const HeadQuality& quality = policies.quality();
+  set(Metric::recall, quality.recall);
+  set(Metric::mass, quality.mass);
+  set(Metric::relative_mass, quality.relative_mass);
+  set(Metric::output_error, quality.output_error);
+  set(Metric::selected_entries, quality.selected);
+  set(Metric::attended_entries, quality.attended);
+  set(Metric::units, static_cast<double>(policies.clustering().unit_count()));
+  set(Metric::unit_variance, policies.unit_variance());
+  set(Metric::demanded_units, static_cast<double>(traffic.demanded_units));
+  set(Metric::hit_units, static_cast<double>(traffic.hit_units));
+  set(Metric::demanded_bytes, entry_bytes * static_cast<double>(traffic.demanded_entries));
+  set(Metric::hit_bytes, entry_bytes * static_cast<double>(traffic.hit_entries));
+  set(Metric::useful_read_bytes,
+      entry_bytes * static_cast<double>(traffic.demanded_entries - traffic.hit_entries));
+}
+
+}  // namespace
+
+void record_layer(const LayerMemory& memory, std::span<const HeadPolicies> heads, const Machine& machine,
+                  LayerRow row, PointData& data) {
+  const double copies = machine.extrapolation().heads_of(row.layer);
+  record_flash(memory, copies, row, data);
+  for (std::size_t head = 0; head < heads.size(); ++head) {
+    record_head(heads[head], memory.head_traffic()[head], copies * static_cast<double>(machine.entry_bytes()),
+                row, static_cast<std::int64_t>(head), data);
+  }
+}
+
+void record_reuse(const UpdateReuse& reuse, LayerRow row, std::int64_t head, PointData& data) {
+  constexpr std::array kReused = {Metric::reused_within_1, Metric::reused_within_2, Metric::reused_within_4,
+                                  Metric::reused_within_8, Metric::reused_within_16};
+  static_assert(kReused.size() == UpdateReuse::kWithin.size());
+  data.set(Metric::updated_units, row.step, row.layer, head, static_cast<double>(reuse.updated()));
+  for (std::size_t i = 0; i < kReused.size(); ++i) {
+    data.record(kReused[i]);  // all NaN where the run is too short
+    const std::int64_t within = UpdateReuse::kWithin[i];
+    if (const auto reused = reuse.reused(within)) {
+      data.set(kReused[i], row.step - within, row.layer, head, static_cast<double>(*reused));
+    }
+  }
+}
+
+void record_energy(const StepEnergy& energy, std::int64_t step, PointData& data) {
+  data.set(Metric::energy_j, step, energy.total_j());
+  data.set(Metric::flash_energy_j, step, energy.flash_j);
+  data.set(Metric::dram_energy_j, step, energy.dram_j);
+  data.set(Metric::host_io_energy_j, step, energy.host_io_j);
+  data.set(Metric::compute_energy_j, step, energy.compute_j);
+  data.set(Metric::base_energy_j, step, energy.base_j);
+}
+
+void record_kernel_times(std::span<const HeadPolicies> heads, std::int64_t step, PointData& data) {
+  KernelTimes times;
+  for (const HeadPolicies& head : heads) {
+    times += head.kernel_times();
+  }
+  data.set(Metric::score_kernel_s, step, times.score_s);
+  data.set(Metric::update_kernel_s, step, times.update_s);
+  data.set(Metric::attention_kernel_s, step, times.attention_s);
+  data.set(Metric::truth_kernel_s, step, times.truth_s);
+}
+
+}  // namespace kvr

@@ -1,0 +1,30 @@
+#pragma once
+
+#include <cstdint>
+#include <span>
+
+#include "sim/engine/heads/head_policies.hpp"
+#include "sim/engine/memory/layer_memory.hpp"
+#include "sim/engine/recording/update_reuse.hpp"
+#include "sim/engine/timing/energy_meter.hpp"
+#include "sim/engine/timing/machine.hpp"
+#include "sim/results/point_data.hpp"
+
+namespace kvr {
+
+/// Where a captured layer's row of a step lies in the results.
+struct LayerRow {
+  std::int64_t step;
+  std::int64_t layer;
+};
+
+/// What a captured layer asked of the flash and what its heads came to. `heads` [heads of the layer].
+void record_layer(const LayerMemory& memory, std::span<const HeadPolicies> heads, const Machine& machine,
+                  LayerRow row, PointData& data);
+/// `reuse` has followed the step of `row`; what it knows now belongs to earlier steps.
+void record_reuse(const UpdateReuse& reuse, LayerRow row, std::int64_t head, PointData& data);
+void record_energy(const StepEnergy& energy, std::int64_t step, PointData& data);
+/// Seconds of this machine that the kernels of all heads took.
+void record_kernel_times(std::span<const HeadPolicies> heads, std::int64_t step, PointData& data);
+
+}  // namespace kvr

@@ -1,0 +1,189 @@
+#include "sim/engine/timing/machine.hpp"
+
+#include <fmt/format.h>
+
+#include <cmath>
+#include <limits>
+
+#include "sim/base/error.hpp"
+#include "sim/base/registry.hpp"
+
+namespace kvr {
+namespace {
+
+/// Every layer and copy has a region of its own, so that no two share an address. A power of two far above
+/// what a head's entries take, so that regions stay aligned to whatever the device stripes by.
+constexpr std::int64_t kRegionBytes = std::int64_t{1} << 36;
+
+/// `key`: where the configuration chooses the component.
+template <class Interface>
+std::unique_ptr<Interface> make(const RunConfig& config, std::string_view key, const ComponentChoice& choice,
+                                const typename Interface::Context& context) {
+  try {
+    return Registry<Interface>::instance().create(choice.type, choice.values, context);
+  } catch (const InputError& error) {
+    throw config.placed(key, error);
+  }
+}
+
+DecoderGeometry geometry_of(const trace::Header& header) {
+  const trace::Geometry& g = header.geometry;
+  const auto captured_layers = static_cast<std::int64_t>(header.captured_layers.size());
+  const std::int64_t heads = header.kv_heads_captured();
+  return {captured_layers, heads * g.group(), heads, g.head_dim, g.hidden_size, g.ffn_size, g.vocab_size};
+}
+
+}  // namespace
+
+Machine::Machine(const RunConfig& config, const trace::Header& header)
+    : model_(make<LanguageModel>(config, "model", config.model, {geometry_of(header)})),
+      phone_(make<ComputeModel>(config, "phone", config.phone, {})),
+      device_(make<FlashDevice>(config, "device", config.device,
+                                {phone_->host_cost(), static_cast<std::uint64_t>(config.seed)})),
+      key_codec_(make<Codec>(config, "system.codec.k", config.system.key_codec, {header.geometry.head_dim})),
+      value_codec_(
+          make<Codec>(config, "system.codec.v", config.system.value_codec, {header.geometry.head_dim})),
+      schedule_(make<Schedule>(config, "system.schedule", config.system.schedule, {})),
+      scheduler_(*device_),
+      energy_meter_(phone_->power(), *device_),
+      extrapolation_(extrapolate(config, model_->geometry(), header)),
+      configured_working_set_bytes_(config.working_set_bytes),
+      requests_(static_cast<std::size_t>(extrapolation_.layers)) {
+  const std::int64_t d = model_->geometry().head_dim;
+  entry_bytes_ = key_codec_->row_bytes(d) + value_codec_->row_bytes(d);
+}
+
+std::vector<std::string> Machine::notes() const {
+  std::vector<std::string> notes;
+  if (model_->borrowed()) {
+    notes.push_back("extrapolated: " + extrapolation_text(model_->geometry(), extrapolation_));
+  }
+  for (std::string& note : device_->notes()) {
+    notes.push_back(std::move(note));
+  }
+  return notes;
+}
+
+double Machine::time_s(const Work& work, WeightFormat format) const {
+  return work.flops > 0.0 || work.bytes > 0.0 ? phone_->time_s(work, format) : 0.0;
+}
+
+Machine::LayerCost Machine::cost_of(std::int64_t captured, std::span<const HeadPolicies> heads) const {
+  const auto per_layer = static_cast<std::int64_t>(heads.size()) / extrapolation_.captured_layers;
+  const double copies = extrapolation_.head_share();
+  Work score;
+  Work update;
+  Work attention;
+  for (const HeadPolicies& head :
+       heads.subspan(static_cast<std::size_t>(captured * per_layer), static_cast<std::size_t>(per_layer))) {
+    score += head.score_work();
+    update += head.update_work();
+    // Every query head computes over its own selection; what any of them needs is read from DRAM once.
+    const double attended = head.quality().attended;
+    const double shared = static_cast<double>(head.entries_read()) / attended;
+    attention += model_->attention(attended, shared * static_cast<double>(entry_bytes_));
+  }
+  const double dim = extrapolation_.dim_ratio;
+  LayerCost cost;
+  const auto take = [&](const Work& work, WeightFormat format = WeightFormat::f16) {
+    cost.bytes += work.bytes;
+    return time_s(work, format);
+  };
+  const WeightFormat weights = model_->weight_format();
+  LayerDemand& demand = cost.demand;
+  demand.query_projection_s = take(model_->query_projection(), weights);
+  demand.key_value_projection_s = take(model_->key_value_projection(), weights);
+  demand.score_s =
+      take({copies * dim * extrapolation_.group_ratio * score.flops, copies * dim * score.bytes});
+  demand.attention_s = take(copies * attention);
+  demand.output_projection_s = take(model_->output_projection(), weights);
+  demand.feed_forward_s = take(model_->feed_forward(), weights);
+  demand.update_s = take(copies * dim * update);
+  return cost;
+}
+
+bool Machine::RequestList::deals_one(const Extrapolation& extrapolation) {
+  dealt += extrapolation.remainder();
+  const bool due = dealt >= extrapolation.captured_kv_heads;
+  dealt -= due ? extrapolation.captured_kv_heads : 0;
+  return due;
+}
+
+void Machine::add_request(const Extent& extent, IoKind kind, std::int64_t region, RequestList& list) {
+  const auto threads = static_cast<std::size_t>(phone_->host_cost().threads);
+  list.requests.push_back({.kind = kind,
+                           .thread = static_cast<std::uint16_t>(list.requests.size() % threads),
+                           .offset_bytes = region * kRegionBytes + extent.offset_bytes,
+                           .length_bytes = extent.length_bytes});
+  (kind == IoKind::read ? asked_read_bytes_ : asked_write_bytes_) += extent.length_bytes;
+}
+
+void Machine::ask_for(std::int64_t layer, const LayerMemory& from, LayerDemand& demand) {
+  LayerRequests& lists = requests_[static_cast<std::size_t>(layer)];
+  for (RequestList* list : {&lists.reads, &lists.writes, &lists.representative_reads, &lists.swap_reads}) {
+    list->requests.clear();
+  }
+  for (std::int64_t copy = 0; copy < extrapolation_.copies(); ++copy) {
+    const std::int64_t region = layer * extrapolation_.copies() + copy;
+    const auto issue = [&](std::span<const Extent> extents, IoKind kind, RequestList& list) {
+      for (const Extent& extent : extents) {
+        if (copy < extrapolation_.repetitions() || list.deals_one(extrapolation_)) {
+          add_request(extent, kind, region, list);
+        }
+      }
+    };
+    issue(from.reads(), IoKind::read, lists.reads);
+    issue(from.update_reads(), IoKind::read, lists.writes);
+    issue(from.writes(), IoKind::write, lists.writes);
+    issue(from.representative_reads(), IoKind::read, lists.representative_reads);
+    issue(from.swap_reads(), IoKind::read, lists.swap_reads);
+  }
+  demand.reads = lists.reads.requests;
+  demand.writes = lists.writes.requests;
+  demand.representative_reads = lists.representative_reads.requests;
+  demand.swap_reads = lists.swap_reads.requests;
+}
+
+void Machine::set_working_set(double space_bytes) {
+  const double bytes = configured_working_set_bytes_ > 0.0 ? configured_working_set_bytes_ : space_bytes;
+  constexpr auto kMost = std::numeric_limits<std::int64_t>::max();
+  device_->set_working_set(bytes < static_cast<double>(kMost) ? static_cast<std::int64_t>(bytes) : kMost);
+}
+
+StepTimes Machine::run_step(std::span<const LayerMemory> layers, std::span<const HeadPolicies> heads) {
+  const Work output_head = model_->output_head();
+  double space_bytes = 0.0;
+  double computed_bytes = output_head.bytes;
+  policy_s_ = 0.0;
+  demands_.clear();
+  std::vector<LayerCost> captured;
+  for (std::int64_t layer = 0; layer < extrapolation_.captured_layers; ++layer) {
+    captured.push_back(cost_of(layer, heads));
+  }
+  for (std::int64_t m = 0; m < extrapolation_.layers; ++m) {
+    const auto from = static_cast<std::size_t>(extrapolation_.captured_layer(m));
+    LayerDemand demand = captured[from].demand;
+    computed_bytes += captured[from].bytes;
+    ask_for(m, layers[from], demand);
+    space_bytes += static_cast<double>(layers[from].space_bytes()) * extrapolation_.head_share();
+    policy_s_ += demand.score_s + demand.update_s;
+    demands_.push_back(demand);
+  }
+  set_working_set(space_bytes);
+  graph_.clear();
+  schedule_->lay(demands_, time_s(output_head, model_->head_format()), graph_);
+  const StepTimes times = scheduler_.run(graph_, now_s_, spans_);
+  now_s_ = times.end_s;
+  energy_ = energy_meter_.step(times, computed_bytes);
+  return times;
+}
+
+void Machine::check_conservation() const {
+  const DeviceStats stats = device_->stats();
+  KVR_CHECK(stats.read_bytes == asked_read_bytes_, "{} bytes were asked for, {} read", asked_read_bytes_,
+            stats.read_bytes);
+  KVR_CHECK(stats.written_bytes == asked_write_bytes_, "{} bytes were to be written, {} were",
+            asked_write_bytes_, stats.written_bytes);
+}
+
+}  // namespace kvr

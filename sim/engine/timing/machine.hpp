@@ -1,0 +1,113 @@
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "sim/config/resolve.hpp"
+#include "sim/engine/memory/layer_memory.hpp"
+#include "sim/engine/memory/memory_geometry.hpp"
+#include "sim/engine/timing/energy_meter.hpp"
+#include "sim/engine/timing/scheduler.hpp"
+#include "sim/interfaces/codec.hpp"
+#include "sim/interfaces/compute_model.hpp"
+#include "sim/interfaces/flash_device.hpp"
+#include "sim/interfaces/language_model.hpp"
+#include "sim/interfaces/schedule.hpp"
+#include "traces/header.hpp"
+
+namespace kvr {
+
+/// The simulated phone: turns what the captured layers did in a step into operations of every layer of the
+/// model, lays them out and runs them.
+class Machine {
+ public:
+  /// Throws InputError when the model cannot be made from the captured streams.
+  Machine(const RunConfig& config, const trace::Header& header);
+
+  const Extrapolation& extrapolation() const { return extrapolation_; }
+  /// What the schedule leaves on flash between layers.
+  VirtualMemory virtual_memory() const { return schedule_->virtual_memory(); }
+  MemoryGeometry memory_geometry() const {
+    return {extrapolation_, schedule_->virtual_memory(), entry_bytes_, block_bytes()};
+  }
+  const LanguageModel& model() const { return *model_; }
+  const FlashDevice& device() const { return *device_; }
+  std::int64_t block_bytes() const { return device_->limits().block_bytes; }
+  /// What a reader of the results must know.
+  std::vector<std::string> notes() const;
+
+  /// K and V of one entry of one KV head of the model, as the codecs store them.
+  std::int64_t entry_bytes() const { return entry_bytes_; }
+  const Codec& key_codec() const { return *key_codec_; }
+  const Codec& value_codec() const { return *value_codec_; }
+
+  /// One decode step: `layers` and `heads` [captured layers (* heads)] after their `settle`.
+  StepTimes run_step(std::span<const LayerMemory> layers, std::span<const HeadPolicies> heads);
+  const OperationGraph& graph() const { return graph_; }
+  std::span<const Span> spans() const { return spans_; }
+  /// Memory of the phone; 0: not known.
+  std::int64_t dram_bytes() const { return phone_->dram_bytes(); }
+  /// Simulated seconds that scoring and updating took in the last step.
+  double policy_s() const { return policy_s_; }
+  /// Energy of the last step.
+  const StepEnergy& energy() const { return energy_; }
+  /// Every byte asked for must have been served.
+  void check_conservation() const;
+
+ private:
+  /// The computing of one layer and what it moves between DRAM and the cores.
+  struct LayerCost {
+    LayerDemand demand;
+    double bytes = 0.0;
+  };
+
+  /// Requests of one kind that a layer of the model makes in a step.
+  struct RequestList {
+    std::vector<IoRequest> requests;
+    std::int64_t dealt = 0;  ///< what the heads left over are owed, in parts of a request; kept between steps
+
+    /// Whether the next request of a captured layer is one of those issued for the heads left over.
+    bool deals_one(const Extrapolation& extrapolation);
+  };
+
+  /// Behind the spans of a demand.
+  struct LayerRequests {
+    RequestList reads;
+    RequestList writes;
+    RequestList representative_reads;
+    RequestList swap_reads;
+  };
+
+  LayerCost cost_of(std::int64_t captured, std::span<const HeadPolicies> heads) const;
+  void ask_for(std::int64_t layer, const LayerMemory& from, LayerDemand& demand);
+  void add_request(const Extent& extent, IoKind kind, std::int64_t region, RequestList& list);
+  double time_s(const Work& work, WeightFormat format) const;
+  void set_working_set(double space_bytes);
+
+  std::unique_ptr<LanguageModel> model_;
+  std::unique_ptr<ComputeModel> phone_;
+  std::unique_ptr<FlashDevice> device_;
+  std::unique_ptr<Codec> key_codec_;
+  std::unique_ptr<Codec> value_codec_;
+  std::unique_ptr<Schedule> schedule_;
+  Scheduler scheduler_;
+  EnergyMeter energy_meter_;
+  Extrapolation extrapolation_;
+  std::int64_t entry_bytes_ = 0;
+  double configured_working_set_bytes_ = 0.0;
+
+  double now_s_ = 0.0;
+  double policy_s_ = 0.0;
+  StepEnergy energy_;
+  std::int64_t asked_read_bytes_ = 0;
+  std::int64_t asked_write_bytes_ = 0;
+  std::vector<LayerRequests> requests_;  ///< [model layers]
+  std::vector<LayerDemand> demands_;
+  OperationGraph graph_;
+  std::vector<Span> spans_;
+};
+
+}  // namespace kvr

@@ -1,0 +1,41 @@
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "sim/engine/timing/scheduler.hpp"
+#include "sim/interfaces/schedule.hpp"
+
+namespace kvr {
+
+/// Which steps a timeline shows: [first, first + count) of the replayed ones.
+struct TimelineSteps {
+  std::int64_t first = 0;
+  std::int64_t count = 0;
+
+  bool contains(std::int64_t step) const { return step >= first && step < first + count; }
+};
+
+/// Collects the operations of chosen steps and writes them in the Chrome trace event format, which Perfetto
+/// and chrome://tracing open: one process per point, one thread per resource, times in simulated us.
+class Timeline {
+ public:
+  explicit Timeline(TimelineSteps steps) : steps_(steps) {}
+
+  const TimelineSteps& steps() const { return steps_; }
+  /// The number of the point, for its steps. Points may take their steps in turns.
+  std::size_t begin_point(const std::string& name);
+  void add_step(std::size_t point, std::int64_t step, std::int64_t position, const OperationGraph& graph,
+                std::span<const Span> spans, const StepTimes& times);
+  /// Whole or not at all; SystemError if it cannot be written.
+  void write(const std::filesystem::path& out) const;
+
+ private:
+  TimelineSteps steps_;
+  std::vector<std::vector<std::string>> events_;  ///< [points], JSON objects
+};
+
+}  // namespace kvr

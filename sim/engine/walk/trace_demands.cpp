@@ -1,0 +1,52 @@
+#include "sim/engine/walk/trace_demands.hpp"
+
+#include <fmt/format.h>
+
+#include <string>
+#include <vector>
+
+#include "sim/base/error.hpp"
+
+namespace kvr {
+
+StepRange step_range(const RunConfig& config, const trace::Header& header) {
+  const std::int64_t available = header.seq_len - header.prefill_len;
+  if (available <= 0) {
+    throw InputError(
+        fmt::format("{}: has no decode steps, so there is nothing to replay", config.trace_path.string()));
+  }
+  const std::int64_t left = available - config.first_step;
+  if (left <= 0) {
+    throw InputError(fmt::format("{}: {} is past the end; {} has {} decode steps, allowed is 0 to {}",
+                                 config.place("run.first_step"), config.first_step,
+                                 config.trace_path.string(), available, available - 1));
+  }
+  if (config.steps > left) {
+    throw InputError(fmt::format("{}: {} from step {} on; {} has only {} left, 0 means all of them",
+                                 config.place("run.steps"), config.steps, config.first_step,
+                                 config.trace_path.string(), left));
+  }
+  return {header.prefill_len + config.first_step, config.steps == 0 ? left : config.steps};
+}
+
+void check_needs(const TraceNeeds& needs, const RunConfig& config, const trace::Reader& trace) {
+  std::vector<std::string> problems;
+  const auto layers = static_cast<std::int64_t>(trace.header().captured_layers.size());
+  for (std::int64_t layer = 0; layer < layers; ++layer) {
+    const auto number = trace.header().captured_layers[static_cast<std::size_t>(layer)];
+    if (needs.speculated_queries && number > 0 && !trace.has(trace::Field::speculated_queries, layer)) {
+      problems.push_back(fmt::format("{}: layer {} has no speculated_queries, which a policy of '{}' needs",
+                                     config.trace_path.string(), number, config.system.name));
+    }
+    if (needs.prompt_attention_sums && !trace.has_prompt_attention_sums(layer)) {
+      problems.push_back(
+          fmt::format("{}: layer {} has no prompt_attention_sums, which a policy of '{}' needs",
+                      config.trace_path.string(), number, config.system.name));
+    }
+  }
+  if (!problems.empty()) {
+    throw InputError(problems);
+  }
+}
+
+}  // namespace kvr

@@ -1,0 +1,46 @@
+#pragma once
+
+#include <cstdint>
+#include <span>
+#include <vector>
+
+#include "sim/engine/walk/captured_head.hpp"
+#include "sim/interfaces/types.hpp"
+#include "traces/reader.hpp"
+
+namespace kvr {
+
+/// Brings the rows of a trace to the heads, in order, through bounded buffers. One thread only.
+class TraceFeed {
+ public:
+  explicit TraceFeed(const trace::Reader& trace);
+
+  /// Entries [0, count) of one head into `into`, which is empty.
+  void fill(HeadId head, std::int64_t count, CapturedHead& into) const;
+  /// The rows of one head for the step at `position`; valid until the next call.
+  struct Rows {
+    std::span<const Half> queries;  ///< [group, head_dim]
+    std::span<const Half> key;
+    std::span<const Half> value;
+  };
+  Rows rows(HeadId head, std::int64_t position);
+  /// The queries [group, head_dim] of one head at `position`, which must have some; valid as long.
+  std::span<const Half> queries(HeadId head, std::int64_t position);
+  /// The last positions before `position` that have queries, ascending, `most` of them at most.
+  std::vector<std::int64_t> query_positions_before(std::int64_t position, std::int64_t most) const;
+
+ private:
+  struct HeadWindows {
+    trace::Window key;
+    trace::Window value;
+    std::vector<trace::Window> queries;  ///< [group]
+  };
+
+  const trace::Reader* trace_;
+  std::int64_t heads_;
+  std::int64_t group_;
+  std::vector<HeadWindows> windows_;
+  std::vector<Half> queries_;
+};
+
+}  // namespace kvr

@@ -1,0 +1,43 @@
+#include "sim/engine/walk/trace_walk.hpp"
+
+#include "sim/base/error.hpp"
+
+namespace kvr {
+
+TraceWalk::TraceWalk(const trace::Reader& trace, const StepRange& steps, std::int64_t threads)
+    : TraceWalk(trace, steps, threads, {0, std::ssize(trace.header().captured_layers)}) {}
+
+TraceWalk::TraceWalk(const trace::Reader& trace, const StepRange& steps, std::int64_t threads,
+                     const LayerRange& layers)
+    : trace_(&trace),
+      steps_(steps),
+      layers_(layers),
+      kv_heads_(trace.header().kv_heads_captured()),
+      feed_(trace),
+      workers_(threads),
+      queries_(static_cast<std::size_t>(head_count())) {
+  const trace::Geometry& g = trace.header().geometry;
+  for (std::int64_t head = 0; head < head_count(); ++head) {
+    rows_.emplace_back(steps.first_position + steps.count, g.head_dim);
+    truths_.emplace_back(g.group(), g.head_dim, g.attention_scale);
+  }
+}
+
+void TraceWalk::enter_prompt() {
+  for (std::int64_t head = 0; head < head_count(); ++head) {
+    feed_.fill(head_id(head), steps_.first_position, rows_[static_cast<std::size_t>(head)]);
+  }
+}
+
+void TraceWalk::enter(std::int64_t position) {
+  for (std::int64_t head = 0; head < head_count(); ++head) {
+    const auto h = static_cast<std::size_t>(head);
+    KVR_CHECK(rows_[h].entries() == position, "position {} after {} entries", position, rows_[h].entries());
+    const TraceFeed::Rows rows = feed_.rows(head_id(head), position);
+    queries_[h].assign(rows.queries.begin(), rows.queries.end());
+    rows_[h].append(rows.key, rows.value);
+    truths_[h].ask(queries_[h], rows_[h].view(position + 1));
+  }
+}
+
+}  // namespace kvr

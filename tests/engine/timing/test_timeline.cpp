@@ -1,0 +1,135 @@
+#include <doctest/doctest.h>
+
+#include <map>
+#include <string>
+#include <vector>
+
+#include "sim/base/error.hpp"
+#include "sim/engine/timing/timeline.hpp"
+#include "tests/engine/support.hpp"
+
+namespace kvr {
+namespace {
+
+/// Whether quotes are closed and brackets match outside of them.
+bool well_formed(const std::string& json) {
+  std::string open;
+  bool in_text = false;
+  for (std::size_t i = 0; i < json.size(); ++i) {
+    const char c = json[i];
+    if (in_text) {
+      i += c == '\\' ? 1 : 0;
+      in_text = c != '"';
+    } else if (c == '"') {
+      in_text = true;
+    } else if (c == '{' || c == '[') {
+      open += c == '{' ? '}' : ']';
+    } else if (c == '}' || c == ']') {
+      if (open.empty() || open.back() != c) {
+        return false;
+      }
+      open.pop_back();
+    }
+  }
+  return open.empty() && !in_text;
+}
+
+std::vector<std::string> lines_with(const std::string& text, const std::string& what) {
+  std::vector<std::string> lines;
+  std::size_t begin = 0;
+  while (begin < text.size()) {
+    const std::size_t end = std::min(text.find('\n', begin), text.size());
+    if (const std::string line = text.substr(begin, end - begin); line.find(what) != std::string::npos) {
+      lines.push_back(line);
+    }
+    begin = end + 1;
+  }
+  return lines;
+}
+
+double number_after(const std::string& line, const std::string& key) {
+  const std::size_t at = line.find("\"" + key + "\":");
+  REQUIRE(at != std::string::npos);
+  return std::stod(line.substr(at + key.size() + 3));
+}
+
+constexpr double kUs = 1e-6;
+
+/// Compute from 10 to 30 us, flash from 30 to 45.5 us.
+Timeline one_step(const std::string& point) {
+  static const std::vector<IoRequest> requests = {{0, IoKind::read, 0, 0, 4096, 0.0},
+                                                  {1, IoKind::read, 0, 40960, 8192, 0.0}};
+  OperationGraph graph;
+  graph.add({.purpose = Purpose::score, .layer = 3, .resource = Resource::compute, .duration_s = 20 * kUs});
+  graph.add({.purpose = Purpose::read,
+             .layer = 3,
+             .resource = Resource::flash,
+             .requests = requests,
+             .after = {0}});
+  const std::vector<Span> spans = {{10 * kUs, 30 * kUs}, {30 * kUs, 45.5 * kUs}};
+  Timeline timeline({5, 2});
+  timeline.add_step(timeline.begin_point(point), 5, 105, graph, spans,
+                    {10 * kUs, 45.5 * kUs, 20 * kUs, 15.5 * kUs, 15.5 * kUs, 0.0});
+  return timeline;
+}
+
+TEST_CASE("a timeline shows the steps that were asked for") {
+  const TimelineSteps steps = {5, 2};
+  CHECK_FALSE(steps.contains(4));
+  CHECK(steps.contains(5));
+  CHECK(steps.contains(6));
+  CHECK_FALSE(steps.contains(7));
+}
+
+TEST_CASE("spans add up to their step, on a thread for each resource") {
+  const test::TemporaryFolder folder;
+  one_step("demo").write(folder / "t.json");
+  const std::string text = test::read_text(folder / "t.json");
+  CHECK(well_formed(text));
+  CHECK(text.starts_with("{\"displayTimeUnit\":\"ms\",\"traceEvents\":[\n"));
+  CHECK(lines_with(text, "\"ph\":\"M\"").size() == 4);
+  const auto spans = lines_with(text, "\"ph\":\"X\"");
+  REQUIRE(spans.size() == 3);
+  CHECK(spans[0].find("\"name\":\"score\"") != std::string::npos);
+  CHECK(spans[0].find("\"layer\":3") != std::string::npos);
+  CHECK(spans[1].find("\"name\":\"read\"") != std::string::npos);
+  CHECK(spans[1].find("\"requests\":2,\"bytes\":12288") != std::string::npos);
+  CHECK(spans[2].find("\"name\":\"step 5\"") != std::string::npos);
+  CHECK(spans[2].find("\"position\":105") != std::string::npos);
+  CHECK(number_after(spans[0], "ts") == doctest::Approx(10.0));
+  CHECK(number_after(spans[1], "ts") == doctest::Approx(30.0));
+  const double sum = number_after(spans[0], "dur") + number_after(spans[1], "dur");
+  CHECK(number_after(spans[2], "dur") == doctest::Approx(sum));
+  CHECK(number_after(spans[0], "tid") != number_after(spans[1], "tid"));
+}
+
+TEST_CASE("names with quotes, backslashes and control characters stay JSON") {
+  const test::TemporaryFolder folder;
+  one_step("a \"b\" \\ c\n\td").write(folder / "t.json");
+  const std::string text = test::read_text(folder / "t.json");
+  CHECK(well_formed(text));
+  CHECK(text.find(R"(a \"b\" \\ c\u000a\u0009d)") != std::string::npos);
+}
+
+TEST_CASE("every point is a process of its own") {
+  const test::TemporaryFolder folder;
+  Timeline timeline({0, 1});
+  timeline.begin_point("one");
+  timeline.begin_point("two");
+  timeline.write(folder / "t.json");
+  const auto names = lines_with(test::read_text(folder / "t.json"), "process_name");
+  REQUIRE(names.size() == 2);
+  CHECK(number_after(names[0], "pid") != number_after(names[1], "pid"));
+}
+
+TEST_CASE("a timeline that cannot be written is a system error and leaves nothing behind") {
+  const test::TemporaryFolder folder;
+  const Timeline timeline = one_step("demo");
+  CHECK_THROWS_AS(timeline.write(folder / "no such folder" / "t.json"), SystemError);
+  std::filesystem::create_directories(folder / "taken" / "by a folder");
+  CHECK_THROWS_AS(timeline.write(folder / "taken"), SystemError);
+  CHECK_FALSE(std::filesystem::exists(folder / "taken.tmp"));
+}
+
+}  // namespace
+}  // namespace kvr
