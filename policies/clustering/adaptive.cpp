@@ -10,6 +10,7 @@
 //     else:                                              x waits in j, which flags it
 //                                                        buffer_entries wait: load the unit where most do
 //   loaded j: flagged -> divide j
+//   remove x: x leaves its unit; n, r and s2 anew from the members that are left
 //   divide:   members and waiting ones by 2-means; the larger half stays j, the other becomes a unit;
 //             a half that still exceeds tau, which is in DRAM, is divided again
 //
@@ -30,7 +31,6 @@
 #include <initializer_list>
 #include <iterator>
 #include <limits>
-#include <numeric>
 
 #include "policies/clustering/prompt_kmeans.hpp"
 #include "sim/base/registry.hpp"
@@ -85,33 +85,37 @@ class Adaptive final : public Clustering {
 
   Adaptive(Params params, const Context& context) : params_(std::move(params)), context_(context) {}
 
-  void build(const HeadView& prompt, ChangeList& changes, Work& work) override {
-    cluster(prompt, "clustering.kmeans", work);
+  void build(const HeadView& prompt, const EntrySet& live, ChangeList& changes, Work& work) override {
+    const std::vector<EntryIndex> entries = listed(live);
+    cluster(entries, prompt, "clustering.kmeans", work);
     for (UnitId unit = 0; unit < unit_count(); ++unit) {
       changes.push_back({.kind = ChangeKind::created, .unit = unit});
     }
-    threshold_ = params_.multiple * variance_rule(prompt, work);
+    threshold_ = params_.multiple * variance_rule(entries, prompt, work);
+    entries_ = prompt.entries();
   }
 
   void append(EntryIndex entry, const HeadView& view, const ResidentUnits& resident, ChangeList& changes,
               Work& work) override {
     KVR_CHECK(entry == entries_, "entry {} follows {} entries", entry, entries_);
     ++entries_;
-    const std::vector<float> key = keys_of(std::span(&entry, 1), view);
-    const UnitId unit = kernels::nearest_centroid(key, centroids());
-    work += nearest_work(unit_count(), context_.head_dim, kernels::Metric::kL2) + update_work();
-    const bool fits = params_.split == "off" || has_room(unit, key);
-    if (!fits && !resident.resident(unit)) {
-      wait(entry, unit, changes);
-      return;
-    }
-    at(unit).members.push_back(entry);
-    changes.push_back({.kind = ChangeKind::appended, .unit = unit, .entry = entry});
-    if (fits) {
-      at(unit).statistics.add(key);
-      at(unit).statistics.copy_centroid(centroid(unit));
-    } else {
-      divide(unit, view, changes, work);
+    add(entry, view, resident, changes, work);
+  }
+
+  void remove(std::span<const EntryIndex> entries, const HeadView& view, ChangeList& changes,
+              Work& work) override {
+    for (UnitId unit = 0; unit < unit_count(); ++unit) {
+      const std::size_t before = changes.size();
+      report_removed(entries, unit, members(unit), changes);
+      if (changes.size() > before) {
+        take_out(entries, at(unit).members);
+        measure(unit, view, work);
+      }
+      const std::size_t pending_before = changes.size();
+      report_removed(entries, unit, pending(unit), changes);
+      take_out(entries, at(unit).pending);
+      waiting_ -= static_cast<std::int64_t>(changes.size() - pending_before);
+      held_ -= static_cast<std::int64_t>(changes.size() - before);
     }
   }
 
@@ -133,7 +137,7 @@ class Adaptive final : public Clustering {
   /// A list of entries for each unit; its number, variance and mean, in float32: a mean in fp16 would not
   /// move any more when a large unit grows.
   std::int64_t dram_bytes() const override {
-    return entries_ * static_cast<std::int64_t>(sizeof(EntryIndex)) +
+    return held_ * static_cast<std::int64_t>(sizeof(EntryIndex)) +
            unit_count() * (4 + 4 + 4 * context_.head_dim);
   }
   /// Where nothing is flagged the variance, computed anew, is within the threshold, or the size within its
@@ -148,7 +152,7 @@ class Adaptive final : public Clustering {
         check_bound(unit, view);
       }
     }
-    KVR_CHECK(held == entries_, "units hold {} entries of {}", held, entries_);
+    KVR_CHECK(held == held_, "units hold {} entries of {}", held, held_);
     const std::int64_t most =
         params_.split == "delayed" ? std::max<std::int64_t>(params_.buffer_entries, 1) : 1;
     KVR_CHECK(waiting == waiting_ && waiting < most, "{} entries wait, {} were counted, {} ask for a load",
@@ -172,6 +176,28 @@ class Adaptive final : public Clustering {
     std::vector<EntryIndex> members;
     std::vector<EntryIndex> pending;
   };
+
+  /// A new entry, of this clustering or of one that is only tried.
+  void add(EntryIndex entry, const HeadView& view, const ResidentUnits& resident, ChangeList& changes,
+           Work& work) {
+    ++held_;
+    const std::vector<float> key = keys_of(std::span(&entry, 1), view);
+    const UnitId unit = kernels::nearest_centroid(key, centroids());
+    work += nearest_work(unit_count(), context_.head_dim, kernels::Metric::kL2) + update_work();
+    const bool fits = params_.split == "off" || has_room(unit, key);
+    if (!fits && !resident.resident(unit)) {
+      wait(entry, unit, changes);
+      return;
+    }
+    at(unit).members.push_back(entry);
+    changes.push_back({.kind = ChangeKind::appended, .unit = unit, .entry = entry});
+    if (fits) {
+      at(unit).statistics.add(key);
+      at(unit).statistics.copy_centroid(centroid(unit));
+    } else {
+      divide(unit, view, changes, work);
+    }
+  }
 
   Unit& at(UnitId unit) { return units_[static_cast<std::size_t>(unit)]; }
   const Unit& at(UnitId unit) const { return units_[static_cast<std::size_t>(unit)]; }
@@ -222,12 +248,14 @@ class Adaptive final : public Clustering {
   }
 
   /// Begins with the units of k-means.
-  void cluster(const HeadView& prompt, std::string_view random_stream, Work& work) {
-    const auto result = params_.prompt.run(prompt, kernels::Metric::kL2, context_, work, random_stream);
-    units_.assign(static_cast<std::size_t>(params_.prompt.clusters_for(prompt.entries())),
-                  Unit(context_.head_dim));
-    for (const UnitId unit : result.assignment) {
-      at(unit).members.push_back(entries_++);
+  void cluster(std::span<const EntryIndex> entries, const HeadView& prompt, std::string_view random_stream,
+               Work& work) {
+    const auto result =
+        params_.prompt.run(entries, prompt, kernels::Metric::kL2, context_, work, random_stream);
+    held_ = std::ssize(entries);
+    units_.assign(static_cast<std::size_t>(params_.prompt.clusters_for(held_)), Unit(context_.head_dim));
+    for (std::size_t i = 0; i < entries.size(); ++i) {
+      at(result.assignment[i]).members.push_back(entries[i]);
     }
     centroids_.resize(units_.size() * static_cast<std::size_t>(context_.head_dim));
     for (UnitId unit = 0; unit < unit_count(); ++unit) {
@@ -242,7 +270,7 @@ class Adaptive final : public Clustering {
     return variances;
   }
 
-  double variance_rule(const HeadView& prompt, Work& work) const {
+  double variance_rule(std::span<const EntryIndex> entries, const HeadView& prompt, Work& work) const {
     if (params_.threshold == "mean") {
       return mean_of(variances());
     }
@@ -250,18 +278,18 @@ class Adaptive final : public Clustering {
       return quantile_of(variances(), params_.quantile);
     }
     const bool calibrates =
-        params_.split != "off" && !by_size() && prompt.entries() >= 4 * entries_per_unit();
-    return calibrates ? matched_variance(prompt, work) : quantile_of(variances(), kMedian);
+        params_.split != "off" && !by_size() && std::ssize(entries) >= 4 * entries_per_unit();
+    return calibrates ? matched_variance(entries, prompt, work) : quantile_of(variances(), kMedian);
   }
 
-  double matched_variance(const HeadView& prompt, Work& work) const {
-    const std::int64_t wanted = (prompt.entries() + entries_per_unit() - 1) / entries_per_unit();
+  double matched_variance(std::span<const EntryIndex> entries, const HeadView& prompt, Work& work) const {
+    const std::int64_t count = std::ssize(entries);
+    const std::int64_t wanted = (count + entries_per_unit() - 1) / entries_per_unit();
+    const auto first = entries.first(entries.size() / 4);
     Adaptive quarter(params_, context_);
-    quarter.cluster(first_entries(prompt, prompt.entries() / 4), "clustering.adaptive.matched", work);
-    std::vector<EntryIndex> all(static_cast<std::size_t>(prompt.entries()));
-    std::iota(all.begin(), all.end(), 0);
-    const double most = variance_of(all, prompt);
-    work += variance_work(prompt.entries());
+    quarter.cluster(first, prompt, "clustering.adaptive.matched", work);
+    const double most = variance_of(entries, prompt);
+    work += variance_work(count);
     double low = -kOctaves;
     double high = 0.0;
     double best = 0.0;
@@ -270,7 +298,7 @@ class Adaptive final : public Clustering {
       const double octave = 0.5 * (low + high);
       Adaptive tried = quarter;
       tried.threshold_ = most * std::exp2(octave);
-      tried.append_rest(prompt, work);
+      tried.append_all(entries.subspan(first.size()), prompt, work);
       const std::int64_t off = tried.unit_count() - wanted;
       if (std::abs(off) < least) {
         least = std::abs(off);
@@ -281,8 +309,8 @@ class Adaptive final : public Clustering {
     return best;
   }
 
-  /// What has not been handed over of `prompt`, with all units in DRAM.
-  void append_rest(const HeadView& prompt, Work& work) {
+  /// `rest` of the prompt, with all units in DRAM.
+  void append_all(std::span<const EntryIndex> rest, const HeadView& prompt, Work& work) {
     struct AllResident final : ResidentUnits {
       bool resident(UnitId) const override { return true; }
     };
@@ -290,20 +318,20 @@ class Adaptive final : public Clustering {
     for (UnitId unit = 0, units = static_cast<UnitId>(unit_count()); unit < units; ++unit) {
       loaded(std::span(&unit, 1), prompt, nobody_follows, work);
     }
-    while (entries_ < prompt.entries()) {
-      append(entries_, first_entries(prompt, entries_ + 1), AllResident(), nobody_follows, work);
+    for (const EntryIndex entry : rest) {
+      add(entry, prompt, AllResident(), nobody_follows, work);
       nobody_follows.clear();
     }
-  }
-
-  static HeadView first_entries(const HeadView& view, std::int64_t entries) {
-    return {view.keys.slice(0, entries), view.values.slice(0, entries)};
   }
 
   /// Computes n, r and s2 from the members.
   void measure(UnitId unit, const HeadView& view, Work& work) {
     const std::vector<float> keys = keys_of(at(unit).members, view);
     const std::int64_t count = std::ssize(at(unit).members);
+    if (count == 0) {  // its mean stays where it was, for entries that come near it
+      at(unit).statistics = kernels::RunningCluster(context_.head_dim);
+      return;
+    }
     at(unit).statistics =
         kernels::RunningCluster::of(matrix_view<float>(keys.data(), count, context_.head_dim));
     at(unit).statistics.copy_centroid(centroid(unit));
@@ -388,7 +416,8 @@ class Adaptive final : public Clustering {
   double threshold_ = 0.0;
   std::vector<Unit> units_;
   std::vector<float> centroids_;  // [units, head_dim]: the units' means
-  EntryIndex entries_ = 0;
+  EntryIndex entries_ = 0;        // handed over
+  std::int64_t held_ = 0;         // of them, not removed
   std::int64_t waiting_ = 0;
 };
 

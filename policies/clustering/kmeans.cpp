@@ -3,8 +3,10 @@
 //   build:  k = clusters, or prompt entries / entries_per_cluster rounded up; at most one per prompt entry
 //           units = k-means(prompt keys, k)
 //   append: the new key joins the unit of its nearest centroid; the centroids stay where k-means put them
+//   remove: the key leaves its unit; the centroid stays
 //   refit, after every refit_every appended keys:
-//           all units are read; units = k-means(all keys, k), k of their number now
+//           all units are read; units = k-means(all keys, k), k of their number now; units that are too many
+//           because keys were removed stay empty
 //           the two of old and new units that share most entries have the same number, then the next two
 #include <algorithm>
 #include <map>
@@ -37,13 +39,16 @@ class KMeans final : public Clustering {
 
   KMeans(Params params, const Context& context) : params_(std::move(params)), context_(context) {}
 
-  void build(const HeadView& prompt, ChangeList& changes, Work& work) override {
-    auto result = params_.prompt.run(prompt, metric_of(params_.metric), context_, work);
+  void build(const HeadView& prompt, const EntrySet& live, ChangeList& changes, Work& work) override {
+    live_ = live;
+    const std::vector<EntryIndex> entries = listed(live);
+    auto result = params_.prompt.run(entries, prompt, metric_of(params_.metric), context_, work);
     centroids_ = std::move(result.centroids);
-    members_.resize(static_cast<std::size_t>(params_.prompt.clusters_for(prompt.entries())));
-    for (const UnitId unit : result.assignment) {
-      join(entries_, unit);
+    members_.resize(static_cast<std::size_t>(params_.prompt.clusters_for(std::ssize(entries))));
+    for (std::size_t i = 0; i < entries.size(); ++i) {
+      members_[static_cast<std::size_t>(result.assignment[i])].push_back(entries[i]);
     }
+    entries_ = prompt.entries();
     for (UnitId unit = 0; unit < unit_count(); ++unit) {
       changes.push_back({.kind = ChangeKind::created, .unit = unit});
     }
@@ -55,7 +60,10 @@ class KMeans final : public Clustering {
     to_float(view.keys.row(entry), key);
     const auto centroids = matrix_view<float>(centroids_.data(), unit_count(), context_.head_dim);
     const UnitId unit = kernels::nearest_centroid(key, centroids, metric_of(params_.metric));
-    join(entry, unit);
+    KVR_CHECK(entry == entries_, "entry {} follows {} entries", entry, entries_);
+    ++entries_;
+    live_.add(entry);
+    members_[static_cast<std::size_t>(unit)].push_back(entry);
     changes.push_back({.kind = ChangeKind::appended, .unit = unit, .entry = entry});
     work += nearest_work(unit_count(), context_.head_dim, metric_of(params_.metric));
     refit_is_due_ = params_.refit_every > 0 && ++since_fit_ >= params_.refit_every;
@@ -71,42 +79,57 @@ class KMeans final : public Clustering {
     }
   }
 
+  void remove(std::span<const EntryIndex> entries, const HeadView&, ChangeList& changes, Work&) override {
+    for (const EntryIndex entry : entries) {
+      live_.remove(entry);
+    }
+    for (UnitId unit = 0; unit < unit_count(); ++unit) {
+      report_removed(entries, unit, members(unit), changes);
+      take_out(entries, members_[static_cast<std::size_t>(unit)]);
+    }
+  }
+
   std::int64_t unit_count() const override { return std::ssize(members_); }
   std::span<const EntryIndex> members(UnitId unit) const override {
     return members_[static_cast<std::size_t>(unit)];
   }
   /// A list of entries for each cluster, and the centroids in fp16, which a phone would keep.
   std::int64_t dram_bytes() const override {
-    return entries_ * static_cast<std::int64_t>(sizeof(EntryIndex)) + unit_count() * context_.head_dim * 2;
+    return live_.size() * static_cast<std::int64_t>(sizeof(EntryIndex)) +
+           unit_count() * context_.head_dim * 2;
   }
 
  private:
   void refit(const HeadView& view, Work& work) {
-    const auto result =
-        params_.prompt.run(view, metric_of(params_.metric), context_, work, "clustering.kmeans.refit");
-    const std::vector<UnitId> unit_of = numbered_by_overlap(result.assignment);
+    const std::vector<EntryIndex> entries = listed(live_);
+    const auto result = params_.prompt.run(entries, view, metric_of(params_.metric), context_, work,
+                                           "clustering.kmeans.refit");
+    const std::vector<UnitId> unit_of = numbered_by_overlap(entries, result.assignment);
     const auto d = static_cast<std::size_t>(context_.head_dim);
-    members_.assign(unit_of.size(), {});
-    centroids_.resize(unit_of.size() * d);
+    members_.assign(std::max(unit_of.size(), members_.size()), {});
+    centroids_.resize(members_.size() * d);
     for (std::size_t cluster = 0; cluster < unit_of.size(); ++cluster) {
       std::ranges::copy(
           std::span(result.centroids).subspan(cluster * d, d),
           std::span(centroids_).subspan(static_cast<std::size_t>(unit_of[cluster]) * d).begin());
     }
-    for (EntryIndex entry = 0; entry < entries_; ++entry) {
-      const auto cluster = static_cast<std::size_t>(result.assignment[static_cast<std::size_t>(entry)]);
-      members_[static_cast<std::size_t>(unit_of[cluster])].push_back(entry);
+    for (std::size_t i = 0; i < entries.size(); ++i) {
+      const auto cluster = static_cast<std::size_t>(result.assignment[i]);
+      members_[static_cast<std::size_t>(unit_of[cluster])].push_back(entries[i]);
     }
     since_fit_ = 0;
     refit_is_due_ = false;
   }
 
-  /// A unit for each cluster of `assignment`: the units there are and, where clusters are more, new ones. The
-  /// pair that shares most entries first (ties: the lower unit, then the lower cluster); then in order.
-  std::vector<UnitId> numbered_by_overlap(std::span<const std::int32_t> assignment) const {
-    std::vector<UnitId> unit_of(static_cast<std::size_t>(params_.prompt.clusters_for(entries_)), -1);
-    std::vector<bool> taken(unit_of.size(), false);
-    for (const Overlap& overlap : overlaps(assignment)) {
+  /// A unit for each cluster of `assignment`, which is of `entries`: the units there are and, where clusters
+  /// are more, new ones. The pair that shares most entries first (ties: the lower unit, then the lower
+  /// cluster); then in order.
+  std::vector<UnitId> numbered_by_overlap(std::span<const EntryIndex> entries,
+                                          std::span<const std::int32_t> assignment) const {
+    std::vector<UnitId> unit_of(static_cast<std::size_t>(params_.prompt.clusters_for(std::ssize(entries))),
+                                -1);
+    std::vector<bool> taken(std::max(unit_of.size(), members_.size()), false);
+    for (const Overlap& overlap : overlaps(entries, assignment)) {
       UnitId& unit = unit_of[static_cast<std::size_t>(overlap.cluster)];
       if (unit < 0 && !taken[static_cast<std::size_t>(overlap.unit)]) {
         unit = overlap.unit;
@@ -129,16 +152,21 @@ class KMeans final : public Clustering {
   };
 
   /// What units and clusters share, the most first, then by unit and cluster.
-  std::vector<Overlap> overlaps(std::span<const std::int32_t> assignment) const {
+  std::vector<Overlap> overlaps(std::span<const EntryIndex> entries,
+                                std::span<const std::int32_t> assignment) const {
+    std::vector<std::int32_t> cluster_of(static_cast<std::size_t>(entries_), -1);
+    for (std::size_t i = 0; i < entries.size(); ++i) {
+      cluster_of[static_cast<std::size_t>(entries[i])] = assignment[i];
+    }
     std::map<std::pair<UnitId, std::int32_t>, std::int64_t> shared;
     for (UnitId unit = 0; unit < unit_count(); ++unit) {
       for (const EntryIndex entry : members(unit)) {
-        ++shared[{unit, assignment[static_cast<std::size_t>(entry)]}];
+        ++shared[{unit, cluster_of[static_cast<std::size_t>(entry)]}];
       }
     }
     std::vector<Overlap> result;
-    for (const auto& [pair, entries] : shared) {
-      result.push_back({pair.first, pair.second, entries});
+    for (const auto& [pair, count] : shared) {
+      result.push_back({pair.first, pair.second, count});
     }
     std::ranges::sort(result, {}, [](const Overlap& overlap) {
       return std::tuple(-overlap.entries, overlap.unit, overlap.cluster);
@@ -146,17 +174,12 @@ class KMeans final : public Clustering {
     return result;
   }
 
-  void join(EntryIndex entry, UnitId unit) {
-    KVR_CHECK(entry == entries_, "entry {} follows {} entries", entry, entries_);
-    members_[static_cast<std::size_t>(unit)].push_back(entry);
-    ++entries_;
-  }
-
   Params params_;
   Context context_;
   std::vector<float> centroids_;  // [units, head_dim], fixed until a refit
   std::vector<std::vector<EntryIndex>> members_;
-  EntryIndex entries_ = 0;
+  EntryIndex entries_ = 0;  // handed over
+  EntrySet live_;
   std::int64_t since_fit_ = 0;  // entries appended
   bool refit_is_due_ = false;
 };

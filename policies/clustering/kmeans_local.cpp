@@ -46,13 +46,25 @@ class KMeansLocal final : public Clustering {
         context_(context),
         random_(head_stream(context, "clustering.kmeans_local")) {}
 
-  void build(const HeadView& prompt, ChangeList& changes, Work& work) override {
-    const auto result = params_.prompt.run(prompt, metric_of(params_.metric), context_, work);
-    members_.resize(static_cast<std::size_t>(params_.prompt.clusters_for(prompt.entries())));
-    for (const UnitId unit : result.assignment) {
-      at(unit).push_back(entries_++);
+  void build(const HeadView& prompt, const EntrySet& live, ChangeList& changes, Work& work) override {
+    const std::vector<EntryIndex> entries = listed(live);
+    const auto result = params_.prompt.run(entries, prompt, metric_of(params_.metric), context_, work);
+    members_.resize(static_cast<std::size_t>(params_.prompt.clusters_for(std::ssize(entries))));
+    for (std::size_t i = 0; i < entries.size(); ++i) {
+      at(result.assignment[i]).push_back(entries[i]);
     }
+    entries_ = prompt.entries();
     report_created(0, changes);
+  }
+
+  void remove(std::span<const EntryIndex> entries, const HeadView&, ChangeList& changes, Work&) override {
+    for (UnitId unit = 0; unit < unit_count(); ++unit) {
+      report_removed(entries, unit, members(unit), changes);
+      report_removed(entries, unit, pending(unit), changes);
+      take_out(entries, at(unit));
+    }
+    take_out(entries, open_window_);
+    removed_ += std::ssize(entries);
   }
 
   void append(EntryIndex entry, const HeadView& view, const ResidentUnits&, ChangeList& changes,
@@ -75,7 +87,7 @@ class KMeansLocal final : public Clustering {
   }
   /// A list of entries for each unit; nothing is assigned to a centroid later.
   std::int64_t dram_bytes() const override {
-    return entries_ * static_cast<std::int64_t>(sizeof(EntryIndex));
+    return (entries_ - removed_) * static_cast<std::int64_t>(sizeof(EntryIndex));
   }
 
  private:
@@ -111,7 +123,8 @@ class KMeansLocal final : public Clustering {
   Rng random_;
   std::vector<std::vector<EntryIndex>> members_;
   std::vector<EntryIndex> open_window_;
-  EntryIndex entries_ = 0;
+  EntryIndex entries_ = 0;  // handed over
+  std::int64_t removed_ = 0;
 };
 
 ParamTable<KMeansLocal::Params> KMeansLocal::params() {

@@ -2,6 +2,7 @@
 //
 //   unit of an entry = entry / page_tokens
 //   append: the first entry of a page creates it, the others join the last page
+//   remove: the others of the page close up; a page of the prompt that is not live at all is empty
 #include <algorithm>
 
 #include "sim/base/registry.hpp"
@@ -32,19 +33,24 @@ class Page final : public Clustering {
 
   Page(Params params, const Context&) : params_(params) {}
 
-  void build(const HeadView& prompt, ChangeList& changes, Work&) override {
+  void build(const HeadView& prompt, const EntrySet& live, ChangeList& changes, Work&) override {
     for (EntryIndex entry = 0; entry < prompt.entries(); ++entry) {
-      entries_.push_back(entry);
+      hand_over(entry);
+      if (live.contains(entry)) {
+        join(entry);
+      }
     }
     for (UnitId unit = 0; unit < unit_count(); ++unit) {
-      changes.push_back({.kind = ChangeKind::created, .unit = unit});
+      if (!members(unit).empty()) {
+        changes.push_back({.kind = ChangeKind::created, .unit = unit});
+      }
     }
   }
 
   void append(EntryIndex entry, const HeadView&, const ResidentUnits&, ChangeList& changes, Work&) override {
-    KVR_CHECK(entry == std::ssize(entries_), "entry {} follows {} entries", entry, entries_.size());
-    entries_.push_back(entry);
-    const auto page = static_cast<UnitId>(entry / params_.page_tokens);
+    hand_over(entry);
+    join(entry);
+    const UnitId page = page_of(entry);
     if (entry % params_.page_tokens == 0) {
       changes.push_back({.kind = ChangeKind::created, .unit = page});
     } else {
@@ -52,20 +58,42 @@ class Page final : public Clustering {
     }
   }
 
-  std::int64_t unit_count() const override {
-    return (std::ssize(entries_) + params_.page_tokens - 1) / params_.page_tokens;
+  void remove(std::span<const EntryIndex> entries, const HeadView&, ChangeList& changes, Work&) override {
+    for (const EntryIndex entry : entries) {
+      const UnitId page = page_of(entry);
+      const auto first = entries_.begin() + page * params_.page_tokens;
+      const auto end = first + sizes_[static_cast<std::size_t>(page)]--;
+      std::copy(std::find(first, end, entry) + 1, end, std::find(first, end, entry));
+      changes.push_back({.kind = ChangeKind::removed, .unit = page, .entry = entry});
+    }
   }
+
+  std::int64_t unit_count() const override { return std::ssize(sizes_); }
   std::span<const EntryIndex> members(UnitId unit) const override {
-    const std::int64_t first = unit * params_.page_tokens;
-    const std::int64_t count = std::min(params_.page_tokens, std::ssize(entries_) - first);
-    return std::span(entries_).subspan(static_cast<std::size_t>(first), static_cast<std::size_t>(count));
+    return std::span(entries_).subspan(static_cast<std::size_t>(unit * params_.page_tokens),
+                                       static_cast<std::size_t>(sizes_[static_cast<std::size_t>(unit)]));
   }
   /// The pages follow from their number alone.
   std::int64_t dram_bytes() const override { return 0; }
 
  private:
+  UnitId page_of(EntryIndex entry) const { return static_cast<UnitId>(entry / params_.page_tokens); }
+
+  void hand_over(EntryIndex entry) {
+    KVR_CHECK(entry == std::ssize(entries_), "entry {} follows {} entries", entry, entries_.size());
+    entries_.push_back(entry);
+    sizes_.resize(static_cast<std::size_t>(page_of(entry)) + 1, 0);
+  }
+
+  void join(EntryIndex entry) {
+    std::int64_t& size = sizes_[static_cast<std::size_t>(page_of(entry))];
+    entries_[static_cast<std::size_t>(page_of(entry) * params_.page_tokens + size)] = entry;
+    ++size;
+  }
+
   Params params_;
-  std::vector<EntryIndex> entries_;  // 0, 1, 2 ...: what `members` points into
+  std::vector<EntryIndex> entries_;  // page after page, the members of each first
+  std::vector<std::int64_t> sizes_;  // [pages], members
 };
 
 const Registration<Clustering, Page> registered;

@@ -26,6 +26,28 @@ inline std::vector<float> keys_of(std::span<const EntryIndex> entries, const Hea
   return keys;
 }
 
+/// The entries of a set, ascending.
+inline std::vector<EntryIndex> listed(const EntrySet& set) {
+  std::vector<EntryIndex> entries;
+  set.for_each([&entries](EntryIndex entry) { entries.push_back(entry); });
+  return entries;
+}
+
+/// Takes those of `entries` that a list has out of it, in its order.
+inline void take_out(std::span<const EntryIndex> entries, std::vector<EntryIndex>& list) {
+  std::erase_if(list, [entries](EntryIndex entry) { return std::ranges::binary_search(entries, entry); });
+}
+
+/// `removed`, for each of `entries` that `list` of `unit` has.
+inline void report_removed(std::span<const EntryIndex> entries, UnitId unit, std::span<const EntryIndex> list,
+                           ChangeList& changes) {
+  for (const EntryIndex entry : list) {
+    if (std::ranges::binary_search(entries, entry)) {
+      changes.push_back({.kind = ChangeKind::removed, .unit = unit, .entry = entry});
+    }
+  }
+}
+
 inline kernels::Metric metric_of(const std::string& name) {
   return name == "l2" ? kernels::Metric::kL2 : kernels::Metric::kCosine;
 }
@@ -92,18 +114,17 @@ struct PromptKMeans {
             .seeding = seeding == "plus_plus" ? kernels::Seeding::kPlusPlus : kernels::Seeding::kRandomRows};
   }
 
-  /// `stream`: the name of its random numbers.
-  kernels::KMeansResult run(const HeadView& prompt, kernels::Metric metric,
+  /// Of the keys of `entries`, in their order; `stream`: the name of its random numbers.
+  kernels::KMeansResult run(std::span<const EntryIndex> entries, const HeadView& view, kernels::Metric metric,
                             const Clustering::Context& context, Work& work,
                             std::string_view stream = "clustering.kmeans") const {
-    KVR_CHECK(prompt.entries() >= 1, "a prompt of {} entries", prompt.entries());
-    std::vector<float> keys(static_cast<std::size_t>(prompt.entries() * context.head_dim));
-    to_float(prompt.keys, matrix_ref(keys.data(), prompt.entries(), context.head_dim));
-    const auto all = options(clusters_for(prompt.entries()), metric);
+    const std::int64_t count = std::ssize(entries);
+    KVR_CHECK(count >= 1, "k-means of {} entries", count);
+    const std::vector<float> keys = keys_of(entries, view);
+    const auto all = options(clusters_for(count), metric);
     Rng rng = head_stream(context, stream);
-    auto result =
-        kernels::kmeans(matrix_view<float>(keys.data(), prompt.entries(), context.head_dim), all, rng);
-    work += kmeans_work(prompt.entries(), context.head_dim, all.clusters, all.seeding, result.iterations);
+    auto result = kernels::kmeans(matrix_view<float>(keys.data(), count, context.head_dim), all, rng);
+    work += kmeans_work(count, context.head_dim, all.clusters, all.seeding, result.iterations);
     return result;
   }
 };

@@ -1,7 +1,7 @@
 // A unit is worth what the mean of its keys is worth:
 //
 //   score(unit) = attention_scale * q . mean(keys of its members)
-//   created, split: mean anew from the members; regrouped: of all units
+//   created, split, removed: mean anew from the members; regrouped: of all units
 //   appended:       mean += (key - mean) / members
 //
 // Entries that are pending in a unit do not count: they are attended to whatever the unit's score.
@@ -32,7 +32,8 @@ class Centroid final : public Scorer {
     counts_.resize(static_cast<std::size_t>(clustering.unit_count()), 0);
     means_.resize(counts_.size() * static_cast<std::size_t>(context_.head_dim), 0.0F);
     for (const Change& change : changes) {
-      if (change.kind == ChangeKind::created || change.kind == ChangeKind::split) {
+      if (change.kind == ChangeKind::created || change.kind == ChangeKind::split ||
+          (change.kind == ChangeKind::removed && !clustering.members(change.unit).empty())) {
         compute(change.unit, clustering, view, work);
       }
       if (change.kind == ChangeKind::split) {
@@ -43,7 +44,9 @@ class Centroid final : public Scorer {
       }
       if (change.kind == ChangeKind::regrouped) {
         for (UnitId unit = 0; unit < clustering.unit_count(); ++unit) {
-          compute(unit, clustering, view, work);
+          if (!clustering.members(unit).empty()) {
+            compute(unit, clustering, view, work);
+          }
         }
       }
     }

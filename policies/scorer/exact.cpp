@@ -3,6 +3,8 @@
 //   logit(entry) = attention_scale * q . k
 //   mass: score(unit) = log(sum of exp(logit) over the members), so a softmax over units gives their share
 //   max:  score(unit) = largest logit of a member
+#include <algorithm>
+
 #include "policies/scorer/unit_worth.hpp"
 #include "sim/base/registry.hpp"
 #include "sim/interfaces/scorer.hpp"
@@ -25,7 +27,8 @@ class Exact final : public Scorer {
 
   Exact(const Params& params, const Context& context) : worth_(params.reduce), context_(context) {}
 
-  void update(std::span<const Change>, const Clustering&, const HeadView& view, Work&) override {
+  void update(std::span<const Change> changes, const Clustering&, const HeadView& view, Work&) override {
+    removed_ += std::ranges::count(changes, ChangeKind::removed, &Change::kind);
     entries_ = view.entries();
   }
 
@@ -36,15 +39,18 @@ class Exact final : public Scorer {
     kernels::dot_rows(queries, view.keys, logits);
     for (std::int64_t query = 0; query < queries.rows; ++query) {
       for (UnitId unit = 0; unit < scores.cols; ++unit) {
+        if (clustering.members(unit).empty()) {
+          continue;
+        }
         scores.row(query)[static_cast<std::size_t>(unit)] =
             worth_(logits.row(query), static_cast<float>(context_.attention_scale), clustering.members(unit));
       }
     }
-    work += score_work(queries.rows, view.entries());
+    work += score_work(queries.rows, view.entries() - removed_);
   }
 
   /// All keys, in fp16.
-  std::int64_t dram_bytes() const override { return entries_ * context_.head_dim * 2; }
+  std::int64_t dram_bytes() const override { return (entries_ - removed_) * context_.head_dim * 2; }
 
  private:
   /// A product and a sum for each element; to scale and to reduce, one operation each for every logit.
@@ -57,6 +63,7 @@ class Exact final : public Scorer {
   UnitWorth worth_;
   Context context_;
   std::int64_t entries_ = 0;
+  std::int64_t removed_ = 0;
   std::vector<float> logits_;  // [group, entries], scratch
 };
 

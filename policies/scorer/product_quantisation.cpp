@@ -11,6 +11,8 @@
 // channels with a centroid for every key give the true logits.
 #include <fmt/format.h>
 
+#include <algorithm>
+
 #include "policies/kmeans_work.hpp"
 #include "policies/scorer/unit_worth.hpp"
 #include "sim/base/convert.hpp"
@@ -58,7 +60,8 @@ class ProductQuantisation final : public Scorer {
     }
   }
 
-  void update(std::span<const Change>, const Clustering&, const HeadView& view, Work& work) override {
+  void update(std::span<const Change> changes, const Clustering&, const HeadView& view, Work& work) override {
+    removed_ += std::ranges::count(changes, ChangeKind::removed, &Change::kind);
     if (codebooks_.empty()) {
       train(view, work);
     }
@@ -74,15 +77,18 @@ class ProductQuantisation final : public Scorer {
     for (std::int64_t query = 0; query < queries.rows; ++query) {
       look_up(queries.row(query));
       for (UnitId unit = 0; unit < scores.cols; ++unit) {
+        if (clustering.members(unit).empty()) {
+          continue;
+        }
         scores.row(query)[static_cast<std::size_t>(unit)] = worth_(logits_, 1.0F, clustering.members(unit));
       }
     }
-    work += score_work(queries.rows, view.entries());
+    work += score_work(queries.rows, view.entries() - removed_);
   }
 
   /// Codes, and codebooks in fp16.
   std::int64_t dram_bytes() const override {
-    return code_bytes(entries()) + centroids_ * context_.head_dim * 2;
+    return code_bytes(entries() - removed_) + centroids_ * context_.head_dim * 2;
   }
 
  private:
@@ -172,6 +178,7 @@ class ProductQuantisation final : public Scorer {
   Params params_;
   Context context_;
   UnitWorth worth_;
+  std::int64_t removed_ = 0;                   // entries
   std::int64_t centroids_ = 0;                 // of each piece
   std::vector<std::vector<float>> codebooks_;  // [subspaces][centroids, channels of the piece]
   std::vector<std::uint16_t> codes_;           // [entries, subspaces]

@@ -33,6 +33,12 @@ class SystemError : public Error {
   using Error::Error;
 };
 
+/// A policy broke its contract (exit 70); the text names the policy, and where and when.
+class PolicyFault : public std::logic_error {
+ public:
+  using std::logic_error::logic_error;
+};
+
 /// An invariant of the program itself does not hold (exit 70).
 class InternalError : public std::logic_error {
  public:

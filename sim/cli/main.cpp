@@ -129,6 +129,9 @@ int run(const std::vector<std::string>& words) {
   } catch (const std::bad_alloc&) {
     cli::say("there is not enough memory for 'kvreplay {}'\n", fmt::join(words, " "));
     return kSystemExit;
+  } catch (const PolicyFault& fault) {
+    cli::say("a policy is at fault: {}\n", fault.what());
+    return kBugExit;
   } catch (const std::exception& error) {
     cli::say("this is a bug in kvreplay: {}\n", error.what());
     return kBugExit;

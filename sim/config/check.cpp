@@ -2,8 +2,11 @@
 
 #include <algorithm>
 #include <filesystem>
+#include <iterator>
+#include <set>
 
 #include "sim/base/param_text.hpp"
+#include "sim/config/layers.hpp"
 #include "sim/config/resolved.hpp"
 #include "sim/config/text/grammar.hpp"
 #include "sim/config/text/source.hpp"
@@ -39,9 +42,9 @@ bool is_required(const Field& field) {
     case Shape::value:
       return field.spec.info.required;
     case Shape::component:
-      return field.default_type.empty();
+      return field.default_type.empty() || field.for_flash;
     case Shape::list:
-      return field.min_items > 0;
+      return !field.may_lack;
     case Shape::table:
       return std::ranges::any_of(field.fields, is_required);
     default:
@@ -71,7 +74,7 @@ class Checker {
   /// `node` is null where nothing is given; problems about that are reported at `parent`.
   Resolved check(const Field& field, const Node* node, const std::string& path, const Mark& parent) {
     Resolved resolved{.key = field.name, .mark = node != nullptr ? node->mark : Mark{}};
-    if (node == nullptr && is_required(field)) {
+    if (node == nullptr && is_required(field) && !(field.for_flash && dram_alone_)) {
       problems_.add(parent, path, fmt::format("is missing; required: {}", wanted(field)));
       return resolved;
     }
@@ -87,6 +90,9 @@ class Checker {
         break;
       case Shape::list:
         check_list(field, node, path, resolved);
+        break;
+      case Shape::words:
+        check_words(field, node, path, resolved);
         break;
       default:
         break;
@@ -114,6 +120,44 @@ class Checker {
     if (field.is_path && node != nullptr && node->kind == NodeKind::scalar) {
       resolved.value = resolve_path(*node, path);
     }
+    if (field.is_layers && node != nullptr && !parse_layers(std::get<std::string>(resolved.value))) {
+      problems_.add(
+          node->mark, path,
+          fmt::format("is no list of layers ({}); allowed: all, or numbers and ranges with commas between "
+                      "them, as 0..1, 2.. or 0..3,8",
+                      describe(*node)));
+    }
+  }
+
+  /// The words are kept as one text.
+  void check_words(const Field& field, const Node* node, const std::string& path, Resolved& resolved) {
+    resolve_value(field.spec, nullptr, path, {}, resolved);
+    if (node == nullptr) {
+      return;
+    }
+    const bool is_list = node->kind == NodeKind::list;
+    std::vector<std::string> given;
+    for (const Node& one : is_list ? std::span(node->children) : std::span(node, 1)) {
+      if (one.kind == NodeKind::scalar) {
+        std::ranges::copy(words_of(one.text), std::back_inserter(given));
+      } else {
+        problems_.add(one.mark, path, fmt::format("is not a word ({})", describe(one)));
+      }
+    }
+    const auto choices = choices_of(field.spec.info);
+    for (const std::string& word : given) {
+      if (std::ranges::find(choices, word) == choices.end()) {
+        problems_.add(node->mark, path,
+                      fmt::format("is not a choice ({}); {}", word, suggestion(word, choices)));
+      }
+    }
+    if (given.empty() || std::set(given.begin(), given.end()).size() != given.size()) {
+      problems_.add(
+          node->mark, path,
+          fmt::format("{}; allowed: one or more of {}, each once",
+                      given.empty() ? "has no value" : "says something twice", fmt::join(choices, ", ")));
+    }
+    resolved.value = fmt::format("{}", fmt::join(given, ", "));
   }
 
   std::string resolve_path(const Node& node, const std::string& path) {
@@ -149,6 +193,7 @@ class Checker {
     }
     if (node != nullptr) {
       refuse_unknown_keys(*node, path, keys);
+      dram_alone_ = has_dram_alone(*node);
     }
     for (const Field& inner : field.fields) {
       if (!is_composition(inner)) {
@@ -156,6 +201,13 @@ class Checker {
         resolved.children.push_back(check(inner, child, join_path(path, inner.name), resolved.mark));
       }
     }
+  }
+
+  static bool has_dram_alone(const Node& table) {
+    const Node* tiers = table.find("tiers");
+    const bool one = tiers != nullptr && tiers->kind == NodeKind::list && tiers->children.size() == 1;
+    const Node* name = one ? tiers->children.front().find("name") : nullptr;
+    return name != nullptr && name->text == "dram";
   }
 
   void check_list(const Field& field, const Node* node, const std::string& path, Resolved& resolved) {
@@ -241,6 +293,7 @@ class Checker {
 
   const Catalogue& catalogue_;
   Problems& problems_;
+  bool dram_alone_ = false;  ///< of the table that is being checked
 };
 
 }  // namespace

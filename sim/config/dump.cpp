@@ -70,6 +70,8 @@ void write(const Resolved& node, const std::string& lead, const std::string& ind
     out += '\n';
     const std::string deeper = fmt::format("{}  ", indent);
     write_children(node, deeper, deeper, out);
+  } else if (node.children.empty()) {
+    out += " []\n";
   } else {
     out += '\n';
     for (const Resolved& element : node.children) {

@@ -6,7 +6,9 @@
 #include <utility>
 
 #include "sim/base/error.hpp"
+#include "sim/base/param_text.hpp"
 #include "sim/config/compose.hpp"
+#include "sim/config/layers.hpp"
 #include "sim/config/resolved.hpp"
 
 namespace kvr {
@@ -53,16 +55,39 @@ ComponentChoice component(const Resolved& root, std::string_view path) {
   return component(root.at(path));
 }
 
+/// The place of `text` among the choices of its own key, which are in the order of the enumeration.
+template <class Enum>
+Enum choice(const Resolved& root, std::string_view path) {
+  const Resolved& node = root.at(path);
+  const auto choices = choices_of(node.spec.info);
+  const auto found = std::ranges::find(choices, std::get<std::string>(node.value));
+  KVR_CHECK(found != choices.end(), "'{}' is no choice", std::get<std::string>(node.value));
+  return static_cast<Enum>(found - choices.begin());
+}
+
+PinnedEntries pinned(const Resolved& root, const std::string& which) {
+  return {integer(root, "pins." + which), get<double>(root, "pins." + which + "_share")};
+}
+
 StageConfig stage(const Resolved& root) {
-  return {.when = text(root, "when"),
-          .effect = text(root, "effect"),
-          .fold = text(root, "fold"),
-          .norm = text(root, "norm"),
-          .last_unit = text(root, "last_unit"),
+  const auto when = words_of(text(root, "when"));
+  return {.at_prompt_end = std::ranges::find(when, "prefill_end") != when.end(),
+          .at_step = std::ranges::find(when, "step") != when.end(),
+          .every = integer(root, "every"),
+          .effect = choice<Effect>(root, "effect"),
+          .layers = parse_layers(text(root, "layers")).value(),
+          .units = choice<StageUnits>(root, "units"),
+          .fold = choice<Fold>(root, "fold"),
+          .norm = choice<Norm>(root, "norm"),
+          .last_unit = choice<LastUnit>(root, "last_unit"),
           .scorer = component(root, "scorer"),
           .budget = component(root, "budget"),
-          .sinks = integer(root, "pins.sinks"),
-          .recent = integer(root, "pins.recent")};
+          .sinks = pinned(root, "sinks"),
+          .recent = pinned(root, "recent")};
+}
+
+bool has_flash(const Resolved& tiers) {
+  return tiers.children.empty() || tiers.children.size() > 1;
 }
 
 SystemConfig system(const Resolved& root) {
@@ -71,6 +96,7 @@ SystemConfig system(const Resolved& root) {
                       .stages = {},
                       .key_codec = component(root, "codec.k"),
                       .value_codec = component(root, "codec.v"),
+                      .on_flash = has_flash(root.at("tiers")),
                       .layout = component(root, "layout"),
                       .replacement = component(root, "replacement"),
                       .prefetch = component(root, "prefetch"),

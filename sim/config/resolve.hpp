@@ -13,27 +13,9 @@
 #include "sim/base/error.hpp"
 #include "sim/base/params.hpp"
 #include "sim/base/registry.hpp"
+#include "sim/config/stage_config.hpp"
 
 namespace kvr {
-
-/// An implementation and all its parameters, defaults filled in and ranges checked.
-struct ComponentChoice {
-  std::string type;
-  ParamValues values;
-};
-
-/// One act of selecting.
-struct StageConfig {
-  std::string when;       ///< step
-  std::string effect;     ///< select
-  std::string fold;       ///< how scores of a group's query heads become one: none, mean, max, sum
-  std::string norm;       ///< what is done to each query head's scores before: none, softmax
-  std::string last_unit;  ///< the unit that exceeds the budget is taken in part (cut) or left out (drop)
-  ComponentChoice scorer;
-  ComponentChoice budget;
-  std::int64_t sinks = 0;   ///< first entries, always selected
-  std::int64_t recent = 0;  ///< last entries, always selected
-};
 
 struct SystemConfig {
   std::string name;
@@ -41,6 +23,7 @@ struct SystemConfig {
   std::vector<StageConfig> stages;
   ComponentChoice key_codec;
   ComponentChoice value_codec;
+  bool on_flash = true;  ///< a tier below DRAM; without it neither layout nor cache have anything to do
   ComponentChoice layout;
   ComponentChoice replacement;
   ComponentChoice prefetch;

@@ -103,6 +103,9 @@ class SchemaWriter {
       case Shape::seeds:
         write_seeds();
         break;
+      case Shape::words:
+        write_words(field);
+        break;
     }
     json_.close();
   }
@@ -132,6 +135,28 @@ class SchemaWriter {
     json_.open('{').key("type").text("array").key("minItems").integer(1);
     json_.key("items").open('{').key("type").text("integer").key("minimum").integer(0).close().close();
     json_.close();
+  }
+
+  /// A word, several in one text, or a list of words.
+  void write_words(const Field& field) {
+    const auto choices = choices_of(field.spec.info);
+    const std::string word = fmt::format("({})", fmt::join(choices, "|"));
+    json_.key("oneOf").open('[');
+    json_.open('{').key("type").text("string");
+    json_.key("pattern").text(fmt::format("^ *{} *(, *{} *)*$", word, word)).close();
+    json_.open('{')
+        .key("type")
+        .text("array")
+        .key("minItems")
+        .integer(1)
+        .key("items")
+        .open('{')
+        .key("enum")
+        .open('[');
+    for (const std::string_view choice : choices) {
+      json_.text(choice);
+    }
+    json_.close().close().close().close();
   }
 
   void write_include() {

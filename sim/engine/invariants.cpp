@@ -12,7 +12,7 @@ void check_invariants(std::span<const HeadPolicies> heads, std::span<const Layer
   std::int64_t resident = 0;
   for (const LayerMemory& layer : layers) {
     layer.check_placement();
-    resident += layer.cached_entries();
+    resident += layer.on_flash() ? layer.cached_entries() : 0;
   }
   caches.check_budget(resident);
 }

@@ -18,7 +18,7 @@
 #include "sim/base/error.hpp"
 #include "sim/base/registry.hpp"
 #include "sim/base/units.hpp"
-#include "sim/engine/heads/allotment.hpp"
+#include "sim/engine/heads/prompt_record.hpp"
 #include "sim/engine/invariants.hpp"
 #include "sim/engine/memory/representatives.hpp"
 #include "sim/engine/recording/recording.hpp"
@@ -59,6 +59,18 @@ std::vector<std::string> cache_notes(const RunConfig& config, bool caches, std::
   return notes;
 }
 
+/// What was asked of a flash that is not there.
+std::vector<std::string> flash_notes(const RunConfig& config) {
+  std::vector<std::string> notes;
+  for (const std::string_view key : {"system.layout", "system.replacement", "system.cache"}) {
+    const auto said = config.said_at.find(key);
+    if (!config.system.on_flash && config.given_here.contains(key) && said != config.said_at.end()) {
+      notes.push_back(fmt::format("no effect: {} ({}): system.tiers has DRAM alone", key, said->second));
+    }
+  }
+  return notes;
+}
+
 std::vector<std::string> idle_notes(const RunConfig& config, const FlashDevice& device) {
   std::vector<std::string> notes;
   for (const IdleParam& idle : device.idle_with_host()) {
@@ -76,12 +88,9 @@ PointReplay::PointReplay(const RunConfig& config, TraceWalk& walk, AccessRecord*
     : config_(config),
       walk_(walk),
       machine_(config, walk.trace().header()),
-      budget_(Registry<Budget>::instance().create(
-          config.system.stages.front().budget.type, config.system.stages.front().budget.values,
-          {walk.layers(), walk.kv_heads(), walk.trace().header().prefill_len})),
+      stages_(config, walk),
       caches_(config, machine_.memory_geometry(), walk.layers(), walk.kv_heads(), accesses),
       dram_budget_(config, machine_.memory_geometry(), caches_),
-      allotted_(static_cast<std::size_t>(walk.head_count())),
       reuses_(static_cast<std::size_t>(walk.head_count())),
       data_(config.point, walk.steps().count, walk.layers(), walk.kv_heads()) {
   data_.set_layer_numbers(walk.trace().header().captured_layers);
@@ -91,7 +100,6 @@ PointReplay::PointReplay(const RunConfig& config, TraceWalk& walk, AccessRecord*
 }
 
 void PointReplay::make_heads() {
-  const StageConfig& stage = config_.system.stages.front();
   const auto seed = static_cast<std::uint64_t>(config_.seed);
   const trace::Geometry& g = walk_.trace().header().geometry;
   heads_.reserve(static_cast<std::size_t>(walk_.head_count()));
@@ -99,22 +107,22 @@ void PointReplay::make_heads() {
     const HeadId head = walk_.head_id(i);
     auto clustering = Registry<Clustering>::instance().create(
         config_.system.clustering.type, config_.system.clustering.values, {g.head_dim, head, seed});
-    auto scorer = Registry<Scorer>::instance().create(stage.scorer.type, stage.scorer.values,
-                                                      {g.head_dim, g.group(), g.attention_scale, head, seed});
-    check_needs(scorer->needs(), config_, walk_.trace());
     heads_.emplace_back(head, g.group(), g.attention_scale,
                         HeadStore(walk_.rows(i), machine_.key_codec(), machine_.value_codec()),
-                        std::move(clustering), std::move(scorer), select_rules_of(stage));
+                        std::move(clustering), stages_.of_head(head));
   }
 }
 
 void PointReplay::make_layers() {
   memories_.reserve(static_cast<std::size_t>(walk_.layers()));
   for (std::int64_t layer = 0; layer < walk_.layers(); ++layer) {
-    auto layout =
-        Registry<Layout>::instance().create(config_.system.layout.type, config_.system.layout.values,
-                                            {walk_.kv_heads(), machine_.entry_bytes(), machine_.block_bytes(),
-                                             static_cast<std::uint64_t>(config_.seed)});
+    std::unique_ptr<Layout> layout;
+    if (config_.system.on_flash) {
+      layout = Registry<Layout>::instance().create(
+          config_.system.layout.type, config_.system.layout.values,
+          {walk_.kv_heads(), machine_.entry_bytes(), machine_.block_bytes(),
+           static_cast<std::uint64_t>(config_.seed)});
+    }
     std::vector<Cache*> caches;
     for (std::int64_t head = 0; head < walk_.kv_heads(); ++head) {
       caches.push_back(&caches_.of(layer, head));
@@ -130,16 +138,30 @@ void PointReplay::make_layers() {
   }
 }
 
-void PointReplay::load_prompt() {
+/// What stages remove of single entries is never clustered.
+void PointReplay::begin_heads() {
+  std::vector<PromptRecord> records;
+  for (std::int64_t i = 0; i < walk_.head_count(); ++i) {
+    records.emplace_back(walk_, i, stages_.needs());
+  }
+  walk_.workers().for_each(walk_.head_count(), [&](std::int64_t i) {
+    heads_[static_cast<std::size_t>(i)].begin(records[static_cast<std::size_t>(i)].view());
+  });
+  stages_.evict_prompt(StageUnits::token, heads_, walk_.workers());
   walk_.workers().for_each(walk_.head_count(),
                            [this](std::int64_t i) { heads_[static_cast<std::size_t>(i)].build(); });
+  stages_.evict_prompt(StageUnits::clustering, heads_, walk_.workers());
+}
+
+void PointReplay::load_prompt() {
+  begin_heads();
   if (memories_.front().wants_co_retrieval()) {
     prompt_queries_.emplace(walk_.feed(), walk_.steps().first_position);
   }
   for (std::int64_t layer = 0; layer < walk_.layers(); ++layer) {
     std::vector<std::vector<CoRetrieval>> co_retrieval;
     if (prompt_queries_) {
-      co_retrieval = prompt_queries_->co_retrieval(layer, heads_of(layer), *budget_, walk_.workers());
+      co_retrieval = prompt_queries_->co_retrieval(layer, heads_of(layer), stages_, walk_.workers());
     }
     memories_[static_cast<std::size_t>(layer)].place(co_retrieval);
   }
@@ -160,21 +182,18 @@ void PointReplay::check_space() const {
 }
 
 void PointReplay::select() {
-  Workers& workers = walk_.workers();
-  workers.for_each(walk_.head_count(), [this](std::int64_t i) {
-    HeadPolicies& head = heads_[static_cast<std::size_t>(i)];
-    head.begin_step(walk_.queries(i));
-    head.score();
+  walk_.workers().for_each(walk_.head_count(), [this](std::int64_t i) {
+    heads_[static_cast<std::size_t>(i)].begin_step(walk_.queries(i));
   });
-  allot(*budget_, heads_, walk_.kv_heads(), allotted_);
-  workers.for_each(walk_.head_count(), [this](std::int64_t i) {
-    heads_[static_cast<std::size_t>(i)].select(allotted_[static_cast<std::size_t>(i)]);
-  });
+  stages_.select(heads_, walk_.workers());
 }
 
-void PointReplay::judge() {
-  walk_.workers().for_each(walk_.head_count(), [this](std::int64_t i) {
-    heads_[static_cast<std::size_t>(i)].judge(allotted_[static_cast<std::size_t>(i)], walk_.truth(i));
+void PointReplay::attend(bool judge) {
+  walk_.workers().for_each(walk_.head_count(), [this, judge](std::int64_t i) {
+    HeadPolicies& head = heads_[static_cast<std::size_t>(i)];
+    if (judge || head.wants_attention()) {
+      head.attend(judge ? &walk_.truth(i) : nullptr);
+    }
   });
 }
 
@@ -194,7 +213,16 @@ void PointReplay::move_entries() {
     missed_entries = std::max(missed_entries, memory.missed_entries());
   }
   check_space();
-  keep_to_dram(missed_entries);
+  missed_entries_ = missed_entries;
+}
+
+void PointReplay::evict(std::int64_t step) {
+  if (stages_.evict(step, heads_, walk_.workers())) {
+    for (LayerMemory& memory : memories_) {
+      memory.forget();
+    }
+  }
+  keep_to_dram(missed_entries_);
 }
 
 void PointReplay::keep_to_dram(std::int64_t missed_entries) {
@@ -238,9 +266,11 @@ void PointReplay::record(std::int64_t step, std::int64_t position, const StepTim
   }
 }
 
-void PointReplay::step_policies() {
+void PointReplay::step_policies(std::int64_t step) {
   select();
+  attend(false);
   move_entries();
+  evict(step);
 }
 
 void PointReplay::begin(Timeline* timeline) {
@@ -250,18 +280,19 @@ void PointReplay::begin(Timeline* timeline) {
 }
 
 void PointReplay::step(std::int64_t position, Timeline* timeline) {
+  const std::int64_t step = position - walk_.steps().first_position;
   if (dram_budget_.exceeded()) {  // the run fails; what is left of it is for how much DRAM would do
-    step_policies();
+    step_policies(step);
     return;
   }
   select();
-  judge();
+  attend(true);
   move_entries();
+  evict(step);
   if (config_.check_every_step) {
     check_invariants(heads_, memories_, caches_);
   }
   const StepTimes times = machine_.run_step(memories_, heads_);
-  const std::int64_t step = position - walk_.steps().first_position;
   record(step, position, times);
   if (timeline != nullptr && timeline->steps().contains(step)) {
     timeline->add_step(timeline_point_, step, position, machine_.graph(), machine_.spans(), times);
@@ -276,6 +307,7 @@ PointResult PointReplay::finish() {
   std::vector<std::string> notes = config_.notes;
   std::ranges::copy(cache_notes(config_, caches_.of(0, 0).enabled(), machine_.dram_bytes()),
                     std::back_inserter(notes));
+  std::ranges::copy(flash_notes(config_), std::back_inserter(notes));
   std::ranges::copy(idle_notes(config_, machine_.device()), std::back_inserter(notes));
   std::ranges::copy(machine_.notes(), std::back_inserter(notes));
   if (prompt_queries_) {

@@ -9,6 +9,7 @@
 #include "sim/config/resolve.hpp"
 #include "sim/engine/heads/head_policies.hpp"
 #include "sim/engine/heads/prompt_queries.hpp"
+#include "sim/engine/heads/stages.hpp"
 #include "sim/engine/memory/access_record.hpp"
 #include "sim/engine/memory/cache_set.hpp"
 #include "sim/engine/memory/dram_budget.hpp"
@@ -17,7 +18,6 @@
 #include "sim/engine/timing/machine.hpp"
 #include "sim/engine/timing/timeline.hpp"
 #include "sim/engine/walk/trace_walk.hpp"
-#include "sim/interfaces/budget.hpp"
 #include "sim/results/writer.hpp"
 
 namespace kvr {
@@ -29,7 +29,7 @@ class PointReplay {
   PointReplay(const RunConfig& config, TraceWalk& walk, AccessRecord* accesses);
   void load_prompt();
   /// What the policies do at the walk's position, without judging them and without the machine.
-  void step_policies();
+  void step_policies(std::int64_t step);
   /// `timeline` may be null, here and in `begin`.
   void step(std::int64_t position, Timeline* timeline);
   void begin(Timeline* timeline);
@@ -39,9 +39,12 @@ class PointReplay {
   void make_heads();
   void make_layers();
   void check_space() const;
+  void begin_heads();
   void select();
-  void judge();
+  /// `judge`: also compares with the truth.
+  void attend(bool judge);
   void move_entries();
+  void evict(std::int64_t step);
   /// Takes stock of what is in DRAM and gives the caches what it leaves.
   void keep_to_dram(std::int64_t missed_entries);
   void record(std::int64_t step, std::int64_t position, const StepTimes& times);
@@ -54,14 +57,14 @@ class PointReplay {
   const RunConfig& config_;
   TraceWalk& walk_;
   Machine machine_;
-  std::unique_ptr<Budget> budget_;
+  Stages stages_;
   std::vector<HeadPolicies> heads_;
   CacheSet caches_;
   DramBudget dram_budget_;
   std::vector<LayerMemory> memories_;
   std::vector<HeadResidency*> residencies_;
-  std::vector<std::int64_t> allotted_;
   std::optional<PromptQueries> prompt_queries_;  ///< where the layout wants co-retrieval
+  std::int64_t missed_entries_ = 0;              ///< of the layer that missed most in the step
   DramUse dram_use_;                             ///< at the end of the step
   std::vector<UpdateReuse> reuses_;              ///< [layers * heads]
   PointData data_;

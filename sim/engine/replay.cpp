@@ -43,7 +43,7 @@ AccessRecord accesses_of(const RunConfig& config, const trace::Reader& trace, St
   replay.load_prompt();
   for (std::int64_t i = 0; i < steps.count; ++i) {
     walk.enter(steps.first_position + i);
-    replay.step_policies();
+    replay.step_policies(i);
     counter.count();
   }
   accesses.set_complete();

@@ -10,8 +10,9 @@ namespace kvr {
 struct HeadCandidates {
   std::int64_t layer;             ///< captured layer index
   std::int64_t head;              ///< KV head
-  std::int64_t visible;           ///< entries that exist, the current one included
-  std::int64_t candidates;        ///< entries that are neither pinned nor pending
+  std::int64_t visible;           ///< entries that no stage has removed, the current one included
+  std::int64_t candidates;        ///< of them, those that are neither pinned nor pending, and that earlier
+                                  ///< select stages have chosen
   std::span<const float> scores;  ///< [units], folded over the group (mean where the stage folds by `none`)
   std::span<const std::int32_t> sizes;  ///< [units], members of each unit, pinned ones included
 };
@@ -25,7 +26,7 @@ class Budget {
   struct Context {
     std::int64_t layers;
     std::int64_t kv_heads;
-    std::int64_t prefill_len;
+    std::int64_t prompt_entries;  ///< when the replay begins
   };
 
   virtual ~Budget() = default;

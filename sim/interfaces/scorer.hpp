@@ -12,14 +12,28 @@ namespace kvr {
 struct TraceNeeds {
   bool speculated_queries = false;
   bool prompt_attention_sums = false;
+  std::int64_t prompt_window = 0;  ///< queries of so many last positions of the prompt
+};
+
+/// What a Scorer may look at when the prompt ends. Fields that it did not ask for are empty.
+struct PromptView {
+  HeadView rows = {};  ///< all entries of the prompt
+  /// Query heads of the group side by side, [window * group, head_dim], and the position of each of the
+  /// window.
+  MatrixView<float> window_queries = {};
+  std::span<const std::int64_t> window_positions = {};
+  /// What each entry got of the attention of all queries of the prompt, [group, entries].
+  MatrixView<float> attention_sums = {};
 };
 
 /// Says what every unit of one head is worth to the current queries.
 ///
-/// The engine calls `update` with every change of the head's Clustering (the prompt's `created` first) and
-/// `score` once per step, before the new entry is appended; before the first step also once for every prompt
-/// query that the trace keeps, where the layout wants co-retrieval. Folding over the query heads of a GQA
-/// group, softmax before folding, ranking (ties to the lower unit), pins and budgets are the engine's.
+/// The engine calls `begin` once, then `update` with every change of the units that are ranked (the prompt's
+/// `created` first) and `score` wherever the stage acts: a stage that selects before the new entry is
+/// appended, one that evicts after it or at the end of the prompt; before the first step also once for every
+/// prompt query that the trace keeps, where the layout wants co-retrieval. Removed entries are heard of by
+/// `update` alone. Folding over the query heads of a GQA group, softmax before folding, ranking (ties to the
+/// lower unit), pins and budgets are the engine's.
 class Scorer {
  public:
   static constexpr std::string_view kKind = "scorer";
@@ -34,10 +48,18 @@ class Scorer {
   virtual ~Scorer() = default;
 
   virtual TraceNeeds needs() const { return {}; }
+  virtual void begin(const PromptView& /*prompt*/, Work& /*work*/) {}
+  /// Whether `attended` shall be called.
+  virtual bool wants_attention() const { return false; }
+  /// In every step, before the new entry is appended, for each query head of the group: the softmax over all
+  /// that it attended to, the new entry included. `weights` [entries.size()].
+  virtual void attended(std::int64_t /*query*/, std::span<const EntryIndex> /*entries*/,
+                        std::span<const float> /*weights*/, Work& /*work*/) {}
   virtual void update(std::span<const Change> changes, const Clustering& clustering, const HeadView& view,
                       Work& work) = 0;
-  /// `queries` [group, head_dim]; `scores` [group, unit_count], finite, higher is better. Scores are scaled
-  /// logits (q.k times `attention_scale`), so that a softmax over them means something.
+  /// `queries` [group, head_dim]; `scores` [group, unit_count], finite where the unit has members (what is
+  /// said of others counts for nothing), higher is better. Scores are scaled logits (q.k times
+  /// `attention_scale`), so that a softmax over them means something.
   virtual void score(const MatrixView<float>& queries, const Clustering& clustering, const HeadView& view,
                      const MatrixRef<float>& scores, Work& work) = 0;
   /// DRAM for the units' summaries ("representatives").

@@ -12,12 +12,13 @@ namespace {
 using enum Dims;
 using enum Origin;
 
-// Candidates are all entries but the pinned ones (sinks, recent window, the current entry). What concerns one
-// query head is averaged over the query heads that share the KV head.
+// Candidates are all entries, removed ones included, but the pinned ones (sinks, recent window, the current
+// entry); where no stage selects, all but the current one. What concerns one query head is averaged over the
+// query heads that share the KV head.
 constexpr std::array kMetrics{
     MetricInfo{Metric::recall, "recall", "1", "share of the truly best candidates that were attended to",
                "|attended and best| / |best|; best: the candidates with the largest true scores, as many as "
-               "the budget allows; 1 without candidates",
+               "the budget allows and are not removed; NaN where that is none",
                step_layer_head, simulated},
     MetricInfo{Metric::mass, "mass", "1", "true attention mass of the attended entries",
                "sum of the true softmax over the attended entries", step_layer_head, simulated},
@@ -35,8 +36,20 @@ constexpr std::array kMetrics{
                "candidates in the selected units + pending candidates", step_layer_head, simulated},
     MetricInfo{Metric::attended_entries, "attended_entries", "entries", "entries attention ran over",
                "selected entries + pinned entries", step_layer_head, simulated},
-    MetricInfo{Metric::units, "units", "units", "units the clustering keeps", "count", step_layer_head,
+    MetricInfo{Metric::retained, "retained", "1", "share of all entries that no stage has removed",
+               "entries not removed / all entries", step_layer_head, simulated},
+    MetricInfo{Metric::retained_mass, "retained_mass", "1", "true attention mass of what is not removed",
+               "sum of the true softmax over the entries not removed", step_layer_head, simulated},
+    MetricInfo{Metric::retained_recall, "retained_recall", "1",
+               "share of the truly best candidates that are not removed",
+               "|not removed and best| / |best|, best as for recall; NaN where that is none", step_layer_head,
                simulated},
+    MetricInfo{Metric::needed_loaded, "needed_loaded", "1",
+               "share of the entries that attention needs that was attended to",
+               "|attended and needed| / |needed|; needed: the fewest entries with 95 % of the true softmax",
+               step_layer_head, simulated},
+    MetricInfo{Metric::units, "units", "units", "units the clustering keeps", "count of those with entries",
+               step_layer_head, simulated},
     MetricInfo{Metric::unit_variance, "unit_variance", "1", "mean variance of the units' keys",
                "mean over the units of: sum of ||key - mean key||^2 over the members / members; pending "
                "entries are no members",

@@ -25,6 +25,10 @@ enum class Metric : std::size_t {
   output_error,
   selected_entries,
   attended_entries,
+  retained,
+  retained_mass,
+  retained_recall,
+  needed_loaded,
   units,
   unit_variance,
   demanded_units,
@@ -92,10 +96,13 @@ struct MetricInfo {
 std::span<const MetricInfo> metric_table();
 const MetricInfo& info(Metric metric);
 
-/// Whether the metric, by definition, has no value in some steps: nothing is read, or the run ends before.
+/// Whether the metric, by definition, has no value in some steps: nothing may be
+/// chosen or is read, or the run ends before.
 /// Summaries leave these out and say so; a NaN in any other metric makes its summaries NaN.
 constexpr bool may_lack_values(Metric metric) {
   switch (metric) {
+    case Metric::recall:
+    case Metric::retained_recall:
     case Metric::contiguous_mean_entries:
     case Metric::contiguous_max_entries:
     case Metric::reused_within_1:

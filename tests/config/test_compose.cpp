@@ -34,15 +34,19 @@ TEST_CASE("a good configuration gives typed values in SI, defaults filled in") {
   CHECK(std::get<std::int64_t>(run.system.clustering.values.at("page_tokens")) == 32);
   REQUIRE(run.system.stages.size() == 1);
   const StageConfig& stage = run.system.stages[0];
-  CHECK(stage.when == "step");
-  CHECK(stage.effect == "select");
-  CHECK(stage.fold == "mean");
-  CHECK(stage.norm == "none");
-  CHECK(stage.last_unit == "cut");
+  CHECK(stage.at_step);
+  CHECK_FALSE(stage.at_prompt_end);
+  CHECK(stage.every == 1);
+  CHECK(stage.effect == Effect::select);
+  CHECK(stage.layers.contains(0));
+  CHECK(stage.units == StageUnits::clustering);
+  CHECK(stage.fold == Fold::mean);
+  CHECK(stage.norm == Norm::none);
+  CHECK(stage.last_unit == LastUnit::cut);
   CHECK(stage.scorer.type == "exact");
   CHECK(std::get<double>(stage.budget.values.at("share")) == 0.25);
-  CHECK(stage.sinks == 4);
-  CHECK(stage.recent == 32);
+  CHECK(stage.sinks.of(100) == 4);
+  CHECK(stage.recent.of(100) == 32);
   CHECK(run.system.key_codec.type == "fp16");
   CHECK(run.system.value_codec.type == "fp16");
   CHECK(run.system.layout.type == "token_order");
@@ -184,7 +188,7 @@ TEST_CASE("settings win over everything and reach into lists") {
   for (const RunConfig& run : runs) {
     CHECK(run.seed == 5);
     CHECK(std::get<double>(run.system.stages[0].budget.values.at("share")) == 0.5);
-    CHECK(run.system.stages[0].sinks == 1);
+    CHECK(run.system.stages[0].sinks.entries == 1);
     CHECK(std::get<std::int64_t>(run.device.values.at("block")) == 8192);
     CHECK(std::get<std::string>(run.device.values.at("serial")) == "A1");
     CHECK(run.name == "by hand");

@@ -35,7 +35,7 @@ class BrokenUnits final : public Clustering {
 
   BrokenUnits(const Params& params, const Context&) : params_(params) {}
 
-  void build(const HeadView& prompt, ChangeList& changes, Work&) override {
+  void build(const HeadView& prompt, const EntrySet&, ChangeList& changes, Work&) override {
     for (EntryIndex entry = 0; entry < prompt.entries(); ++entry) {
       add(entry);
     }

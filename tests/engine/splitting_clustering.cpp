@@ -37,7 +37,7 @@ class Splitting final : public Clustering {
 
   Splitting(Params params, const Context&) : params_(params) {}
 
-  void build(const HeadView& prompt, ChangeList& changes, Work&) override {
+  void build(const HeadView& prompt, const EntrySet&, ChangeList& changes, Work&) override {
     units_.resize(static_cast<std::size_t>(std::min<std::int64_t>(params_.units, prompt.entries())));
     for (EntryIndex entry = 0; entry < prompt.entries(); ++entry) {
       home(entry).members.push_back(entry);

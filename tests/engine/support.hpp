@@ -59,7 +59,8 @@ class ListedUnits final : public Clustering {
     pending_.resize(members_.size());
   }
 
-  void build(const HeadView&, ChangeList&, Work&) override {}
+  using Clustering::build;
+  void build(const HeadView&, const EntrySet&, ChangeList&, Work&) override {}
   void append(EntryIndex, const HeadView&, const ResidentUnits&, ChangeList&, Work&) override {}
   std::int64_t unit_count() const override { return std::ssize(members_); }
   std::span<const EntryIndex> members(UnitId unit) const override {

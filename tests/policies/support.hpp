@@ -94,7 +94,8 @@ class RandomClustering final : public Clustering {
   explicit RandomClustering(Rng& rng, std::uint64_t regroup_one_in = 0)
       : rng_(rng), regroup_one_in_(regroup_one_in) {}
 
-  void build(const HeadView& prompt, ChangeList& changes, Work&) override {
+  using Clustering::build;
+  void build(const HeadView& prompt, const EntrySet&, ChangeList& changes, Work&) override {
     for (EntryIndex entry = 0; entry < prompt.entries(); ++entry) {
       if (units_.empty() || rng_.below(4) == 0) {
         changes.push_back({.kind = ChangeKind::created, .unit = new_unit()});

@@ -99,7 +99,7 @@ TEST_CASE("every policy can be made from its defaults") {
   check_constructible<Clustering>({.head_dim = 8, .head = {}, .root_seed = 1});
   check_constructible<Scorer>(
       {.head_dim = 8, .group = 2, .attention_scale = 0.25, .head = {}, .root_seed = 1});
-  check_constructible<Budget>({.layers = 2, .kv_heads = 2, .prefill_len = 16});
+  check_constructible<Budget>({.layers = 2, .kv_heads = 2, .prompt_entries = 16});
   check_constructible<Codec>({.head_dim = 8});
   check_constructible<Layout>({.kv_heads = 2, .entry_bytes = 32, .block_bytes = 4096, .root_seed = 1});
   check_constructible<Replacement>({.capacity_bytes = 4096, .root_seed = 1});

@@ -47,6 +47,8 @@ PointData worked_example() {
   fill(data, Metric::mass, 0.5, 0.0);
   fill(data, Metric::relative_mass, 0.9, 0.01);       // 0.90 ... 0.97
   fill(data, Metric::output_error, 0.08, -0.01);      // 0.08 ... 0.01
+  fill(data, Metric::retained, 0.3, 0.1);             // 0.3 ... 1.0
+  fill(data, Metric::needed_loaded, 0.2, 0.1);        // 0.2 ... 0.9
   fill(data, Metric::selected_entries, 10.0, 2.0);    // 10 ... 24
   fill(data, Metric::demanded_units, 4.0, 0.0);       // 32 in all
   fill(data, Metric::hit_units, 0.0, 0.5);            // 0 ... 3.5: 14 in all
@@ -95,6 +97,8 @@ const std::map<std::string_view, double> kExpected{
     {"mass_mean", 0.5},
     {"relative_mass_mean", 0.935},
     {"output_error_mean", 0.045},
+    {"retained_mean", 0.65},
+    {"needed_loaded_mean", 0.55},
     {"selected_mean", 17.0},
     {"latency_mean", 0.020},
     {"latency_p50", 0.020},
@@ -190,20 +194,20 @@ TEST_CASE("a value that arithmetic could not come to is not left out: its summar
   PointData data = worked_example();
   CHECK(data.notes().empty());
   data.set_layer_numbers({3, 7});
-  data.set(Metric::recall, 1, 1, 0, kNotKnown);
-  data.set(Metric::recall, 1, 1, 1, kNotKnown);
+  data.set(Metric::mass, 1, 1, 0, kNotKnown);
+  data.set(Metric::mass, 1, 1, 1, kNotKnown);
   data.set(Metric::read_bytes, 0, 1, kNotKnown);
   data.set(Metric::latency_s, 1, kNotKnown);
   data.set(Metric::pinned_bytes, 1, kNotKnown);
-  for (const char* name : {"recall_mean", "bytes_per_step", "read_amplification", "latency_mean",
-                           "latency_p95", "tokens_per_s", "dram_total_max"}) {
+  for (const char* name : {"mass_mean", "bytes_per_step", "read_amplification", "latency_mean", "latency_p95",
+                           "tokens_per_s", "dram_total_max"}) {
     CAPTURE(name);
     CHECK(std::isnan(summary(data, name)));
   }
-  CHECK(summary(data, "mass_mean") == 0.5);
+  CHECK(summary(data, "recall_mean") == doctest::Approx(kExpected.at("recall_mean")));
   CHECK(data.notes() ==
         std::vector<std::string>{
-            "recall: 2 of 8 values are not numbers, the first at step 1, layer 7, head 0; its summaries have "
+            "mass: 2 of 8 values are not numbers, the first at step 1, layer 7, head 0; its summaries have "
             "no value",
             "read_bytes: 1 of 4 values are not numbers, the first at step 0, layer 7; its summaries have no "
             "value",

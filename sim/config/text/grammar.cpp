@@ -64,15 +64,62 @@ Field component(std::string name, std::string kind, std::string default_type = "
           .default_type = std::move(default_type)};
 }
 
+/// `moot_type` stands there where nothing is on flash.
+Field for_flash(std::string kind, std::string moot_type) {
+  Field field = component(kind, kind, std::move(moot_type));
+  field.for_flash = true;
+  return field;
+}
+
 Field shaped(std::string name, Shape shape, std::string doc) {
   return {.name = std::move(name), .shape = shape, .doc = std::move(doc)};
 }
 
+/// An own key for the share, because the number alone must stay an integer.
+Field pinned(std::string name, std::int64_t entries, std::string_view doc) {
+  return integer(std::move(name), entries,
+                 {.doc = doc, .unit = "entries", .min = 0, .max = bounds::kEntries});
+}
+
+Field pinned_share(std::string name, std::string_view doc) {
+  return value(std::move(name), ValueType::real, 0.0, {.doc = doc, .min = 0, .max = 1});
+}
+
+Field words(std::string name, std::string default_words, ParamDoc info) {
+  Field field = text(std::move(name), std::move(default_words), info);
+  field.shape = Shape::words;
+  return field;
+}
+
+Field layers() {
+  Field field =
+      text("layers", "all",
+           {.doc = "layers of the model that it acts in: numbers and ranges, as 0..1, 2.. or 0..3,8; in "
+                   "a layer without a stage that selects, all entries are attended to"});
+  field.is_layers = true;
+  return field;
+}
+
 Field stage() {
   return table(
-      "stage", "one act of selecting",
-      {text("when", "step", {.doc = "when the stage acts", .choices = "step"}),
-       text("effect", "select", {.doc = "what it does with the best units", .choices = "select"}),
+      "stage", "one act of selecting or evicting",
+      {words("when", "step",
+             {.doc = "when the stage acts: in decode steps, when the prompt has been read, or both",
+              .choices = "step|prefill_end"}),
+       integer("every", 1,
+               {.doc = "acts in every so many-th step only; for stages that evict",
+                .unit = "steps",
+                .min = 1,
+                .max = bounds::kEntries}),
+       text("effect", "select",
+            {.doc = "what becomes of the best units. select: they are attended to; several stages narrow one "
+                    "another. evict: they are kept, and what is neither among them nor pinned is removed for "
+                    "good",
+             .choices = "select|evict"}),
+       layers(),
+       text("units", "clustering",
+            {.doc = "what is ranked: the units of the clustering, or single entries",
+             .choices = "clustering|token"}),
        component("scorer", "scorer"), component("budget", "budget"),
        text("norm", "none",
             {.doc = "what is done to each query head's scores first", .choices = "none|softmax"}),
@@ -83,26 +130,33 @@ Field stage() {
        text("last_unit", "cut",
             {.doc = "the unit that exceeds the budget is taken in part (cut) or left out (drop)",
              .choices = "cut|drop"}),
-       table("pins", "entries that are always selected, on top of the budget",
-             {integer("sinks", 4,
-                      {.doc = "first entries of the sequence",
-                       .unit = "entries",
-                       .min = 0,
-                       .max = bounds::kEntries}),
-              integer("recent", 32,
-                      {.doc = "last entries of the sequence",
-                       .unit = "entries",
-                       .min = 0,
-                       .max = bounds::kEntries})})});
+       table("pins", "entries that are always selected, or kept, on top of the budget",
+             {pinned("sinks", 4, "first entries of the sequence"),
+              pinned("recent", 32, "last entries of the sequence"),
+              pinned_share("sinks_share", "first entries, at least this share of the prompt"),
+              pinned_share("recent_share", "last entries, at least this share of the prompt")})});
 }
 
 Field stages() {
   return {.name = "stages",
           .shape = Shape::list,
-          .doc = "acts of selecting, in order",
+          .doc = "acts of selecting and evicting, in order; none: all entries are attended to",
           .fields = {stage()},
-          .min_items = 1,
-          .max_items = 1};
+          .min_items = 0,
+          .max_items = 16,
+          .may_lack = false};
+}
+
+Field tiers() {
+  return {.name = "tiers",
+          .shape = Shape::list,
+          .doc =
+              "where entries are kept, fastest first; none given: DRAM over flash. DRAM alone: nothing is "
+              "ever read or written",
+          .fields = {table("tier", "a kind of memory",
+                           {text("name", "", {.doc = "which", .required = true, .choices = "dram|flash"})})},
+          .min_items = 0,
+          .max_items = 2};
 }
 
 Field cache() {
@@ -130,14 +184,15 @@ Field dram() {
 }
 
 Field system() {
-  return table("system", "a named composition of policies",
-               {text("name", "", {.doc = "name of the system in results"}),
-                component("clustering", "clustering"), stages(),
-                table("codec", "stored form of keys and of values",
-                      {component("k", "codec", "fp16", "stored form of keys"),
-                       component("v", "codec", "fp16", "stored form of values")}),
-                component("layout", "layout"), component("replacement", "replacement"), cache(), dram(),
-                component("prefetch", "prefetch", "none"), component("schedule", "schedule", "serial")});
+  return table(
+      "system", "a named composition of policies",
+      {text("name", "", {.doc = "name of the system in results"}), component("clustering", "clustering"),
+       stages(),
+       table("codec", "stored form of keys and of values",
+             {component("k", "codec", "fp16", "stored form of keys"),
+              component("v", "codec", "fp16", "stored form of values")}),
+       tiers(), for_flash("layout", "token_order"), for_flash("replacement", "none"), cache(), dram(),
+       component("prefetch", "prefetch", "none"), component("schedule", "schedule", "serial")});
 }
 
 Field run() {

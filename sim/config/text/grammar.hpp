@@ -18,6 +18,7 @@ enum class Shape {
   overlays,   ///< a map from names to overlays of the root
   axes,       ///< a map from dotted keys to lists of values
   seeds,      ///< a number of seeds, or a list of them
+  words,      ///< one or more of the choices of `spec`: a list, or a text with commas
 };
 
 /// One key of a configuration.
@@ -25,13 +26,16 @@ struct Field {
   std::string name;
   Shape shape;
   std::string doc;
-  ParamSpec spec = {};            ///< value
+  ParamSpec spec = {};            ///< value, words
   bool is_path = false;           ///< value: a path relative to the file that states it
+  bool is_layers = false;         ///< value: layers of a model, see parse_layers
   std::string kind = {};          ///< component
   std::string default_type = {};  ///< component: taken when none is given; empty: one must be given
+  bool for_flash = false;         ///< component: must be given unless `tiers` beside it has DRAM alone
   std::vector<Field> fields = {};
   std::size_t min_items = 0;  ///< list
   std::size_t max_items = 0;  ///< list
+  bool may_lack = true;       ///< list: nothing need be given
 
   const Field* find(std::string_view name) const;
 };

@@ -2,12 +2,14 @@
 
 #include <algorithm>
 #include <chrono>
-#include <cmath>
-#include <numeric>
+#include <iterator>
+#include <ranges>
 
 #include "sim/base/convert.hpp"
 #include "sim/base/error.hpp"
 #include "sim/kernels/attention.hpp"
+#include "sim/kernels/dot.hpp"
+#include "sim/kernels/softmax.hpp"
 
 namespace kvr {
 namespace {
@@ -27,30 +29,7 @@ class Stopwatch {
   std::chrono::steady_clock::time_point begin_;
 };
 
-double relative_distance(std::span<const float> a, std::span<const float> truth) {
-  double difference = 0.0;
-  double norm = 0.0;
-  for (std::size_t i = 0; i < truth.size(); ++i) {
-    const double delta = static_cast<double>(a[i]) - static_cast<double>(truth[i]);
-    difference += delta * delta;
-    norm += static_cast<double>(truth[i]) * static_cast<double>(truth[i]);
-  }
-  return norm > 0.0 ? std::sqrt(difference / norm) : std::sqrt(difference);
-}
-
-double sum_over(std::span<const float> probabilities, std::span<const EntryIndex> entries) {
-  double sum = 0.0;
-  for (const EntryIndex entry : entries) {
-    sum += static_cast<double>(probabilities[static_cast<std::size_t>(entry)]);
-  }
-  return sum;
-}
-
 }  // namespace
-
-SelectRules select_rules_of(const StageConfig& stage) {
-  return {fold_of(stage.fold), norm_of(stage.norm), last_unit_of(stage.last_unit), stage.sinks, stage.recent};
-}
 
 KernelTimes& KernelTimes::operator+=(const KernelTimes& other) {
   score_s += other.score_s;
@@ -61,27 +40,80 @@ KernelTimes& KernelTimes::operator+=(const KernelTimes& other) {
 }
 
 HeadPolicies::HeadPolicies(HeadId head, std::int64_t group, double attention_scale, HeadStore store,
-                           std::unique_ptr<Clustering> clustering, std::unique_ptr<Scorer> scorer,
-                           const SelectRules& rules)
+                           std::unique_ptr<Clustering> clustering,
+                           std::vector<std::unique_ptr<HeadStage>> stages)
     : head_(head),
       group_(group),
       head_dim_(store.head_dim()),
       attention_scale_(static_cast<float>(attention_scale)),
       store_(std::move(store)),
       clustering_(std::move(clustering)),
-      scorer_(std::move(scorer)),
-      rules_(rules),
+      stages_(std::move(stages)),
       queries_(static_cast<std::size_t>(group * head_dim_)),
-      selections_(static_cast<std::size_t>(rules.fold == Fold::none ? group : 1)),
-      selected_out_(queries_.size()) {}
+      all_(1),
+      selected_out_(queries_.size()) {
+  for (std::size_t stage = 0; stage < stages_.size(); ++stage) {
+    if (runs(stage) && stages_[stage]->config().effect == Effect::select) {
+      last_select_ = stage;
+    }
+  }
+}
+
+bool HeadPolicies::wants_attention() const {
+  return std::ranges::any_of(stages_,
+                             [](const auto& stage) { return stage && stage->scorer().wants_attention(); });
+}
+
+std::int64_t HeadPolicies::occupied_units() const {
+  std::int64_t occupied = 0;
+  for (UnitId unit = 0; unit < clustering_->unit_count(); ++unit) {
+    occupied += clustering_->members(unit).empty() && clustering_->pending(unit).empty() ? 0 : 1;
+  }
+  return occupied;
+}
+
+std::int64_t HeadPolicies::representative_bytes() const {
+  std::int64_t bytes = 0;
+  for (const auto& stage : stages_) {
+    bytes += stage ? stage->scorer().dram_bytes() : 0;
+  }
+  return bytes;
+}
+
+std::int64_t HeadPolicies::metadata_bytes() const {
+  std::int64_t bytes = clustering_->dram_bytes();
+  for (const auto& stage : stages_) {
+    bytes += stage && stage->ranks_tokens() ? stage->units(*clustering_).dram_bytes() : 0;
+  }
+  return bytes;
+}
+
+void HeadPolicies::begin(const PromptView& prompt) {
+  store_.catch_up();
+  visible_ = store_.entries();
+  live_ = EntrySet::first(visible_);
+  PromptView whole = prompt;
+  whole.rows = visible();
+  Work prefill;
+  for (const auto& stage : stages_) {
+    if (stage) {
+      stage->begin(whole, prefill);
+      stage->build(whole.rows, live_, prefill);
+    }
+  }
+}
 
 void HeadPolicies::build() {
-  store_.catch_up();
-  const HeadView view = store_.view(store_.entries());
-  changes_.clear();
+  const HeadView view = visible();
   Work prefill;
-  clustering_->build(view, changes_, prefill);
-  scorer_->update(changes_, *clustering_, view, prefill);
+  changes_.clear();
+  clustering_->build(view, live_, changes_, prefill);
+  for (const auto& stage : stages_) {
+    if (stage) {
+      stage->follow(changes_, *clustering_, view, prefill);
+    }
+  }
+  built_ = true;
   observe(changes_, view);
   check_units();
 }
@@ -93,90 +125,164 @@ void HeadPolicies::check_units() const {
 
 void HeadPolicies::ask(std::span<const Half> queries) {
   before_current_ = store_.entries();
+  visible_ = before_current_;
   to_float(queries, queries_);
-  range_ = candidate_range(before_current_, rules_.sinks, rules_.recent);
+  range_ = {0, static_cast<EntryIndex>(before_current_)};
+  for (const auto& stage : stages_) {
+    if (stage && stage->config().effect == Effect::select) {
+      const CandidateRange own = stage->range(before_current_);
+      range_.begin = std::max(range_.begin, own.begin);
+      range_.end = std::max(range_.begin, std::min(range_.end, own.end));
+    }
+  }
+  pending_.clear();
+  for (UnitId unit = 0; unit < clustering_->unit_count(); ++unit) {
+    const auto pending = clustering_->pending(unit);
+    pending_.insert(pending_.end(), pending.begin(), pending.end());
+  }
+  chosen_.clear();
 }
 
 void HeadPolicies::begin_step(std::span<const Half> queries) {
   ask(queries);
   store_.catch_up();
+  live_.add(static_cast<EntryIndex>(before_current_));
+  removals_.clear();
   quality_ = {};
   score_work_ = {};
   update_work_ = {};
   times_ = {};
 }
 
-void HeadPolicies::score() {
-  const std::int64_t units = clustering_->unit_count();
-  scores_.resize(static_cast<std::size_t>(group_ * units));
-  const auto scores = matrix_ref(scores_.data(), group_, units);
-  {
-    const Stopwatch watch(times_.score_s);
-    scorer_->score(matrix_view(queries_.data(), group_, head_dim_), *clustering_,
-                   store_.view(before_current_), scores, score_work_);
-    fold_scores(scores, rules_.norm, rules_.fold, folded_);
-  }
-  pending_.clear();
-  sizes_.resize(static_cast<std::size_t>(units));
-  for (UnitId unit = 0; unit < units; ++unit) {
-    sizes_[static_cast<std::size_t>(unit)] = static_cast<std::int32_t>(clustering_->members(unit).size());
-    const auto pending = clustering_->pending(unit);
-    pending_.insert(pending_.end(), pending.begin(), pending.end());
-  }
-  if (rules_.fold == Fold::none) {
-    fold_scores(scores, Norm::none, Fold::mean, budget_scores_);
-  }
+void HeadPolicies::score(std::size_t stage) {
+  const Stopwatch watch(times_.score_s);
+  stages_[stage]->score(matrix_view<float>(queries_.data(), group_, head_dim_), units_of(*stages_[stage]),
+                        visible(), score_work_);
 }
 
 std::int64_t HeadPolicies::pending_candidates() const {
-  return std::count_if(pending_.begin(), pending_.end(), [this](EntryIndex e) { return range_.contains(e); });
+  return std::ranges::count_if(pending_, [this](EntryIndex e) { return range_.contains(e); });
 }
 
-HeadCandidates HeadPolicies::candidates() const {
-  const auto& scores = rules_.fold == Fold::none ? budget_scores_ : folded_;
-  return {head_.layer, head_.head, before_current_ + 1, range_.size() - pending_candidates(), scores, sizes_};
+HeadCandidates HeadPolicies::candidates(std::size_t stage) const {
+  const HeadStage& one = *stages_[stage];
+  const auto before = static_cast<EntryIndex>(before_current_);
+  if (one.config().effect == Effect::evict) {
+    const CandidateRange range = one.range(visible_);
+    return {head_.layer,         head_.head, live_.size(), live_.count_in({range.begin, range.end}),
+            one.budget_scores(), one.sizes()};
+  }
+  std::int64_t open = live_.count_in({range_.begin, range_.end}) - pending_candidates();
+  if (!chosen_.empty()) {
+    const auto count = [](const auto& chosen) { return std::ranges::count(chosen, 1); };
+    open = std::ranges::max(chosen_ | std::views::transform(count));
+  }
+  return {head_.layer, head_.head, live_.count_in({0, before}) + 1, open, one.budget_scores(), one.sizes()};
 }
 
-void HeadPolicies::select(std::int64_t budget) {
+void HeadPolicies::choose(std::size_t stage, std::int64_t budget) {
   KVR_CHECK(budget >= 0, "layer {}, head {} is allotted {} entries", head_.layer, head_.head, budget);
+  HeadStage& one = *stages_[stage];
+  std::vector<Candidates> candidates(std::max<std::size_t>(chosen_.size(), 1), Candidates{range_});
+  for (std::size_t s = 0; s < chosen_.size(); ++s) {
+    candidates[s].within = chosen_[s];
+  }
   // Entries that a clustering keeps visible on its own account are part of what it may select.
   const std::int64_t to_select = std::max<std::int64_t>(0, budget - pending_candidates());
-  const std::size_t units = sizes_.size();
-  for (std::size_t s = 0; s < selections_.size(); ++s) {
+  {
     const Stopwatch watch(times_.score_s);
-    select_units(std::span(folded_).subspan(s * units, units), *clustering_, range_, to_select,
-                 rules_.last_unit, selections_[s]);
+    one.choose(to_select, units_of(one), candidates);
   }
-  unite(selections_, demanded_);
+  if (stage == last_select_) {
+    allotted_ = budget;
+  } else {
+    mark_chosen(one);
+  }
 }
 
-void HeadPolicies::judge(std::int64_t budget, HeadTruth& truth) {
-  {
-    const Stopwatch watch(times_.truth_s);
-    truth.find();
-  }
-  for (std::int64_t g = 0; g < group_; ++g) {
-    const std::size_t s = selections_.size() == 1 ? 0 : static_cast<std::size_t>(g);
-    if (g == 0 || s > 0) {
-      collect_attended(selections_[s]);
-      mark_attended();
-      attend_selected(g, selections_.size() == 1 ? group_ : 1);
+void HeadPolicies::mark_chosen(const HeadStage& stage) {
+  chosen_.assign(stage.selections().size(), {});
+  for (std::size_t s = 0; s < chosen_.size(); ++s) {
+    chosen_[s].assign(static_cast<std::size_t>(before_current_), 0);
+    for (const EntryIndex entry : stage.selections()[s].entries) {
+      chosen_[s][static_cast<std::size_t>(entry)] = 1;
     }
-    judge_query(selections_[s], g, budget, truth);
+  }
+}
+
+void HeadPolicies::demand() {
+  if (!last_select_) {
+    demand_all();
+  } else if (stages_[*last_select_]->ranks_tokens()) {
+    Selection united;
+    unite(selections(), united);
+    regroup(
+        united.entries, [this](EntryIndex entry) { return partition_.unit_of(entry); }, demanded_);
+  } else {
+    unite(selections(), demanded_);
+  }
+  entries_read_ = std::ssize(demanded_.entries) + always_visible();
+}
+
+/// Without a select stage the step needs all that is live.
+void HeadPolicies::demand_all() {
+  demanded_.clear();
+  for (UnitId unit = 0; unit < clustering_->unit_count(); ++unit) {
+    const std::span<const EntryIndex> members = clustering_->members(unit);
+    if (!members.empty()) {
+      demanded_.append(unit, members);
+    }
+  }
+  all_.front() = demanded_;
+  allotted_ = live_.count_in({range_.begin, range_.end});
+}
+
+std::span<const Selection> HeadPolicies::selections() const {
+  return last_select_ ? stages_[*last_select_]->selections() : std::span(all_);
+}
+
+std::int64_t HeadPolicies::always_visible() const {
+  const auto current = static_cast<EntryIndex>(before_current_);
+  const bool current_left = before_current_ < store_.entries() && !live_.contains(current);
+  return live_.count_in({0, range_.begin}) + live_.count_in({range_.end, current}) + (current_left ? 0 : 1) +
+         pending_candidates();
+}
+
+void HeadPolicies::attend(HeadTruth* truth) {
+  if (truth != nullptr) {
+    const Stopwatch watch(times_.truth_s);
+    truth->find();
+  }
+  const auto chosen = selections();
+  for (std::int64_t g = 0; g < group_; ++g) {
+    const std::size_t s = chosen.size() == 1 ? 0 : static_cast<std::size_t>(g);
+    if (g == 0 || s > 0) {
+      const std::int64_t queries = chosen.size() == 1 ? group_ : 1;
+      collect_attended(chosen[s]);
+      mark_attended();
+      attend_selected(g, queries);
+      tell_attention(g, queries);
+    }
+    if (truth != nullptr) {
+      judge(chosen[s], g, *truth);
+    }
   }
 }
 
 void HeadPolicies::collect_attended(const Selection& selection) {
   attended_.clear();
-  for (EntryIndex e = 0; e < range_.begin; ++e) {
-    attended_.push_back(e);
-  }
+  const auto add_live = [this](EntryIndex begin, EntryIndex end) {
+    for (const EntrySet::Interval& one : live_.intervals()) {
+      for (EntryIndex e = std::max(begin, one.begin); e < std::min(end, one.end); ++e) {
+        attended_.push_back(e);
+      }
+    }
+  };
+  add_live(0, range_.begin);
   attended_.insert(attended_.end(), selection.entries.begin(), selection.entries.end());
-  std::copy_if(pending_.begin(), pending_.end(), std::back_inserter(attended_),
-               [this](EntryIndex e) { return range_.contains(e); });
-  for (EntryIndex e = range_.end; e <= static_cast<EntryIndex>(before_current_); ++e) {
-    attended_.push_back(e);
-  }
+  std::ranges::copy_if(pending_, std::back_inserter(attended_),
+                       [this](EntryIndex e) { return range_.contains(e); });
+  add_live(range_.end, static_cast<EntryIndex>(before_current_ + 1));
 }
 
 void HeadPolicies::mark_attended() {
@@ -193,59 +299,56 @@ void HeadPolicies::attend_selected(std::int64_t first_query, std::int64_t querie
   const HeadView view = store_.view(before_current_ + 1);
   const std::int64_t at = first_query * head_dim_;
   std::vector<kernels::AttentionResult> normalisers(static_cast<std::size_t>(queries));
-  kernels::attend_selected(matrix_view(queries_.data() + at, queries, head_dim_), view.keys, view.values,
-                           attended_, attention_scale_,
+  kernels::attend_selected(matrix_view<float>(queries_.data() + at, queries, head_dim_), view.keys,
+                           view.values, attended_, attention_scale_,
                            matrix_ref(selected_out_.data() + at, queries, head_dim_), normalisers);
 }
 
-void HeadPolicies::judge_query(const Selection& selection, std::int64_t query, std::int64_t budget,
-                               HeadTruth& truth) {
-  const auto d = static_cast<std::size_t>(head_dim_);
-  const std::span<const float> out = std::span(selected_out_).subspan(static_cast<std::size_t>(query) * d, d);
-  const std::span<const float> probabilities = truth.probabilities(query);
-  // The best choice open to a policy takes the pending entries even where they alone exceed the budget.
-  const std::int64_t pending = pending_candidates();
-  const std::span<const EntryIndex> open =
-      truth.best(query, range_, std::min(std::max(budget, pending), range_.size()));
-  const auto best = open.first(static_cast<std::size_t>(std::min(budget, std::ssize(open))));
-  const double best_mass = sum_over(probabilities, open) + pinned_mass(probabilities);
-  const double mass = sum_over(probabilities, attended_);
-  const double share = 1.0 / static_cast<double>(group_);
-  quality_.recall += share * recall_of(best, probabilities);
-  quality_.mass += share * mass;
-  quality_.relative_mass += best_mass > 0.0 ? share * mass / best_mass : share;
-  quality_.output_error += share * relative_distance(out, truth.out(query));
-  quality_.selected += share * static_cast<double>(std::ssize(selection.entries) + pending);
-  quality_.attended += share * static_cast<double>(attended_.size());
-}
-
-double HeadPolicies::pinned_mass(std::span<const float> probabilities) const {
-  const double sinks = std::accumulate(probabilities.begin(), probabilities.begin() + range_.begin, 0.0);
-  return std::accumulate(probabilities.begin() + range_.end, probabilities.end(), sinks);
-}
-
-double HeadPolicies::recall_of(std::span<const EntryIndex> best, std::span<const float> probabilities) const {
-  if (best.empty()) {
-    return 1.0;
+/// The softmax over attended_, for scorers that want it.
+void HeadPolicies::tell_attention(std::int64_t first_query, std::int64_t queries) {
+  if (!wants_attention()) {
+    return;
   }
-  const auto weight = [&](EntryIndex e) { return probabilities[static_cast<std::size_t>(e)]; };
-  const float least = weight(best.back());
-  const auto better =
-      std::count_if(best.begin(), best.end(), [&](EntryIndex e) { return weight(e) > least; });
-  std::int64_t found_better = 0;
-  std::int64_t found_least = 0;
-  for (const EntryIndex e : attended_) {
-    if (range_.contains(e)) {
-      found_better += weight(e) > least ? 1 : 0;
-      found_least += weight(e) == least ? 1 : 0;
+  const HeadView view = store_.view(before_current_ + 1);
+  std::vector<Half> keys;
+  for (const EntryIndex entry : attended_) {
+    const auto key = view.keys.row(entry);
+    keys.insert(keys.end(), key.begin(), key.end());
+  }
+  std::vector<float> weights(attended_.size());
+  for (std::int64_t query = first_query; query < first_query + queries; ++query) {
+    kernels::dot_rows(matrix_view<float>(queries_.data() + query * head_dim_, 1, head_dim_),
+                      matrix_view<Half>(keys.data(), std::ssize(attended_), head_dim_),
+                      matrix_ref(weights.data(), 1, std::ssize(weights)));
+    for (float& weight : weights) {
+      weight *= attention_scale_;
+    }
+    softmax_in_place(weights);
+    for (const auto& stage : stages_) {
+      if (stage && stage->scorer().wants_attention()) {
+        stage->attended(query, attended_, weights, update_work_);
+      }
     }
   }
-  const std::int64_t found = found_better + std::min<std::int64_t>(found_least, std::ssize(best) - better);
-  return static_cast<double>(found) / static_cast<double>(best.size());
+}
+
+void HeadPolicies::judge(const Selection& selection, std::int64_t query, HeadTruth& truth) {
+  const auto d = static_cast<std::size_t>(head_dim_);
+  const std::int64_t pending = pending_candidates();
+  add_quality({.entries = attended_,
+               .marked = marked_,
+               .chosen = std::ssize(selection.entries) + pending,
+               .out = std::span(selected_out_).subspan(static_cast<std::size_t>(query) * d, d),
+               .live = live_,
+               .range = range_,
+               .budget = allotted_,
+               .pending = pending},
+              query, truth, 1.0 / static_cast<double>(group_), quality_);
 }
 
 void HeadPolicies::follow(const ResidentUnits& resident) {
   const HeadView view = store_.view(before_current_ + 1);
+  const auto current = static_cast<EntryIndex>(before_current_);
   changes_.clear();
   {
     const Stopwatch watch(times_.update_s);
@@ -256,8 +359,13 @@ void HeadPolicies::follow(const ResidentUnits& resident) {
       }
     }
     clustering_->loaded(loaded_, view, changes_, update_work_);
-    clustering_->append(static_cast<EntryIndex>(before_current_), view, resident, changes_, update_work_);
-    scorer_->update(changes_, *clustering_, view, update_work_);
+    clustering_->append(current, view, resident, changes_, update_work_);
+    tell_scorers(changes_, view);
+    for (const auto& stage : stages_) {
+      if (stage) {
+        stage->append(current, view, update_work_);
+      }
+    }
   }
   observe(changes_, view);
 }
@@ -268,7 +376,7 @@ void HeadPolicies::follow_loads(std::span<const UnitId> units) {
   {
     const Stopwatch watch(times_.update_s);
     clustering_->loaded(units, view, more, update_work_);
-    scorer_->update(more, *clustering_, view, update_work_);
+    tell_scorers(more, view);
   }
   for (const Change& change : more) {
     KVR_CHECK(change.kind != ChangeKind::wants_load, "layer {}, head {}: unit {} asks for a load within one",
@@ -278,10 +386,74 @@ void HeadPolicies::follow_loads(std::span<const UnitId> units) {
   changes_.insert(changes_.end(), more.begin(), more.end());
 }
 
+void HeadPolicies::tell_scorers(std::span<const Change> changes, const HeadView& view) {
+  for (const auto& stage : stages_) {
+    if (stage) {
+      stage->follow(changes, *clustering_, view, update_work_);
+    }
+  }
+}
+
 void HeadPolicies::observe(std::span<const Change> changes, const HeadView& view) {
   partition_.follow(changes, *clustering_);
-  partition_.expect(store_.entries());
+  partition_.expect(live_.size());
   variance_.follow(changes, *clustering_, view);
+}
+
+void HeadPolicies::evict(std::size_t stage, std::int64_t budget) {
+  KVR_CHECK(budget >= 0, "layer {}, head {} is allotted {} entries", head_.layer, head_.head, budget);
+  HeadStage& one = *stages_[stage];
+  const Candidates candidates{one.range(visible_)};
+  {
+    const Stopwatch watch(times_.score_s);
+    one.choose(budget, units_of(one), {&candidates, 1});
+  }
+  remove(left_over(one));
+}
+
+/// Live entries that the stage may remove and did not choose.
+std::vector<EntryIndex> HeadPolicies::left_over(const HeadStage& stage) const {
+  std::vector<std::uint8_t> kept(static_cast<std::size_t>(visible_), 0);
+  const auto keep = [&kept](EntryIndex entry) { kept[static_cast<std::size_t>(entry)] = 1; };
+  for (const Selection& selection : stage.selections()) {
+    std::ranges::for_each(selection.entries, keep);
+  }
+  if (!stage.ranks_tokens()) {
+    for (UnitId unit = 0; unit < clustering_->unit_count(); ++unit) {
+      std::ranges::for_each(clustering_->pending(unit), keep);
+    }
+  }
+  const CandidateRange range = stage.range(visible_);
+  std::vector<EntryIndex> left;
+  live_.for_each([&](EntryIndex entry) {
+    if (range.contains(entry) && kept[static_cast<std::size_t>(entry)] == 0) {
+      left.push_back(entry);
+    }
+  });
+  return left;
+}
+
+void HeadPolicies::remove(std::span<const EntryIndex> entries) {
+  if (entries.empty()) {
+    return;
+  }
+  for (const EntryIndex entry : entries) {
+    live_.remove(entry);
+  }
+  const HeadView view = visible();
+  const Stopwatch watch(times_.update_s);
+  for (const auto& stage : stages_) {
+    if (stage) {
+      stage->remove(entries, view, update_work_);
+    }
+  }
+  if (built_) {
+    ChangeList changes;
+    clustering_->remove(entries, view, changes, update_work_);
+    tell_scorers(changes, view);
+    observe(changes, view);
+    removals_.insert(removals_.end(), changes.begin(), changes.end());
+  }
 }
 
 }  // namespace kvr

@@ -2,40 +2,23 @@
 
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <span>
 #include <vector>
 
-#include "sim/config/resolve.hpp"
+#include "sim/engine/heads/head_stage.hpp"
 #include "sim/engine/heads/head_store.hpp"
 #include "sim/engine/heads/partition_check.hpp"
+#include "sim/engine/heads/quality.hpp"
 #include "sim/engine/heads/selection.hpp"
 #include "sim/engine/heads/unit_variance.hpp"
 #include "sim/engine/walk/truth.hpp"
 #include "sim/interfaces/budget.hpp"
 #include "sim/interfaces/clustering.hpp"
+#include "sim/interfaces/entry_set.hpp"
 #include "sim/interfaces/scorer.hpp"
 
 namespace kvr {
-
-/// How a stage ranks and takes units, beside its scorer and its budget.
-struct SelectRules {
-  Fold fold = Fold::mean;
-  Norm norm = Norm::none;
-  LastUnit last_unit = LastUnit::cut;
-  std::int64_t sinks = 0;
-  std::int64_t recent = 0;
-};
-SelectRules select_rules_of(const StageConfig& stage);
-
-/// What one head's step came to, averaged over the query heads of its group.
-struct HeadQuality {
-  double recall = 0.0;         ///< of the true best candidates, as many as the budget allows
-  double mass = 0.0;           ///< true softmax over all that was attended to
-  double relative_mass = 0.0;  ///< mass over that of the best selection of as many entries
-  double output_error = 0.0;   ///< ||o_selected - o|| / ||o||
-  double selected = 0.0;       ///< entries chosen (pending ones included), without pins
-  double attended = 0.0;       ///< entries attention saw, pins and the current one included
-};
 
 /// Seconds of this machine that the kernels of a step took.
 struct KernelTimes {
@@ -50,69 +33,100 @@ struct KernelTimes {
 /// The policies of one KV head of one layer and what they do in a step. Heads share nothing, so the methods
 /// of different heads may run at the same time.
 ///
-/// One step at position p, in call order: `begin_step` takes in row p; `score` ranks the units of entries
-/// 0..p-1; `select` chooses; `judge` attends to what is chosen and compares with the truth over 0..p;
-/// `follow` hands entry p to the clustering.
+/// It owns the live set: the entries that no stage has removed. Nothing else removes entries, and one that is
+/// removed never comes back.
+///
+/// Before the first step: `begin`, evict stages of tokens, `build`, evict stages of units. One step at
+/// position p, in call order: `begin_step` takes in row p; for every select stage in order `score` ranks the
+/// units of entries 0..p-1 and `choose` narrows what is attended to; `demand` sums up what the step needs of
+/// DRAM; `attend` attends and compares with the truth over 0..p; `follow` hands entry p to the clustering;
+/// for every evict stage that fires, after `see_all`, `score` and `evict`.
 class HeadPolicies {
  public:
+  /// `stages`: those of the system in its order, null where one does not run in this layer.
   HeadPolicies(HeadId head, std::int64_t group, double attention_scale, HeadStore store,
-               std::unique_ptr<Clustering> clustering, std::unique_ptr<Scorer> scorer,
-               const SelectRules& rules);
+               std::unique_ptr<Clustering> clustering, std::vector<std::unique_ptr<HeadStage>> stages);
 
   const Clustering& clustering() const { return *clustering_; }
+  const EntrySet& live() const { return live_; }
+  /// Units that have entries.
+  std::int64_t occupied_units() const;
+  bool wants_attention() const;
 
-  /// Builds the units from all entries captured so far.
+  /// Takes in the prompt, all entries captured so far: they are live. `prompt`: what of it scorers asked for,
+  /// without its rows.
+  void begin(const PromptView& prompt);
+  /// Builds the units of the live entries.
   void build();
-  /// A query over the entries that exist, outside any step: `score`, `candidates` and `select` answer it as
-  /// they would in a step. `queries` [group, head_dim].
+
+  bool runs(std::size_t stage) const { return stages_[stage] != nullptr; }
+  bool ranks_tokens(std::size_t stage) const { return stages_[stage]->ranks_tokens(); }
+  /// A query over the entries that exist, outside any step: `score`, `candidates`, `choose` and `demand`
+  /// answer it as they would in a step. `queries` [group, head_dim].
   void ask(std::span<const Half> queries);
   /// `queries` [group, head_dim] of the entry that was captured last.
   void begin_step(std::span<const Half> queries);
-  void score();
+  /// From now on stages rank all entries that exist, the current one included.
+  void see_all() { visible_ = store_.entries(); }
+  /// Ranks the units of a stage that runs here.
+  void score(std::size_t stage);
   /// Valid after `score`.
-  HeadCandidates candidates() const;
-  void select(std::int64_t budget);
-  /// Only measures: nothing that follows depends on it. `truth` of the same step.
-  void judge(std::int64_t budget, HeadTruth& truth);
+  HeadCandidates candidates(std::size_t stage) const;
+  /// A select stage chooses `budget` entries, whole units where it can, of those that stages before it chose.
+  void choose(std::size_t stage, std::int64_t budget);
+  void demand();
+  /// `truth` of the same step, or null: then nothing is judged. Judging only measures.
+  void attend(HeadTruth* truth);
   /// The units that must be in DRAM for this step, best first, with the entries needed of each.
   const Selection& demanded() const { return demanded_; }
-  /// Candidates of this step; everything outside is pinned.
+  /// What select stages may choose from in this step; everything live outside is pinned. Without a select
+  /// stage, all but the current entry.
   const CandidateRange& range() const { return range_; }
   void follow(const ResidentUnits& resident);
   /// Units that the clustering asked for (`wants_load`) are in DRAM now; adds to `changes`.
   void follow_loads(std::span<const UnitId> units);
+  /// An evict stage removes what is neither among its `budget` best entries nor pinned by it nor pending.
+  void evict(std::size_t stage, std::int64_t budget);
 
   const HeadQuality& quality() const { return quality_; }
   /// Of the units as they are, on average.
   double unit_variance() const { return variance_.mean(); }
+  /// Of the step so far, but for what was removed.
   const ChangeList& changes() const { return changes_; }
+  /// What evict stages removed in the step.
+  const ChangeList& removals() const { return removals_; }
   /// Entries in DRAM whatever the cache does: pinned, pending and the current one.
-  std::int64_t always_visible() const { return before_current_ + 1 - range_.size() + pending_candidates(); }
+  std::int64_t always_visible() const;
   /// Entries that at least one query head of the group attends to in this step.
-  std::int64_t entries_read() const {
-    return static_cast<std::int64_t>(demanded_.entries.size()) + always_visible();
-  }
+  std::int64_t entries_read() const { return entries_read_; }
   /// What the policies cost on the phone in this step.
   const Work& score_work() const { return score_work_; }
   const Work& update_work() const { return update_work_; }
   const KernelTimes& kernel_times() const { return times_; }
-  std::int64_t representative_bytes() const { return scorer_->dram_bytes(); }
-  std::int64_t metadata_bytes() const { return clustering_->dram_bytes(); }
-  /// Throws InternalError unless every entry is in exactly one unit and the clustering finds nothing wrong.
+  std::int64_t representative_bytes() const;
+  std::int64_t metadata_bytes() const;
+  /// Throws InternalError unless every live entry is in exactly one unit and the clustering finds nothing
+  /// wrong.
   void check_units() const;
 
  private:
+  const Clustering& units_of(const HeadStage& stage) const { return stage.units(*clustering_); }
+  HeadView visible() const { return store_.view(visible_); }
   /// What the engine, not the phone, keeps about the units.
   void observe(std::span<const Change> changes, const HeadView& view);
+  void tell_scorers(std::span<const Change> changes, const HeadView& view);
+  void mark_chosen(const HeadStage& stage);
+  void demand_all();
+  /// What is attended to besides pins: one for the group, or one for each of its query heads.
+  std::span<const Selection> selections() const;
   void collect_attended(const Selection& selection);
+  void mark_attended();
   /// Attention of consecutive query heads of the group over attended_: they share one selection.
   void attend_selected(std::int64_t first_query, std::int64_t queries);
-  void judge_query(const Selection& selection, std::int64_t query, std::int64_t budget, HeadTruth& truth);
-  void mark_attended();
-  double pinned_mass(std::span<const float> probabilities) const;
-  /// Share of `best`, in order, that was attended to. Of candidates that weigh as much as the least of the
-  /// best any will do: where logits lie far apart, most weights are zero in a float.
-  double recall_of(std::span<const EntryIndex> best, std::span<const float> probabilities) const;
+  void tell_attention(std::int64_t first_query, std::int64_t queries);
+  void judge(const Selection& selection, std::int64_t query, HeadTruth& truth);
+  std::vector<EntryIndex> left_over(const HeadStage& stage) const;
+  void remove(std::span<const EntryIndex> entries);
   std::int64_t pending_candidates() const;
 
   HeadId head_;
@@ -121,26 +135,29 @@ class HeadPolicies {
   float attention_scale_;
   HeadStore store_;
   std::unique_ptr<Clustering> clustering_;
-  std::unique_ptr<Scorer> scorer_;
-  SelectRules rules_;
+  std::vector<std::unique_ptr<HeadStage>> stages_;
+  std::optional<std::size_t> last_select_;
   PartitionCheck partition_;
   UnitVariance variance_;
+  EntrySet live_;
+  bool built_ = false;
 
   std::int64_t before_current_ = 0;
+  std::int64_t visible_ = 0;  ///< entries that stages rank
   CandidateRange range_;
   std::vector<float> queries_;
-  std::vector<float> scores_;
-  std::vector<float> folded_;
-  std::vector<float> budget_scores_;
-  std::vector<std::int32_t> sizes_;
   std::vector<EntryIndex> pending_;
-  std::vector<Selection> selections_;
+  std::vector<std::vector<std::uint8_t>> chosen_;  ///< [selections][entries], between select stages
+  std::int64_t allotted_ = 0;                      ///< to the last select stage
   Selection demanded_;
+  std::vector<Selection> all_;  ///< one, where there is no select stage
+  std::int64_t entries_read_ = 0;
   std::vector<EntryIndex> attended_;
   std::vector<UnitId> loaded_;
   std::vector<float> selected_out_;
   std::vector<std::uint8_t> marked_;
   ChangeList changes_;
+  ChangeList removals_;
   HeadQuality quality_;
   Work score_work_;
   Work update_work_;

@@ -1,6 +1,7 @@
 #include "sim/engine/heads/partition_check.hpp"
 
 #include <algorithm>
+#include <utility>
 
 #include "sim/base/error.hpp"
 
@@ -54,6 +55,11 @@ void PartitionCheck::claim(EntryIndex entry, UnitId unit) {
 void PartitionCheck::follow(std::span<const Change> changes, const Clustering& clustering) {
   // New entries first: they are among the members of every unit that the list created or split.
   for (const Change& change : changes) {
+    if (change.kind == ChangeKind::removed) {
+      follow_removed(change);
+    }
+  }
+  for (const Change& change : changes) {
     if (change.kind == ChangeKind::appended || change.kind == ChangeKind::buffered) {
       claim(change.entry, change.unit);
       pending_[static_cast<std::size_t>(change.entry)] = change.kind == ChangeKind::buffered ? 1 : 0;
@@ -71,6 +77,15 @@ void PartitionCheck::follow(std::span<const Change> changes, const Clustering& c
       follow_split(change, clustering, origins);
     }
   }
+}
+
+void PartitionCheck::follow_removed(const Change& change) {
+  KVR_CHECK(unit_of(change.entry) == change.unit, "entry {} was removed from unit {}, it is in {}",
+            change.entry, change.unit, unit_of(change.entry));
+  unit_of_[static_cast<std::size_t>(change.entry)] = -1;
+  pending_[static_cast<std::size_t>(change.entry)] = 0;
+  --entries_;
+  any_removed_ = true;
 }
 
 void PartitionCheck::follow_created(UnitId unit, const Clustering& clustering, const Origins& origins) {
@@ -103,9 +118,9 @@ void PartitionCheck::claim_created(EntryIndex entry, UnitId unit, const Origins&
 
 void PartitionCheck::follow_regrouping(const Clustering& clustering) {
   std::ranges::fill(unit_of_, -1);
-  entries_ = 0;
+  const std::int64_t before = std::exchange(entries_, 0);
   for (UnitId unit = 0; unit < clustering.unit_count(); ++unit) {
-    KVR_CHECK(!clustering.members(unit).empty(), "unit {} is empty after a regrouping", unit);
+    KVR_CHECK(any_removed_ || !clustering.members(unit).empty(), "unit {} is empty after a regrouping", unit);
     for (const bool pending : {false, true}) {
       for (const EntryIndex entry : pending ? clustering.pending(unit) : clustering.members(unit)) {
         claim(entry, unit);
@@ -113,8 +128,7 @@ void PartitionCheck::follow_regrouping(const Clustering& clustering) {
       }
     }
   }
-  KVR_CHECK(entries_ == std::ssize(unit_of_), "a regrouping left {} entries of {}", entries_,
-            unit_of_.size());
+  KVR_CHECK(entries_ == before, "a regrouping left {} entries of {}", entries_, before);
 }
 
 void PartitionCheck::follow_split(const Change& change, const Clustering& clustering,

@@ -16,8 +16,9 @@ namespace kvr {
 class PartitionCheck {
  public:
   void follow(std::span<const Change> changes, const Clustering& clustering);
-  /// `entries` that were handed over so far must be the entries accounted for.
+  /// `entries` that were handed over so far, less the removed, must be the entries accounted for.
   void expect(std::int64_t entries) const;
+  UnitId unit_of(EntryIndex entry) const;
   void check(const Clustering& clustering) const;
 
  private:
@@ -30,11 +31,12 @@ class PartitionCheck {
   void claim_created(EntryIndex entry, UnitId unit, const Origins& origins);
   void follow_regrouping(const Clustering& clustering);
   void follow_split(const Change& change, const Clustering& clustering, const Origins& origins);
-  UnitId unit_of(EntryIndex entry) const;
+  void follow_removed(const Change& change);
 
   std::vector<UnitId> unit_of_;
   std::vector<std::uint8_t> pending_;  ///< [entries]
   std::int64_t entries_ = 0;
+  bool any_removed_ = false;
 };
 
 }  // namespace kvr

@@ -2,7 +2,6 @@
 
 #include <fmt/format.h>
 
-#include "sim/engine/heads/allotment.hpp"
 #include "sim/engine/heads/co_retrieval.hpp"
 
 namespace kvr {
@@ -12,19 +11,16 @@ PromptQueries::PromptQueries(TraceFeed& feed, std::int64_t prompt)
 
 std::vector<std::vector<CoRetrieval>> PromptQueries::co_retrieval(std::int64_t layer,
                                                                   std::span<HeadPolicies> heads,
-                                                                  const Budget& budget, Workers& workers) {
+                                                                  const Stages& stages, Workers& workers) {
   const auto kv_heads = std::ssize(heads);
   std::vector<CoRetrievalCount> counts(heads.size());
-  std::vector<std::int64_t> allotted(heads.size());
   for (const std::int64_t position : positions_) {
     for (std::int64_t head = 0; head < kv_heads; ++head) {
       heads[static_cast<std::size_t>(head)].ask(feed_->queries({layer, head}, position));
     }
-    workers.for_each(kv_heads, [&](std::int64_t head) { heads[static_cast<std::size_t>(head)].score(); });
-    allot(budget, heads, kv_heads, allotted);
+    stages.select(heads, workers);
     workers.for_each(kv_heads, [&](std::int64_t head) {
       const auto h = static_cast<std::size_t>(head);
-      heads[h].select(allotted[h]);
       counts[h].add(heads[h].demanded().units);
     });
   }

@@ -5,7 +5,7 @@
 #include <string>
 #include <vector>
 
-#include "sim/engine/heads/head_policies.hpp"
+#include "sim/engine/heads/stages.hpp"
 #include "sim/engine/walk/trace_feed.hpp"
 #include "sim/engine/walk/workers.hpp"
 #include "sim/interfaces/layout.hpp"
@@ -23,7 +23,7 @@ class PromptQueries {
 
   /// For each of a layer's heads, with its own scorer and the system's budget, pins and folding.
   std::vector<std::vector<CoRetrieval>> co_retrieval(std::int64_t layer, std::span<HeadPolicies> heads,
-                                                     const Budget& budget, Workers& workers);
+                                                     const Stages& stages, Workers& workers);
   /// What a reader of the results must know.
   std::string note() const;
 

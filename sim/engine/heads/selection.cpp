@@ -1,6 +1,7 @@
 #include "sim/engine/heads/selection.hpp"
 
 #include <algorithm>
+#include <limits>
 #include <vector>
 
 #include "sim/base/error.hpp"
@@ -10,16 +11,6 @@
 namespace kvr {
 namespace {
 
-/// Replaces a row of logits by its softmax.
-void softmax_in_place(std::span<float> row) {
-  const std::vector<float> logits(row.begin(), row.end());
-  const float peak = *std::max_element(logits.begin(), logits.end());
-  const auto scale = static_cast<float>(1.0 / kernels::exp_weights(logits, peak, row));
-  for (float& x : row) {
-    x *= scale;
-  }
-}
-
 void fold_row(Fold fold, std::span<const float> row, std::span<float> into) {
   for (std::size_t u = 0; u < into.size(); ++u) {
     into[u] = fold == Fold::max ? std::max(into[u], row[u]) : into[u] + row[u];
@@ -28,16 +19,16 @@ void fold_row(Fold fold, std::span<const float> row, std::span<float> into) {
 
 }  // namespace
 
-Fold fold_of(const std::string& name) {
-  return name == "none" ? Fold::none : name == "max" ? Fold::max : name == "sum" ? Fold::sum : Fold::mean;
-}
-
-Norm norm_of(const std::string& name) {
-  return name == "softmax" ? Norm::softmax : Norm::none;
-}
-
-LastUnit last_unit_of(const std::string& name) {
-  return name == "drop" ? LastUnit::drop : LastUnit::cut;
+void softmax_in_place(std::span<float> row) {
+  const std::vector<float> logits(row.begin(), row.end());
+  const float peak = *std::max_element(logits.begin(), logits.end());
+  if (peak == -std::numeric_limits<float>::infinity()) {
+    return;
+  }
+  const auto scale = static_cast<float>(1.0 / kernels::exp_weights(logits, peak, row));
+  for (float& x : row) {
+    x *= scale;
+  }
 }
 
 void fold_scores(const MatrixRef<float>& scores, Norm norm, Fold fold, std::vector<float>& folded) {
@@ -65,9 +56,8 @@ void fold_scores(const MatrixRef<float>& scores, Norm norm, Fold fold, std::vect
   }
 }
 
-void select_units(std::span<const float> scores, const Clustering& clustering,
-                  const CandidateRange& candidates, std::int64_t budget, LastUnit last_unit,
-                  Selection& selection) {
+void select_units(std::span<const float> scores, const Clustering& clustering, const Candidates& candidates,
+                  std::int64_t budget, LastUnit last_unit, Selection& selection) {
   selection.clear();
   kernels::LazyRanking ranking(scores);
   auto left = static_cast<std::size_t>(std::max<std::int64_t>(budget, 0));
@@ -127,9 +117,7 @@ void unite(std::span<const Selection> selections, Selection& united) {
     return a.rank != b.rank ? a.rank < b.rank : a.unit < b.unit;
   });
   for (const Ranked& one : units) {
-    united.units.push_back({one.unit, static_cast<std::int32_t>(united.entries.size()),
-                            static_cast<std::int32_t>(one.entries.size())});
-    united.entries.insert(united.entries.end(), one.entries.begin(), one.entries.end());
+    united.append(one.unit, one.entries);
   }
 }
 

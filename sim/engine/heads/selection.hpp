@@ -1,26 +1,29 @@
 #pragma once
 
 #include <cstdint>
+#include <map>
 #include <span>
-#include <string>
 #include <vector>
 
+#include "sim/config/stage_config.hpp"
 #include "sim/engine/walk/candidates.hpp"
 #include "sim/interfaces/clustering.hpp"
 #include "sim/interfaces/types.hpp"
 
 namespace kvr {
 
-/// How the scores of a group's query heads become one score per unit.
-enum class Fold { none, mean, max, sum };
-/// What happens to a query head's scores before they are folded.
-enum class Norm { none, softmax };
-/// What happens to the unit that no longer fits the budget: taken in part, in member order, or left out.
-enum class LastUnit { cut, drop };
+/// What a stage may choose from.
+struct Candidates {
+  CandidateRange range;
+  std::span<const std::uint8_t> within = {};  ///< [entries]: 1 where an earlier stage chose it; empty: all
 
-Fold fold_of(const std::string& name);
-Norm norm_of(const std::string& name);
-LastUnit last_unit_of(const std::string& name);
+  bool contains(EntryIndex entry) const {
+    return range.contains(entry) && (within.empty() || within[static_cast<std::size_t>(entry)] != 0);
+  }
+};
+
+/// Replaces a row of logits by its softmax; a row of nothing but -infinity stays as it is.
+void softmax_in_place(std::span<float> row);
 
 /// Folds `scores` [group, units] in place of the policy: rows [1 or group (Fold::none), units].
 /// `scores` is used as scratch space.
@@ -42,6 +45,11 @@ struct Selection {
     units.clear();
     entries.clear();
   }
+  void append(UnitId unit, std::span<const EntryIndex> of_unit) {
+    units.push_back(
+        {unit, static_cast<std::int32_t>(entries.size()), static_cast<std::int32_t>(of_unit.size())});
+    entries.insert(entries.end(), of_unit.begin(), of_unit.end());
+  }
 };
 
 /// The entries of one unit of a selection.
@@ -52,12 +60,29 @@ inline std::span<const EntryIndex> entries_of(const Selection& selection, const 
 
 /// Takes units by descending score (ties: lower unit) until `budget` candidates are selected.
 /// Units without candidates are passed over and cost nothing.
-void select_units(std::span<const float> scores, const Clustering& clustering,
-                  const CandidateRange& candidates, std::int64_t budget, LastUnit last_unit,
-                  Selection& selection);
+void select_units(std::span<const float> scores, const Clustering& clustering, const Candidates& candidates,
+                  std::int64_t budget, LastUnit last_unit, Selection& selection);
 
 /// The union of the selections of a group's query heads: each unit once, ordered by its best rank, each entry
 /// once. With one selection it is that selection.
 void unite(std::span<const Selection> selections, Selection& united);
+
+/// `entries`, best first, by the units of another clustering: units in the order of their best entry.
+template <class UnitOf>
+void regroup(std::span<const EntryIndex> entries, UnitOf unit_of, Selection& selection) {
+  std::vector<UnitId> order;
+  std::map<UnitId, std::vector<EntryIndex>> of_unit;
+  for (const EntryIndex entry : entries) {
+    std::vector<EntryIndex>& members = of_unit[unit_of(entry)];
+    if (members.empty()) {
+      order.push_back(unit_of(entry));
+    }
+    members.push_back(entry);
+  }
+  selection.clear();
+  for (const UnitId unit : order) {
+    selection.append(unit, of_unit[unit]);
+  }
+}
 
 }  // namespace kvr

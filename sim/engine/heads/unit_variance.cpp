@@ -13,7 +13,7 @@ void UnitVariance::follow(std::span<const Change> changes, const Clustering& clu
   std::set<UnitId> touched;
   for (const Change& change : changes) {
     if (change.kind == ChangeKind::created || change.kind == ChangeKind::appended ||
-        change.kind == ChangeKind::split) {
+        change.kind == ChangeKind::split || change.kind == ChangeKind::removed) {
       touched.insert(change.unit);
     }
     if (change.kind == ChangeKind::split) {
@@ -27,14 +27,20 @@ void UnitVariance::follow(std::span<const Change> changes, const Clustering& clu
   }
   variances_.resize(static_cast<std::size_t>(clustering.unit_count()), 0.0);
   for (const UnitId unit : touched) {
-    variances_[static_cast<std::size_t>(unit)] = variance(clustering.members(unit), view);
+    const auto members = clustering.members(unit);
+    variances_[static_cast<std::size_t>(unit)] = variance(members, view);
+    if (members.empty()) {
+      emptied_.insert(unit);
+    } else {
+      emptied_.erase(unit);
+    }
   }
 }
 
 double UnitVariance::mean() const {
-  return variances_.empty() ? 0.0
-                            : std::accumulate(variances_.begin(), variances_.end(), 0.0) /
-                                  static_cast<double>(variances_.size());
+  const auto units = variances_.size() - emptied_.size();  // what is empty has a variance of 0
+  return units == 0 ? 0.0
+                    : std::accumulate(variances_.begin(), variances_.end(), 0.0) / static_cast<double>(units);
 }
 
 double UnitVariance::variance(std::span<const EntryIndex> members, const HeadView& view) {

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <set>
 #include <span>
 #include <vector>
 
@@ -20,6 +21,7 @@ class UnitVariance {
   static double variance(std::span<const EntryIndex> members, const HeadView& view);
 
   std::vector<double> variances_;  ///< [units]
+  std::set<UnitId> emptied_;       ///< without members any more
 };
 
 }  // namespace kvr

@@ -18,7 +18,7 @@ LayerMemory::LayerMemory(std::int64_t layer, std::span<HeadPolicies> heads, std:
       traffic_(heads.size()),
       unit_hit_(heads.size()) {
   for (const HeadPolicies& head : heads_) {
-    residencies_.emplace_back(capacity_entries, head.clustering());
+    residencies_.emplace_back(capacity_entries, head.clustering(), on_flash());
   }
 }
 
@@ -27,6 +27,9 @@ CacheObject LayerMemory::object(std::int64_t head, UnitId unit) const {
 }
 
 void LayerMemory::place(std::span<const std::vector<CoRetrieval>> co_retrieval) {
+  if (!on_flash()) {
+    return;
+  }
   std::vector<const Clustering*> clusterings;
   for (const HeadPolicies& head : heads_) {
     clusterings.push_back(&head.clustering());
@@ -43,6 +46,9 @@ void LayerMemory::place(std::span<const std::vector<CoRetrieval>> co_retrieval) 
 void LayerMemory::swap_in(const VirtualMemory& memory, double dim_ratio) {
   representative_reads_.clear();
   swap_reads_.clear();
+  if (!on_flash()) {
+    return;
+  }
   if (memory.representatives) {
     read_all_representatives(heads_, dim_ratio, representative_reads_);
     align_and_merge(representative_reads_, block_bytes_);
@@ -98,6 +104,10 @@ void LayerMemory::locate_cached(std::int64_t head) {
 std::int64_t LayerMemory::cached_entries() const {
   std::int64_t entries = 0;
   for (std::size_t head = 0; head < heads_.size(); ++head) {
+    if (!on_flash()) {
+      entries += heads_[head].live().size() - heads_[head].always_visible();
+      continue;
+    }
     for (UnitId unit = 0; unit < heads_[head].clustering().unit_count(); ++unit) {
       entries += residencies_[head].count(unit);
     }
@@ -107,7 +117,7 @@ std::int64_t LayerMemory::cached_entries() const {
 
 std::int64_t LayerMemory::unwritten_cached_entries() const {
   std::int64_t entries = 0;
-  for (std::size_t head = 0; head < heads_.size(); ++head) {
+  for (std::size_t head = 0; on_flash() && head < heads_.size(); ++head) {
     for (const EntryIndex entry : layout_->unwritten(static_cast<std::int64_t>(head))) {
       entries += residencies_[head].entry_resident(entry) ? 1 : 0;
     }
@@ -116,7 +126,7 @@ std::int64_t LayerMemory::unwritten_cached_entries() const {
 }
 
 std::int64_t LayerMemory::space_bytes() const {
-  return layout_->space_bytes() + total_bytes(representative_reads_) +
+  return places_end_bytes() + total_bytes(representative_reads_) +
          (swap_area_ ? swap_area_->space_bytes() : 0);
 }
 
@@ -189,6 +199,39 @@ void LayerMemory::settle(std::span<HeadResidency* const> all) {
   align_and_merge(writes_, block_bytes_);
 }
 
+void LayerMemory::forget() {
+  const std::size_t before = flash_.writes.size();
+  for (std::size_t head = 0; head < heads_.size(); ++head) {
+    const ChangeList& removals = heads_[head].removals();
+    for (const Change& change : removals) {
+      apply_removal(static_cast<std::int64_t>(head), change);
+    }
+    if (on_flash() && !removals.empty()) {
+      layout_->update(static_cast<std::int64_t>(head), removals, heads_[head].clustering(), flash_);
+      residencies_[head].set_unwritten(layout_->unwritten(static_cast<std::int64_t>(head)));
+    }
+  }
+  KVR_CHECK(flash_.writes.size() == before, "layer {}: a layout wrote where entries were only removed",
+            layer_);
+}
+
+void LayerMemory::apply_removal(std::int64_t head, const Change& change) {
+  const auto h = static_cast<std::size_t>(head);
+  Cache& cache = *caches_[h];
+  if (!residencies_[h].remove(change.unit, change.entry)) {
+    return;
+  }
+  cache.dropped(1);
+  if (!cache.enabled()) {
+    return;
+  }
+  if (const std::int64_t left = residencies_[h].count(change.unit); left > 0) {
+    cache.updated(object(head, change.unit), left);
+  } else {
+    cache.emptied(object(head, change.unit));
+  }
+}
+
 void LayerMemory::write_representatives(double dim_ratio) {
   locate_changed_representatives(heads_, dim_ratio, writes_);
   align_and_merge(writes_, block_bytes_);
@@ -196,9 +239,9 @@ void LayerMemory::write_representatives(double dim_ratio) {
 
 void LayerMemory::settle_head(std::int64_t head) {
   const auto h = static_cast<std::size_t>(head);
-  HeadPolicies& replay = heads_[h];
+  HeadPolicies& policies = heads_[h];
   HeadResidency& residency = residencies_[h];
-  const Selection& demanded = replay.demanded();
+  const Selection& demanded = policies.demanded();
   if (caches_[h]->enabled()) {
     for (std::size_t i = demanded.units.size(); i-- > 0;) {
       const UnitId unit = demanded.units[i].unit;
@@ -208,7 +251,7 @@ void LayerMemory::settle_head(std::int64_t head) {
     }
   }
   load_wanted(head);
-  for (const Change& change : replay.changes()) {
+  for (const Change& change : policies.changes()) {
     apply_to_cache(head, change);
   }
   update_layout(head);
@@ -227,6 +270,9 @@ void LayerMemory::drop_uncached(std::int64_t head) {
 }
 
 void LayerMemory::update_layout(std::int64_t head) {
+  if (!on_flash()) {
+    return;
+  }
   const auto h = static_cast<std::size_t>(head);
   HeadResidency& residency = residencies_[h];
   const std::size_t before = flash_.moved.size();
@@ -345,6 +391,9 @@ std::int64_t LayerMemory::waiting_entries() const {
 }
 
 void LayerMemory::check_placement() const {
+  if (!on_flash()) {
+    return;
+  }
   kvr::check_placement({layer_, heads_, *layout_, entry_bytes_}, written_bytes_);
 }
 

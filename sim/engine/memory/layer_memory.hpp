@@ -26,20 +26,23 @@ struct HeadTraffic {
 /// The memory side of one captured layer: where its entries lie on flash, what its heads have in DRAM, and
 /// what a step reads and writes. Heads of a layer share one layout, hence requests that span heads.
 ///
+/// Without flash, which is without a layout, all entries are in DRAM and nothing is read or written.
+///
 /// In a step, after every head has selected: `swap_in` plans what virtual memory brings back, `read` splits
 /// demands into hits and misses and plans the reads; after the heads have followed the new entry: `settle`
 /// applies their changes, lets the cache evict and brings the swap area up to date, and
-/// `write_representatives` follows where they live on flash.
+/// `write_representatives` follows where they live on flash; `forget` after stages that evict.
 class LayerMemory {
  public:
-  /// `caches` [heads]: the cache each head belongs to; heads may share one.
+  /// `layout`: null without flash. `caches` [heads]: the cache each head belongs to; heads may share one.
   LayerMemory(std::int64_t layer, std::span<HeadPolicies> heads, std::unique_ptr<Layout> layout,
               std::int64_t capacity_entries, std::int64_t entry_bytes, std::int64_t block_bytes,
               std::vector<Cache*> caches);
 
   HeadResidency& residency(std::int64_t head) { return residencies_[static_cast<std::size_t>(head)]; }
 
-  bool wants_co_retrieval() const { return layout_->wants_co_retrieval(); }
+  bool on_flash() const { return layout_ != nullptr; }
+  bool wants_co_retrieval() const { return on_flash() && layout_->wants_co_retrieval(); }
   /// Places the prompt's units. `co_retrieval` [heads], or empty where the layout does not want it.
   void place(std::span<const std::vector<CoRetrieval>> co_retrieval);
   /// `dim_ratio`: head dimension of the timed model over the captured one.
@@ -47,6 +50,8 @@ class LayerMemory {
   void read();
   /// `all` [layer * heads + head]: the residencies of every layer, because a shared cache may evict any.
   void settle(std::span<HeadResidency* const> all);
+  /// Entries that stages have removed since `settle` leave cache and flash.
+  void forget();
   /// Adds the representatives that changed to `writes`, in whole blocks.
   void write_representatives(double dim_ratio);
 
@@ -58,7 +63,7 @@ class LayerMemory {
   std::span<const Extent> writes() const { return writes_; }
   std::span<const Extent> representative_reads() const { return representative_reads_; }
   std::span<const Extent> swap_reads() const { return swap_reads_; }
-  /// In the cache at the moment.
+  /// In the cache at the moment; without flash, all that is not in DRAM on other grounds.
   std::int64_t cached_entries() const;
   /// Of those, what the layout has not written yet.
   std::int64_t unwritten_cached_entries() const;
@@ -71,7 +76,7 @@ class LayerMemory {
   /// Of the layout, and of what virtual memory keeps beside it.
   std::int64_t space_bytes() const;
   /// Where the entries' places end.
-  std::int64_t places_end_bytes() const { return layout_->space_bytes(); }
+  std::int64_t places_end_bytes() const { return on_flash() ? layout_->space_bytes() : 0; }
 
   /// Throws InternalError where the layout's places do not fit together; see placement_check.hpp.
   void check_placement() const;
@@ -86,6 +91,7 @@ class LayerMemory {
   void drop_uncached(std::int64_t head);
   void update_layout(std::int64_t head);
   void apply_to_cache(std::int64_t head, const Change& change);
+  void apply_removal(std::int64_t head, const Change& change);
   void apply_split(std::int64_t head, const Change& change);
   void apply_regrouping(std::int64_t head);
   /// Members of `unit` that were pending have a place on flash; they stay in DRAM where the unit is cached.

@@ -11,7 +11,8 @@ namespace kvr {
 /// DRAM of the whole model, by purpose, for what the captured layers hold at the end of a step.
 struct DramUse {
   double cache_bytes = 0.0;       ///< with `kept_cache_bytes`
-  double kept_cache_bytes = 0.0;  ///< of the cache, what is not swapped out because it waits to be written
+  double kept_cache_bytes = 0.0;  ///< of the cache, what evicting from it does not give back: entries that
+                                  ///< wait to be written, or there is no flash
   double working_buffer_bytes = 0.0;
   double write_buffer_bytes = 0.0;
   double pinned_bytes = 0.0;

@@ -22,7 +22,7 @@ double unit_bytes(const HeadPolicies& head, double dim_ratio) {
 
 bool changes_summary(const Change& change) {
   return change.kind == ChangeKind::created || change.kind == ChangeKind::appended ||
-         change.kind == ChangeKind::split;
+         change.kind == ChangeKind::split || change.kind == ChangeKind::removed;
 }
 
 void add_unit(UnitId unit, double bytes_each, std::int64_t region, std::vector<Extent>& extents) {

@@ -6,8 +6,9 @@
 
 namespace kvr {
 
-HeadResidency::HeadResidency(std::int64_t capacity_entries, const Clustering& clustering)
+HeadResidency::HeadResidency(std::int64_t capacity_entries, const Clustering& clustering, bool on_flash)
     : clustering_(&clustering),
+      on_flash_(on_flash),
       flags_(static_cast<std::size_t>(capacity_entries), 0),
       pending_(static_cast<std::size_t>(capacity_entries), 0),
       unwritten_flags_(static_cast<std::size_t>(capacity_entries), 0) {}
@@ -63,6 +64,15 @@ std::int64_t HeadResidency::drop(UnitId unit) {
   return dropped;
 }
 
+bool HeadResidency::remove(UnitId unit, EntryIndex entry) {
+  std::uint8_t& flag = flags_[static_cast<std::size_t>(entry)];
+  const bool was_cached = flag != 0;
+  flag = 0;
+  slot(unit) -= was_cached ? 1 : 0;
+  set_pending(entry, false);
+  return was_cached;
+}
+
 void HeadResidency::recount(UnitId unit) {
   std::int64_t resident = 0;
   for (const EntryIndex entry : clustering_->members(unit)) {
@@ -84,9 +94,11 @@ void Cache::evict(std::span<HeadResidency* const> heads, std::int64_t heads_per_
     const CacheObject object = policy_->victim();
     HeadResidency& head = *heads[static_cast<std::size_t>(object.layer * heads_per_layer + object.head)];
     const std::int64_t dropped = head.drop(object.unit);
-    KVR_CHECK(dropped > 0 || emptied_.erase(object) > 0,
-              "the replacement policy gave up unit {} of layer {}, head {}, which is not resident",
-              object.unit, object.layer, object.head);
+    if (dropped == 0 && emptied_.erase(object) == 0) {
+      throw PolicyFault(
+          fmt::format("the replacement policy gave up unit {} of layer {}, head {}, which is not resident",
+                      object.unit, object.layer, object.head));
+    }
     bytes_ -= dropped * entry_bytes_;
   }
 }

@@ -15,12 +15,13 @@
 
 namespace kvr {
 
-/// Which entries of one head are in DRAM on account of the cache. What is resident is a set of entries;
-/// who stays is decided per unit. A unit may be resident in part, after a cut or an append. Pending entries
-/// and those that the layout has not written yet are in DRAM too, but not on the cache's account.
+/// Which entries of one head are in DRAM on account of the cache; without flash, all are. What is resident is
+/// a set of entries; who stays is decided per unit. A unit may be resident in part, after a cut or an append.
+/// Pending entries and those that the layout has not written yet are in DRAM too, but not on the cache's
+/// account.
 class HeadResidency final : public ResidentUnits {
  public:
-  HeadResidency(std::int64_t capacity_entries, const Clustering& clustering);
+  HeadResidency(std::int64_t capacity_entries, const Clustering& clustering, bool on_flash = true);
 
   /// Entries outside `range` are pinned from now on: in DRAM anyway, not on the cache's account.
   void set_candidates(const CandidateRange& range) { range_ = range; }
@@ -34,7 +35,8 @@ class HeadResidency final : public ResidentUnits {
   }
   /// Cached, pinned, pending or unwritten.
   bool in_dram(EntryIndex entry) const {
-    return entry_resident(entry) || entry_pending(entry) || !range_.contains(entry) || entry_unwritten(entry);
+    return !on_flash_ || entry_resident(entry) || entry_pending(entry) || !range_.contains(entry) ||
+           entry_unwritten(entry);
   }
   /// Every member is in DRAM.
   bool resident(UnitId unit) const override;
@@ -45,6 +47,8 @@ class HeadResidency final : public ResidentUnits {
   void add(UnitId unit, EntryIndex entry);
   /// Drops the unit's entries; returns how many there were.
   std::int64_t drop(UnitId unit);
+  /// `entry` left `unit` for good; returns whether it was cached.
+  bool remove(UnitId unit, EntryIndex entry);
   /// `entries` wait to be written from now on, and none but they.
   void set_unwritten(std::span<const EntryIndex> entries);
   /// Entries in DRAM for no other reason than that they wait to be written.
@@ -60,6 +64,7 @@ class HeadResidency final : public ResidentUnits {
   std::int64_t& slot(UnitId unit);
 
   const Clustering* clustering_;
+  bool on_flash_;
   CandidateRange range_;
   std::vector<std::uint8_t> flags_;            ///< [entries]
   std::vector<std::uint8_t> pending_;          ///< [entries]

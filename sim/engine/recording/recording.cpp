@@ -39,7 +39,11 @@ void record_head(const HeadPolicies& policies, const HeadTraffic& traffic, doubl
   set(Metric::output_error, quality.output_error);
   set(Metric::selected_entries, quality.selected);
   set(Metric::attended_entries, quality.attended);
-  set(Metric::units, static_cast<double>(policies.clustering().unit_count()));
+  set(Metric::retained, quality.retained);
+  set(Metric::retained_mass, quality.retained_mass);
+  set(Metric::retained_recall, quality.retained_recall);
+  set(Metric::needed_loaded, quality.needed_loaded);
+  set(Metric::units, static_cast<double>(policies.occupied_units()));
   set(Metric::unit_variance, policies.unit_variance());
   set(Metric::demanded_units, static_cast<double>(traffic.demanded_units));
   set(Metric::hit_units, static_cast<double>(traffic.hit_units));

@@ -58,6 +58,7 @@ class HeadWatch {
 
   void enter_prompt() {
     for (Contender& contender : contenders_) {
+      contender.replay.begin({});
       contender.replay.build();
     }
     drift_ = std::make_unique<StaticDrift>(contenders_[plan_.static_units].replay.clustering(), visible(),
@@ -68,6 +69,7 @@ class HeadWatch {
     for (std::size_t i = 0; i < contenders_.size(); ++i) {
       if (plan_.units[i].rebuilt) {
         contenders_[i].replay = new_replay(plan_.units[i]);
+        contenders_[i].replay.begin({});
         contenders_[i].replay.build();
       }
     }
@@ -113,15 +115,22 @@ class HeadWatch {
     const std::int64_t d = header_.geometry.head_dim;
     const std::int64_t group = header_.geometry.group();
     const double scale = header_.geometry.attention_scale;
+    StageConfig select;
+    select.scorer = units.scorer;
+    select.sinks = {plan_.sinks};
+    select.recent = {plan_.recent};
+    std::vector<std::unique_ptr<HeadStage>> stages;
+    stages.push_back(std::make_unique<HeadStage>(
+        std::move(select), plan_.steps.first_position, head_, group, nullptr,
+        Registry<Scorer>::instance().create(units.scorer.type, units.scorer.values,
+                                            {d, group, scale, head_, seed})));
     return {head_,
             group,
             scale,
             HeadStore(captured_, codec_, codec_),
             Registry<Clustering>::instance().create(units.clustering.type, units.clustering.values,
                                                     {d, head_, seed}),
-            Registry<Scorer>::instance().create(units.scorer.type, units.scorer.values,
-                                                {d, group, scale, head_, seed}),
-            {.sinks = plan_.sinks, .recent = plan_.recent}};
+            std::move(stages)};
   }
 
   HeadView visible() const { return captured_.view(captured_.entries()); }
@@ -132,21 +141,23 @@ class HeadWatch {
       mass_.observe(truth.probabilities(query));
     }
     for (Contender& contender : contenders_) {
-      contender.replay.score();
-      const std::int64_t entries = allotted(contender.replay);
-      contender.replay.select(entries);
-      contender.replay.judge(entries, truth);
+      contender.replay.score(kStage);
+      contender.replay.choose(kStage, allotted(contender.replay));
+      contender.replay.demand();
+      contender.replay.attend(&truth);
       contender.sums.recall += contender.replay.quality().recall;
       contender.sums.mass += contender.replay.quality().mass;
     }
   }
 
   std::int64_t allotted(const HeadPolicies& replay) const {
-    const HeadCandidates candidates = replay.candidates();
+    const HeadCandidates candidates = replay.candidates(kStage);
     std::int64_t entries = 0;
     budget_.allot({&candidates, 1}, {&entries, 1});
     return entries;
   }
+
+  static constexpr std::size_t kStage = 0;  ///< the only one
 
   const CapturedHead& captured_;
   HeadId head_;

@@ -47,6 +47,7 @@ Machine::Machine(const RunConfig& config, const trace::Header& header)
       scheduler_(*device_),
       energy_meter_(phone_->power(), *device_),
       extrapolation_(extrapolate(config, model_->geometry(), header)),
+      on_flash_(config.system.on_flash),
       configured_working_set_bytes_(config.working_set_bytes),
       requests_(static_cast<std::size_t>(extrapolation_.layers)) {
   const std::int64_t d = model_->geometry().head_dim;

@@ -28,10 +28,10 @@ class Machine {
   Machine(const RunConfig& config, const trace::Header& header);
 
   const Extrapolation& extrapolation() const { return extrapolation_; }
-  /// What the schedule leaves on flash between layers.
-  VirtualMemory virtual_memory() const { return schedule_->virtual_memory(); }
+  /// What the schedule leaves on flash between layers; nothing where there is no flash.
+  VirtualMemory virtual_memory() const { return on_flash_ ? schedule_->virtual_memory() : VirtualMemory{}; }
   MemoryGeometry memory_geometry() const {
-    return {extrapolation_, schedule_->virtual_memory(), entry_bytes_, block_bytes()};
+    return {extrapolation_, virtual_memory(), entry_bytes_, block_bytes()};
   }
   const LanguageModel& model() const { return *model_; }
   const FlashDevice& device() const { return *device_; }
@@ -96,6 +96,7 @@ class Machine {
   Scheduler scheduler_;
   EnergyMeter energy_meter_;
   Extrapolation extrapolation_;
+  bool on_flash_;
   std::int64_t entry_bytes_ = 0;
   double configured_working_set_bytes_ = 0.0;
 

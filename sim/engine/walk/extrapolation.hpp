@@ -47,8 +47,7 @@ struct Extrapolation {
 };
 
 /// Throws InputError when the model cannot be made from the captured streams.
-Extrapolation extrapolate(const RunConfig& config, const DecoderGeometry& model,
-                          const trace::Header& header);
+Extrapolation extrapolate(const RunConfig& config, const DecoderGeometry& model, const trace::Header& header);
 
 /// What is timed and, where heads or channels are not those captured, how they stand for it.
 std::string extrapolation_text(const DecoderGeometry& model, const Extrapolation& e);

@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <string>
 #include <vector>
 
@@ -29,6 +30,22 @@ StepRange step_range(const RunConfig& config, const trace::Header& header) {
   return {header.prefill_len + config.first_step, config.steps == 0 ? left : config.steps};
 }
 
+namespace {
+
+/// How many positions before `prompt` have queries without a gap.
+std::int64_t queries_before(std::int64_t prompt, const trace::Reader& trace) {
+  const std::vector<std::int64_t>& positions = trace.query_positions();
+  auto at = std::ranges::lower_bound(positions, prompt);
+  std::int64_t count = 0;
+  while (at != positions.begin() && *(at - 1) == prompt - count - 1) {
+    --at;
+    ++count;
+  }
+  return count;
+}
+
+}  // namespace
+
 void check_needs(const TraceNeeds& needs, const RunConfig& config, const trace::Reader& trace) {
   std::vector<std::string> problems;
   const auto layers = static_cast<std::int64_t>(trace.header().captured_layers.size());
@@ -43,6 +60,19 @@ void check_needs(const TraceNeeds& needs, const RunConfig& config, const trace::
           fmt::format("{}: layer {} has no prompt_attention_sums, which a policy of '{}' needs",
                       config.trace_path.string(), number, config.system.name));
     }
+  }
+  if (needs.prompt_attention_sums && config.first_step > 0) {
+    problems.push_back(fmt::format(
+        "{}: {}: prompt_attention_sums, which a policy of '{}' needs, are those of the trace's own "
+        "prompt; allowed: 0",
+        config.place("run.first_step"), config.first_step, config.system.name));
+  }
+  const std::int64_t prompt = trace.header().prefill_len + config.first_step;
+  const std::int64_t window = queries_before(prompt, trace);
+  if (needs.prompt_window > window) {
+    problems.push_back(
+        fmt::format("{}: has the queries of the last {} entries of the prompt, a policy of '{}' needs {}",
+                    config.trace_path.string(), window, config.system.name, needs.prompt_window));
   }
   if (!problems.empty()) {
     throw InputError(problems);

@@ -1,6 +1,7 @@
 #include "sim/engine/walk/truth.hpp"
 
 #include <algorithm>
+#include <numeric>
 
 #include "sim/base/convert.hpp"
 #include "sim/base/error.hpp"
@@ -21,6 +22,7 @@ void HeadTruth::ask(std::span<const Half> queries, const HeadView& entries) {
   entries_ = entries;
   found_ = false;
   rankings_.clear();
+  needed_.assign(static_cast<std::size_t>(group_), {});
 }
 
 void HeadTruth::find() {
@@ -58,6 +60,21 @@ std::span<const EntryIndex> HeadTruth::best(std::int64_t query, const CandidateR
     }
   }
   return std::span(entries).first(static_cast<std::size_t>(count));
+}
+
+std::span<const EntryIndex> HeadTruth::needed(std::int64_t query) {
+  std::vector<EntryIndex>& entries = needed_[static_cast<std::size_t>(query)];
+  if (entries.empty()) {
+    const std::span<const float> weights = probabilities(query);
+    const double wanted = kNeededMass * std::accumulate(weights.begin(), weights.end(), 0.0);
+    kernels::LazyRanking ranking(weights);
+    double mass = 0.0;
+    while (mass < wanted && !ranking.done()) {
+      entries.push_back(ranking.next());
+      mass += static_cast<double>(weights[static_cast<std::size_t>(entries.back())]);
+    }
+  }
+  return entries;
 }
 
 HeadTruth::Ranking& HeadTruth::ranking(std::int64_t query, const CandidateRange& range) {

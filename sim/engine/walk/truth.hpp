@@ -29,6 +29,9 @@ class HeadTruth {
   std::span<const float> probabilities(std::int64_t query) const;
   /// The `count` entries of `range` with the highest probability, best first; valid until the next call.
   std::span<const EntryIndex> best(std::int64_t query, const CandidateRange& range, std::int64_t count);
+  /// The fewest entries with `kNeededMass` of all probability, best first; valid until `ask`.
+  std::span<const EntryIndex> needed(std::int64_t query);
+  static constexpr double kNeededMass = 0.95;
 
  private:
   /// The head of a ranking serves every smaller count.
@@ -48,6 +51,7 @@ class HeadTruth {
   std::vector<float> out_;
   std::vector<float> probabilities_;
   std::vector<Ranking> rankings_;
+  std::vector<std::vector<EntryIndex>> needed_;  ///< [group]; empty: not asked for yet
 };
 
 }  // namespace kvr

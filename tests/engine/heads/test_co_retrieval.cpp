@@ -110,17 +110,16 @@ std::vector<UnitId> best_entries(const trace::Reader& reader, std::int64_t layer
   return best;
 }
 
-/// Heads of layer 1 with their prompt of 65 entries: tokens, exact scores, two sinks, five recent entries.
-std::vector<HeadPolicies> prompt_heads(const TraceWalk& walk, const Codec& codec) {
+/// Heads of layer 1 with their prompt of 65 entries: tokens and the stages of a system.
+std::vector<HeadPolicies> prompt_heads(const TraceWalk& walk, const Codec& codec, const Stages& stages) {
   const trace::Geometry& g = walk.trace().header().geometry;
   std::vector<HeadPolicies> heads;
   for (std::int64_t head = 0; head < 2; ++head) {
     const HeadId id = {1, head};
-    heads.emplace_back(
-        id, g.group(), g.attention_scale, HeadStore(walk.rows(2 + head), codec, codec),
-        Registry<Clustering>::instance().create("token", {}, {g.head_dim, id, 1}),
-        Registry<Scorer>::instance().create("exact", {}, {g.head_dim, g.group(), g.attention_scale, id, 1}),
-        SelectRules{.sinks = 2, .recent = 5});
+    heads.emplace_back(id, g.group(), g.attention_scale, HeadStore(walk.rows(2 + head), codec, codec),
+                       Registry<Clustering>::instance().create("token", {}, {g.head_dim, id, 1}),
+                       stages.of_head(id));
+    heads.back().begin({});
     heads.back().build();
   }
   return heads;
@@ -132,13 +131,14 @@ TEST_CASE("co-retrieval: the prompt's queries select what the scorer and the bud
   TraceWalk walk(reader, {65, 5}, 1);
   walk.enter_prompt();
   const auto codec = Registry<Codec>::instance().create("fp16", {}, {16});
-  std::vector<HeadPolicies> heads = prompt_heads(walk, *codec);
-  const auto budget =
-      Registry<Budget>::instance().create("fixed", {{"entries", std::int64_t{4}}}, {2, 2, 65});
+  const RunConfig config =
+      fixture.config(test::Setup{}.with_budget(4));  // exact, two sinks, five recent entries
+  const Stages stages(config, walk);
+  std::vector<HeadPolicies> heads = prompt_heads(walk, *codec, stages);
   PromptQueries queries(walk.feed(), 65);
   for (const std::int64_t threads : {1, 2}) {
     Workers workers(threads);
-    const auto pairs = queries.co_retrieval(1, heads, *budget, workers);
+    const auto pairs = queries.co_retrieval(1, heads, stages, workers);
     REQUIRE(pairs.size() == 2);
     for (std::int64_t head = 0; head < 2; ++head) {
       Counts expected;

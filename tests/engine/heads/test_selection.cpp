@@ -26,7 +26,7 @@ std::vector<float> folded(std::vector<float> scores, std::int64_t group, Norm no
 Selection selected(const std::vector<float>& scores, const Clustering& units, CandidateRange range,
                    std::int64_t budget, LastUnit last_unit = LastUnit::cut) {
   Selection selection;
-  select_units(scores, units, range, budget, last_unit, selection);
+  select_units(scores, units, {range}, budget, last_unit, selection);
   return selection;
 }
 
@@ -62,17 +62,6 @@ TEST_CASE("a softmax of logits far apart and far from zero stays finite") {
   const std::vector<float> shares = folded({-1e4F, 9e3F, 9e3F}, 1, Norm::softmax, Fold::none);
   CHECK(shares[0] < 1e-30F);
   CHECK(shares[1] == doctest::Approx(0.5));
-}
-
-TEST_CASE("names in a configuration mean folds, norms and last units") {
-  CHECK(fold_of("none") == Fold::none);
-  CHECK(fold_of("mean") == Fold::mean);
-  CHECK(fold_of("max") == Fold::max);
-  CHECK(fold_of("sum") == Fold::sum);
-  CHECK(norm_of("none") == Norm::none);
-  CHECK(norm_of("softmax") == Norm::softmax);
-  CHECK(last_unit_of("cut") == LastUnit::cut);
-  CHECK(last_unit_of("drop") == LastUnit::drop);
 }
 
 TEST_CASE("candidates lie between the sinks and the recent window, and nothing is negative") {

@@ -163,7 +163,7 @@ TEST_CASE("a policy may give up a unit that a split left empty, but no unit it w
   liar.load(0);
   liar.cache.touched({0, 0, 1}, 1, true);  // never loaded
   liar.cache.touched({0, 0, 0}, 2, true);
-  CHECK_THROWS_AS(liar.evict(), InternalError);
+  CHECK_THROWS_AS(liar.evict(), PolicyFault);
 }
 
 TEST_CASE("a cache without a caching policy is not enabled") {

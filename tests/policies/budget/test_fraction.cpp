@@ -8,7 +8,7 @@ namespace {
 
 std::int64_t allot(double share, std::int64_t minimum, std::int64_t visible) {
   const auto budget = test::make<Budget>("fraction", {{"share", share}, {"minimum", minimum}},
-                                         {.layers = 1, .kv_heads = 1, .prefill_len = 8});
+                                         {.layers = 1, .kv_heads = 1, .prompt_entries = 8});
   const HeadCandidates head = {
       .layer = 0, .head = 0, .visible = visible, .candidates = visible, .scores = {}, .sizes = {}};
   std::int64_t entries = -1;

@@ -16,7 +16,8 @@ using Offsets = std::vector<std::int64_t>;
 struct Units final : Clustering {
   std::vector<std::vector<EntryIndex>> units;
 
-  void build(const HeadView&, ChangeList&, Work&) override {}
+  using Clustering::build;
+  void build(const HeadView&, const EntrySet&, ChangeList&, Work&) override {}
   void append(EntryIndex, const HeadView&, const ResidentUnits&, ChangeList&, Work&) override {}
   std::int64_t unit_count() const override { return std::ssize(units); }
   std::span<const EntryIndex> members(UnitId unit) const override {

@@ -98,7 +98,7 @@ TEST_CASE("centroid: one key of each unit, and the score is the true logit") {
 }
 
 struct EmptyUnit final : Clustering {
-  void build(const HeadView&, ChangeList&, Work&) override {}
+  void build(const HeadView&, const EntrySet&, ChangeList&, Work&) override {}
   void append(EntryIndex, const HeadView&, const ResidentUnits&, ChangeList&, Work&) override {}
   std::int64_t unit_count() const override { return 1; }
   std::span<const EntryIndex> members(UnitId) const override { return {}; }

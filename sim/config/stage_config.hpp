@@ -1,0 +1,73 @@
+#pragma once
+
+#include <algorithm>
+#include <cmath>
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "sim/base/params.hpp"
+
+namespace kvr {
+
+/// An implementation and all its parameters, defaults filled in and ranges checked.
+struct ComponentChoice {
+  std::string type;
+  ParamValues values;
+};
+
+/// What becomes of the units that a stage ranks best: they are attended to, of those that are live and that
+/// earlier stages chose; or they are kept and the rest is removed.
+enum class Effect { select, evict };
+/// How the scores of a group's query heads become one score per unit.
+enum class Fold { none, mean, max, sum };
+/// What happens to a query head's scores before they are folded.
+enum class Norm { none, softmax };
+/// What happens to the unit that no longer fits the budget: taken in part, in member order, or left out.
+enum class LastUnit { cut, drop };
+/// What a stage ranks: the units of the system's clustering, or single entries.
+enum class StageUnits { clustering, token };
+
+/// A number of entries, or a share of the prompt, rounded down; the larger.
+struct PinnedEntries {
+  std::int64_t entries = 0;
+  double share = 0.0;
+
+  std::int64_t of(std::int64_t prompt) const {
+    return std::max(entries, static_cast<std::int64_t>(std::floor(share * static_cast<double>(prompt))));
+  }
+};
+
+/// Layers of a model, as ranges; none: all.
+struct LayerSet {
+  struct Range {
+    std::int64_t first;
+    std::int64_t last;  ///< included
+  };
+  std::vector<Range> ranges;
+
+  bool contains(std::int64_t layer) const {
+    return ranges.empty() || std::ranges::any_of(ranges, [layer](const Range& range) {
+             return layer >= range.first && layer <= range.last;
+           });
+  }
+};
+
+/// One act of selecting or evicting.
+struct StageConfig {
+  bool at_prompt_end = false;
+  bool at_step = false;
+  std::int64_t every = 1;  ///< of the steps
+  Effect effect = Effect::select;
+  LayerSet layers;
+  StageUnits units = StageUnits::clustering;
+  Fold fold = Fold::mean;
+  Norm norm = Norm::none;
+  LastUnit last_unit = LastUnit::cut;
+  ComponentChoice scorer;
+  ComponentChoice budget;
+  PinnedEntries sinks;   ///< first entries, always selected or kept
+  PinnedEntries recent;  ///< last entries, likewise
+};
+
+}  // namespace kvr

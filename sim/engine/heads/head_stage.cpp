@@ -1,0 +1,113 @@
+#include "sim/engine/heads/head_stage.hpp"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cmath>
+#include <limits>
+
+#include "sim/base/error.hpp"
+
+namespace kvr {
+namespace {
+
+/// A stage's own units ask for no loads, so that residency does not matter.
+struct AllResident final : ResidentUnits {
+  bool resident(UnitId) const override { return true; }
+};
+
+}  // namespace
+
+HeadStage::HeadStage(StageConfig config, std::int64_t prompt, HeadId head, std::int64_t group,
+                     std::unique_ptr<Clustering> own_units, std::unique_ptr<Scorer> scorer)
+    : config_(std::move(config)),
+      head_(head),
+      group_(group),
+      sinks_(config_.sinks.of(prompt)),
+      recent_(config_.recent.of(prompt)),
+      own_units_(std::move(own_units)),
+      scorer_(std::move(scorer)) {}
+
+void HeadStage::build(const HeadView& prompt, const EntrySet& live, Work& work) {
+  if (own_units_) {
+    ChangeList changes;
+    own_units_->build(prompt, live, changes, work);
+    scorer_->update(changes, *own_units_, prompt, work);
+  }
+}
+
+void HeadStage::append(EntryIndex entry, const HeadView& view, Work& work) {
+  if (own_units_) {
+    ChangeList changes;
+    own_units_->append(entry, view, AllResident(), changes, work);
+    scorer_->update(changes, *own_units_, view, work);
+  }
+}
+
+void HeadStage::remove(std::span<const EntryIndex> entries, const HeadView& view, Work& work) {
+  if (own_units_) {
+    ChangeList changes;
+    own_units_->remove(entries, view, changes, work);
+    scorer_->update(changes, *own_units_, view, work);
+  }
+}
+
+void HeadStage::follow(std::span<const Change> changes, const Clustering& clustering, const HeadView& view,
+                       Work& work) {
+  if (!own_units_) {
+    scorer_->update(changes, clustering, view, work);
+  }
+}
+
+CandidateRange HeadStage::range(std::int64_t visible) const {
+  return candidate_range(visible, sinks_, recent_);
+}
+
+void HeadStage::score(const MatrixView<float>& queries, const Clustering& units, const HeadView& view,
+                      Work& work) {
+  const std::int64_t count = units.unit_count();
+  scores_.resize(static_cast<std::size_t>(group_ * count));
+  const auto scores = matrix_ref(scores_.data(), group_, count);
+  scorer_->score(queries, units, view, scores, work);
+  sizes_.resize(static_cast<std::size_t>(count));
+  for (UnitId unit = 0; unit < count; ++unit) {
+    sizes_[static_cast<std::size_t>(unit)] = static_cast<std::int32_t>(units.members(unit).size());
+  }
+  check_scores(scores);
+  fold_scores(scores, config_.norm, config_.fold, folded_);
+  if (config_.fold == Fold::none) {
+    fold_scores(scores, Norm::none, Fold::mean, budget_scores_);
+  }
+}
+
+void HeadStage::check_scores(const MatrixRef<float>& scores) const {
+  for (std::int64_t query = 0; query < scores.rows; ++query) {
+    const std::span<float> row = scores.row(query);
+    for (std::size_t unit = 0; unit < row.size(); ++unit) {
+      if (sizes_[unit] == 0) {
+        row[unit] = -std::numeric_limits<float>::infinity();  // empty units are ranked last, and get no share
+      } else if (!std::isfinite(row[unit])) {
+        throw PolicyFault(
+            fmt::format("scorer '{}': layer {}, head {}, query head {}, unit {}: the score is {}",
+                        config_.scorer.type, head_.layer, head_.head, query, unit, row[unit]));
+      }
+    }
+  }
+}
+
+std::span<const float> HeadStage::budget_scores() const {
+  return config_.fold == Fold::none ? budget_scores_ : folded_;
+}
+
+void HeadStage::choose(std::int64_t budget, const Clustering& units, std::span<const Candidates> candidates) {
+  const std::size_t count = sizes_.size();
+  const std::size_t rankings = config_.fold == Fold::none ? static_cast<std::size_t>(group_) : 1;
+  selections_.resize(std::max(rankings, candidates.size()));
+  for (std::size_t s = 0; s < selections_.size(); ++s) {
+    const std::size_t ranking = rankings == 1 ? 0 : s;
+    select_units(std::span(folded_).subspan(ranking * count, count), units,
+                 candidates[candidates.size() == 1 ? 0 : s], budget, config_.last_unit, selections_[s]);
+  }
+}
+
+}  // namespace kvr

@@ -1,0 +1,77 @@
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <span>
+#include <vector>
+
+#include "sim/config/resolve.hpp"
+#include "sim/engine/heads/selection.hpp"
+#include "sim/interfaces/budget.hpp"
+#include "sim/interfaces/clustering.hpp"
+#include "sim/interfaces/scorer.hpp"
+
+namespace kvr {
+
+/// One stage of one head: the units that it ranks, their scorer, and what it chose last.
+///
+/// It hears of every change of its units (`follow`), then for each query: `score`, the Budget's answer from
+/// `candidates`, `choose`.
+class HeadStage {
+ public:
+  /// `own_units`: null where the stage ranks the head's clustering. `prompt`: entries when the replay begins.
+  HeadStage(StageConfig config, std::int64_t prompt, HeadId head, std::int64_t group,
+            std::unique_ptr<Clustering> own_units, std::unique_ptr<Scorer> scorer);
+
+  const StageConfig& config() const { return config_; }
+  const Scorer& scorer() const { return *scorer_; }
+  bool ranks_tokens() const { return own_units_ != nullptr; }
+  /// What is ranked: `units` where the stage has none of its own.
+  const Clustering& units(const Clustering& units) const { return own_units_ ? *own_units_ : units; }
+
+  void begin(const PromptView& prompt, Work& work) { scorer_->begin(prompt, work); }
+  /// Units of its own, of the entries `live`.
+  void build(const HeadView& prompt, const EntrySet& live, Work& work);
+  void append(EntryIndex entry, const HeadView& view, Work& work);
+  void remove(std::span<const EntryIndex> entries, const HeadView& view, Work& work);
+  void attended(std::int64_t query, std::span<const EntryIndex> entries, std::span<const float> weights,
+                Work& work) {
+    scorer_->attended(query, entries, weights, work);
+  }
+  /// Changes of the head's clustering; those of units of its own it knows.
+  void follow(std::span<const Change> changes, const Clustering& clustering, const HeadView& view,
+              Work& work);
+
+  /// Between the stage's pins, of `visible` entries.
+  CandidateRange range(std::int64_t visible) const;
+
+  /// Ranks `units` for `queries` [group, head_dim]; `view` has the entries that count.
+  void score(const MatrixView<float>& queries, const Clustering& units, const HeadView& view, Work& work);
+  /// Scores and sizes for the Budget.
+  std::span<const float> budget_scores() const;
+  std::span<const std::int32_t> sizes() const { return sizes_; }
+  /// Takes units by rank until `budget` of `candidates` are chosen. `candidates` [1 or query heads].
+  void choose(std::int64_t budget, const Clustering& units, std::span<const Candidates> candidates);
+  /// One for each query head where the stage folds by `none` or is given candidates for each, else one.
+  std::span<const Selection> selections() const { return selections_; }
+
+ private:
+  /// Ranks units without members last; throws PolicyFault where the score of another is no finite number.
+  void check_scores(const MatrixRef<float>& scores) const;
+
+  StageConfig config_;
+  HeadId head_;
+  std::int64_t group_;
+  std::int64_t sinks_;
+  std::int64_t recent_;
+  std::unique_ptr<Clustering> own_units_;
+  std::unique_ptr<Scorer> scorer_;
+
+  std::vector<float> scores_;         ///< [group, units]
+  std::vector<float> folded_;         ///< [1 or group, units]
+  std::vector<float> budget_scores_;  ///< [units], where the stage folds by `none`
+  std::vector<std::int32_t> sizes_;
+  std::vector<Selection> selections_;
+};
+
+}  // namespace kvr

@@ -1,0 +1,43 @@
+#pragma once
+
+#include <cstdint>
+#include <span>
+
+#include "sim/engine/walk/candidates.hpp"
+#include "sim/engine/walk/truth.hpp"
+#include "sim/interfaces/entry_set.hpp"
+#include "sim/interfaces/types.hpp"
+
+namespace kvr {
+
+/// What one head's step came to, averaged over the query heads of its group. NaN: it has no value.
+struct HeadQuality {
+  double recall = 0.0;           ///< of the true best that were open, as many as could be chosen
+  double mass = 0.0;             ///< true softmax over all that was attended to
+  double relative_mass = 0.0;    ///< mass over that of the best selection of as many entries
+  double output_error = 0.0;     ///< ||o_attended - o|| / ||o||
+  double selected = 0.0;         ///< entries chosen (pending ones included), without pins
+  double attended = 0.0;         ///< entries attention saw, pins and the current one included
+  double retained = 0.0;         ///< share of all entries that no stage removed
+  double retained_mass = 0.0;    ///< true softmax over those
+  double retained_recall = 0.0;  ///< share of the best of `recall` that no stage removed
+  double needed_loaded = 0.0;    ///< share attended to of the fewest entries with 95 % of the true softmax
+};
+
+/// What one query head attended to, with what it could have.
+struct Attended {
+  std::span<const EntryIndex> entries;
+  std::span<const std::uint8_t> marked;  ///< [entries that exist]: 1 where in `entries`
+  std::int64_t chosen;                   ///< of them, neither pinned nor current
+  std::span<const float> out;            ///< [head_dim]
+  const EntrySet& live;
+  CandidateRange range;  ///< neither pinned nor current; removed ones included
+  std::int64_t budget;   ///< entries that it was allotted
+  std::int64_t pending;  ///< of `range`, those that are attended to in any case
+};
+
+/// Adds `share` of what query head `query` came to.
+void add_quality(const Attended& attended, std::int64_t query, HeadTruth& truth, double share,
+                 HeadQuality& quality);
+
+}  // namespace kvr

@@ -1,0 +1,51 @@
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <span>
+#include <vector>
+
+#include "sim/config/resolve.hpp"
+#include "sim/engine/heads/head_policies.hpp"
+#include "sim/engine/walk/trace_walk.hpp"
+#include "sim/engine/walk/workers.hpp"
+#include "sim/interfaces/budget.hpp"
+
+namespace kvr {
+
+/// The stages of a system: lets heads rank their units, asks the budgets, and lets the heads choose or
+/// remove. `heads` are always those of whole layers, in order; ranking and choosing run in parallel.
+class Stages {
+ public:
+  /// Throws InputError where a stage asks for what cannot be done or what the trace does not have.
+  Stages(const RunConfig& config, const TraceWalk& walk);
+
+  /// The stages of one head; null for those that do not run in its layer.
+  std::vector<std::unique_ptr<HeadStage>> of_head(HeadId head) const;
+  /// What the scorers need of the trace, all together.
+  const TraceNeeds& needs() const { return needs_; }
+  bool removes() const;
+
+  /// All stages that select, each of what the one before it chose, for heads that were asked.
+  void select(std::span<HeadPolicies> heads, Workers& workers) const;
+  /// Those that evict when the prompt has been read, and rank `units`.
+  void evict_prompt(StageUnits units, std::span<HeadPolicies> heads, Workers& workers) const;
+  /// Those that evict after the step, the first of which is 0. Returns whether any does.
+  bool evict(std::int64_t step, std::span<HeadPolicies> heads, Workers& workers) const;
+
+ private:
+  using Act = std::function<void(HeadPolicies&, std::int64_t entries)>;
+
+  void check(const RunConfig& config) const;
+  void run(std::size_t stage, std::span<HeadPolicies> heads, Workers& workers, const Act& act) const;
+  void evict(std::size_t stage, std::span<HeadPolicies> heads, Workers& workers) const;
+  std::vector<std::int64_t> allot(std::size_t stage, std::span<HeadPolicies* const> heads) const;
+
+  const RunConfig* config_;
+  const TraceWalk* walk_;
+  std::vector<std::unique_ptr<Budget>> budgets_;  ///< of each stage
+  TraceNeeds needs_;
+};
+
+}  // namespace kvr

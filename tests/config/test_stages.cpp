@@ -1,0 +1,95 @@
+// When, where and on what a stage acts, as a configuration says it.
+#include <doctest/doctest.h>
+#include <fmt/format.h>
+
+#include <string>
+
+#include "sim/config/layers.hpp"
+#include "tests/config/fixture.hpp"
+
+namespace kvr::test {
+namespace {
+
+StageConfig stage_with(std::string_view line) {
+  const Folder folder;
+  folder.write("c.yaml", good_with("scorer: exact", fmt::format("scorer: exact\n      {}", line)));
+  return load("c.yaml").front().system.stages.front();
+}
+
+std::string error_with(std::string_view line) {
+  return error_of_text(good_with("scorer: exact", fmt::format("scorer: exact\n      {}", line)));
+}
+
+TEST_CASE("layers are numbers and ranges, and all where nothing is said") {
+  const auto contains = [](std::string_view text, std::int64_t layer) {
+    return config::parse_layers(text).value().contains(layer);
+  };
+  CHECK(contains("all", 77));
+  CHECK(contains("0..1", 1));
+  CHECK_FALSE(contains("0..1", 2));
+  CHECK(contains("2..", 1'000'000));
+  CHECK_FALSE(contains("2..", 1));
+  CHECK(contains("0..3, 8,16", 16));
+  CHECK_FALSE(contains("0..3, 8,16", 9));
+  for (const std::string_view wrong : {"", "a", "1..0", "..3", "1-2", "-1", "1,,2", "1...3", "all,1"}) {
+    CAPTURE(wrong);
+    CHECK_FALSE(config::parse_layers(wrong).has_value());
+  }
+}
+
+TEST_CASE("when a stage acts is one word or several, in a list or with commas") {
+  for (const std::string_view both :
+       {"when: [prefill_end, step]", "when: step, prefill_end", "when: \"prefill_end,step\""}) {
+    CAPTURE(both);
+    const StageConfig stage = stage_with(both);
+    CHECK(stage.at_prompt_end);
+    CHECK(stage.at_step);
+  }
+  const StageConfig once = stage_with("when: prefill_end");
+  CHECK(once.at_prompt_end);
+  CHECK_FALSE(once.at_step);
+}
+
+TEST_CASE("enumerations are those that the words name") {
+  CHECK(stage_with("effect: evict").effect == Effect::evict);
+  CHECK(stage_with("units: token").units == StageUnits::token);
+  CHECK(stage_with("fold: none").fold == Fold::none);
+  CHECK(stage_with("fold: max").fold == Fold::max);
+  CHECK(stage_with("fold: sum").fold == Fold::sum);
+  CHECK(stage_with("norm: softmax").norm == Norm::softmax);
+  CHECK(stage_with("last_unit: drop").last_unit == LastUnit::drop);
+}
+
+TEST_CASE("pins are entries or a share of the prompt, rounded down; the larger counts") {
+  const StageConfig stage = stage_with("pins: {sinks: 4, recent: 0, recent_share: 0.1}");
+  CHECK(stage.sinks.of(256) == 4);
+  CHECK(stage.recent.of(256) == 25);
+  CHECK(stage_with("pins: {recent: 30, recent_share: 0.1}").recent.of(256) == 30);
+}
+
+TEST_CASE("what a stage cannot be is told with what it can") {
+  CHECK(error_with("when: sometimes") ==
+        "c.yaml:9:7: system.stages.0.when: is not a choice (sometimes); allowed: step, prefill_end");
+  CHECK(error_with("when: [step, step]") ==
+        "c.yaml:9:7: system.stages.0.when: says something twice; allowed: one or more of step, prefill_end, "
+        "each once");
+  CHECK(error_with("when: []") ==
+        "c.yaml:9:7: system.stages.0.when: has no value; allowed: one or more of step, prefill_end, each "
+        "once");
+  CHECK(error_with("layers: two") ==
+        "c.yaml:9:7: system.stages.0.layers: is no list of layers (two); allowed: all, or numbers and ranges "
+        "with commas between them, as 0..1, 2.. or 0..3,8");
+}
+
+TEST_CASE("what a stage says is written back so that it can be read again") {
+  const Folder folder;
+  folder.write("c.yaml", good_with("scorer: exact",
+                                   "scorer: exact\n      when: [prefill_end, step]\n      effect: evict\n"
+                                   "      layers: 2..\n      units: token"));
+  const std::string resolved = load("c.yaml").front().resolved_yaml;
+  folder.write("again.yaml", resolved);
+  CHECK(load("again.yaml").front().resolved_yaml == resolved);
+}
+
+}  // namespace
+}  // namespace kvr::test

@@ -1,0 +1,86 @@
+#include <doctest/doctest.h>
+
+#include <algorithm>
+
+#include "sim/interfaces/scorer.hpp"
+#include "tests/policies/support.hpp"
+
+namespace kvr {
+namespace {
+
+using test::Sequence;
+
+std::unique_ptr<Scorer> make(std::int64_t head_dim, std::int64_t group, double scale) {
+  return test::make<Scorer>(
+      "box_bound", {},
+      {.head_dim = head_dim, .group = group, .attention_scale = scale, .head = {}, .root_seed = 1});
+}
+
+std::vector<float> scores_of(Scorer& scorer, const Sequence& queries, std::int64_t group,
+                             const Clustering& clustering, const HeadView& view) {
+  std::vector<float> scores(static_cast<std::size_t>(group * clustering.unit_count()));
+  Work work;
+  scorer.score(matrix_view(queries.key(0).data(), group, queries.head_dim()), clustering, view,
+               matrix_ref(scores.data(), group, clustering.unit_count()), work);
+  return scores;
+}
+
+TEST_CASE("box_bound: keys (1, -2) and (3, 1) and the query (2, -1) bound a logit of 2 * 3 + 1 * 2") {
+  const Sequence sequence({1, -2, 3, 1, 5, 0}, 2);
+  const Sequence query({2, -1}, 2);
+  const auto pages = test::make<Clustering>("page", {{"page_tokens", std::int64_t{3}}},
+                                            {.head_dim = 2, .head = {}, .root_seed = 1});
+  const auto scorer = make(2, 1, 0.5);
+  ChangeList changes;
+  Work work;
+  pages->build(sequence.view(2), changes, work);
+  scorer->update(changes, *pages, sequence.view(2), work);
+  CHECK(scores_of(*scorer, query, 1, *pages, sequence.view(2)) == std::vector<float>{4.0F});
+
+  changes.clear();
+  pages->append(2, sequence.view(3), test::NothingResident{}, changes, work);
+  scorer->update(changes, *pages, sequence.view(3), work);
+  CHECK(scores_of(*scorer, query, 1, *pages, sequence.view(3)) == std::vector<float>{6.0F});
+
+  changes.clear();
+  const EntryIndex first = 0;
+  pages->remove({&first, 1}, sequence.view(3), changes, work);
+  scorer->update(changes, *pages, sequence.view(3), work);
+  CHECK(scores_of(*scorer, query, 1, *pages, sequence.view(3)) == std::vector<float>{5.0F});
+}
+
+TEST_CASE("box_bound: no member's logit is above the bound, and of one member it is the logit") {
+  constexpr double kScale = 0.25;
+  for (std::uint64_t seed = 1; seed <= 10; ++seed) {
+    CAPTURE(seed);
+    Rng rng(seed);
+    const Sequence sequence = Sequence::random(200, 8, rng);
+    const Sequence queries = Sequence::random(2, 8, rng);
+    test::RandomClustering clustering(rng, 20);
+    const auto scorer = make(8, 2, kScale);
+    Work work;
+    ChangeList changes;
+    clustering.build(sequence.view(20), changes, work);
+    scorer->update(changes, clustering, sequence.view(20), work);
+    for (EntryIndex entry = 20; entry < 200; ++entry) {
+      changes.clear();
+      clustering.append(entry, sequence.view(entry + 1), test::NothingResident{}, changes, work);
+      scorer->update(changes, clustering, sequence.view(entry + 1), work);
+      const auto scores = scores_of(*scorer, queries, 2, clustering, sequence.view(entry + 1));
+      for (std::int64_t query = 0; query < 2; ++query) {
+        for (UnitId unit = 0; unit < clustering.unit_count(); ++unit) {
+          const auto members = clustering.members(unit);
+          const double score = scores[static_cast<std::size_t>(query * clustering.unit_count() + unit)];
+          for (const EntryIndex member : members) {
+            const double logit = kScale * test::plain_dot(queries.key(query), sequence.key(member));
+            REQUIRE(score >= logit - 1e-5);
+            REQUIRE((members.size() > 1 || score <= logit + 1e-5));
+          }
+        }
+      }
+    }
+  }
+}
+
+}  // namespace
+}  // namespace kvr
