@@ -18,6 +18,7 @@ enum class ChangeKind {
   wants_load,  ///< `unit` asks to be read now, after this step's attention
   regrouped,  ///< every unit of the head may have other members, pending ones included; some may be new, none
               ///< goes and none is empty
+  removed,    ///< `entry` left `unit`, pending or not, for good; the unit may be empty now
 };
 
 struct Change {
