@@ -6,17 +6,23 @@
 //            moved as a whole into the first hole that takes it, else to the end
 //   split:   the old unit is closed up where it is, the new one goes into the first hole that takes it;
 //            bytes left are free again
+//   removed: a hole, which the unit's next growth fills; at the unit's end, bytes that are free again
 //
 // shift:     the units of all heads stay packed in the order of their creation
 //   place:   as above
 //   growth:  everything behind the unit moves up by what it grew
 //   split:   what is behind the old unit moves down, the new one goes to the end
+//   removed: a hole, which the unit's next growth fills. Where an update moves what is behind a unit, it
+//   closes
+//            that up; where more holes than entries would be left, it closes up everything. A unit that is
+//            closed up to nothing is forgotten, and new if it comes back.
 //   What one update of a head does is put together: every entry is moved once at most, to where it lies in
 //   the end. Heads of a layer are updated one after another, so an entry may move again for the next head.
 #include <algorithm>
 
 #include "policies/layout/placing/contiguous_units.hpp"
 #include "policies/layout/placing/free_space.hpp"
+#include "policies/layout/placing/removal.hpp"
 #include "sim/base/error.hpp"
 #include "sim/base/registry.hpp"
 
@@ -66,21 +72,21 @@ class ClusterByCluster final : public ContiguousUnits {
 
   void update(std::int64_t head, std::span<const Change> changes, const Clustering& clustering,
               LayoutTraffic& traffic) override {
-    if (!shifts_) {
+    if (!shifts_ || is_removal(changes)) {
       ContiguousUnits::update(head, changes, clustering, traffic);
       return;
     }
     LayoutTraffic piecemeal;
+    first_moved_ = std::ssize(order_);
     ContiguousUnits::update(head, changes, clustering, piecemeal);
     traffic.outgrown += piecemeal.outgrown;
+    close_up_from(holes_outnumber_entries() ? 0 : first_moved_);
     follow_places(traffic);
   }
 
-  std::int64_t space_bytes() const override {
-    return shifts_ ? (order_.empty() ? 0 : run_of(order_.back()).end_bytes()) : space_.end_bytes();
-  }
+  std::int64_t space_bytes() const override { return shifts_ ? reserved_bytes_ : space_.end_bytes(); }
 
-  /// Where units shift, they are packed.
+  /// Where units shift, they are packed, with the holes that they still have.
   void check() const override {
     std::int64_t end_bytes = 0;
     for (const Key& key : order_) {
@@ -151,38 +157,85 @@ class ClusterByCluster final : public ContiguousUnits {
     ++traffic.outgrown;
   }
 
+  std::int64_t packed_bytes() const { return order_.empty() ? 0 : run_of(order_.back()).end_bytes(); }
+
   void shift(const Key& key, std::int64_t records, LayoutTraffic& traffic) {
     Unit& unit = unit_at(key.head, key.unit);
     if (unit.rank < 0) {
-      unit.run = {space_bytes(), 0};
+      unit.run = {packed_bytes(), 0};
       unit.rank = std::ssize(order_);
       order_.push_back(key);
     }
     const std::int64_t more = records * entry_bytes() - unit.run.length_bytes;
-    traffic.outgrown += more > 0 && unit.run.end_bytes() < space_bytes() ? 1 : 0;
+    traffic.outgrown += more > 0 && unit.run.end_bytes() < packed_bytes() ? 1 : 0;
     unit.run.length_bytes += more;
+    if (more != 0) {
+      first_moved_ = std::min(first_moved_, unit.rank + 1);
+    }
     for (const Key& behind : std::span(order_).subspan(static_cast<std::size_t>(unit.rank) + 1)) {
       unit_at(behind.head, behind.unit).run.offset_bytes += more;
+    }
+  }
+
+  std::int64_t holes_in(const Key& key) const {
+    return std::ranges::count(entries_of(key.head, key.unit), kHole);
+  }
+
+  bool holes_outnumber_entries() const {
+    std::int64_t holes = 0;
+    for (const Key& key : order_) {
+      holes += holes_in(key);
+    }
+    return 2 * holes * entry_bytes() > packed_bytes();
+  }
+
+  /// Leaves no hole in the units from `rank` on.
+  void close_up_from(std::int64_t rank) {
+    LayoutTraffic accounted_for;
+    const auto first = order_.begin() + static_cast<std::ptrdiff_t>(rank);
+    for (auto key = first; key != order_.end(); ++key) {
+      if (holes_in(*key) > 0) {
+        close_up(key->head, key->unit, accounted_for);
+        if (entries_of(key->head, key->unit).empty()) {
+          unit_at(key->head, key->unit).rank = -1;
+        }
+      }
+    }
+    order_.erase(std::remove_if(first, order_.end(),
+                                [&](const Key& key) { return unit_at(key.head, key.unit).rank < 0; }),
+                 order_.end());
+    for (; rank < std::ssize(order_); ++rank) {
+      const Key& key = order_[static_cast<std::size_t>(rank)];
+      unit_at(key.head, key.unit).rank = rank;
     }
   }
 
   /// Accounts for every entry that lies elsewhere than before, whichever head it is of.
   void follow_places(LayoutTraffic& traffic) {
     for (const Key& key : order_) {
-      std::vector<std::int64_t>& offsets = on_flash_[static_cast<std::size_t>(key.head)];
       Extent to = {run_of(key).offset_bytes, entry_bytes()};
       for (const EntryIndex entry : entries_of(key.head, key.unit)) {
-        const auto at = static_cast<std::size_t>(entry);
-        offsets.resize(std::max(offsets.size(), at + 1), -1);
-        if (offsets[at] != to.offset_bytes) {
-          const Extent from = {offsets[at], entry_bytes()};
-          write(entry, from.offset_bytes < 0 ? std::nullopt : std::optional(from), to, traffic, key.head);
-          offsets[at] = to.offset_bytes;
+        if (entry != kHole) {
+          follow_place(key.head, entry, to, traffic);
         }
         to.offset_bytes += entry_bytes();
       }
     }
+    reserved_bytes_ = std::max(reserved_bytes_, packed_bytes());
   }
+
+  void follow_place(std::int64_t head, EntryIndex entry, const Extent& to, LayoutTraffic& traffic) {
+    std::vector<std::int64_t>& offsets = on_flash_[static_cast<std::size_t>(head)];
+    const auto at = static_cast<std::size_t>(entry);
+    offsets.resize(std::max(offsets.size(), at + 1), -1);
+    if (offsets[at] != to.offset_bytes) {
+      const Extent from = {offsets[at], entry_bytes()};
+      write(entry, from.offset_bytes < 0 ? std::nullopt : std::optional(from), to, traffic, head);
+      offsets[at] = to.offset_bytes;
+    }
+  }
+
+  bool shortens_in_place() const override { return !shifts_; }
 
   Extent record(std::int64_t head, UnitId unit, std::int64_t index) const override {
     return {run_of({head, unit}).offset_bytes + index * entry_bytes(), entry_bytes()};
@@ -205,6 +258,8 @@ class ClusterByCluster final : public ContiguousUnits {
   std::vector<std::vector<Unit>> units_;             // [heads][units]
   FreeSpace space_;                                  // where units are relocated
   std::vector<Key> order_;                           // where they shift
+  std::int64_t first_moved_ = 0;                     // rank from which on the update moves units
+  std::int64_t reserved_bytes_ = 0;                  // the most that was packed
   std::vector<std::vector<std::int64_t>> on_flash_;  // [heads][entries]: offset, -1: none; where they shift
 };
 

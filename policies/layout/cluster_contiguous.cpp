@@ -1,21 +1,25 @@
 // The entries of a unit side by side, in segments that never move:
 //
 //   place, created: one segment for the unit, of its members and a share `slack` of them as free records
-//   appended:  into the unit's lowest free record; if there is none, first a new segment at the end,
-//              in whole blocks, of max(one block, growth * the unit's bytes)
+//   appended:  into the unit's lowest free record; if there is none, first a new segment, in whole blocks, of
+//              max(one block, growth * the unit's bytes)
 //   split:     a segment of its own for the new unit, whose members move there; what they leave behind is
 //              free for the old unit, which is compacted no further
 //   regrouped: every entry that is of another unit now moves to a free record of it; all that they leave are
 //              free before
+//   removed:   the record is free for its unit. A unit that is left without any gives its segments back.
+//   segments:  in the first room that was given back and takes them, else at the end
 //
-// page_buffer: an entry that gets a record waits in DRAM until no record is free in the page that it lies in,
-//              or nothing has come to this page for wait_steps steps. Entries that move do not wait.
+// page_buffer: an entry that gets a record waits in DRAM until no unit has a free record in the page that it
+//              lies in, or nothing has come to this page for wait_steps steps. Entries that move do not wait.
 #include <algorithm>
 #include <cmath>
 #include <set>
 
 #include "policies/layout/placing/append_extent.hpp"
+#include "policies/layout/placing/free_space.hpp"
 #include "policies/layout/placing/page_buffer.hpp"
+#include "policies/layout/placing/removal.hpp"
 #include "sim/base/registry.hpp"
 #include "sim/interfaces/layout.hpp"
 
@@ -92,6 +96,12 @@ class ClusterContiguous final : public Layout {
 
   void update(std::int64_t head, std::span<const Change> changes, const Clustering& clustering,
               LayoutTraffic& traffic) override {
+    if (is_removal(changes)) {
+      for (const Change& change : changes) {
+        remove(head, change.entry);
+      }
+      return;
+    }
     const std::int64_t step = ++at(head).step;
     for (const Change& change : changes) {
       if (change.kind == ChangeKind::created) {
@@ -125,16 +135,21 @@ class ClusterContiguous final : public Layout {
     }
   }
 
-  std::int64_t space_bytes() const override { return end_bytes_; }
+  std::int64_t space_bytes() const override { return space_.end_bytes(); }
 
  private:
   struct Record {
     std::int64_t offset_bytes = -1;
     UnitId unit = -1;  ///< whose segment it lies in; -1: not on flash
   };
+  struct Unit {
+    std::vector<Extent> segments;
+    std::int64_t records = 0;     ///< in the segments
+    std::set<std::int64_t> free;  ///< offsets of the records that hold no entry
+  };
   struct Head {
     std::vector<Record> of_entry;
-    std::vector<std::set<std::int64_t>> free;  // [unit], offsets of free records
+    std::vector<Unit> units;
     std::int64_t step = 0;
   };
 
@@ -144,9 +159,7 @@ class ClusterContiguous final : public Layout {
   }
 
   Head& at(std::int64_t head) { return heads_[static_cast<std::size_t>(head)]; }
-  std::set<std::int64_t>& free_of(std::int64_t head, UnitId unit) {
-    return at(head).free[static_cast<std::size_t>(unit)];
-  }
+  Unit& unit_at(std::int64_t head, UnitId unit) { return at(head).units[static_cast<std::size_t>(unit)]; }
   Extent extent(std::int64_t offset_bytes) const { return {offset_bytes, context_.entry_bytes}; }
 
   /// First segment of a unit, and its members into it.
@@ -156,32 +169,47 @@ class ClusterContiguous final : public Layout {
   }
 
   void make_room(std::int64_t head, UnitId unit, const Clustering& clustering) {
-    auto& free = at(head).free;
-    free.resize(std::max(free.size(), static_cast<std::size_t>(unit) + 1));
+    auto& units = at(head).units;
+    units.resize(std::max(units.size(), static_cast<std::size_t>(unit) + 1));
     const std::int64_t members = std::ssize(clustering.members(unit));
-    reserve(free_of(head, unit), members + std::llround(params_.slack * static_cast<double>(members)));
+    const std::int64_t records = members + std::llround(params_.slack * static_cast<double>(members));
+    if (records > 0) {
+      const std::int64_t bytes = records * context_.entry_bytes;
+      const Extent segment = {space_.take(bytes), bytes};
+      reserve(unit_at(head, unit), segment, segment.offset_bytes);
+    }
   }
 
   /// Another segment, of whole blocks from the next block on.
-  void grow(std::set<std::int64_t>& free, std::int64_t members) {
+  void grow(Unit& unit, std::int64_t members) {
     const double wanted = params_.growth * static_cast<double>(members * context_.entry_bytes);
-    const std::int64_t begin = up_to_block(end_bytes_);
-    const std::int64_t end =
-        begin + up_to_block(std::max<std::int64_t>(context_.entry_bytes, std::llround(wanted)));
-    end_bytes_ = begin;
-    reserve(free, (end - begin) / context_.entry_bytes);
-    end_bytes_ = end;
+    const std::int64_t bytes =
+        up_to_block(std::max<std::int64_t>(context_.entry_bytes, std::llround(wanted)));
+    const Extent segment = space_.take_aligned(bytes, context_.block_bytes);
+    reserve(unit, segment, segment.end_bytes() - bytes);
   }
 
   std::int64_t up_to_block(std::int64_t bytes) const {
     return (bytes + context_.block_bytes - 1) / context_.block_bytes * context_.block_bytes;
   }
 
-  void reserve(std::set<std::int64_t>& free, std::int64_t records) {
-    for (std::int64_t i = 0; i < records; ++i) {
-      release(free, end_bytes_);
-      end_bytes_ += context_.entry_bytes;
+  /// The records of `segment` begin at `offset_bytes`.
+  void reserve(Unit& unit, const Extent& segment, std::int64_t offset_bytes) {
+    unit.segments.push_back(segment);
+    for (; offset_bytes + context_.entry_bytes <= segment.end_bytes(); offset_bytes += context_.entry_bytes) {
+      release(unit.free, offset_bytes);
+      ++unit.records;
     }
+  }
+
+  void give_back(Unit& unit) {
+    for (const std::int64_t offset_bytes : unit.free) {
+      count_free(extent(offset_bytes), -1);
+    }
+    for (const Extent& segment : unit.segments) {
+      space_.release(segment);
+    }
+    unit = {};
   }
 
   void release(std::set<std::int64_t>& free, std::int64_t offset_bytes) {
@@ -209,7 +237,7 @@ class ClusterContiguous final : public Layout {
   }
 
   bool is_complete(const Extent& page) const {
-    return page.end_bytes() <= end_bytes_ &&
+    return page.end_bytes() <= space_.end_bytes() &&
            free_in_page_[static_cast<std::size_t>(page.offset_bytes / page.length_bytes)] == 0;
   }
 
@@ -241,7 +269,7 @@ class ClusterContiguous final : public Layout {
         }
       }
     }
-    for (auto unit = static_cast<UnitId>(at(head).free.size()); unit < clustering.unit_count(); ++unit) {
+    for (auto unit = static_cast<UnitId>(at(head).units.size()); unit < clustering.unit_count(); ++unit) {
       make_room(head, unit, clustering);
     }
     for (const Leaving& one : leaving) {
@@ -259,21 +287,33 @@ class ClusterContiguous final : public Layout {
   Record lift(std::int64_t head, EntryIndex entry) {
     const Record record = record_of(head, entry);
     if (record.unit >= 0) {
-      release(free_of(head, record.unit), record.offset_bytes);
+      release(unit_at(head, record.unit).free, record.offset_bytes);
     }
     record_of(head, entry) = {};
     return record;
   }
 
+  void remove(std::int64_t head, EntryIndex entry) {
+    const Record record = lift(head, entry);
+    if (record.unit < 0) {
+      return;
+    }
+    buffer_.take(head, entry, extent(record.offset_bytes));
+    Unit& unit = unit_at(head, record.unit);
+    if (std::ssize(unit.free) == unit.records) {
+      give_back(unit);
+    }
+  }
+
   /// Gives `entry`, which lay at `old`, a record among those of `unit`.
   void lay(std::int64_t head, UnitId unit, EntryIndex entry, const Record& old, const Clustering& clustering,
            LayoutTraffic& traffic) {
-    std::set<std::int64_t>& free = free_of(head, unit);
-    if (free.empty()) {
-      grow(free, std::ssize(clustering.members(unit)));
+    Unit& into = unit_at(head, unit);
+    if (into.free.empty()) {
+      grow(into, std::ssize(clustering.members(unit)));
       ++traffic.outgrown;
     }
-    const Extent record = extent(take_lowest(free));
+    const Extent record = extent(take_lowest(into.free));
     record_of(head, entry) = {record.offset_bytes, unit};
     if (old.unit >= 0 && !buffer_.take(head, entry, extent(old.offset_bytes))) {
       traffic.moved.push_back({entry, extent(old.offset_bytes)});
@@ -296,7 +336,7 @@ class ClusterContiguous final : public Layout {
   Context context_;
   PageBuffer buffer_;
   std::vector<Head> heads_;
-  std::int64_t end_bytes_ = 0;
+  FreeSpace space_;
   std::vector<std::int64_t> free_in_page_;  // [page]: free records in it, where there is a page buffer
 };
 

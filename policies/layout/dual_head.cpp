@@ -6,7 +6,9 @@
 //   growth:  into the middle of the pool; nothing moves. A unit that meets its partner outgrows the pool and
 //            goes on at an empty end of another one
 //   split:   the old unit stays at its end and is closed up there; the new one goes to an empty end
-//   empty end: of the first pool that has one, with half the pool free and all that the unit needs, next
+//   removed: the record is a hole, which the unit's next growth fills; at the unit's inner end it is room
+//   again empty end: of the first pool that has one, with half the pool free and all that the unit needs,
+//   next
 //            to a unit that is alone there; else of a new pool, at the end of the space
 //
 // Ends that a unit no longer needs are empty again. Choices that the paper leaves open: the pool is not

@@ -1,19 +1,29 @@
 // Records by position, in chunks of tokens; within a chunk one head after another:
 //
 //   chunk = entry / chunk_tokens
-//   offset = ((chunk * kv_heads + head) * chunk_tokens + entry % chunk_tokens) * entry_bytes
+//   record = (chunk * kv_heads + head) * chunk_tokens + entry % chunk_tokens
+//   offset = record * entry_bytes, as long as nothing is removed
 //   interleave_heads: chunks of one token, so that all heads of a token are neighbours
 //
 // A head's records of a chunk are contiguous. Nothing ever moves; a new chunk is reserved whole for all
 // heads.
 //
-// page_buffer: an entry waits in DRAM until the page that its record lies in is full of records. Interleaved,
-//              a page holds all heads of its tokens, and the last head fills it for all. A page on the border
-//              of two runs waits for both; there is none where a run is a whole number of pages.
+// removed: the records, in their order, fill slots of one block, or of one page where there is a page_buffer,
+//          up to whole records. A slot is free once its records have all come and are all removed. A new
+//          chunk takes its slots from the lowest free ones, then at the end of the space, so that each slot
+//          that is kept has an entry or is still to be filled; offset = slot + place in the slot. What a
+//          prompt unit lacks at the beginning is removed.
+//
+// page_buffer: an entry waits in DRAM until no record is still to come to the page that its record lies in.
+//              Interleaved, a page holds all heads of its tokens, and the last head fills it for all. A page
+//              on the border of two runs waits for both; there is none where a run is a whole number of
+//              pages.
 #include <algorithm>
 
 #include "policies/layout/placing/append_extent.hpp"
 #include "policies/layout/placing/page_buffer.hpp"
+#include "policies/layout/placing/record_slots.hpp"
+#include "policies/layout/placing/removal.hpp"
 #include "sim/base/registry.hpp"
 #include "sim/interfaces/layout.hpp"
 
@@ -62,7 +72,8 @@ class TokenOrder final : public Layout {
       : chunk_tokens_(params.interleave_heads ? 1 : params.chunk_tokens),
         context_(context),
         buffer_(params.page_buffer, context.kv_heads),
-        placed_(static_cast<std::size_t>(context.kv_heads)) {}
+        slots_(records_in(std::max(context.block_bytes, params.page_buffer))),
+        states_(static_cast<std::size_t>(context.kv_heads)) {}
 
   void place(const PromptUnits& prompt, LayoutTraffic& traffic) override {
     std::int64_t head = 0;
@@ -74,11 +85,18 @@ class TokenOrder final : public Layout {
       }
       write(head++, std::move(entries), traffic);
     }
+    remove_missing(prompt);
     buffer_.write([](const PageBuffer::Page&) { return true; }, traffic);
   }
 
   void update(std::int64_t head, std::span<const Change> changes, const Clustering& clustering,
               LayoutTraffic& traffic) override {
+    if (is_removal(changes)) {
+      for (const Change& change : changes) {
+        remove(head, change.entry);
+      }
+      return;
+    }
     std::vector<EntryIndex> entries;
     const auto add = [&](UnitId unit) {
       const std::span<const EntryIndex> members = clustering.members(unit);
@@ -111,46 +129,68 @@ class TokenOrder final : public Layout {
     }
   }
 
-  std::int64_t space_bytes() const override {
-    return chunks_ * chunk_tokens_ * context_.kv_heads * context_.entry_bytes;
-  }
+  std::int64_t space_bytes() const override { return slots_.end() * context_.entry_bytes; }
 
  private:
-  Extent record(std::int64_t head, EntryIndex entry) const {
+  enum class State : std::uint8_t { to_come, placed, removed };
+
+  State& state_of(std::int64_t head, EntryIndex entry) {
+    std::vector<State>& states = states_[static_cast<std::size_t>(head)];
+    states.resize(std::max(states.size(), static_cast<std::size_t>(entry) + 1), State::to_come);
+    return states[static_cast<std::size_t>(entry)];
+  }
+
+  std::int64_t records_in(std::int64_t bytes) const {
+    return (bytes + context_.entry_bytes - 1) / context_.entry_bytes;
+  }
+
+  std::int64_t number_of(std::int64_t head, EntryIndex entry) const {
     const std::int64_t run = entry / chunk_tokens_ * context_.kv_heads + head;
-    return {(run * chunk_tokens_ + entry % chunk_tokens_) * context_.entry_bytes, context_.entry_bytes};
+    return run * chunk_tokens_ + entry % chunk_tokens_;
+  }
+
+  Extent record(std::int64_t head, EntryIndex entry) const { return record(number_of(head, entry)); }
+  Extent record(std::int64_t number) const {
+    return {slots_.place_of(number) * context_.entry_bytes, context_.entry_bytes};
   }
 
   bool is_full(const Extent& page) const {
-    return filled_[static_cast<std::size_t>(page.offset_bytes / page.length_bytes)] == page.length_bytes;
+    return page.end_bytes() <= space_bytes() &&
+           to_come_[static_cast<std::size_t>(page.offset_bytes / page.length_bytes)] == 0;
   }
 
-  /// Adds the bytes of `record` to the pages that it lies in.
-  void fill(const Extent& record) {
+  /// One record `more` is to come to the pages that `record` lies in, or one less.
+  void count_to_come(const Extent& record, std::int64_t more) {
     const std::int64_t page_bytes = buffer_.page_bytes();
-    for (std::int64_t at = record.offset_bytes; at < record.end_bytes();) {
-      const std::int64_t page = at / page_bytes;
-      const std::int64_t end = std::min(record.end_bytes(), (page + 1) * page_bytes);
-      filled_.resize(std::max(filled_.size(), static_cast<std::size_t>(page) + 1), 0);
-      filled_[static_cast<std::size_t>(page)] += end - at;
-      at = end;
+    const auto last = static_cast<std::size_t>((record.end_bytes() - 1) / page_bytes);
+    to_come_.resize(std::max(to_come_.size(), last + 1), 0);
+    for (auto page = static_cast<std::size_t>(record.offset_bytes / page_bytes); page <= last; ++page) {
+      to_come_[page] += more;
+    }
+  }
+
+  /// `entry` is given its record, for which its chunk is reserved.
+  void give_record(std::int64_t head, EntryIndex entry) {
+    state_of(head, entry) = State::placed;
+    const std::int64_t before = slots_.reserved();
+    slots_.reserve((entry / chunk_tokens_ + 1) * chunk_tokens_ * context_.kv_heads);
+    if (buffer_.enabled()) {
+      for (std::int64_t number = before; number < slots_.reserved(); ++number) {
+        count_to_come(record(number), 1);
+      }
+      count_to_come(record(head, entry), -1);
     }
   }
 
   /// Gives those of `entries` a record that have none yet; neighbours are written in one piece.
   void write(std::int64_t head, std::vector<EntryIndex> entries, LayoutTraffic& traffic) {
-    std::vector<bool>& placed = placed_[static_cast<std::size_t>(head)];
     std::ranges::sort(entries);
     for (const EntryIndex entry : entries) {
-      const auto index = static_cast<std::size_t>(entry);
-      placed.resize(std::max(placed.size(), index + 1), false);
-      if (placed[index]) {
+      if (state_of(head, entry) != State::to_come) {
         continue;
       }
-      placed[index] = true;
-      chunks_ = std::max(chunks_, entry / chunk_tokens_ + 1);
+      give_record(head, entry);
       if (buffer_.enabled()) {
-        fill(record(head, entry));
         buffer_.add(head, entry, record(head, entry), 0);
       } else {
         append_extent(record(head, entry), traffic.writes);
@@ -159,12 +199,59 @@ class TokenOrder final : public Layout {
     }
   }
 
+  /// Uses up the record of `entry`, even if it was pending and had none.
+  void remove(std::int64_t head, EntryIndex entry) {
+    const State before = state_of(head, entry);
+    if (before == State::removed) {
+      return;
+    }
+    if (before == State::to_come) {
+      give_record(head, entry);
+    } else {
+      buffer_.take(head, entry, record(head, entry));
+    }
+    state_of(head, entry) = State::removed;
+    slots_.remove(number_of(head, entry));
+  }
+
+  /// Entries of the prompt that are in no unit were removed before they had a place.
+  void remove_missing(const PromptUnits& prompt) {
+    std::vector<std::vector<bool>> found;
+    std::size_t entries = 0;
+    for (const Clustering* clustering : prompt.heads) {
+      found.push_back(held_by(*clustering));
+      entries = std::max(entries, found.back().size());
+    }
+    for (std::size_t head = 0; head < found.size(); ++head) {
+      found[head].resize(entries, false);
+      for (std::size_t entry = 0; entry < entries; ++entry) {
+        if (!found[head][entry]) {
+          remove(static_cast<std::int64_t>(head), static_cast<EntryIndex>(entry));
+        }
+      }
+    }
+  }
+
+  /// [entry]: whether it is in a unit, pending or not.
+  static std::vector<bool> held_by(const Clustering& clustering) {
+    std::vector<bool> held;
+    for (UnitId unit = 0; unit < clustering.unit_count(); ++unit) {
+      for (const auto entries : {clustering.members(unit), clustering.pending(unit)}) {
+        for (const EntryIndex entry : entries) {
+          held.resize(std::max(held.size(), static_cast<std::size_t>(entry) + 1), false);
+          held[static_cast<std::size_t>(entry)] = true;
+        }
+      }
+    }
+    return held;
+  }
+
   std::int64_t chunk_tokens_;
   Context context_;
   PageBuffer buffer_;
-  std::vector<std::int64_t> filled_;       // [page]: bytes of records, where there is a page buffer
-  std::vector<std::vector<bool>> placed_;  // [head][entry]
-  std::int64_t chunks_ = 0;
+  RecordSlots slots_;
+  std::vector<std::int64_t> to_come_;       // [page]: records to come, where there is a page buffer
+  std::vector<std::vector<State>> states_;  // [head][entry]
 };
 
 const Registration<Layout, TokenOrder> registered;

@@ -49,9 +49,12 @@ struct PromptUnits {
 ///
 /// An entry is one record of `entry_bytes` (its K, then its V, as the codecs store them). The engine calls
 /// `place` once with the prompt's units, then `update` once for every head and step with what changed
-/// (perhaps nothing), and `locate` for reads. Invariants, checked by the engine: the records of two entries
-/// never overlap, every member of a unit has a place or is unwritten, all places lie below `space_bytes`, and
-/// `writes` has the bytes of every entry that has come to have a place.
+/// (perhaps nothing), and once more, with `removed` alone, where a stage evicts; and `locate` for reads. The
+/// place of a removed entry is free from then on: `locate` is not asked for it any more, `unwritten` no
+/// longer lists it, as one that waits to be written never is, and its record may be given to another entry.
+/// What is removed writes nothing by itself, and the call is no step. Invariants, checked by the engine: the
+/// records of two entries never overlap, every member of a unit has a place or is unwritten, all places lie
+/// below `space_bytes`, and `writes` has the bytes of every entry that has come to have a place.
 class Layout {
  public:
   static constexpr std::string_view kKind = "layout";

@@ -2,8 +2,10 @@
 
 #include <algorithm>
 #include <numeric>
+#include <utility>
 
 #include "policies/layout/placing/append_extent.hpp"
+#include "policies/layout/placing/removal.hpp"
 #include "sim/base/error.hpp"
 
 namespace kvr {
@@ -96,6 +98,13 @@ void ContiguousUnits::place(const PromptUnits& prompt, LayoutTraffic& traffic) {
 
 void ContiguousUnits::update(std::int64_t head, std::span<const Change> changes, const Clustering& clustering,
                              LayoutTraffic& traffic) {
+  if (is_removal(changes)) {
+    for (const Change& change : changes) {
+      remove(head, change.entry, traffic);
+    }
+    list_unwritten(heads_[static_cast<std::size_t>(head)]);
+    return;
+  }
   ++heads_[static_cast<std::size_t>(head)].step;
   if (const std::vector<UnitId> touched = touched_units(changes, clustering.unit_count()); !touched.empty()) {
     restructure(head, touched, clustering, traffic);
@@ -190,17 +199,16 @@ void ContiguousUnits::close_up(std::int64_t head, UnitId unit, std::span<const J
   }
 }
 
-/// No fewer than there are holes join the unit. The room is made first: a layout that moves the unit for it
+/// The holes are filled first. Room for the others is made before that: a layout that moves the unit for it
 /// then moves no entry that has only just been written.
 void ContiguousUnits::join(std::int64_t head, UnitId unit, std::span<const Joining> joining,
                            LayoutTraffic& traffic) {
-  if (joining.empty()) {
-    return;
-  }
   std::vector<EntryIndex>& records = unit_at(head, unit).records;
-  const std::size_t after = records.size() - holes_in(head, unit) + joining.size();
-  resize(head, unit, static_cast<std::int64_t>(after), traffic);
-  records.resize(after, kHole);
+  if (const std::size_t holes = holes_in(head, unit); joining.size() > holes) {
+    const std::size_t after = records.size() - holes + joining.size();
+    resize(head, unit, static_cast<std::int64_t>(after), traffic);
+    records.resize(after, kHole);
+  }
   std::size_t index = 0;
   for (const Joining& one : joining) {
     while (records[index] != kHole) {
@@ -227,6 +235,33 @@ void ContiguousUnits::write(EntryIndex entry, const std::optional<Extent>& from,
     traffic.moved.push_back({entry, *from, head});
   } else {
     traffic.appended_bytes += to.length_bytes;
+  }
+}
+
+/// A pending entry has no place to give up.
+void ContiguousUnits::remove(std::int64_t head, EntryIndex entry, LayoutTraffic& traffic) {
+  const Place place = std::exchange(place_of(head, entry), {});
+  if (place.unit < 0) {
+    return;
+  }
+  Unit& unit = unit_at(head, place.unit);
+  if (place.index >= 0) {
+    unit.records[static_cast<std::size_t>(place.index)] = kHole;
+    shorten(head, place.unit, traffic);
+  } else if (std::erase(unit.buffer, entry); unit.buffer.empty()) {
+    std::erase(heads_[static_cast<std::size_t>(head)].waiting, place.unit);
+  }
+}
+
+/// Gives up the holes at the end of `unit`.
+void ContiguousUnits::shorten(std::int64_t head, UnitId unit, LayoutTraffic& traffic) {
+  std::vector<EntryIndex>& records = unit_at(head, unit).records;
+  const std::size_t before = records.size();
+  while (shortens_in_place() && !records.empty() && records.back() == kHole) {
+    records.pop_back();
+  }
+  if (records.size() < before) {
+    resize(head, unit, std::ssize(records), traffic);
   }
 }
 

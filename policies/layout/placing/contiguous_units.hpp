@@ -11,18 +11,23 @@
 
 namespace kvr {
 
-/// What layouts share that keep the records of a unit side by side, without holes: which record holds which
-/// entry, what a change moves, and write buffers of a page. Where the records lie is left to the layout:
-/// record i of a unit, i counting from the unit's beginning.
+/// What layouts share that keep the records of a unit side by side: which record holds which entry, what a
+/// change moves, and write buffers of a page. Where the records lie is left to the layout: record i of a
+/// unit, i counting from the unit's beginning.
 ///
 /// A split leaves holes in the old unit; entries that join it fill them first, then its last ones do, so
 /// that no more entries move than there are holes. What joins another unit is written there. A record that
 /// comes to lie where it was is not written.
 ///
+/// A removed entry leaves a hole as well, but nothing fills it by itself: entries that are appended do,
+/// before the unit grows, and the unit is closed up when it is split or regrouped. Holes at a unit's end go
+/// at once where the layout can give up their room and move nothing; so a unit has no more records than it
+/// once had entries.
+///
 /// With a write buffer, an entry that is appended to a hot unit waits in DRAM until the unit's buffer
 /// completes the page that the unit's records end in; then the buffer is written, and it is written as well
 /// when the unit is split or has cooled down. Entries of a cold unit are written at once. A unit is hot when
-/// something was appended to it within the last `hot_steps` steps.
+/// something was appended to it within the last `hot_steps` steps. A removed entry leaves the buffer.
 class ContiguousUnits : public Layout {
  public:
   struct BufferParams {
@@ -51,6 +56,8 @@ class ContiguousUnits : public Layout {
   /// Accounts for `entry` being written to `to`, from where it lay, if it did. `head`: see MovedRecord.
   void write(EntryIndex entry, const std::optional<Extent>& from, const Extent& to, LayoutTraffic& traffic,
              std::int64_t head = -1) const;
+  /// Fills the holes of `unit` from its end.
+  void close_up(std::int64_t head, UnitId unit, LayoutTraffic& traffic) { close_up(head, unit, {}, traffic); }
 
  private:
   /// Room for every unit of the prompt, as many records as it has members.
@@ -58,6 +65,8 @@ class ContiguousUnits : public Layout {
   /// Changes the room of a unit, perhaps a new one, to `records`. Records below that and below the old number
   /// stay, or the layout moves them and accounts for it with `write`.
   virtual void resize(std::int64_t head, UnitId unit, std::int64_t records, LayoutTraffic& traffic) = 0;
+  /// Whether a unit can become shorter while everything stays where it is.
+  virtual bool shortens_in_place() const { return true; }
   virtual Extent record(std::int64_t head, UnitId unit, std::int64_t index) const = 0;
   /// From the end of the unit's records to where a page of `page_bytes` ends in the direction of growth;
   /// 1 to page_bytes.
@@ -94,6 +103,8 @@ class ContiguousUnits : public Layout {
   void close_up(std::int64_t head, UnitId unit, std::span<const Joining> joining, LayoutTraffic& traffic);
   void join(std::int64_t head, UnitId unit, std::span<const Joining> joining, LayoutTraffic& traffic);
   void put(std::int64_t head, UnitId unit, std::size_t index, const Joining& joining, LayoutTraffic& traffic);
+  void remove(std::int64_t head, EntryIndex entry, LayoutTraffic& traffic);
+  void shorten(std::int64_t head, UnitId unit, LayoutTraffic& traffic);
   void append(std::int64_t head, UnitId unit, EntryIndex entry, LayoutTraffic& traffic);
   void flush(std::int64_t head, UnitId unit, LayoutTraffic& traffic);
   void flush_cold(std::int64_t head, LayoutTraffic& traffic);

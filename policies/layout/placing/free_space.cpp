@@ -8,12 +8,21 @@
 namespace kvr {
 
 std::int64_t FreeSpace::take(std::int64_t bytes) {
+  return take_aligned(bytes, 1).offset_bytes;
+}
+
+Extent FreeSpace::take_aligned(std::int64_t bytes, std::int64_t alignment_bytes) {
+  const auto needed = [&](std::int64_t offset) {
+    return (offset + alignment_bytes - 1) / alignment_bytes * alignment_bytes + bytes - offset;
+  };
   const auto hole = std::ranges::find_if(holes_, [&](const auto& one) {
-    return one.second >= bytes || one.first + one.second == end_bytes_;  // the last hole may be lengthened
+    return one.second >= needed(one.first) ||
+           one.first + one.second == end_bytes_;  // the last hole may be lengthened
   });
   const std::int64_t offset = hole == holes_.end() ? end_bytes_ : hole->first;
-  KVR_CHECK(take_at(offset, bytes), "{} bytes at {} are in use", bytes, offset);
-  return offset;
+  const Extent taken = {offset, needed(offset)};
+  KVR_CHECK(take_at(offset, taken.length_bytes), "{} bytes at {} are in use", taken.length_bytes, offset);
+  return taken;
 }
 
 bool FreeSpace::take_at(std::int64_t offset, std::int64_t bytes) {

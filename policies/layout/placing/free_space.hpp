@@ -13,6 +13,9 @@ class FreeSpace {
  public:
   /// Offset of `bytes` > 0 that are in use from now on.
   std::int64_t take(std::int64_t bytes);
+  /// Takes `bytes` > 0 from a multiple of `alignment_bytes` on, and what is left free before them in their
+  /// hole.
+  Extent take_aligned(std::int64_t bytes, std::int64_t alignment_bytes);
   /// Takes the `bytes` from `offset` on, the end of a range in use, unless any of them is in use.
   bool take_at(std::int64_t offset, std::int64_t bytes);
   /// Gives back a range, or a part of one.

@@ -58,6 +58,31 @@ struct OneHead {
     update({{.kind = ChangeKind::split, .unit = unit, .other = static_cast<UnitId>(units.unit_count() - 1)}});
   }
 
+  void create(std::vector<EntryIndex> members) {
+    units.units.push_back(std::move(members));
+    update({{.kind = ChangeKind::created, .unit = static_cast<UnitId>(units.unit_count() - 1)}});
+  }
+
+  /// Entries that are in no unit are removed from unit 0, as pending ones.
+  void remove(const std::vector<EntryIndex>& entries) {
+    std::vector<Change> changes;
+    for (const EntryIndex entry : entries) {
+      changes.push_back({.kind = ChangeKind::removed, .unit = 0, .entry = entry});
+      for (UnitId unit = 0; unit < units.unit_count(); ++unit) {
+        if (std::erase(units.units[static_cast<std::size_t>(unit)], entry) > 0) {
+          changes.back().unit = unit;
+        }
+      }
+    }
+    update(changes);
+  }
+
+  /// What no removal does by itself.
+  bool wrote() const {
+    return !traffic.writes.empty() || !traffic.moved.empty() || traffic.appended_bytes > 0 ||
+           traffic.outgrown > 0;
+  }
+
   std::vector<EntryIndex> unwritten() const { return copy(layout->unwritten(0)); }
 
   /// Where the entries lie, in member order; -1 for those not written yet.

@@ -181,5 +181,83 @@ TEST_CASE("cluster_by_cluster: heads share the space, and units of any head are 
   }
 }
 
+TEST_CASE(
+    "cluster_by_cluster: a removed entry leaves a hole for its unit's growth; at the end, for any unit") {
+  Fixture f({{0, 1, 2}, {3, 4}, {5}});
+  f.remove({1});
+  CHECK_FALSE(f.wrote());
+  CHECK(f.offsets(0) == Offsets{0, 200});
+  f.append(0, 6);
+  CHECK(f.traffic.writes == std::vector<Extent>{{100, 100}});
+  CHECK(f.traffic.moved.empty());
+  f.remove({2});
+  f.create({7});
+  CHECK(f.offsets(3) == Offsets{200});
+  f.remove({3});
+  f.create({8, 9});  // [300, 400) is unit 1's
+  CHECK(f.offsets(4) == Offsets{600, 700});
+  f.remove({4});
+  f.create({10, 11});
+  CHECK(f.offsets(5) == Offsets{300, 400});
+  f.append(1, 12);  // a unit that has come back
+  CHECK(f.offsets(1) == Offsets{800});
+  CHECK(f.traffic.outgrown == 0);
+}
+
+TEST_CASE("cluster_by_cluster: a unit that is moved takes no hole along; one that is split is closed up") {
+  Fixture f({{0, 1, 2}, {3}});
+  f.remove({0});
+  f.units.units[0] = {1, 2, 4, 5};
+  f.update({{.kind = ChangeKind::appended, .unit = 0, .entry = 4},
+            {.kind = ChangeKind::appended, .unit = 0, .entry = 5}});
+  CHECK(f.offsets(0) == Offsets{500, 600, 400, 700});
+  CHECK(f.moved() == std::vector<EntryIndex>{4, 1, 2});
+
+  Fixture split({{0, 1, 2, 3}, {4}});
+  split.remove({1});
+  split.split(0, {0, 2}, {3});
+  CHECK(split.offsets(0) == Offsets{0, 100});
+  CHECK(split.offsets(2) == Offsets{200});
+  CHECK(split.moved() == std::vector<EntryIndex>{2, 3});
+}
+
+TEST_CASE(
+    "cluster_by_cluster: where units shift, a hole is filled by its unit or when what is behind moves") {
+  Fixture f({{0, 1}, {2, 3}, {4}}, "shift");
+  f.remove({0});
+  CHECK_FALSE(f.wrote());
+  CHECK(f.offsets(0) == Offsets{100});
+  f.layout->check();
+  f.append(0, 5);
+  CHECK(f.offsets(0) == Offsets{100, 0});
+  CHECK(f.traffic.moved.empty());
+  f.remove({2});
+  f.append(0, 6);  // takes [200, 300), and unit 1 is closed up: nothing has to move
+  CHECK(f.offsets(0) == Offsets{100, 0, 200});
+  CHECK(f.offsets(1) == Offsets{300});
+  CHECK(f.offsets(2) == Offsets{400});
+  CHECK(f.traffic.writes == std::vector<Extent>{{200, 100}});
+  CHECK(f.traffic.outgrown == 1);
+  f.layout->check();
+}
+
+TEST_CASE("cluster_by_cluster: where units shift, more holes than entries are closed up by the next update") {
+  Fixture f({{0, 1}, {2, 3}}, "shift");
+  f.remove({0, 1});
+  f.update({});
+  CHECK_FALSE(f.wrote());
+  f.remove({2});
+  CHECK_FALSE(f.wrote());
+  f.update({});
+  CHECK(f.offsets(1) == Offsets{0});
+  CHECK(f.moved() == std::vector<EntryIndex>{3});
+  f.append(1, 4);
+  f.append(0, 5);  // last, as if new
+  CHECK(f.offsets(1) == Offsets{0, 100});
+  CHECK(f.offsets(0) == Offsets{200});
+  CHECK(f.layout->space_bytes() == 400);
+  f.layout->check();
+}
+
 }  // namespace
 }  // namespace kvr

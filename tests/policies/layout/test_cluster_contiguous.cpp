@@ -159,5 +159,50 @@ TEST_CASE("cluster_contiguous: what a split takes off before it is written has n
   CHECK(f.unwritten() == std::vector<EntryIndex>{6});
 }
 
+TEST_CASE("cluster_contiguous: a removed entry's record is its unit's next one") {
+  Fixture f({}, {{0, 3, 5}, {1, 2, 4}});
+  f.remove({3});
+  CHECK_FALSE(f.wrote());
+  CHECK(f.offsets(0) == Offsets{0, 200});
+  f.append(0, 6);
+  CHECK(f.traffic.writes == std::vector<Extent>{{100, 100}});
+  CHECK(f.traffic.outgrown == 0);
+  CHECK(f.layout->space_bytes() == 600);
+}
+
+TEST_CASE("cluster_contiguous: a unit without entries gives its segments back, whole blocks too") {
+  Fixture f({}, {{0, 3, 5}, {1, 2, 4}});
+  f.remove({1, 2});
+  f.create({7});  // unit 1 keeps its segment for entry 4
+  CHECK(f.offsets(2) == Offsets{600});
+  f.remove({4});
+  f.create({8, 9});
+  CHECK(f.offsets(3) == Offsets{300, 400});
+  f.append(1, 10);  // a block, from 800 on
+  CHECK(f.offsets(1) == Offsets{800});
+  f.remove({7, 10});  // [500, 1200) in one piece, with the gap before the block
+  f.create({11, 12});
+  CHECK(f.offsets(4) == Offsets{500, 600});
+  f.append(0, 13);
+  CHECK(f.offsets(0).back() == 800);
+  CHECK(f.layout->space_bytes() == 1200);
+}
+
+TEST_CASE("cluster_contiguous: an entry that waits and is removed is not written; a removal is no step") {
+  Fixture f = buffered();
+  f.append(0, 6);
+  f.append(0, 7);
+  f.remove({6, 0});
+  CHECK_FALSE(f.wrote());
+  CHECK(f.unwritten() == std::vector<EntryIndex>{7});
+  f.update({});
+  f.remove({1});
+  f.update({});
+  CHECK(f.traffic.writes.empty());
+  f.update({});  // the third step after 7 came
+  CHECK(f.traffic.writes == std::vector<Extent>{{900, 100}});
+  CHECK(f.traffic.appended_bytes == 100);
+}
+
 }  // namespace
 }  // namespace kvr

@@ -202,5 +202,32 @@ TEST_CASE("dual_head: over 200 random streams units stay at the ends of pools, t
   }
 }
 
+TEST_CASE(
+    "dual_head: a removed entry leaves a hole for its unit; an end, or a pool, without entries is free") {
+  Fixture f = four_units();
+  f.remove({3});
+  CHECK_FALSE(f.wrote());
+  CHECK(f.offsets(1) == Offsets{700, 500});
+  f.append(1, 8);
+  CHECK(f.traffic.writes == std::vector<Extent>{{600, 100}});
+  f.remove({4});  // the inner end: room for both again
+  f.append(0, 9);
+  f.append(0, 10);
+  f.append(0, 11);
+  f.append(0, 12);
+  CHECK(f.offsets(0) == Offsets{0, 100, 200, 300, 400, 500});
+  f.remove({2, 8});
+  f.remove({1, 9, 10, 11, 12});
+  f.create({13});  // at the end that unit 1 left
+  CHECK(f.offsets(4) == Offsets{700});
+  f.remove({0, 13});
+  f.create({14, 15, 16, 17, 18, 19, 20, 21});  // all of the pool
+  CHECK(f.offsets(5) == Offsets{0, 100, 200, 300, 400, 500, 600, 700});
+  f.append(1, 22);  // a unit that has come back
+  CHECK(f.offsets(1) == Offsets{1600});
+  CHECK(f.traffic.outgrown == 0);
+  f.layout->check();
+}
+
 }  // namespace
 }  // namespace kvr

@@ -27,6 +27,17 @@ TEST_CASE("free space: the first hole that is large enough, the last one may be 
   CHECK_THROWS_AS(space.release({35, 3}), InternalError);
 }
 
+TEST_CASE("free space: an aligned range takes along what is free before it") {
+  FreeSpace space;
+  CHECK(space.take(10) == 0);
+  CHECK(space.take_aligned(40, 20) == Extent{10, 50});  // [20, 60) is aligned
+  CHECK(space.take(10) == 60);
+  space.release({10, 50});
+  CHECK(space.take_aligned(60, 20) == Extent{70, 70});
+  CHECK(space.take_aligned(20, 20) == Extent{10, 30});
+  CHECK(space.take(20) == 40);
+}
+
 /// Whether [offset, offset + bytes) is free in `used`, which counts bytes and ends where all is free.
 bool is_free(const std::vector<bool>& used, std::int64_t offset, std::int64_t bytes) {
   for (std::int64_t i = offset; i < std::min(offset + bytes, std::ssize(used)); ++i) {

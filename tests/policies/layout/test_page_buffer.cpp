@@ -109,5 +109,28 @@ TEST_CASE("page_buffer: entries that do not divide a page are written when they 
   CHECK(f.offsets(0) == Offsets{0, 100, 200, 300, 400});
 }
 
+TEST_CASE("page_buffer: an entry that waits and is removed is not written; a removal is no step") {
+  for (const char* const name : {"dual_head", "cluster_by_cluster"}) {
+    CAPTURE(name);
+    Fixture f(name, {{0}});
+    f.append(0, 1);
+    f.append(0, 2);
+    f.remove({2});
+    CHECK_FALSE(f.wrote());
+    CHECK(f.unwritten().empty());
+    f.append(0, 3);
+    f.remove({1});
+    f.update({});
+    f.remove({});
+    f.remove({7});  // pending, of a unit that something waits for
+    f.update({});
+    CHECK(f.unwritten() == std::vector<EntryIndex>{3});
+    CHECK_FALSE(f.wrote());
+    f.update({});  // the third step after 3 came
+    CHECK(f.traffic.writes == std::vector<Extent>{{100, 100}});
+    CHECK(f.unwritten().empty());
+  }
+}
+
 }  // namespace
 }  // namespace kvr

@@ -147,5 +147,70 @@ TEST_CASE(
   }
 }
 
+test::OneHead chunks_of_eight(std::int64_t page_bytes, std::vector<EntryIndex> prompt) {
+  return {"token_order",
+          {{"chunk_tokens", std::int64_t{8}}, {"page_buffer", page_bytes}},
+          {std::move(prompt)}};  // a chunk is two slots of four records
+}
+
+TEST_CASE("token_order: a new chunk takes the slot that lost all its entries, then one at the end") {
+  test::OneHead f = chunks_of_eight(0, {0, 1, 2, 3, 4, 5, 6, 7});
+  f.remove({0, 2, 3, 4, 5, 6});
+  CHECK_FALSE(f.wrote());
+  CHECK(f.offsets(0) == test::Offsets{100, 700});
+  f.remove({1});  // slot 0 is free; slot 1 is kept for entry 7
+  f.append(0, 8);
+  CHECK(f.traffic.writes == std::vector<Extent>{{0, 100}});
+  CHECK(f.layout->space_bytes() == 1200);
+  for (const EntryIndex entry : {9, 10, 11, 12}) {
+    f.append(0, entry);
+  }
+  CHECK(f.offsets(0) == test::Offsets{700, 0, 100, 200, 300, 800});
+  f.remove({7, 8, 9, 10, 11});
+  for (const EntryIndex entry : {13, 14, 15, 16, 20}) {  // the third chunk takes slots 0 and 1
+    f.append(0, entry);
+  }
+  CHECK(f.offsets(0) == test::Offsets{800, 900, 1000, 1100, 0, 400});
+  CHECK(f.layout->space_bytes() == 1200);
+}
+
+TEST_CASE("token_order: an entry that waits and is removed is never written, and its page waits no longer") {
+  test::OneHead f = chunks_of_eight(400, {0, 1, 2, 3, 4, 5, 6, 7});
+  f.append(0, 8);
+  f.append(0, 9);
+  REQUIRE(f.unwritten() == std::vector<EntryIndex>{8, 9});
+  f.remove({8});
+  CHECK_FALSE(f.wrote());
+  CHECK(f.unwritten() == std::vector<EntryIndex>{9});
+  f.append(0, 10);
+  f.append(0, 11);
+  CHECK(f.traffic.writes == std::vector<Extent>{{900, 300}});
+  CHECK(f.traffic.appended_bytes == 300);
+}
+
+TEST_CASE("token_order: a pending entry that is removed uses up its record") {
+  test::OneHead f = one_head(400);
+  f.update({{.kind = ChangeKind::buffered, .unit = 0, .entry = 1}});
+  f.append(0, 2);
+  f.append(0, 3);
+  f.remove({1});
+  CHECK_FALSE(f.wrote());
+  CHECK(f.unwritten() == std::vector<EntryIndex>{2, 3});
+  f.update({});
+  CHECK(f.traffic.writes == std::vector<Extent>{{200, 200}});
+}
+
+TEST_CASE("token_order: what the prompt's units lack was removed before, told of or not") {
+  for (const bool told : {false, true}) {
+    test::OneHead f = chunks_of_eight(0, {4, 5, 6, 7});
+    CHECK(f.offsets(0) == test::Offsets{400, 500, 600, 700});
+    if (told) {
+      f.remove({0, 1, 2, 3});
+    }
+    f.append(0, 8);
+    CHECK(f.offsets(0).back() == 0);
+  }
+}
+
 }  // namespace
 }  // namespace kvr

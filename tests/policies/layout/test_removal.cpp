@@ -1,0 +1,337 @@
+// What holds for every layout when entries are removed, under random changes of the units:
+//
+//   a removal writes nothing and moves nobody
+//   records never overlap and lie inside the space; nobody that is removed is waited for
+//   who comes to a place, or moves, is written there; who stays is not written again
+//   the space stays below a bound, however long the stream is (bounds_of)
+#include <doctest/doctest.h>
+
+#include <array>
+#include <cmath>
+#include <map>
+#include <set>
+
+#include "sim/interfaces/layout.hpp"
+#include "tests/policies/layout/evicting_units.hpp"
+#include "tests/policies/support.hpp"
+
+namespace kvr {
+namespace {
+
+using test::EvictingUnits;
+
+constexpr std::int64_t kHeads = 2;
+constexpr std::int64_t kEntryBytes = 96;
+constexpr std::int64_t kBlockBytes = 512;
+constexpr EntryIndex kPrompt = 40;
+constexpr EntryIndex kEntries = 2500;
+
+struct Case {
+  std::string name;
+  ParamValues values;
+
+  std::int64_t integer(const std::string& key, std::int64_t otherwise) const {
+    const auto found = values.find(key);
+    return found == values.end() ? otherwise : std::get<std::int64_t>(found->second);
+  }
+  double real(const std::string& key, double otherwise) const {
+    const auto found = values.find(key);
+    return found == values.end() ? otherwise : std::get<double>(found->second);
+  }
+  bool buffered() const { return values.contains("page_buffer"); }
+};
+
+/// Each unit keeps at most `unit_bytes`, units that hold nothing keep nothing, and what they leave is used by
+/// first fit, which needs the most that was ever in use times log2 of the sizes' ratio (Robson, 1977).
+std::int64_t first_fit_bound(std::int64_t unit_bytes) {
+  const double ratio = static_cast<double>(unit_bytes) / static_cast<double>(kEntryBytes);
+  const auto in_use = static_cast<double>((kHeads * (EvictingUnits::kUnits + 1) + 1) * unit_bytes);
+  return static_cast<std::int64_t>(in_use * (1.0 + std::log2(ratio)));
+}
+
+/// The space that a layout may need for kLiveEntries, in units of kUnitEntries at most.
+std::int64_t space_bound(const Case& one) {
+  const std::int64_t live_records = kHeads * (EvictingUnits::kLiveEntries + 1);
+  const std::int64_t unit_bytes = EvictingUnits::kUnitEntries * kEntryBytes;
+  if (one.name == "token_order") {  // a slot for every live record, and the chunks that are being filled
+    const std::int64_t slot_bytes = std::max(kBlockBytes, one.integer("page_buffer", 0)) + kEntryBytes;
+    const bool interleaved = one.values.contains("interleave_heads");
+    const std::int64_t chunk = (interleaved ? 1 : one.integer("chunk_tokens", 1024)) * kHeads * kEntryBytes;
+    return live_records * slot_bytes + 2 * (chunk + slot_bytes);
+  }
+  if (one.name == "cluster_contiguous") {  // every further segment has a block, its gap and cut records
+    const double room = 1.0 + std::max(one.real("slack", 0.0), one.real("growth", 0.5));
+    const std::int64_t records_in_block = kBlockBytes / kEntryBytes;
+    const std::int64_t segments = EvictingUnits::kUnitEntries / records_in_block + 1;
+    return first_fit_bound(std::llround(room * static_cast<double>(unit_bytes)) + segments * 2 * kBlockBytes);
+  }
+  if (one.values.contains("on_growth")) {  // as many holes as entries at most
+    return 2 * live_records * kEntryBytes;
+  }
+  if (one.name == "cluster_by_cluster") {
+    return first_fit_bound(unit_bytes);
+  }
+  // dual_head: a pool is larger than a unit, so that a unit lies in three ends at most while its partners
+  // grow.
+  const std::int64_t pool_records = std::max<std::int64_t>(
+      16, std::llround(one.real("pool_factor", 2.0) * EvictingUnits::kUnitEntries));
+  const std::int64_t pool_bytes = pool_records * kEntryBytes + kBlockBytes;
+  return kHeads * 3 * (EvictingUnits::kUnits + 1) * pool_bytes;
+}
+
+/// When each 32 bytes of the flash were written last; all that is written is a multiple of that.
+class Flash {
+ public:
+  void write(std::span<const Extent> extents, std::int64_t now) {
+    for (const Extent& extent : extents) {
+      REQUIRE(extent.offset_bytes % kCell + extent.length_bytes % kCell == 0);
+      const auto end = static_cast<std::size_t>(extent.end_bytes() / kCell);
+      written_.resize(std::max(written_.size(), end), -1);
+      std::fill(written_.begin() + extent.offset_bytes / kCell, written_.begin() + static_cast<long>(end),
+                now);
+    }
+  }
+  /// The first and the last time at which a part of the record at `offset_bytes` was written last.
+  std::pair<std::int64_t, std::int64_t> written(std::int64_t offset_bytes) const {
+    const auto begin = written_.begin() + offset_bytes / kCell;
+    REQUIRE(offset_bytes / kCell + kEntryBytes / kCell <= std::ssize(written_));
+    const auto [first, last] = std::minmax_element(begin, begin + kEntryBytes / kCell);
+    return {*first, *last};
+  }
+
+ private:
+  static constexpr std::int64_t kCell = 32;
+  std::vector<std::int64_t> written_;
+};
+
+class Replay {
+ public:
+  Replay(const Case& one, std::uint64_t seed)
+      : case_(one),
+        rng_(seed),
+        units_{EvictingUnits{rng_, static_cast<EvictingUnits::Victims>(seed % 3)},
+               EvictingUnits{rng_, static_cast<EvictingUnits::Victims>(seed % 3)}},
+        layout_(test::make<Layout>(one.name, one.values,
+                                   {.kv_heads = kHeads,
+                                    .entry_bytes = kEntryBytes,
+                                    .block_bytes = kBlockBytes,
+                                    .root_seed = seed})) {
+    ChangeList ignored;
+    for (EvictingUnits& units : units_) {
+      for (EntryIndex entry = 0; entry < kPrompt; ++entry) {
+        units.join(entry, ignored);
+      }
+    }
+    const std::vector<const Clustering*> heads = {units_.data(), &units_[1]};
+    layout_->place({.heads = heads}, traffic_);
+    look();
+  }
+
+  /// The largest space.
+  std::int64_t run() {
+    for (EntryIndex entry = kPrompt; entry < kEntries; ++entry) {
+      for (std::size_t head = 0; head < kHeads; ++head) {
+        ChangeList changes;
+        units_[head].join(entry, changes);
+        arrived_[head][entry] = now_ + 1;
+        update(head, changes);
+        check_traffic();
+        changes.clear();
+        units_[head].evict(changes);
+        if (!changes.empty()) {
+          update(head, changes);
+          check_nothing_happened();
+        }
+      }
+    }
+    return layout_->space_bytes();
+  }
+
+ private:
+  using Places = std::map<EntryIndex, std::int64_t>;  ///< offsets
+
+  void update(std::size_t head, const ChangeList& changes) {
+    ++now_;
+    traffic_.clear();
+    layout_->update(static_cast<std::int64_t>(head), changes, units_[head], traffic_);
+    before_ = places_;
+    look();
+    layout_->check();
+  }
+
+  void look() {
+    flash_.write(traffic_.writes, now_);
+    std::vector<std::int64_t> offsets;
+    for (std::size_t head = 0; head < kHeads; ++head) {
+      places_[head] = look_at(head);
+      for (const auto& [entry, offset] : places_[head]) {
+        offsets.push_back(offset);
+      }
+    }
+    std::ranges::sort(offsets);
+    const bool apart = std::ranges::adjacent_find(offsets, [](std::int64_t a, std::int64_t b) {
+                         return b < a + kEntryBytes;
+                       }) == offsets.end();
+    REQUIRE(apart);
+    REQUIRE((offsets.empty() || (offsets[0] >= 0 && offsets.back() + kEntryBytes <= layout_->space_bytes())));
+  }
+
+  /// Every member has a place or waits, and nobody else waits.
+  Places look_at(std::size_t head) {
+    const auto index = static_cast<std::int64_t>(head);
+    const auto unwritten = layout_->unwritten(index);
+    std::set<EntryIndex> waiting(unwritten.begin(), unwritten.end());
+    REQUIRE(waiting.size() == unwritten.size());
+    Places places;
+    for (UnitId unit = 0; unit < units_[head].unit_count(); ++unit) {
+      std::vector<EntryIndex> members = test::copy(units_[head].members(unit));
+      std::erase_if(members, [&](EntryIndex entry) { return waiting.erase(entry) > 0; });
+      std::vector<Extent> extents;
+      layout_->locate(index, unit, members, extents);
+      REQUIRE(extents.size() == members.size());
+      for (std::size_t i = 0; i < extents.size(); ++i) {
+        places[members[i]] = extents[i].offset_bytes;
+      }
+    }
+    REQUIRE(waiting.empty());
+    return places;
+  }
+
+  void check_traffic() {
+    std::int64_t appended = 0;
+    std::int64_t moved = 0;
+    bool right = true;
+    for (std::size_t head = 0; head < kHeads; ++head) {
+      for (const auto& [entry, offset] : places_[head]) {
+        const auto before = before_[head].find(entry);
+        const auto [first, last] = flash_.written(offset);
+        if (before == before_[head].end()) {
+          ++appended;
+          right = right && last == now_ && first >= (case_.buffered() ? arrived_[head][entry] : now_);
+        } else if (before->second != offset) {
+          ++moved;
+          right = right && first == now_;
+        } else {
+          right = right && last < now_;
+        }
+      }
+    }
+    REQUIRE(right);
+    REQUIRE(traffic_.appended_bytes == appended * kEntryBytes);
+    REQUIRE(traffic_.moved_bytes() == moved * kEntryBytes);
+  }
+
+  void check_nothing_happened() {
+    REQUIRE(traffic_.writes.empty());
+    REQUIRE(traffic_.moved.empty());
+    REQUIRE(traffic_.appended_bytes + traffic_.outgrown == 0);
+    for (std::size_t head = 0; head < kHeads; ++head) {
+      REQUIRE(std::ranges::includes(before_[head], places_[head]));
+    }
+  }
+
+  const Case& case_;
+  Rng rng_;
+  std::array<EvictingUnits, kHeads> units_;
+  std::unique_ptr<Layout> layout_;
+  LayoutTraffic traffic_;
+  Flash flash_;
+  std::array<Places, kHeads> places_;
+  std::array<Places, kHeads> before_;
+  std::array<std::map<EntryIndex, std::int64_t>, kHeads> arrived_;
+  std::int64_t now_ = 0;
+};
+
+std::vector<Case> all_cases() {
+  const ParamValues::mapped_type shift = std::string("shift");
+  return {{"token_order", {{"chunk_tokens", std::int64_t{7}}}},
+          {"token_order", {{"chunk_tokens", std::int64_t{64}}}},
+          {"token_order", {{"interleave_heads", true}}},
+          {"token_order", {{"chunk_tokens", std::int64_t{7}}, {"page_buffer", std::int64_t{256}}}},
+          {"token_order", {{"chunk_tokens", std::int64_t{64}}, {"page_buffer", std::int64_t{1536}}}},
+          {"token_order", {{"interleave_heads", true}, {"page_buffer", std::int64_t{1024}}}},
+          {"cluster_contiguous", {}},
+          {"cluster_contiguous", {{"growth", 2.0}, {"slack", 0.4}}},
+          {"cluster_contiguous", {{"growth", 0.0}}},
+          {"cluster_contiguous", {{"page_buffer", std::int64_t{256}}}},
+          {"cluster_contiguous", {{"page_buffer", std::int64_t{1024}}, {"wait_steps", std::int64_t{5}}}},
+          {"cluster_by_cluster", {}},
+          {"cluster_by_cluster", {{"page_buffer", std::int64_t{256}}, {"hot_steps", std::int64_t{30}}}},
+          {"cluster_by_cluster", {{"on_growth", shift}}},
+          {"cluster_by_cluster",
+           {{"on_growth", shift}, {"page_buffer", std::int64_t{256}}, {"hot_steps", std::int64_t{30}}}},
+          {"dual_head", {}},
+          {"dual_head", {{"page_buffer", std::int64_t{256}}, {"hot_steps", std::int64_t{30}}}},
+          {"dual_head", {{"page_buffer", std::int64_t{2048}}, {"pool_factor", 5.0}}}};
+}
+
+TEST_CASE("removal: places are free and used again, nothing else changes, and the space is bounded") {
+  for (const Case& one : all_cases()) {
+    for (std::uint64_t seed = 1; seed <= 6; ++seed) {
+      INFO("layout ", one.name, ", page_buffer ", one.integer("page_buffer", 0), ", chunk_tokens ",
+           one.integer("chunk_tokens", 1024), ", growth ", one.real("growth", 0.5), ", seed ", seed);
+      CHECK(Replay(one, seed).run() <= space_bound(one));
+    }
+  }
+}
+
+/// The largest space of 20,000 tokens in pages of 16, of which four sinks and the last 1020 are kept, as a
+/// multiple of what those are.
+double space_of_window(const Case& one) {
+  struct Pages final : Clustering {
+    std::vector<std::vector<EntryIndex>> pages;
+    void build(const HeadView&, ChangeList&, Work&) override {}
+    void append(EntryIndex, const HeadView&, const ResidentUnits&, ChangeList&, Work&) override {}
+    std::int64_t unit_count() const override { return std::ssize(pages); }
+    std::span<const EntryIndex> members(UnitId unit) const override {
+      return pages[static_cast<std::size_t>(unit)];
+    }
+    std::int64_t dram_bytes() const override { return 0; }
+  } units;
+  constexpr EntryIndex kPage = 16;
+  constexpr EntryIndex kSinks = 4;
+  constexpr EntryIndex kWindow = 1020;
+  units.pages = {{0}};
+  const auto layout = test::make<Layout>(
+      one.name, one.values, {.kv_heads = 1, .entry_bytes = 128, .block_bytes = 512, .root_seed = 1});
+  LayoutTraffic traffic;
+  const Clustering* head = &units;
+  layout->place({.heads = {&head, 1}}, traffic);
+  for (EntryIndex entry = 1; entry < 20000; ++entry) {
+    const auto page = static_cast<std::size_t>(entry / kPage);
+    const auto kind = page == units.pages.size() ? ChangeKind::created : ChangeKind::appended;
+    units.pages.resize(page + 1);
+    units.pages[page].push_back(entry);
+    const Change joined = {.kind = kind, .unit = static_cast<UnitId>(page), .entry = entry};
+    layout->update(0, {&joined, 1}, units, traffic);
+    if (const EntryIndex old = entry - kWindow; old >= kSinks) {
+      std::erase(units.pages[static_cast<std::size_t>(old / kPage)], old);
+      const Change removed = {.kind = ChangeKind::removed, .unit = old / kPage, .entry = old};
+      layout->update(0, {&removed, 1}, units, traffic);
+    }
+    traffic.clear();
+  }
+  layout->check();
+  return static_cast<double>(layout->space_bytes()) / (128.0 * (kSinks + kWindow));
+}
+
+TEST_CASE("removal: sinks and a sliding window need a small multiple of their size over 20,000 tokens") {
+  const ParamValues::mapped_type shift = std::string("shift");
+  const std::vector<std::pair<Case, double>> cases = {
+      {{"token_order", {}}, 3.0},  // two chunks of a window's size are begun and not yet free
+      {{"token_order", {{"chunk_tokens", std::int64_t{64}}}}, 1.2},
+      {{"token_order", {{"interleave_heads", true}, {"page_buffer", std::int64_t{1024}}}}, 1.1},
+      {{"cluster_contiguous", {}}, 2.5},
+      {{"cluster_by_cluster", {}}, 2.0},
+      {{"cluster_by_cluster", {{"on_growth", shift}}}, 2.1},
+      {{"dual_head", {}}, 2.5}};
+  for (const auto& [one, most] : cases) {
+    const double space = space_of_window(one);
+    INFO("layout ", one.name, ", chunk_tokens ", one.integer("chunk_tokens", 1024));
+    CHECK(space >= 1.0);
+    CHECK(space <= most);
+  }
+}
+
+}  // namespace
+}  // namespace kvr
