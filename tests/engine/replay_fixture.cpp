@@ -42,6 +42,18 @@ ReplayFixture::ReplayFixture(const trace::SynthOptions& options) : trace_path_(f
   reader_.emplace(trace_path_);
 }
 
+namespace {
+
+std::string stages_of(const Setup& setup) {
+  const std::string select = fmt::format(
+      "{{scorer: {}, budget: {}, fold: {}, norm: {}, last_unit: {}, pins: {{sinks: {}, recent: {}}}}}",
+      setup.scorer, setup.budget, setup.fold, setup.norm, setup.last_unit, setup.sinks, setup.recent);
+  const bool both = setup.selects && !setup.stages_before.empty();
+  return setup.stages_before + (both ? ", " : "") + (setup.selects ? select : "");
+}
+
+}  // namespace
+
 RunConfig ReplayFixture::config(const Setup& setup) const {
   const std::filesystem::path file = folder_ / "config.yaml";
   write_text(file, fmt::format(R"(name: test
@@ -52,13 +64,8 @@ device: {}
 system:
   name: system under test
   clustering: {}
-  stages:
-    - scorer: {}
-      budget: {}
-      fold: {}
-      norm: {}
-      last_unit: {}
-      pins: {{sinks: {}, recent: {}}}
+  stages: [{}]
+  tiers: {}
   codec: {{k: {}, v: {}}}
   layout: {}
   replacement: {}
@@ -67,8 +74,7 @@ system:
 {}run: {{threads: {}, first_step: {}, steps: {}, check: {}}}
 )",
                                trace_path_.string(), setup.model, setup.phone, setup.device, setup.clustering,
-                               setup.scorer, setup.budget, setup.fold, setup.norm, setup.last_unit,
-                               setup.sinks, setup.recent, setup.codec, setup.codec, setup.layout,
+                               stages_of(setup), setup.tiers, setup.codec, setup.codec, setup.layout,
                                setup.replacement, setup.cache_bytes, setup.cache_scope, setup.schedule,
                                setup.dram_bytes > 0 ? fmt::format("  dram: {}B\n", setup.dram_bytes) : "",
                                setup.threads, setup.first_step, setup.steps, setup.check));

@@ -32,6 +32,9 @@ struct Setup {
   std::string check = "end";
   std::string cache_scope = "model";
   std::string schedule = "serial";
+  std::string stages_before = "";  ///< elements of the list, flow maps
+  bool selects = true;             ///< false: `stages_before` are all there are
+  std::string tiers = "[]";
   std::int64_t cache_bytes = 0;
   std::int64_t dram_bytes = 0;
   std::int64_t sinks = 2;

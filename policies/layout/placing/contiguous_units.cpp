@@ -87,8 +87,8 @@ void ContiguousUnits::place(const PromptUnits& prompt, LayoutTraffic& traffic) {
   for (std::int64_t head = 0; head < std::ssize(prompt.heads); ++head) {
     const Clustering& clustering = *prompt.heads[static_cast<std::size_t>(head)];
     for (UnitId unit = 0; unit < clustering.unit_count(); ++unit) {
+      Unit& at = unit_at(head, unit);  // also where a stage has removed all members
       for (const EntryIndex entry : clustering.members(unit)) {
-        Unit& at = unit_at(head, unit);
         at.records.push_back(kHole);
         put(head, unit, at.records.size() - 1, {entry, {}}, traffic);
       }

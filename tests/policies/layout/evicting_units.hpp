@@ -49,12 +49,12 @@ class EvictingUnits final : public Clustering {
       const UnitId unit = any(used());
       const bool whole = victims_ == Victims::units || used().size() > kUnits;
       for (const EntryIndex entry : whole ? entries_of(unit) : std::vector<EntryIndex>{victim()}) {
-        remove(entry, changes);
+        evict(entry, changes);
       }
     }
   }
 
-  void build(const HeadView&, ChangeList&, Work&) override {}
+  void build(const HeadView&, const EntrySet&, ChangeList&, Work&) override {}
   void append(EntryIndex, const HeadView&, const ResidentUnits&, ChangeList&, Work&) override {}
   std::int64_t unit_count() const override { return std::ssize(units_); }
   std::span<const EntryIndex> members(UnitId unit) const override {
@@ -110,7 +110,7 @@ class EvictingUnits final : public Clustering {
     return live_[victims_ == Victims::oldest && live_.size() > kSinks ? kSinks : rng_.below(live_.size())];
   }
 
-  void remove(EntryIndex entry, ChangeList& changes) {
+  void evict(EntryIndex entry, ChangeList& changes) {
     std::erase(live_, entry);
     for (UnitId unit = 0; unit < unit_count(); ++unit) {
       if (std::erase(at(unit).members, entry) + std::erase(at(unit).pending, entry) > 0) {

@@ -280,7 +280,7 @@ TEST_CASE("removal: places are free and used again, nothing else changes, and th
 double space_of_window(const Case& one) {
   struct Pages final : Clustering {
     std::vector<std::vector<EntryIndex>> pages;
-    void build(const HeadView&, ChangeList&, Work&) override {}
+    void build(const HeadView&, const EntrySet&, ChangeList&, Work&) override {}
     void append(EntryIndex, const HeadView&, const ResidentUnits&, ChangeList&, Work&) override {}
     std::int64_t unit_count() const override { return std::ssize(pages); }
     std::span<const EntryIndex> members(UnitId unit) const override {
