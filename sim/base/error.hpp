@@ -4,6 +4,7 @@
 
 #include <stdexcept>
 #include <string>
+#include <string_view>
 #include <vector>
 
 namespace kvr {
@@ -33,16 +34,17 @@ class SystemError : public Error {
   using Error::Error;
 };
 
-/// A policy broke its contract (exit 70); the text names the policy, and where and when.
-class PolicyFault : public std::logic_error {
- public:
-  using std::logic_error::logic_error;
-};
-
 /// An invariant of the program itself does not hold (exit 70).
 class InternalError : public std::logic_error {
  public:
   using std::logic_error::logic_error;
+};
+
+/// A policy broke its contract (exit 70): what it is called, where and when, and what is wrong. It may come
+/// from elsewhere than this repository, so it is not told as a bug of the program.
+class PolicyFault : public InternalError {
+ public:
+  using InternalError::InternalError;
 };
 
 namespace detail {
@@ -51,6 +53,19 @@ namespace detail {
   throw InternalError(fmt::format("{}:{}: '{}' does not hold: {}", file, line, condition, what));
 }
 }  // namespace detail
+
+/// Runs `act`, in which nothing can go wrong but by the policy `name` of `kind`; `where()`: "layer 1, head
+/// 0".
+template <class Where, class Act>
+void blaming(std::string_view kind, std::string_view name, Where where, Act act) {
+  try {
+    act();
+  } catch (const PolicyFault&) {
+    throw;
+  } catch (const InternalError& error) {
+    throw PolicyFault(fmt::format("{} '{}': {}: {}", kind, name, where(), error.what()));
+  }
+}
 
 }  // namespace kvr
 

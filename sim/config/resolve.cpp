@@ -99,7 +99,6 @@ SystemConfig system(const Resolved& root) {
                       .on_flash = has_flash(root.at("tiers")),
                       .layout = component(root, "layout"),
                       .replacement = component(root, "replacement"),
-                      .prefetch = component(root, "prefetch"),
                       .schedule = component(root, "schedule"),
                       .dram_bytes = integer(root, "dram"),
                       .cache_capacity_bytes = integer(root, "cache.capacity"),

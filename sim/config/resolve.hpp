@@ -26,7 +26,6 @@ struct SystemConfig {
   bool on_flash = true;  ///< a tier below DRAM; without it neither layout nor cache have anything to do
   ComponentChoice layout;
   ComponentChoice replacement;
-  ComponentChoice prefetch;
   ComponentChoice schedule;
   std::int64_t dram_bytes = 0;            ///< that everything together may take; 0: not limited
   std::int64_t cache_capacity_bytes = 0;  ///< 0: all that `dram_bytes` leaves

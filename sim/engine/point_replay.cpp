@@ -109,7 +109,7 @@ void PointReplay::make_heads() {
         config_.system.clustering.type, config_.system.clustering.values, {g.head_dim, head, seed});
     heads_.emplace_back(head, g.group(), g.attention_scale,
                         HeadStore(walk_.rows(i), machine_.key_codec(), machine_.value_codec()),
-                        std::move(clustering), stages_.of_head(head));
+                        std::move(clustering), config_.system.clustering.type, stages_.of_head(head));
   }
 }
 
@@ -127,7 +127,7 @@ void PointReplay::make_layers() {
     for (std::int64_t head = 0; head < walk_.kv_heads(); ++head) {
       caches.push_back(&caches_.of(layer, head));
     }
-    memories_.emplace_back(layer, heads_of(layer), std::move(layout),
+    memories_.emplace_back(layer, heads_of(layer), std::move(layout), config_.system.layout.type,
                            walk_.steps().first_position + walk_.steps().count, machine_.entry_bytes(),
                            machine_.block_bytes(), std::move(caches));
   }

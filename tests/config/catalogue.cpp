@@ -61,7 +61,6 @@ Catalogue make_catalogue() {
             "",
             {spec("clock", ValueType::real, 3.3e9, {.doc = "clock", .quantity = Quantity::hertz, .min = 1e6}),
              spec("npu", ValueType::boolean, false, {.doc = "uses its NPU"})}});
-  made.add("prefetch", {"none", "none", "", {}});
   made.add("replacement", {"lru", "lru", "", {}});
   made.add("replacement", {"none", "none", "", {}});
   made.add("schedule", {"serial", "serial", "", {}});

@@ -51,7 +51,6 @@ TEST_CASE("a good configuration gives typed values in SI, defaults filled in") {
   CHECK(run.system.value_codec.type == "fp16");
   CHECK(run.system.layout.type == "token_order");
   CHECK(run.system.replacement.type == "lru");
-  CHECK(run.system.prefetch.type == "none");
   CHECK(run.system.schedule.type == "serial");
   CHECK(run.system.cache_capacity_bytes == 64 * 1024 * 1024);
   CHECK(run.system.cache_scope == "model");

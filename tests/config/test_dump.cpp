@@ -22,7 +22,7 @@ TEST_CASE("the resolved dump holds every key in fixed order, with units") {
         "  codec:\n    k:\n      type: fp16\n    v:\n      type: fp16\n"
         "  tiers: []\n  layout:\n    type: token_order\n  replacement:\n    type: lru\n"
         "  cache:\n    capacity: 64MiB\n    scope: model\n  dram: 0B\n"
-        "  prefetch:\n    type: none\n  schedule:\n    type: serial\n"
+        "  schedule:\n    type: serial\n"
         "run:\n  seed: 7\n  threads: 1\n  first_step: 0\n  steps: 0\n  working_set: 0B\n  check: end\n"
         "record:\n  per_step: true\n  host_timing: true\n");
 }

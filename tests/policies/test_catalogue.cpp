@@ -7,7 +7,6 @@
 #include "sim/interfaces/budget.hpp"
 #include "sim/interfaces/codec.hpp"
 #include "sim/interfaces/layout.hpp"
-#include "sim/interfaces/prefetch.hpp"
 #include "sim/interfaces/replacement.hpp"
 #include "sim/interfaces/schedule.hpp"
 #include "sim/interfaces/scorer.hpp"
@@ -103,7 +102,6 @@ TEST_CASE("every policy can be made from its defaults") {
   check_constructible<Codec>({.head_dim = 8});
   check_constructible<Layout>({.kv_heads = 2, .entry_bytes = 32, .block_bytes = 4096, .root_seed = 1});
   check_constructible<Replacement>({.capacity_bytes = 4096, .root_seed = 1});
-  check_constructible<Prefetch>({.layers = 2, .group = 2});
   check_constructible<Schedule>({});
 }
 

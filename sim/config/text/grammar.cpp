@@ -20,7 +20,6 @@ constexpr std::array kKindDocs = {
     KindDoc{"layout", "places the entries of a layer on flash"},
     KindDoc{"model", "the decoder that timing is done for"},
     KindDoc{"phone", "processor and memory"},
-    KindDoc{"prefetch", "guesses what a later layer will ask for"},
     KindDoc{"replacement", "decides which units stay in the cache"},
     KindDoc{"schedule", "lays the operations of a step on compute and flash"},
     KindDoc{"scorer", "says what each unit is worth to the current queries"},
@@ -184,15 +183,14 @@ Field dram() {
 }
 
 Field system() {
-  return table(
-      "system", "a named composition of policies",
-      {text("name", "", {.doc = "name of the system in results"}), component("clustering", "clustering"),
-       stages(),
-       table("codec", "stored form of keys and of values",
-             {component("k", "codec", "fp16", "stored form of keys"),
-              component("v", "codec", "fp16", "stored form of values")}),
-       tiers(), for_flash("layout", "token_order"), for_flash("replacement", "none"), cache(), dram(),
-       component("prefetch", "prefetch", "none"), component("schedule", "schedule", "serial")});
+  return table("system", "a named composition of policies",
+               {text("name", "", {.doc = "name of the system in results"}),
+                component("clustering", "clustering"), stages(),
+                table("codec", "stored form of keys and of values",
+                      {component("k", "codec", "fp16", "stored form of keys"),
+                       component("v", "codec", "fp16", "stored form of values")}),
+                tiers(), for_flash("layout", "token_order"), for_flash("replacement", "none"), cache(),
+                dram(), component("schedule", "schedule", "serial")});
 }
 
 Field run() {

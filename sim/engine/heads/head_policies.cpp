@@ -40,7 +40,7 @@ KernelTimes& KernelTimes::operator+=(const KernelTimes& other) {
 }
 
 HeadPolicies::HeadPolicies(HeadId head, std::int64_t group, double attention_scale, HeadStore store,
-                           std::unique_ptr<Clustering> clustering,
+                           std::unique_ptr<Clustering> clustering, std::string clustering_name,
                            std::vector<std::unique_ptr<HeadStage>> stages)
     : head_(head),
       group_(group),
@@ -48,6 +48,7 @@ HeadPolicies::HeadPolicies(HeadId head, std::int64_t group, double attention_sca
       attention_scale_(static_cast<float>(attention_scale)),
       store_(std::move(store)),
       clustering_(std::move(clustering)),
+      clustering_name_(std::move(clustering_name)),
       stages_(std::move(stages)),
       queries_(static_cast<std::size_t>(group * head_dim_)),
       all_(1),
@@ -107,7 +108,7 @@ void HeadPolicies::build() {
   const HeadView view = visible();
   Work prefill;
   changes_.clear();
-  clustering_->build(view, live_, changes_, prefill);
+  blame_clustering([&] { clustering_->build(view, live_, changes_, prefill); });
   for (const auto& stage : stages_) {
     if (stage) {
       stage->follow(changes_, *clustering_, view, prefill);
@@ -119,8 +120,10 @@ void HeadPolicies::build() {
 }
 
 void HeadPolicies::check_units() const {
-  partition_.check(*clustering_);
-  clustering_->check(store_.view(store_.entries()));
+  blame_clustering([&] {
+    partition_.check(*clustering_);
+    clustering_->check(store_.view(store_.entries()));
+  });
 }
 
 void HeadPolicies::ask(std::span<const Half> queries) {
@@ -358,8 +361,10 @@ void HeadPolicies::follow(const ResidentUnits& resident) {
         loaded_.push_back(choice.unit);
       }
     }
-    clustering_->loaded(loaded_, view, changes_, update_work_);
-    clustering_->append(current, view, resident, changes_, update_work_);
+    blame_clustering([&] {
+      clustering_->loaded(loaded_, view, changes_, update_work_);
+      clustering_->append(current, view, resident, changes_, update_work_);
+    });
     tell_scorers(changes_, view);
     for (const auto& stage : stages_) {
       if (stage) {
@@ -375,13 +380,14 @@ void HeadPolicies::follow_loads(std::span<const UnitId> units) {
   ChangeList more;
   {
     const Stopwatch watch(times_.update_s);
-    clustering_->loaded(units, view, more, update_work_);
+    blame_clustering([&] { clustering_->loaded(units, view, more, update_work_); });
     tell_scorers(more, view);
   }
-  for (const Change& change : more) {
-    KVR_CHECK(change.kind != ChangeKind::wants_load, "layer {}, head {}: unit {} asks for a load within one",
-              head_.layer, head_.head, change.unit);
-  }
+  blame_clustering([&] {
+    for (const Change& change : more) {
+      KVR_CHECK(change.kind != ChangeKind::wants_load, "unit {} asks for a load within one", change.unit);
+    }
+  });
   observe(more, view);
   changes_.insert(changes_.end(), more.begin(), more.end());
 }
@@ -395,8 +401,10 @@ void HeadPolicies::tell_scorers(std::span<const Change> changes, const HeadView&
 }
 
 void HeadPolicies::observe(std::span<const Change> changes, const HeadView& view) {
-  partition_.follow(changes, *clustering_);
-  partition_.expect(live_.size());
+  blame_clustering([&] {
+    partition_.follow(changes, *clustering_);
+    partition_.expect(live_.size());
+  });
   variance_.follow(changes, *clustering_, view);
 }
 
@@ -449,7 +457,7 @@ void HeadPolicies::remove(std::span<const EntryIndex> entries) {
   }
   if (built_) {
     ChangeList changes;
-    clustering_->remove(entries, view, changes, update_work_);
+    blame_clustering([&] { clustering_->remove(entries, view, changes, update_work_); });
     tell_scorers(changes, view);
     observe(changes, view);
     removals_.insert(removals_.end(), changes.begin(), changes.end());

@@ -4,6 +4,7 @@
 #include <memory>
 #include <optional>
 #include <span>
+#include <string>
 #include <vector>
 
 #include "sim/engine/heads/head_stage.hpp"
@@ -43,9 +44,11 @@ struct KernelTimes {
 /// for every evict stage that fires, after `see_all`, `score` and `evict`.
 class HeadPolicies {
  public:
-  /// `stages`: those of the system in its order, null where one does not run in this layer.
+  /// `stages`: those of the system in its order, null where one does not run in this layer. What the
+  /// clustering, called `clustering_name`, or a scorer does wrong is told as a PolicyFault.
   HeadPolicies(HeadId head, std::int64_t group, double attention_scale, HeadStore store,
-               std::unique_ptr<Clustering> clustering, std::vector<std::unique_ptr<HeadStage>> stages);
+               std::unique_ptr<Clustering> clustering, std::string clustering_name,
+               std::vector<std::unique_ptr<HeadStage>> stages);
 
   const Clustering& clustering() const { return *clustering_; }
   const EntrySet& live() const { return live_; }
@@ -112,6 +115,15 @@ class HeadPolicies {
  private:
   const Clustering& units_of(const HeadStage& stage) const { return stage.units(*clustering_); }
   HeadView visible() const { return store_.view(visible_); }
+  template <class Act>
+  void blame_clustering(Act act) const {
+    blaming(
+        Clustering::kKind, clustering_name_,
+        [this] {
+          return fmt::format("layer {}, head {}, {} entries", head_.layer, head_.head, store_.entries());
+        },
+        act);
+  }
   /// What the engine, not the phone, keeps about the units.
   void observe(std::span<const Change> changes, const HeadView& view);
   void tell_scorers(std::span<const Change> changes, const HeadView& view);
@@ -135,6 +147,7 @@ class HeadPolicies {
   float attention_scale_;
   HeadStore store_;
   std::unique_ptr<Clustering> clustering_;
+  std::string clustering_name_;
   std::vector<std::unique_ptr<HeadStage>> stages_;
   std::optional<std::size_t> last_select_;
   PartitionCheck partition_;

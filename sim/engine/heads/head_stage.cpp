@@ -32,7 +32,7 @@ void HeadStage::build(const HeadView& prompt, const EntrySet& live, Work& work) 
   if (own_units_) {
     ChangeList changes;
     own_units_->build(prompt, live, changes, work);
-    scorer_->update(changes, *own_units_, prompt, work);
+    update(changes, *own_units_, prompt, work);
   }
 }
 
@@ -40,7 +40,7 @@ void HeadStage::append(EntryIndex entry, const HeadView& view, Work& work) {
   if (own_units_) {
     ChangeList changes;
     own_units_->append(entry, view, AllResident(), changes, work);
-    scorer_->update(changes, *own_units_, view, work);
+    update(changes, *own_units_, view, work);
   }
 }
 
@@ -48,14 +48,19 @@ void HeadStage::remove(std::span<const EntryIndex> entries, const HeadView& view
   if (own_units_) {
     ChangeList changes;
     own_units_->remove(entries, view, changes, work);
-    scorer_->update(changes, *own_units_, view, work);
+    update(changes, *own_units_, view, work);
   }
+}
+
+void HeadStage::update(std::span<const Change> changes, const Clustering& units, const HeadView& view,
+                       Work& work) {
+  blame_scorer([&] { scorer_->update(changes, units, view, work); });
 }
 
 void HeadStage::follow(std::span<const Change> changes, const Clustering& clustering, const HeadView& view,
                        Work& work) {
   if (!own_units_) {
-    scorer_->update(changes, clustering, view, work);
+    update(changes, clustering, view, work);
   }
 }
 
@@ -68,7 +73,7 @@ void HeadStage::score(const MatrixView<float>& queries, const Clustering& units,
   const std::int64_t count = units.unit_count();
   scores_.resize(static_cast<std::size_t>(group_ * count));
   const auto scores = matrix_ref(scores_.data(), group_, count);
-  scorer_->score(queries, units, view, scores, work);
+  blame_scorer([&] { scorer_->score(queries, units, view, scores, work); });
   sizes_.resize(static_cast<std::size_t>(count));
   for (UnitId unit = 0; unit < count; ++unit) {
     sizes_[static_cast<std::size_t>(unit)] = static_cast<std::int32_t>(units.members(unit).size());

@@ -1,11 +1,14 @@
 #pragma once
 
+#include <fmt/format.h>
+
 #include <cstdint>
 #include <memory>
 #include <span>
 #include <vector>
 
-#include "sim/config/resolve.hpp"
+#include "sim/base/error.hpp"
+#include "sim/config/stage_config.hpp"
 #include "sim/engine/heads/selection.hpp"
 #include "sim/interfaces/budget.hpp"
 #include "sim/interfaces/clustering.hpp"
@@ -29,14 +32,16 @@ class HeadStage {
   /// What is ranked: `units` where the stage has none of its own.
   const Clustering& units(const Clustering& units) const { return own_units_ ? *own_units_ : units; }
 
-  void begin(const PromptView& prompt, Work& work) { scorer_->begin(prompt, work); }
+  void begin(const PromptView& prompt, Work& work) {
+    blame_scorer([&] { scorer_->begin(prompt, work); });
+  }
   /// Units of its own, of the entries `live`.
   void build(const HeadView& prompt, const EntrySet& live, Work& work);
   void append(EntryIndex entry, const HeadView& view, Work& work);
   void remove(std::span<const EntryIndex> entries, const HeadView& view, Work& work);
   void attended(std::int64_t query, std::span<const EntryIndex> entries, std::span<const float> weights,
                 Work& work) {
-    scorer_->attended(query, entries, weights, work);
+    blame_scorer([&] { scorer_->attended(query, entries, weights, work); });
   }
   /// Changes of the head's clustering; those of units of its own it knows.
   void follow(std::span<const Change> changes, const Clustering& clustering, const HeadView& view,
@@ -56,6 +61,13 @@ class HeadStage {
   std::span<const Selection> selections() const { return selections_; }
 
  private:
+  void update(std::span<const Change> changes, const Clustering& units, const HeadView& view, Work& work);
+  template <class Act>
+  void blame_scorer(Act act) const {
+    blaming(
+        Scorer::kKind, config_.scorer.type,
+        [this] { return fmt::format("layer {}, head {}", head_.layer, head_.head); }, act);
+  }
   /// Ranks units without members last; throws PolicyFault where the score of another is no finite number.
   void check_scores(const MatrixRef<float>& scores) const;
 

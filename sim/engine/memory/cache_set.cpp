@@ -86,11 +86,13 @@ std::unique_ptr<Cache> CacheSet::make_cache(std::size_t index, std::int64_t capa
         config_.system.replacement.type, capacity_bytes, entry_bytes_));
   }
   if (accesses_ == nullptr) {
-    return std::make_unique<Cache>(std::move(policy), capacity_bytes, entry_bytes_);
+    return std::make_unique<Cache>(std::move(policy), capacity_bytes, entry_bytes_,
+                                   config_.system.replacement.type);
   }
   auto cache = keeps_all() ? std::make_unique<Cache>(std::make_unique<KeepsAll>(),
                                                      std::numeric_limits<std::int64_t>::max(), entry_bytes_)
-                           : std::make_unique<Cache>(std::move(policy), capacity_bytes, entry_bytes_);
+                           : std::make_unique<Cache>(std::move(policy), capacity_bytes, entry_bytes_,
+                                                     config_.system.replacement.type);
   cache->watch([this, index](CacheObject object) {
     if (!accesses_->follow(index, object)) {
       throw depends_on_cache();

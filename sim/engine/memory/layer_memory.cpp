@@ -7,11 +7,12 @@
 namespace kvr {
 
 LayerMemory::LayerMemory(std::int64_t layer, std::span<HeadPolicies> heads, std::unique_ptr<Layout> layout,
-                         std::int64_t capacity_entries, std::int64_t entry_bytes, std::int64_t block_bytes,
-                         std::vector<Cache*> caches)
+                         std::string layout_name, std::int64_t capacity_entries, std::int64_t entry_bytes,
+                         std::int64_t block_bytes, std::vector<Cache*> caches)
     : layer_(layer),
       heads_(heads),
       layout_(std::move(layout)),
+      layout_name_(std::move(layout_name)),
       entry_bytes_(entry_bytes),
       block_bytes_(block_bytes),
       caches_(std::move(caches)),
@@ -35,7 +36,7 @@ void LayerMemory::place(std::span<const std::vector<CoRetrieval>> co_retrieval) 
     clusterings.push_back(&head.clustering());
   }
   LayoutTraffic prefill;
-  layout_->place({clusterings, co_retrieval}, prefill);
+  blame_layout([&] { layout_->place({clusterings, co_retrieval}, prefill); });
   for (std::size_t head = 0; head < heads_.size(); ++head) {
     residencies_[head].set_unwritten(layout_->unwritten(static_cast<std::int64_t>(head)));
   }
@@ -96,7 +97,7 @@ void LayerMemory::locate_cached(std::int64_t head) {
           missing_.push_back(entry);
         }
       }
-      layout_->locate(head, unit, missing_, swap_reads_);
+      locate(head, unit, missing_, swap_reads_);
     }
   }
 }
@@ -157,7 +158,7 @@ void LayerMemory::read_head(std::int64_t head) {
       }
     }
     if (!missing_.empty()) {
-      layout_->locate(head, choice.unit, missing_, reads_);
+      locate(head, choice.unit, missing_, reads_);
       caches_[h]->loaded(static_cast<std::int64_t>(missing_.size()));
     }
     unit_hit_[h].push_back(missing_.empty() ? 1 : 0);
@@ -207,12 +208,16 @@ void LayerMemory::forget() {
       apply_removal(static_cast<std::int64_t>(head), change);
     }
     if (on_flash() && !removals.empty()) {
-      layout_->update(static_cast<std::int64_t>(head), removals, heads_[head].clustering(), flash_);
+      blame_layout([&] {
+        layout_->update(static_cast<std::int64_t>(head), removals, heads_[head].clustering(), flash_);
+      });
       residencies_[head].set_unwritten(layout_->unwritten(static_cast<std::int64_t>(head)));
     }
   }
-  KVR_CHECK(flash_.writes.size() == before, "layer {}: a layout wrote where entries were only removed",
-            layer_);
+  blame_layout([&] {
+    KVR_CHECK(flash_.writes.size() == before, "{} ranges are written where entries were only removed",
+              flash_.writes.size() - before);
+  });
 }
 
 void LayerMemory::apply_removal(std::int64_t head, const Change& change) {
@@ -276,7 +281,7 @@ void LayerMemory::update_layout(std::int64_t head) {
   const auto h = static_cast<std::size_t>(head);
   HeadResidency& residency = residencies_[h];
   const std::size_t before = flash_.moved.size();
-  layout_->update(head, heads_[h].changes(), heads_[h].clustering(), flash_);
+  blame_layout([&] { layout_->update(head, heads_[h].changes(), heads_[h].clustering(), flash_); });
   for (const MovedRecord& record : std::span(flash_.moved).subspan(before)) {
     const auto owner = record.head < 0 ? h : static_cast<std::size_t>(record.head);
     if (!residencies_[owner].in_dram(record.entry)) {
@@ -370,7 +375,7 @@ void LayerMemory::load_wanted(std::int64_t head) {
       }
     }
     if (!missing_.empty()) {
-      layout_->locate(head, unit, missing_, update_reads_);
+      locate(head, unit, missing_, update_reads_);
       caches_[h]->loaded(static_cast<std::int64_t>(missing_.size()));
     }
     if (caches_[h]->enabled() && residencies_[h].partly_resident(unit)) {
@@ -394,7 +399,7 @@ void LayerMemory::check_placement() const {
   if (!on_flash()) {
     return;
   }
-  kvr::check_placement({layer_, heads_, *layout_, entry_bytes_}, written_bytes_);
+  blame_layout([&] { kvr::check_placement({layer_, heads_, *layout_, entry_bytes_}, written_bytes_); });
 }
 
 }  // namespace kvr

@@ -1,9 +1,12 @@
 #pragma once
 
+#include <fmt/format.h>
+
 #include <cstdint>
 #include <memory>
 #include <optional>
 #include <span>
+#include <string>
 #include <vector>
 
 #include "sim/engine/heads/head_policies.hpp"
@@ -34,10 +37,11 @@ struct HeadTraffic {
 /// `write_representatives` follows where they live on flash; `forget` after stages that evict.
 class LayerMemory {
  public:
-  /// `layout`: null without flash. `caches` [heads]: the cache each head belongs to; heads may share one.
+  /// `layout`: null without flash; what it does wrong is told as a PolicyFault of `layout_name`. `caches`
+  /// [heads]: the cache each head belongs to; heads may share one.
   LayerMemory(std::int64_t layer, std::span<HeadPolicies> heads, std::unique_ptr<Layout> layout,
-              std::int64_t capacity_entries, std::int64_t entry_bytes, std::int64_t block_bytes,
-              std::vector<Cache*> caches);
+              std::string layout_name, std::int64_t capacity_entries, std::int64_t entry_bytes,
+              std::int64_t block_bytes, std::vector<Cache*> caches);
 
   HeadResidency& residency(std::int64_t head) { return residencies_[static_cast<std::size_t>(head)]; }
 
@@ -82,6 +86,15 @@ class LayerMemory {
   void check_placement() const;
 
  private:
+  template <class Act>
+  void blame_layout(Act act) const {
+    blaming(
+        Layout::kKind, layout_name_, [this] { return fmt::format("layer {}", layer_); }, act);
+  }
+  void locate(std::int64_t head, UnitId unit, std::span<const EntryIndex> entries,
+              std::vector<Extent>& extents) const {
+    blame_layout([&] { layout_->locate(head, unit, entries, extents); });
+  }
   void locate_cached(std::int64_t head);
   void swap_cache_in(CacheSwap swap);
   void check_regions() const;
@@ -102,6 +115,7 @@ class LayerMemory {
   std::int64_t layer_;
   std::span<HeadPolicies> heads_;
   std::unique_ptr<Layout> layout_;
+  std::string layout_name_;
   std::int64_t entry_bytes_;
   std::int64_t block_bytes_;
   std::vector<Cache*> caches_;

@@ -81,8 +81,12 @@ void HeadResidency::recount(UnitId unit) {
   slot(unit) = resident;
 }
 
-Cache::Cache(std::unique_ptr<Replacement> policy, std::int64_t capacity_bytes, std::int64_t entry_bytes)
-    : policy_(std::move(policy)), capacity_bytes_(capacity_bytes), entry_bytes_(entry_bytes) {}
+Cache::Cache(std::unique_ptr<Replacement> policy, std::int64_t capacity_bytes, std::int64_t entry_bytes,
+             std::string policy_name)
+    : policy_(std::move(policy)),
+      policy_name_(std::move(policy_name)),
+      capacity_bytes_(capacity_bytes),
+      entry_bytes_(entry_bytes) {}
 
 void Cache::check_budget() const {
   KVR_CHECK(bytes_ >= 0 && bytes_ <= capacity_bytes_, "{} bytes of a cache of {} are in use", bytes_,
@@ -96,8 +100,8 @@ void Cache::evict(std::span<HeadResidency* const> heads, std::int64_t heads_per_
     const std::int64_t dropped = head.drop(object.unit);
     if (dropped == 0 && emptied_.erase(object) == 0) {
       throw PolicyFault(
-          fmt::format("the replacement policy gave up unit {} of layer {}, head {}, which is not resident",
-                      object.unit, object.layer, object.head));
+          fmt::format("replacement '{}': layer {}, head {}, unit {}: is given up and not resident",
+                      policy_name_, object.layer, object.head, object.unit));
     }
     bytes_ -= dropped * entry_bytes_;
   }

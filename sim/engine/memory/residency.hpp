@@ -5,6 +5,7 @@
 #include <memory>
 #include <set>
 #include <span>
+#include <string>
 #include <utility>
 #include <vector>
 
@@ -76,7 +77,8 @@ class HeadResidency final : public ResidentUnits {
 /// The DRAM cache over flash: one byte budget shared by the heads of its scope, one Replacement policy.
 class Cache {
  public:
-  Cache(std::unique_ptr<Replacement> policy, std::int64_t capacity_bytes, std::int64_t entry_bytes);
+  Cache(std::unique_ptr<Replacement> policy, std::int64_t capacity_bytes, std::int64_t entry_bytes,
+        std::string policy_name = "");
 
   bool enabled() const { return policy_->caches() && capacity_bytes_ > 0; }
   std::int64_t bytes() const { return bytes_; }
@@ -112,6 +114,7 @@ class Cache {
 
  private:
   std::unique_ptr<Replacement> policy_;
+  std::string policy_name_;
   std::function<void(CacheObject)> watcher_;
   std::int64_t capacity_bytes_;
   std::int64_t entry_bytes_;

@@ -130,6 +130,7 @@ class HeadWatch {
             HeadStore(captured_, codec_, codec_),
             Registry<Clustering>::instance().create(units.clustering.type, units.clustering.values,
                                                     {d, head_, seed}),
+            units.clustering.type,
             std::move(stages)};
   }
 

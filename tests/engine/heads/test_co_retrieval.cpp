@@ -117,7 +117,7 @@ std::vector<HeadPolicies> prompt_heads(const TraceWalk& walk, const Codec& codec
   for (std::int64_t head = 0; head < 2; ++head) {
     const HeadId id = {1, head};
     heads.emplace_back(id, g.group(), g.attention_scale, HeadStore(walk.rows(2 + head), codec, codec),
-                       Registry<Clustering>::instance().create("token", {}, {g.head_dim, id, 1}),
+                       Registry<Clustering>::instance().create("token", {}, {g.head_dim, id, 1}), "token",
                        stages.of_head(id));
     heads.back().begin({});
     heads.back().build();

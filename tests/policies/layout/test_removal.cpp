@@ -73,8 +73,8 @@ std::int64_t space_bound(const Case& one) {
   }
   // dual_head: a pool is larger than a unit, so that a unit lies in three ends at most while its partners
   // grow.
-  const std::int64_t pool_records = std::max<std::int64_t>(
-      16, std::llround(one.real("pool_factor", 2.0) * EvictingUnits::kUnitEntries));
+  const std::int64_t pool_records =
+      std::max<std::int64_t>(16, std::llround(one.real("pool_factor", 2.0) * EvictingUnits::kUnitEntries));
   const std::int64_t pool_bytes = pool_records * kEntryBytes + kBlockBytes;
   return kHeads * 3 * (EvictingUnits::kUnits + 1) * pool_bytes;
 }
