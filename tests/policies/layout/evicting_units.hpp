@@ -28,8 +28,7 @@ class EvictingUnits final : public Clustering {
     live_.push_back(entry);
     const std::uint64_t choice = rng_.below(16);
     if (const UnitId unit = choice < 2 ? -1 : with_room(); unit < 0) {
-      units_.push_back({{entry}, {}});
-      changes.push_back({.kind = ChangeKind::created, .unit = static_cast<UnitId>(units_.size() - 1)});
+      changes.push_back({.kind = ChangeKind::created, .unit = add({{entry}, {}})});
     } else if (choice == 2) {
       at(unit).pending.push_back(entry);
       changes.push_back({.kind = ChangeKind::buffered, .unit = unit, .entry = entry});
@@ -44,15 +43,17 @@ class EvictingUnits final : public Clustering {
 
   /// Within the limits again, and sometimes well below them.
   void evict(ChangeList& changes) {
-    const std::uint64_t spared = rng_.below(8) == 0 ? rng_.below(40) : 0;
-    while (std::ssize(live_) > kLiveEntries - static_cast<std::int64_t>(spared) || used().size() > kUnits) {
-      const UnitId unit = any(used());
-      const bool whole = victims_ == Victims::units || used().size() > kUnits;
-      for (const EntryIndex entry : whole ? entries_of(unit) : std::vector<EntryIndex>{victim()}) {
+    const auto spared = static_cast<std::int64_t>(rng_.below(8) == 0 ? rng_.below(40) : 0);
+    while (std::ssize(live_) > kLiveEntries - spared || std::ssize(used_) > kUnits) {
+      const bool whole = victims_ == Victims::units || std::ssize(used_) > kUnits;
+      for (const EntryIndex entry : whole ? entries_of(any(used_)) : std::vector<EntryIndex>{victim()}) {
         evict(entry, changes);
       }
     }
   }
+
+  /// The units that hold anything.
+  const std::vector<UnitId>& used() const { return used_; }
 
   void build(const HeadView&, const EntrySet&, ChangeList&, Work&) override {}
   void append(EntryIndex, const HeadView&, const ResidentUnits&, ChangeList&, Work&) override {}
@@ -77,24 +78,21 @@ class EvictingUnits final : public Clustering {
     return units.empty() ? -1 : units[rng_.below(units.size())];
   }
 
-  std::vector<UnitId> used() const {
-    std::vector<UnitId> units;
-    for (UnitId unit = 0; unit < unit_count(); ++unit) {
-      if (size(unit) > 0) {
-        units.push_back(unit);
-      }
-    }
-    return units;
+  UnitId add(Unit unit) {
+    units_.push_back(std::move(unit));
+    used_.push_back(static_cast<UnitId>(units_.size() - 1));
+    return used_.back();
   }
 
   /// Now and then one that has nothing left; -1: none.
   UnitId with_room() {
     if (!units_.empty() && rng_.below(8) == 0) {
-      if (const auto unit = static_cast<UnitId>(rng_.below(units_.size())); size(unit) < kUnitEntries) {
+      if (const auto unit = static_cast<UnitId>(rng_.below(units_.size())); size(unit) == 0) {
+        used_.push_back(unit);
         return unit;
       }
     }
-    std::vector<UnitId> units = used();
+    std::vector<UnitId> units = used_;
     std::erase_if(units, [this](UnitId unit) { return size(unit) >= kUnitEntries; });
     return any(units);
   }
@@ -112,15 +110,16 @@ class EvictingUnits final : public Clustering {
 
   void evict(EntryIndex entry, ChangeList& changes) {
     std::erase(live_, entry);
-    for (UnitId unit = 0; unit < unit_count(); ++unit) {
+    for (const UnitId unit : used_) {
       if (std::erase(at(unit).members, entry) + std::erase(at(unit).pending, entry) > 0) {
         changes.push_back({.kind = ChangeKind::removed, .unit = unit, .entry = entry});
       }
     }
+    std::erase_if(used_, [this](UnitId unit) { return size(unit) == 0; });
   }
 
   void split(ChangeList& changes) {
-    const UnitId unit = any(used());
+    const UnitId unit = any(used_);
     if (unit < 0 || size(unit) < 2) {
       return;
     }
@@ -131,16 +130,14 @@ class EvictingUnits final : public Clustering {
       (i > 0 && (i == 1 || rng_.below(2) == 0) ? given : kept).members.push_back(entries[i]);
     }
     at(unit) = kept;
-    units_.push_back(given);
-    changes.push_back(
-        {.kind = ChangeKind::split, .unit = unit, .other = static_cast<UnitId>(units_.size() - 1)});
+    changes.push_back({.kind = ChangeKind::split, .unit = unit, .other = add(given)});
   }
 
   /// Members change places between units, which keep their sizes; what was pending has a place.
   void regroup(ChangeList& changes) {
     std::vector<EntryIndex> entries;
     std::vector<std::int64_t> sizes;
-    for (UnitId unit = 0; unit < unit_count(); ++unit) {
+    for (const UnitId unit : used_) {
       const std::vector<EntryIndex> here = entries_of(unit);
       entries.insert(entries.end(), here.begin(), here.end());
       sizes.push_back(std::ssize(here));
@@ -149,8 +146,9 @@ class EvictingUnits final : public Clustering {
       std::swap(entries[i - 1], entries[rng_.below(i)]);
     }
     auto next = entries.begin();
-    for (UnitId unit = 0; unit < unit_count(); ++unit) {
-      const auto end = next + sizes[static_cast<std::size_t>(unit)];
+    auto size = sizes.begin();
+    for (const UnitId unit : used_) {
+      const auto end = next + *size++;
       at(unit) = {{next, end}, {}};
       next = end;
     }
@@ -160,6 +158,7 @@ class EvictingUnits final : public Clustering {
   Rng& rng_;
   Victims victims_;
   std::vector<Unit> units_;
+  std::vector<UnitId> used_;
   std::vector<EntryIndex> live_;  // by age
 };
 

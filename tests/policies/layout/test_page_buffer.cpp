@@ -121,7 +121,6 @@ TEST_CASE("page_buffer: an entry that waits and is removed is not written; a rem
     f.append(0, 3);
     f.remove({1});
     f.update({});
-    f.remove({});
     f.remove({7});  // pending, of a unit that something waits for
     f.update({});
     CHECK(f.unwritten() == std::vector<EntryIndex>{3});
