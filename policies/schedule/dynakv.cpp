@@ -18,58 +18,16 @@
 // Room: while layer l computes, its cache is in use and that of l+1 comes in, so swapping in waits until
 // layer l-2 has left: until its attention is over, or until it is written to its area. The first layer's
 // entries come in from the start of the step.
-#include <algorithm>
 #include <string>
 
 #include "sim/base/registry.hpp"
+#include "sim/interfaces/graph_builder.hpp"
 #include "sim/interfaces/schedule.hpp"
 
 namespace kvr {
 namespace {
 
-/// Adds operations that cost something; of those that do not, what they wait for takes their place.
-class Builder {
- public:
-  explicit Builder(OperationGraph& graph) : graph_(graph) {}
-
-  using After = std::vector<OperationId>;
-
-  /// What must be waited for when this operation must be.
-  After compute(Purpose purpose, std::int32_t layer, double duration_s, const After& after) {
-    if (!(duration_s > 0.0)) {
-      return after;
-    }
-    return {graph_.add({.purpose = purpose,
-                        .layer = layer,
-                        .resource = Resource::compute,
-                        .duration_s = duration_s,
-                        .after = after})};
-  }
-
-  After flash(Purpose purpose, std::int32_t layer, std::span<const IoRequest> requests, const After& after) {
-    if (requests.empty()) {
-      return after;
-    }
-    return {graph_.add({.purpose = purpose,
-                        .layer = layer,
-                        .resource = Resource::flash,
-                        .requests = requests,
-                        .after = after})};
-  }
-
- private:
-  OperationGraph& graph_;
-};
-
-Builder::After both(const Builder::After& a, const Builder::After& b) {
-  Builder::After all = a;
-  for (const OperationId id : b) {
-    if (std::find(all.begin(), all.end(), id) == all.end()) {
-      all.push_back(id);
-    }
-  }
-  return all;
-}
+using After = GraphBuilder::After;
 
 class DynaKv final : public Schedule {
  public:
@@ -123,25 +81,26 @@ class DynaKv final : public Schedule {
   VirtualMemory virtual_memory() const override { return {params_.representatives == "flash", cache_swap()}; }
 
   void lay(std::span<const LayerDemand> layers, double output_head_s, OperationGraph& graph) const override {
-    Builder builder(graph);
-    Builder::After done;       // of the layer before
-    Builder::After last_read;  // of the layer before
-    Builder::After room;       // two layers back
-    Builder::After left;       // the cache of the layer before
+    GraphBuilder builder(graph);
+    After done;       // of the layer before
+    After last_read;  // of the layer before
+    After room;       // two layers back
+    After left;       // the cache of the layer before
     std::int32_t layer = 0;
     for (const LayerDemand& demand : layers) {
       // Behind the representatives where both are ready, for scoring waits for those.
       const Queried queried = query(demand, layer, done, builder);
-      const Builder::After swapped =
-          builder.flash(Purpose::swap_in, layer, demand.swap_reads, both(last_read, room));
-      const Builder::After attention = builder.compute(Purpose::attention, layer, demand.attention_s,
-                                                       both(queried.key_value, both(queried.read, swapped)));
+      const After swapped =
+          builder.flash(Purpose::swap_in, layer, demand.swap_reads, GraphBuilder::joined({last_read, room}));
+      const After attention =
+          builder.compute(Purpose::attention, layer, demand.attention_s,
+                          GraphBuilder::joined({queried.key_value, queried.read, swapped}));
       last_read = queried.read;
-      const Builder::After projected =
+      const After projected =
           builder.compute(Purpose::output_projection, layer, demand.output_projection_s, attention);
       done = builder.compute(Purpose::feed_forward, layer, demand.feed_forward_s, projected);
-      const Builder::After updated = builder.compute(Purpose::update, layer, demand.update_s, attention);
-      const Builder::After written = builder.flash(Purpose::write, layer, demand.writes, updated);
+      const After updated = builder.compute(Purpose::update, layer, demand.update_s, attention);
+      const After written = builder.flash(Purpose::write, layer, demand.writes, updated);
       room = left;
       left = cache_swap() == CacheSwap::area ? written : attention;
       ++layer;
@@ -159,21 +118,20 @@ class DynaKv final : public Schedule {
 
   /// What attention waits for, beside the cache.
   struct Queried {
-    Builder::After key_value;
-    Builder::After read;
+    After key_value;
+    After read;
   };
 
-  Queried query(const LayerDemand& demand, std::int32_t layer, const Builder::After& done,
-                Builder& builder) const {
-    const Builder::After projected =
+  Queried query(const LayerDemand& demand, std::int32_t layer, const After& done,
+                GraphBuilder& builder) const {
+    const After projected =
         builder.compute(Purpose::query_projection, layer, demand.query_projection_s, done);
-    const Builder::After fetched =
-        builder.flash(Purpose::representative_read, layer, demand.representative_reads,
-                      params_.overlap_projections ? done : projected);
-    const Builder::After scored =
-        builder.compute(Purpose::score, layer, demand.score_s, both(projected, fetched));
-    const Builder::After read = builder.flash(Purpose::read, layer, demand.reads, scored);
-    const Builder::After key_value =
+    const After fetched = builder.flash(Purpose::representative_read, layer, demand.representative_reads,
+                                        params_.overlap_projections ? done : projected);
+    const After scored =
+        builder.compute(Purpose::score, layer, demand.score_s, GraphBuilder::joined({projected, fetched}));
+    const After read = builder.flash(Purpose::read, layer, demand.reads, scored);
+    const After key_value =
         builder.compute(Purpose::key_value_projection, layer, demand.key_value_projection_s,
                         params_.overlap_projections ? projected : read);
     return {key_value, read};

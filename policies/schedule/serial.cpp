@@ -6,39 +6,11 @@
 //
 // Nothing overlaps, so the step takes the sum of its parts: what every pipeline is measured against.
 #include "sim/base/registry.hpp"
+#include "sim/interfaces/graph_builder.hpp"
 #include "sim/interfaces/schedule.hpp"
 
 namespace kvr {
 namespace {
-
-/// Adds operations to a graph, each after the one before; those that cost nothing are left out.
-class Chain {
- public:
-  explicit Chain(OperationGraph& graph) : graph_(graph) {}
-
-  void compute(Purpose purpose, std::int32_t layer, double duration_s) {
-    if (duration_s > 0.0) {
-      link({.purpose = purpose, .layer = layer, .resource = Resource::compute, .duration_s = duration_s});
-    }
-  }
-
-  void flash(Purpose purpose, std::int32_t layer, std::span<const IoRequest> requests) {
-    if (!requests.empty()) {
-      link({.purpose = purpose, .layer = layer, .resource = Resource::flash, .requests = requests});
-    }
-  }
-
- private:
-  void link(Operation operation) {
-    if (last_ >= 0) {
-      operation.after = {last_};
-    }
-    last_ = graph_.add(std::move(operation));
-  }
-
-  OperationGraph& graph_;
-  OperationId last_ = -1;
-};
 
 class Serial final : public Schedule {
  public:
@@ -53,21 +25,22 @@ class Serial final : public Schedule {
   Serial(Params, const Context&) {}
 
   void lay(std::span<const LayerDemand> layers, double output_head_s, OperationGraph& graph) const override {
-    Chain chain(graph);
+    GraphBuilder builder(graph);
+    GraphBuilder::After last;
     std::int32_t layer = 0;
     for (const LayerDemand& demand : layers) {
-      chain.compute(Purpose::query_projection, layer, demand.query_projection_s);
-      chain.compute(Purpose::key_value_projection, layer, demand.key_value_projection_s);
-      chain.compute(Purpose::score, layer, demand.score_s);
-      chain.flash(Purpose::read, layer, demand.reads);
-      chain.compute(Purpose::attention, layer, demand.attention_s);
-      chain.compute(Purpose::output_projection, layer, demand.output_projection_s);
-      chain.compute(Purpose::feed_forward, layer, demand.feed_forward_s);
-      chain.compute(Purpose::update, layer, demand.update_s);
-      chain.flash(Purpose::write, layer, demand.writes);
+      last = builder.compute(Purpose::query_projection, layer, demand.query_projection_s, last);
+      last = builder.compute(Purpose::key_value_projection, layer, demand.key_value_projection_s, last);
+      last = builder.compute(Purpose::score, layer, demand.score_s, last);
+      last = builder.flash(Purpose::read, layer, demand.reads, last);
+      last = builder.compute(Purpose::attention, layer, demand.attention_s, last);
+      last = builder.compute(Purpose::output_projection, layer, demand.output_projection_s, last);
+      last = builder.compute(Purpose::feed_forward, layer, demand.feed_forward_s, last);
+      last = builder.compute(Purpose::update, layer, demand.update_s, last);
+      last = builder.flash(Purpose::write, layer, demand.writes, last);
       ++layer;
     }
-    chain.compute(Purpose::output_head, layer, output_head_s);
+    builder.compute(Purpose::output_head, layer, output_head_s, last);
   }
 };
 

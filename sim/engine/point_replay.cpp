@@ -241,6 +241,7 @@ void PointReplay::record(std::int64_t step, std::int64_t position, const StepTim
   data_.set(Metric::io_s, step, times.io_s);
   data_.set(Metric::exposed_io_s, step, times.exposed_io_s);
   data_.set(Metric::hidden_io_s, step, times.hidden_io_s);
+  record_critical(machine_, step, data_);
   double space = 0.0;
   for (const LayerMemory& layer : memories_) {
     space += static_cast<double>(layer.space_bytes());

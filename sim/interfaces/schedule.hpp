@@ -1,5 +1,6 @@
 #pragma once
 
+#include <array>
 #include <cstdint>
 #include <span>
 #include <string_view>
@@ -12,7 +13,7 @@ namespace kvr {
 enum class Resource : std::uint8_t { compute, flash };
 constexpr std::size_t kResources = 2;
 
-/// What an operation is; names the spans of a timeline.
+/// What an operation is.
 enum class Purpose : std::uint8_t {
   query_projection,
   key_value_projection,
@@ -27,6 +28,15 @@ enum class Purpose : std::uint8_t {
   representative_read,
   swap_in,
 };
+constexpr std::size_t kPurposes = 12;
+
+/// What timelines and summaries call it.
+constexpr std::string_view purpose_name(Purpose purpose) {
+  constexpr std::array<std::string_view, kPurposes> kNames = {
+      "Q projection", "K/V projection", "score", "read",        "attention",           "O projection",
+      "feed forward", "update",         "write", "output head", "representative read", "swap in"};
+  return kNames.at(static_cast<std::size_t>(purpose));
+}
 
 using OperationId = std::int32_t;
 

@@ -12,6 +12,11 @@ namespace {
 using enum Dims;
 using enum Origin;
 
+constexpr MetricInfo critical(Metric id, std::string_view name, std::string_view long_name,
+                              std::string_view formula) {
+  return {id, name, "s", long_name, formula, step, simulated};
+}
+
 // Candidates are all entries, removed ones included, but the pinned ones (sinks, recent window, the current
 // entry); where no stage selects, all but the current one. What concerns one query head is averaged over the
 // query heads that share the KV head.
@@ -127,6 +132,39 @@ constexpr std::array kMetrics{
                "time with the flash busy and the processor idle", step, simulated},
     MetricInfo{Metric::hidden_io_s, "hidden_io_s", "s", "I/O time under computation", "io_s - exposed_io_s",
                step, simulated},
+    MetricInfo{
+        Metric::critical_compute_s, "critical_compute_s", "s", "on the critical path: computing",
+        "sum of compute durations on the critical path: the operation that ends last, what it began upon "
+        "(the last that it depends on or, if later, the one before it on its resource), and so on back "
+        "to the step's begin; critical_compute_s + critical_flash_s = latency_s",
+        step, simulated},
+    MetricInfo{Metric::critical_flash_s, "critical_flash_s", "s", "on the critical path: the flash",
+               "sum of flash durations on the critical path", step, simulated},
+    critical(Metric::critical_query_projection_s, "critical_query_projection_s",
+             "on the critical path: Q projections", "part of critical_compute_s"),
+    critical(Metric::critical_key_value_projection_s, "critical_key_value_projection_s",
+             "on the critical path: K/V projections", "part of critical_compute_s"),
+    critical(Metric::critical_score_s, "critical_score_s", "on the critical path: scoring",
+             "part of critical_compute_s"),
+    critical(Metric::critical_read_s, "critical_read_s",
+             "on the critical path: reading the entries that attention misses", "part of critical_flash_s"),
+    critical(Metric::critical_attention_s, "critical_attention_s", "on the critical path: attention",
+             "part of critical_compute_s"),
+    critical(Metric::critical_output_projection_s, "critical_output_projection_s",
+             "on the critical path: output projections", "part of critical_compute_s"),
+    critical(Metric::critical_feed_forward_s, "critical_feed_forward_s", "on the critical path: feed forward",
+             "part of critical_compute_s"),
+    critical(Metric::critical_update_s, "critical_update_s",
+             "on the critical path: updating clusters and summaries", "part of critical_compute_s"),
+    critical(Metric::critical_write_s, "critical_write_s",
+             "on the critical path: writing, and reading for updates of the units",
+             "part of critical_flash_s"),
+    critical(Metric::critical_output_head_s, "critical_output_head_s",
+             "on the critical path: the output head", "part of critical_compute_s"),
+    critical(Metric::critical_representative_read_s, "critical_representative_read_s",
+             "on the critical path: reading representatives", "part of critical_flash_s"),
+    critical(Metric::critical_swap_in_s, "critical_swap_in_s",
+             "on the critical path: what virtual memory brings back", "part of critical_flash_s"),
     MetricInfo{
         Metric::cache_bytes, "cache_bytes", "B", "DRAM of the entry cache at the end of the step",
         "sum over the resident units; if the schedule swaps layers, of the two neighbouring layers that "

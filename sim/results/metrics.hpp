@@ -5,6 +5,8 @@
 #include <string>
 #include <string_view>
 
+#include "sim/interfaces/schedule.hpp"
+
 namespace kvr {
 
 class PointData;
@@ -60,6 +62,20 @@ enum class Metric : std::size_t {
   io_s,
   exposed_io_s,
   hidden_io_s,
+  critical_compute_s,
+  critical_flash_s,
+  critical_query_projection_s,
+  critical_key_value_projection_s,
+  critical_score_s,
+  critical_read_s,
+  critical_attention_s,
+  critical_output_projection_s,
+  critical_feed_forward_s,
+  critical_update_s,
+  critical_write_s,
+  critical_output_head_s,
+  critical_representative_read_s,
+  critical_swap_in_s,
   cache_bytes,
   working_buffer_bytes,
   write_buffer_bytes,
@@ -79,6 +95,12 @@ enum class Metric : std::size_t {
   attention_kernel_s,
   truth_kernel_s,
 };
+
+/// How much of the critical path operations of `purpose` are.
+constexpr Metric critical_metric(Purpose purpose) {
+  return static_cast<Metric>(static_cast<std::size_t>(Metric::critical_query_projection_s) +
+                             static_cast<std::size_t>(purpose));
+}
 
 /// One row of the table of metrics; the datasets of a results file and the documentation follow from it.
 /// `unit` is "1" for a ratio and "B" for bytes, `formula` is plain text.

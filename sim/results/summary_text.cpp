@@ -1,10 +1,12 @@
-// The summaries for a terminal. Few points: a row per summary, a column per point. Many: a row per point with
-// the summaries marked for the overview.
+// The summaries for a terminal, and what bounds a step. Few points: a row per summary, a column per point.
+// Many: a row per point with the summaries marked for the overview.
 #include <fmt/format.h>
 
 #include <algorithm>
 #include <array>
 #include <cmath>
+#include <iterator>
+#include <limits>
 #include <string>
 #include <vector>
 
@@ -17,6 +19,9 @@ namespace {
 using Row = std::vector<std::string>;
 
 constexpr std::size_t kWidth = 110;
+constexpr double kNan = std::numeric_limits<double>::quiet_NaN();
+constexpr const char* kNoValue = "-";
+constexpr const char* kBoundBy = "bound by";
 
 struct Prefix {
   double factor;
@@ -47,7 +52,7 @@ constexpr std::array kSizes{Prefix{1e12, "T"}, Prefix{1e9, "G"}, Prefix{1e6, "M"
 
 std::string human(double value, std::string_view unit) {
   if (std::isnan(value)) {
-    return "-";
+    return kNoValue;
   }
   if (unit == "s" || unit == "J") {
     return scaled(value, kSmall, unit);
@@ -123,6 +128,26 @@ std::string cell(const SummaryInfo& summary, const Variant& variant) {
                                    : mean;
 }
 
+/// What adds most to a step and its share of the time of all steps, "read 62 %".
+std::string bound_by(const Variant& variant) {
+  std::size_t longest = 0;
+  double longest_s = 0.0;
+  double all_s = 0.0;
+  for (std::size_t p = 0; p < kPurposes; ++p) {
+    double critical_s = 0.0;
+    for (const PointResult* point : variant.points) {
+      const Metric metric = critical_metric(static_cast<Purpose>(p));
+      critical_s += point->data.broken(metric) ? kNan : sum(point->data.values(metric));
+    }
+    all_s += critical_s;
+    longest = critical_s > longest_s ? p : longest;
+    longest_s = std::max(longest_s, critical_s);
+  }
+  return all_s > 0.0 ? fmt::format("{} {:.0f} %", purpose_name(static_cast<Purpose>(longest)),
+                                   100.0 * longest_s / all_s)
+                     : kNoValue;
+}
+
 std::vector<Row> row_per_summary(std::span<const Variant> variants) {
   std::vector<Row> rows{{"point"}};
   for (const Variant& variant : variants) {
@@ -135,6 +160,9 @@ std::vector<Row> row_per_summary(std::span<const Variant> variants) {
     }
     rows.push_back(std::move(row));
   }
+  Row bound{kBoundBy};
+  std::ranges::transform(variants, std::back_inserter(bound), bound_by);
+  rows.push_back(std::move(bound));
   return rows;
 }
 
@@ -145,6 +173,7 @@ std::vector<Row> row_per_variant(std::span<const Variant> variants) {
       rows.front().emplace_back(summary.heading);
     }
   }
+  rows.front().emplace_back(kBoundBy);
   for (const Variant& variant : variants) {
     Row row{variant.name};
     for (const SummaryInfo& summary : summary_table()) {
@@ -152,6 +181,7 @@ std::vector<Row> row_per_variant(std::span<const Variant> variants) {
         row.push_back(cell(summary, variant));
       }
     }
+    row.push_back(bound_by(variant));
     rows.push_back(std::move(row));
   }
   return rows;

@@ -252,6 +252,11 @@ def test_what_is_counted_and_timed_agrees_with_itself(file: h5py.File) -> None:
     np.testing.assert_allclose(file["hidden_io_s"][:], hidden, rtol=1e-9, atol=1e-12)
     assert (file["latency_s"][:] >= file["io_s"][:] - 1e-9).all()
     assert (np.diff(file["position"][:], axis=1) == 1).all()
+    bounds = file["critical_compute_s"][:] + file["critical_flash_s"][:]
+    np.testing.assert_allclose(file["latency_s"][:], bounds, rtol=1e-9)
+    purposes = [file[name][:] for name in file if name.startswith("critical_")]
+    np.testing.assert_allclose(2 * file["latency_s"][:], sum(purposes), rtol=1e-9)
+    assert (file["critical_flash_s"][:] <= file["io_s"][:] * (1 + 1e-9)).all()
     parts = [file[f"{part}_energy_j"][:] for part in ("flash", "dram", "host_io", "compute", "base")]
     assert (np.array(parts) > 0).all()
     np.testing.assert_allclose(file["energy_j"][:], sum(parts), rtol=1e-12)

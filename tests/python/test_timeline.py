@@ -42,6 +42,18 @@ def test_spans_add_up_to_the_metrics(run):
                 assert total_us == pytest.approx(1e6 * f[metric][point, 1:3].sum(), rel=1e-4)
 
 
+def test_critical_spans_cover_the_step_and_are_what_the_metrics_say(run):
+    with h5py.File(run[1]) as f:
+        for point in range(len(f["point"])):
+            critical = [
+                e for e in spans(run[0]["traceEvents"], point + 1) if e["args"].get("critical") is True
+            ]
+            total_us = sum(e["dur"] for e in critical)
+            assert total_us == pytest.approx(1e6 * f["latency_s"][point, 1:3].sum(), rel=1e-4)
+            reads_us = sum(e["dur"] for e in critical if e["name"] == "read")
+            assert reads_us == pytest.approx(1e6 * f["critical_read_s"][point, 1:3].sum(), rel=1e-4, abs=0.1)
+
+
 def test_operations_of_a_serial_schedule_do_not_overlap(run):
     with h5py.File(run[1]) as f:
         configs = [yaml.safe_load(text) for text in f["provenance/resolved_config"].asstr()[:]]

@@ -78,6 +78,11 @@ PointData worked_example() {
   fill_steps(data, Metric::io_s, 0.006, 0.010);
   fill_steps(data, Metric::exposed_io_s, 0.002, 0.008);
   fill_steps(data, Metric::hidden_io_s, 0.004, 0.002);
+  for (std::size_t p = 0; p < kPurposes; ++p) {
+    fill_steps(data, critical_metric(static_cast<Purpose>(p)), 0.0, 0.0);
+  }
+  fill_steps(data, Metric::critical_feed_forward_s, 0.003, 0.013);
+  fill_steps(data, Metric::critical_read_s, 0.007, 0.017);  // 24 ms of 40 ms
   fill_steps(data, Metric::cache_bytes, 100, 400);
   fill_steps(data, Metric::working_buffer_bytes, 1000, 500);
   fill_steps(data, Metric::write_buffer_bytes, 3, 0);
@@ -238,12 +243,13 @@ TEST_CASE("a few points: the terminal shows every summary with human units, one 
   const std::string text = summary_text(points);
   CAPTURE(text);
   CHECK(std::count(text.begin(), text.end(), '\n') ==
-        1 + static_cast<std::ptrdiff_t>(summary_table().size()));
+        2 + static_cast<std::ptrdiff_t>(summary_table().size()));
   const std::string words = with_single_spaces(text);
   for (const std::string_view line :
        {"point worked none\n", "\nrecall 45.00 % -\n", "\nselected 17.0 -\n", "\nlatency p95 29.0 ms -\n",
         "\nbandwidth 250 kB/s -\n", "\nread amplification 1.50 -\n", "\nDRAM 1.11 kB -\n",
-        "\nenergy/token 400 mJ -\n", "\nflash energy 10.00 % -\n", "\npolicy kernels (host) 16.5 ms -\n"}) {
+        "\nenergy/token 400 mJ -\n", "\nflash energy 10.00 % -\n", "\npolicy kernels (host) 16.5 ms -\n",
+        "\nbound by read 60 % -\n"}) {
     CAPTURE(line);
     CHECK(words.find(line) != std::string::npos);
   }
@@ -287,6 +293,7 @@ TEST_CASE("many points: the terminal shows one row each") {
   CAPTURE(text);
   CHECK(std::count(text.begin(), text.end(), '\n') == 6);
   CHECK(with_single_spaces(text).find("\nxxxxxxxxxxxxxxxxxxxx4 - - - 5.00 ms") != std::string::npos);
+  CHECK(text.find(" bound by\n") != std::string::npos);
 }
 
 TEST_CASE("points that differ in the seed alone are shown as their mean with its interval") {
@@ -307,4 +314,27 @@ TEST_CASE("points that differ in the seed alone are shown as their mean with its
   CHECK(words.find("\nlatency mean 3.00 ms +- 1.96 ms 7.00 ms\n") != std::string::npos);
   CHECK(words.find("\ncompute 1.00 ms -\n") != std::string::npos);
   CHECK(words.ends_with("\nmean of 1 to 5 seeds, +- half of its 95 % interval (Student's t)\n"));
+}
+
+TEST_CASE(
+    "what bounds a step is what has the largest share over all seeds; unknown where a value is missing") {
+  const auto point = [](std::int64_t seed, double read_s, double score_s) {
+    PointData data("a,seed=" + std::to_string(seed), 1, 1, 1);
+    for (std::size_t p = 0; p < kPurposes; ++p) {
+      data.set(critical_metric(static_cast<Purpose>(p)), 0, 0.0);
+    }
+    data.set(Metric::critical_representative_read_s, 0, read_s);
+    data.set(Metric::critical_score_s, 0, score_s);
+    return PointResult{
+        .data = std::move(data), .resolved_config = "", .notes = {}, .variant = "a", .seed = seed};
+  };
+  std::vector<PointResult> points;
+  points.push_back(point(1, 3.0, 1.0));
+  points.push_back(point(2, 1.0, 5.0));
+  CHECK(with_single_spaces(summary_text(points)).find("\nbound by score 60 %\n") != std::string::npos);
+  points.push_back(point(3, 6.0, 0.0));
+  CHECK(with_single_spaces(summary_text(points)).find("\nbound by representative read 62 %\n") !=
+        std::string::npos);
+  points[1].data.set(Metric::critical_score_s, 0, kNotKnown);
+  CHECK(with_single_spaces(summary_text(points)).find("\nbound by -\n") != std::string::npos);
 }

@@ -41,6 +41,21 @@ TEST_CASE("the unit at the end of a metric's name is its unit") {
   }
 }
 
+TEST_CASE("every purpose has its part of the critical path") {
+  std::set<Metric> metrics;
+  for (std::size_t p = 0; p < kPurposes; ++p) {
+    const MetricInfo& metric = info(critical_metric(static_cast<Purpose>(p)));
+    CAPTURE(metric.name);
+    CHECK(metrics.insert(metric.id).second);
+    CHECK(metric.name.starts_with("critical_"));
+    CHECK(metric.formula.starts_with("part of critical_"));
+  }
+  CHECK(info(critical_metric(Purpose::read)).name == "critical_read_s");
+  CHECK(info(critical_metric(Purpose::output_head)).name == "critical_output_head_s");
+  CHECK(info(critical_metric(Purpose::swap_in)).name == "critical_swap_in_s");
+  CHECK(purpose_name(Purpose::swap_in) == "swap in");
+}
+
 TEST_CASE("the documentation has a line for every metric and every summary") {
   const std::string text = metrics_markdown();
   for (const MetricInfo& metric : metric_table()) {

@@ -79,6 +79,16 @@ void record_reuse(const UpdateReuse& reuse, LayerRow row, std::int64_t head, Poi
   }
 }
 
+void record_critical(const Machine& machine, std::int64_t step, PointData& data) {
+  const CriticalTimes times = machine.critical_times();
+  data.set(Metric::critical_compute_s, step, times.of(Resource::compute));
+  data.set(Metric::critical_flash_s, step, times.of(Resource::flash));
+  for (std::size_t p = 0; p < kPurposes; ++p) {
+    const auto purpose = static_cast<Purpose>(p);
+    data.set(critical_metric(purpose), step, times.of(purpose));
+  }
+}
+
 void record_energy(const StepEnergy& energy, std::int64_t step, PointData& data) {
   data.set(Metric::energy_j, step, energy.total_j());
   data.set(Metric::flash_energy_j, step, energy.flash_j);

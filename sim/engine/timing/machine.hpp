@@ -9,6 +9,7 @@
 #include "sim/config/resolve.hpp"
 #include "sim/engine/memory/layer_memory.hpp"
 #include "sim/engine/memory/memory_geometry.hpp"
+#include "sim/engine/timing/critical_path.hpp"
 #include "sim/engine/timing/energy_meter.hpp"
 #include "sim/engine/timing/scheduler.hpp"
 #include "sim/interfaces/codec.hpp"
@@ -48,6 +49,8 @@ class Machine {
   StepTimes run_step(std::span<const LayerMemory> layers, std::span<const HeadPolicies> heads);
   const OperationGraph& graph() const { return graph_; }
   std::span<const Span> spans() const { return spans_; }
+  /// What the last step's time was spent on where nothing hid it.
+  CriticalTimes critical_times() const { return kvr::critical_times(graph_, spans_); }
   /// Memory of the phone; 0: not known.
   std::int64_t dram_bytes() const { return phone_->dram_bytes(); }
   /// Simulated seconds that scoring and updating took in the last step.

@@ -44,13 +44,15 @@ class ReadyLists {
   struct Ready {
     double since_s;
     OperationId id;
+    OperationId upon;  ///< what it waited for last
   };
 
   ReadyLists(std::span<const Operation> operations, double begin_s)
       : operations_(operations),
         waits_for_(operations.size(), 0),
         dependents_(operations.size()),
-        since_s_(operations.size(), begin_s) {
+        since_s_(operations.size(), begin_s),
+        upon_(operations.size(), Span::kStepBegin) {
     for (std::size_t i = 0; i < operations.size(); ++i) {
       const auto id = static_cast<OperationId>(i);
       for (const OperationId before : operations[i].after) {
@@ -77,7 +79,10 @@ class ReadyLists {
     std::erase_if(ready, [id](const Ready& one) { return one.id == id; });
     for (const OperationId dependent : dependents_[static_cast<std::size_t>(id)]) {
       const auto d = static_cast<std::size_t>(dependent);
-      since_s_[d] = std::max(since_s_[d], end_s);
+      if (end_s > since_s_[d]) {
+        since_s_[d] = end_s;
+        upon_[d] = id;
+      }
       if (--waits_for_[d] == 0) {
         add(dependent);
       }
@@ -92,31 +97,41 @@ class ReadyLists {
     return static_cast<std::size_t>(operations_[static_cast<std::size_t>(id)].resource);
   }
   void add(OperationId id) {
-    ready_[resource_of(id)].push_back({since_s_[static_cast<std::size_t>(id)], id});
+    const auto i = static_cast<std::size_t>(id);
+    ready_[resource_of(id)].push_back({since_s_[i], id, upon_[i]});
   }
 
   std::span<const Operation> operations_;
   std::vector<std::size_t> waits_for_;                ///< [operations], those before it not finished
   std::vector<std::vector<OperationId>> dependents_;  ///< [operations]
   std::vector<double> since_s_;                       ///< [operations], latest end of those before it
+  std::vector<OperationId> upon_;                     ///< [operations], whose end that was
   std::array<std::vector<Ready>, kResources> ready_;
 };
 
-/// What starts next: the operation, its resource and when.
+/// Since when a resource has been free, and the operation that it did until then.
+struct Free {
+  double since_s;
+  OperationId upon = Span::kStepBegin;
+};
+
+/// What starts next: the operation, its resource, when and upon what.
 struct Start {
   OperationId id;
   std::size_t resource;
   double at_s;
+  OperationId upon;
 };
 
-/// The earliest start over the resources, which are free from `free_s` on; ties by resource.
-std::optional<Start> next_start(const ReadyLists& lists, const std::array<double, kResources>& free_s) {
+/// The earliest start over the resources; ties by resource.
+std::optional<Start> next_start(const ReadyLists& lists, const std::array<Free, kResources>& free) {
   std::optional<Start> first;
   for (std::size_t r = 0; r < kResources; ++r) {
     if (const auto ready = lists.longest_ready(r)) {
-      const double at_s = std::max(ready->since_s, free_s[r]);
+      const bool waits_for_resource = free[r].since_s > ready->since_s;
+      const double at_s = waits_for_resource ? free[r].since_s : ready->since_s;
       if (!first || at_s < first->at_s) {
-        first = {ready->id, r, at_s};
+        first = {ready->id, r, at_s, waits_for_resource ? free[r].upon : ready->upon};
       }
     }
   }
@@ -143,19 +158,19 @@ StepTimes Scheduler::run(const OperationGraph& graph, double begin_s, std::vecto
   const auto operations = graph.operations();
   spans.assign(operations.size(), {});
   ReadyLists lists(operations, begin_s);
-  std::array<double, kResources> free_s;
-  free_s.fill(begin_s);
+  std::array<Free, kResources> free;
+  free.fill({begin_s});
   BusySpans busy;
   double step_end_s = begin_s;
   for (std::size_t finished = 0; finished < operations.size(); ++finished) {
-    const std::optional<Start> start = next_start(lists, free_s);
+    const std::optional<Start> start = next_start(lists, free);
     KVR_CHECK(start.has_value(), "{} of {} operations can never start", operations.size() - finished,
               operations.size());
     const auto id = static_cast<std::size_t>(start->id);
     const double end_s = execute(operations[id], start->at_s);
-    spans[id] = {start->at_s, end_s};
+    spans[id] = {start->at_s, end_s, start->upon};
     busy[start->resource].push_back(spans[id]);
-    free_s[start->resource] = end_s;
+    free[start->resource] = {end_s, start->id};
     step_end_s = std::max(step_end_s, end_s);
     lists.finish(start->id, end_s);
   }

@@ -9,10 +9,15 @@
 
 namespace kvr {
 
-/// When an operation of a step ran, seconds since the start of the run.
+/// When an operation of a step ran, seconds since the start of the run, and upon what it began: the operation
+/// whose end it began at, the last one that it depends on or, if later, the one that its resource did before;
+/// kStepBegin where it did not have to wait.
 struct Span {
   double begin_s = 0.0;
   double end_s = 0.0;
+  OperationId upon = kStepBegin;
+
+  static constexpr OperationId kStepBegin = -1;
 };
 
 /// What a step took. Exposed I/O is the time when flash works and compute waits, hidden I/O the rest of the

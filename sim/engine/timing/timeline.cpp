@@ -7,17 +7,13 @@
 
 #include "sim/base/error.hpp"
 #include "sim/base/new_file.hpp"
+#include "sim/engine/timing/critical_path.hpp"
 
 namespace kvr {
 namespace {
 
 constexpr std::array<std::string_view, kResources> kResourceNames = {"compute", "flash"};
 constexpr std::size_t kStepTrack = kResources;
-
-constexpr std::array<std::string_view, 12> kPurposeNames = {
-    "Q projection", "K/V projection", "score", "read",        "attention",           "O projection",
-    "feed forward", "update",         "write", "output head", "representative read", "swap in",
-};
 
 std::string json_text(std::string_view text) {
   std::string out = "\"";
@@ -47,16 +43,17 @@ std::string span_event(std::string_view name, std::int64_t process, std::size_t 
                      args);
 }
 
-std::string arguments_of(const Operation& operation) {
+std::string arguments_of(const Operation& operation, bool critical) {
+  const std::string shared =
+      fmt::format(R"("layer":{}{})", operation.layer, critical ? R"(,"critical":true)" : "");
   if (operation.resource != Resource::flash) {
-    return fmt::format(R"("layer":{})", operation.layer);
+    return shared;
   }
   std::int64_t bytes = 0;
   for (const IoRequest& request : operation.requests) {
     bytes += request.length_bytes;
   }
-  return fmt::format(R"("layer":{},"requests":{},"bytes":{})", operation.layer, operation.requests.size(),
-                     bytes);
+  return fmt::format(R"({},"requests":{},"bytes":{})", shared, operation.requests.size(), bytes);
 }
 
 /// Viewers keep process 0 for the machine itself.
@@ -84,10 +81,14 @@ void Timeline::add_step(std::size_t point, std::int64_t step, std::int64_t posit
   const std::int64_t process = process_of(point);
   std::vector<std::string>& events = events_[point];
   const auto operations = graph.operations();
+  std::vector<bool> critical(operations.size(), false);
+  for (const OperationId id : critical_path(spans)) {
+    critical[static_cast<std::size_t>(id)] = true;
+  }
   for (std::size_t i = 0; i < operations.size(); ++i) {
-    events.push_back(span_event(kPurposeNames[static_cast<std::size_t>(operations[i].purpose)], process,
+    events.push_back(span_event(purpose_name(operations[i].purpose), process,
                                 static_cast<std::size_t>(operations[i].resource), spans[i],
-                                arguments_of(operations[i])));
+                                arguments_of(operations[i], critical[i])));
   }
   events.push_back(span_event(fmt::format("step {}", step), process, kStepTrack, {times.begin_s, times.end_s},
                               fmt::format(R"("position":{})", position)));

@@ -20,7 +20,8 @@ struct TimelineSteps {
 };
 
 /// Collects the operations of chosen steps and writes them in the Chrome trace event format, which Perfetto
-/// and chrome://tracing open: one process per point, one thread per resource, times in simulated us.
+/// and chrome://tracing open: one process per point, one thread per resource, times in simulated us. The
+/// spans of the critical path say so ("critical": true).
 class Timeline {
  public:
   explicit Timeline(TimelineSteps steps) : steps_(steps) {}

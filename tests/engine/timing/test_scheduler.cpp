@@ -8,65 +8,19 @@
 #include "sim/base/error.hpp"
 #include "sim/base/rng.hpp"
 #include "sim/engine/timing/scheduler.hpp"
-#include "tests/engine/support.hpp"
+#include "tests/engine/timing/schedules.hpp"
 
 namespace kvr {
 namespace {
 
-constexpr std::int64_t kBlock = 4096;
-
-std::unique_ptr<FlashDevice> make_device() {
-  return test::make<FlashDevice>("analytic", {.host = {}, .root_seed = 1});
-}
-
-/// Reads of `blocks` blocks each, far apart.
-std::vector<IoRequest> reads(std::initializer_list<std::int64_t> blocks) {
-  std::vector<IoRequest> requests;
-  for (const std::int64_t count : blocks) {
-    requests.push_back({0, IoKind::read, 0, std::ssize(requests) * 1000 * kBlock, count * kBlock, 0.0});
-  }
-  return requests;
-}
-
-/// What the device takes for these requests when nothing else is going on.
-double alone_s(std::span<const IoRequest> requests) {
-  const auto device = make_device();
-  device->submit(requests);
-  std::vector<IoDone> done;
-  while (done.size() < requests.size()) {
-    device->advance(device->next_event_s(), done);
-  }
-  return std::ranges::max_element(done, {}, &IoDone::done_s)->done_s;
-}
-
-Operation compute(double duration_s, std::vector<OperationId> after = {}) {
-  return {.purpose = Purpose::attention,
-          .layer = 0,
-          .resource = Resource::compute,
-          .duration_s = duration_s,
-          .after = std::move(after)};
-}
-
-Operation flash(std::span<const IoRequest> requests, std::vector<OperationId> after = {}) {
-  return {.purpose = Purpose::read,
-          .layer = 0,
-          .resource = Resource::flash,
-          .requests = requests,
-          .after = std::move(after)};
-}
-
-struct Outcome {
-  StepTimes times;
-  std::vector<Span> spans;
-};
-
-Outcome run(const OperationGraph& graph, double begin_s = 0.0) {
-  const auto device = make_device();
-  Scheduler scheduler(*device);
-  Outcome outcome;
-  outcome.times = scheduler.run(graph, begin_s, outcome.spans);
-  return outcome;
-}
+using test::alone_s;
+using test::compute;
+using test::flash;
+using test::make_device;
+using test::Outcome;
+using test::random_graph;
+using test::reads;
+using test::run;
 
 doctest::Approx about(double value) {
   return doctest::Approx(value).epsilon(1e-9);
@@ -178,22 +132,6 @@ TEST_CASE("a duration that is negative or not a number is a bug") {
     graph.add(compute(duration_s));
     CHECK_THROWS_AS(run(graph), InternalError);
   }
-}
-
-OperationGraph random_graph(Rng& rng, std::span<const std::vector<IoRequest>> batches) {
-  OperationGraph graph;
-  const std::uint64_t count = 1 + rng.below(30);
-  for (std::uint64_t i = 0; i < count; ++i) {
-    std::vector<OperationId> after;
-    for (std::uint64_t before = 0; before < i; ++before) {
-      if (rng.below(8) == 0) {
-        after.push_back(static_cast<OperationId>(before));
-      }
-    }
-    graph.add(rng.below(2) == 0 ? compute(rng.uniform() * 1e-3, after)
-                                : flash(batches[rng.below(batches.size())], after));
-  }
-  return graph;
 }
 
 /// Dependencies and resources are respected, and the times are what the spans say.

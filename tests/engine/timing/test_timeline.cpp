@@ -66,7 +66,7 @@ Timeline one_step(const std::string& point) {
              .resource = Resource::flash,
              .requests = requests,
              .after = {0}});
-  const std::vector<Span> spans = {{10 * kUs, 30 * kUs}, {30 * kUs, 45.5 * kUs}};
+  const std::vector<Span> spans = {{10 * kUs, 30 * kUs}, {30 * kUs, 45.5 * kUs, 0}};
   Timeline timeline({5, 2});
   timeline.add_step(timeline.begin_point(point), 5, 105, graph, spans,
                     {10 * kUs, 45.5 * kUs, 20 * kUs, 15.5 * kUs, 15.5 * kUs, 0.0});
@@ -101,6 +101,25 @@ TEST_CASE("spans add up to their step, on a thread for each resource") {
   const double sum = number_after(spans[0], "dur") + number_after(spans[1], "dur");
   CHECK(number_after(spans[2], "dur") == doctest::Approx(sum));
   CHECK(number_after(spans[0], "tid") != number_after(spans[1], "tid"));
+}
+
+TEST_CASE("spans of the critical path say so, and no others") {
+  OperationGraph graph;
+  for (int i = 0; i < 3; ++i) {
+    graph.add({.purpose = Purpose::score, .layer = i, .resource = Resource::compute, .duration_s = kUs});
+  }
+  const std::vector<Span> spans = {{0.0, kUs}, {0.0, 2 * kUs}, {2 * kUs, 3 * kUs, 1}};
+  Timeline timeline({0, 1});
+  timeline.add_step(timeline.begin_point("p"), 0, 7, graph, spans, {0.0, 3 * kUs});
+  const test::TemporaryFolder folder;
+  timeline.write(folder / "t.json");
+  const std::string text = test::read_text(folder / "t.json");
+  CHECK(well_formed(text));
+  const auto shown = lines_with(text, "\"layer\":");
+  REQUIRE(shown.size() == 3);
+  CHECK(shown[0].find("critical") == std::string::npos);
+  CHECK(shown[1].find("\"critical\":true") != std::string::npos);
+  CHECK(shown[2].find("\"critical\":true") != std::string::npos);
 }
 
 TEST_CASE("names with quotes, backslashes and control characters stay JSON") {
