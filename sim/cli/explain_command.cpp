@@ -2,7 +2,6 @@
 
 #include <fmt/format.h>
 
-#include <array>
 #include <vector>
 
 #include "sim/base/error.hpp"
@@ -54,28 +53,21 @@ cli::Table select(const std::vector<std::vector<std::string>>& rows, const std::
 }  // namespace
 
 int run_explain_command(std::span<const std::string> args, std::FILE* out) {
-  po::options_description options("options");
-  options.add_options()("help,h", "this text")("set", po::value<std::vector<std::string>>()->composing(),
-                                               "KEY=VALUE, laid over the configuration; may be repeated");
-  po::options_description all;
-  all.add(options).add_options()("config", po::value<std::string>(), "")("key", po::value<std::string>(), "");
-  constexpr std::array<std::string_view, 2> kPositional = {"config", "key"};
-  const auto values = cli::parse("kvreplay explain", args, all, kPositional);
-  if (values.count("help") > 0) {
-    fmt::print(out, "{}", cli::help_text("kvreplay explain CONFIG.yaml [KEY] [options]", options));
+  cli::Syntax syntax("kvreplay explain", "CONFIG.yaml [KEY] [options]",
+                     {{"config", "configuration"}, {"key", ""}});
+  syntax.options.add_options()("set", po::value<std::vector<std::string>>()->composing(),
+                               "KEY=VALUE, laid over the configuration; may be repeated");
+  const auto given = cli::parse(syntax, args, out);
+  if (!given) {
     return 0;
   }
-  if (values.count("config") == 0) {
-    throw InputError("kvreplay explain: no configuration is given; see 'kvreplay explain --help'");
-  }
-  const auto sets =
-      values.count("set") > 0 ? values["set"].as<std::vector<std::string>>() : std::vector<std::string>();
-  const auto points = config::resolve_points(cli::text_of(values, "config"), sets, Catalogue::instance());
+  const auto points = config::resolve_points(cli::text_of(*given, "config"), cli::texts_of(*given, "set"),
+                                             Catalogue::instance());
   for (const config::ResolvedPoint& point : points) {
     std::vector<std::vector<std::string>> rows;
     collect(point.root, "", rows);
     const std::string heading = points.size() > 1 ? fmt::format("# {}\n", point.name) : "";
-    fmt::print(out, "{}{}", heading, cli::plain_table(select(rows, cli::text_of(values, "key"))));
+    fmt::print(out, "{}{}", heading, cli::plain_table(select(rows, cli::text_of(*given, "key"))));
   }
   return 0;
 }

@@ -2,7 +2,6 @@
 #include <fmt/format.h>
 #include <unistd.h>
 
-#include <algorithm>
 #include <array>
 #include <cerrno>
 #include <cstdio>
@@ -24,8 +23,8 @@
 #include "sim/cli/run_command.hpp"
 #include "sim/cli/schema_command.hpp"
 #include "sim/cli/signals.hpp"
+#include "sim/cli/subcommands.hpp"
 #include "sim/cli/trace/command.hpp"
-#include "sim/config/text/suggest.hpp"
 
 namespace kvr {
 
@@ -37,64 +36,37 @@ constexpr int kBugExit = 70;
 
 using Args = std::span<const std::string>;
 
-struct Command {
-  std::string_view name;
-  std::string_view doc;
-  int (*run)(Args args, bool quiet);
-};
-
 constexpr std::array kCommands = {
-    Command{"run", "replay every point of a configuration",
-            [](Args args, bool quiet) { return run_run_command(args, quiet); }},
-    Command{"list", "what can stand in a configuration",
-            [](Args args, bool) { return run_list_command(args, stdout); }},
-    Command{"explain", "every value of a configuration and where it came from",
-            [](Args args, bool) { return run_explain_command(args, stdout); }},
-    Command{"schema", "JSON Schema of configurations, for editors",
-            [](Args args, bool) { return run_schema_command(args, stdout); }},
-    Command{"trace", "look at, check and make traces",
-            [](Args args, bool quiet) { return run_trace_command(args, stdout, stderr, quiet); }},
-    Command{"device", "curves of a device model; fit one to a real part, and probe that",
-            [](Args args, bool quiet) { return run_device_command(args, stdout, quiet); }},
-    Command{"bench", "measure kernels and whole replays on this host",
-            [](Args args, bool) { return run_bench_command(args); }},
+    cli::Subcommand{"run", "replay every point of a configuration",
+                    [](Args args, std::FILE*, bool quiet) { return run_run_command(args, quiet); }},
+    cli::Subcommand{"list", "what can stand in a configuration",
+                    [](Args args, std::FILE* out, bool) { return run_list_command(args, out); }},
+    cli::Subcommand{"explain", "every value of a configuration and where it came from",
+                    [](Args args, std::FILE* out, bool) { return run_explain_command(args, out); }},
+    cli::Subcommand{"schema", "JSON Schema of configurations, for editors",
+                    [](Args args, std::FILE* out, bool) { return run_schema_command(args, out); }},
+    cli::Subcommand{"trace", "look at, check and make traces", run_trace_command},
+    cli::Subcommand{"device", "curves of a device model; fit one to a real part, and probe that",
+                    run_device_command},
+    cli::Subcommand{"bench", "measure kernels and whole replays on this host",
+                    [](Args args, std::FILE*, bool) { return run_bench_command(args); }},
 };
 
-std::string help() {
-  std::string text = "usage: kvreplay COMMAND [options]\n\n";
-  for (const Command& command : kCommands) {
-    text += fmt::format("  {:8}  {}\n", command.name, command.doc);
-  }
-  return text +
-         "\n  --help     this text; after a command, its own\n"
-         "  --version  the version\n"
-         "  --quiet    no progress\n";
-}
-
-const Command& find_command(const std::string& name) {
-  const auto found = std::ranges::find(kCommands, name, &Command::name);
-  if (found == kCommands.end()) {
-    std::array<std::string_view, kCommands.size()> names;
-    std::ranges::transform(kCommands, names.begin(), &Command::name);
-    throw InputError(fmt::format("no such command ({}); {}", name, config::suggestion(name, names)));
-  }
-  return *found;
-}
+constexpr std::array kOptions = {
+    cli::GroupOption{"--version", "the version"},
+    cli::GroupOption{"--quiet", "no progress; after a command as well"},
+};
 
 int dispatch(std::vector<std::string> words) {
-  const bool quiet = std::erase(words, "--quiet") > 0;
-  if (words.empty()) {
-    throw InputError("no command is given; see 'kvreplay --help'");
+  const std::size_t quiet = std::erase(words, "--quiet");
+  if (quiet > 1) {
+    throw InputError("kvreplay: --quiet: is given twice; allowed: once");
   }
-  if (words[0] == "--help" || words[0] == "-h") {
-    fmt::print("{}", help());
-    return 0;
-  }
-  if (words[0] == "--version") {
+  if (!words.empty() && words[0] == "--version") {
     fmt::print("kvreplay {}\n", KVREPLAY_VERSION);
     return 0;
   }
-  return find_command(words[0]).run(Args(words).subspan(1), quiet);
+  return cli::run_subcommand({"kvreplay", kCommands, kOptions}, words, stdout, quiet > 0);
 }
 
 /// What stdout still holds may yet fail to be written, e.g. on a full disk.

@@ -3,42 +3,68 @@
 #include <fmt/format.h>
 
 #include <sstream>
-#include <vector>
+#include <utility>
 
 #include "sim/base/error.hpp"
+#include "sim/cli/words.hpp"
 
 namespace kvr::cli {
+namespace {
 
 namespace po = boost::program_options;
 
-po::variables_map parse(std::string_view command, std::span<const std::string> args,
-                        const po::options_description& options,
-                        std::span<const std::string_view> positional) {
-  po::positional_options_description places;
-  for (const std::string_view name : positional) {
-    places.add(std::string(name).c_str(), 1);
+po::options_description with_arguments(const Syntax& syntax) {
+  po::options_description all;
+  all.add(syntax.options);
+  for (const Argument& argument : syntax.arguments) {
+    if (argument.many) {
+      all.add_options()(argument.name.c_str(), po::value<std::vector<std::string>>()->composing());
+    } else {
+      all.add_options()(argument.name.c_str(), po::value<std::string>());
+    }
   }
-  // Guessing would turn a slip into another option.
-  const int style = po::command_line_style::unix_style & ~po::command_line_style::allow_guessing;
-  po::variables_map values;
-  try {
-    const std::vector<std::string> words(args.begin(), args.end());
-    po::store(po::command_line_parser(words).options(options).positional(places).style(style).run(), values);
-    po::notify(values);
-  } catch (const po::error& error) {
-    throw InputError(fmt::format("{}: {}; see '{} --help'", command, error.what(), command));
-  }
-  return values;
+  return all;
 }
 
-std::string help_text(std::string_view usage, const po::options_description& options) {
+std::string help_text(const Syntax& syntax) {
   std::ostringstream stream;
-  stream << "usage: " << usage << "\n\n" << options;
+  stream << "usage: " << syntax.command << " " << syntax.usage << "\n\n" << syntax.options;
   return stream.str();
 }
 
+}  // namespace
+
+Syntax::Syntax(std::string command_typed, std::string usage_after, std::vector<Argument> arguments_taken)
+    : command(std::move(command_typed)),
+      usage(std::move(usage_after)),
+      arguments(std::move(arguments_taken)),
+      options("options") {
+  options.add_options()("help,h", "this text");
+}
+
+std::optional<po::variables_map> parse(const Syntax& syntax, std::span<const std::string> args,
+                                       std::FILE* out) {
+  const po::options_description all = with_arguments(syntax);
+  const Words words(syntax, all, args);
+  if (words.ask_for_help()) {
+    fmt::print(out, "{}", help_text(syntax));
+    return std::nullopt;
+  }
+  if (!words.problems().empty()) {
+    throw InputError(words.problems());
+  }
+  po::variables_map values;
+  po::store(words.parsed(), values);
+  po::notify(values);
+  return values;
+}
+
 std::string text_of(const po::variables_map& values, const char* name) {
-  return values.count(name) > 0 ? values[name].as<std::string>() : "";
+  return given_value<std::string>(values, name).value_or("");
+}
+
+std::vector<std::string> texts_of(const po::variables_map& values, const char* name) {
+  return given_value<std::vector<std::string>>(values, name).value_or(std::vector<std::string>());
 }
 
 }  // namespace kvr::cli

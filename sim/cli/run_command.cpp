@@ -3,7 +3,6 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <array>
 #include <boost/program_options.hpp>
 #include <charconv>
 #include <cstdio>
@@ -37,8 +36,6 @@ namespace {
 namespace fs = std::filesystem;
 namespace po = boost::program_options;
 
-constexpr std::string_view kCommand = "kvreplay run";
-
 /// Four points share most of what can be shared: beyond, a sweep gains little and a killed one loses more.
 constexpr std::int64_t kTogether = 4;
 
@@ -51,10 +48,10 @@ struct Options {
   std::int64_t together = 0;
 };
 
-po::options_description described_options() {
-  po::options_description described("options");
-  described.add_options()("help,h", "this text")("set", po::value<std::vector<std::string>>()->composing(),
-                                                 "key=value, laid over the configuration; may be repeated")(
+cli::Syntax syntax() {
+  cli::Syntax syntax("kvreplay run", "CONFIG.yaml [options]", {{"config", "configuration"}});
+  syntax.options.add_options()("set", po::value<std::vector<std::string>>()->composing(),
+                               "key=value, laid over the configuration; may be repeated")(
       "out,o", po::value<std::string>(), "write the results to this HDF5 file")(
       "timeline", po::value<std::string>(), "write a Chrome trace of some steps to this JSON file")(
       "timeline-steps", po::value<std::string>(),
@@ -64,7 +61,7 @@ po::options_description described_options() {
       "how many points that follow one another are replayed step by step side by side, where they take the "
       "same steps of one trace; shared work is done once, results are the same, and a killed run loses the "
       "points it was at");
-  return described;
+  return syntax;
 }
 
 std::int64_t whole_number(std::string_view text, const std::string& option) {
@@ -208,34 +205,18 @@ std::string label_of(std::span<const RunConfig> group) {
                            : fmt::format("{} and {} more", group.front().point, group.size() - 1);
 }
 
-std::optional<std::string> given_text(const po::variables_map& given, const char* name) {
-  return given.count(name) > 0 ? std::optional(given[name].as<std::string>()) : std::nullopt;
-}
-
 /// Empty when only help was asked for.
 std::optional<Options> parse(std::span<const std::string> args) {
-  const po::options_description described = described_options();
-  po::options_description all;
-  all.add(described).add_options()("config", po::value<std::string>(), "");
-  constexpr std::array<std::string_view, 1> kPositional = {"config"};
-  const po::variables_map given = cli::parse(kCommand, args, all, kPositional);
-  if (given.count("help") > 0) {
-    fmt::print("{}", cli::help_text("kvreplay run CONFIG.yaml [options]", described));
+  const auto given = cli::parse(syntax(), args, stdout);
+  if (!given) {
     return std::nullopt;
   }
-  Options options{.config = cli::text_of(given, "config"),
-                  .sets = {},
-                  .out = given_text(given, "out"),
-                  .timeline = given_text(given, "timeline"),
-                  .timeline_steps = given_text(given, "timeline-steps"),
-                  .together = given["together"].as<std::int64_t>()};
-  if (given.count("set") > 0) {
-    options.sets = given["set"].as<std::vector<std::string>>();
-  }
-  if (options.config.empty()) {
-    throw InputError(fmt::format("{}: no configuration is given; see '{} --help'", kCommand, kCommand));
-  }
-  return options;
+  return Options{.config = cli::text_of(*given, "config"),
+                 .sets = cli::texts_of(*given, "set"),
+                 .out = cli::given_value<std::string>(*given, "out"),
+                 .timeline = cli::given_value<std::string>(*given, "timeline"),
+                 .timeline_steps = cli::given_value<std::string>(*given, "timeline-steps"),
+                 .together = (*given)["together"].as<std::int64_t>()};
 }
 
 cli::Outputs outputs_of(const Options& options) {

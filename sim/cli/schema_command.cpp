@@ -8,12 +8,10 @@
 namespace kvr {
 
 int run_schema_command(std::span<const std::string> args, std::FILE* out) {
-  boost::program_options::options_description options("options");
-  options.add_options()("help,h", "this text");
-  const auto values = cli::parse("kvreplay schema", args, options, {});
-  fmt::print(out, "{}",
-             values.count("help") > 0 ? cli::help_text("kvreplay schema > kvreplay.schema.json", options)
-                                      : config::json_schema());
+  const cli::Syntax syntax("kvreplay schema", "> kvreplay.schema.json", {});
+  if (cli::parse(syntax, args, out)) {
+    fmt::print(out, "{}", config::json_schema());
+  }
   return 0;
 }
 

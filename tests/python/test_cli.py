@@ -23,10 +23,121 @@ def attempt() -> Run:
     return run
 
 
-@pytest.mark.parametrize("command", ["run", "list", "explain", "schema", "trace", "bench"])
+# Every command with words that it takes, and an option of it that takes a value; "": it has none such.
+COMMANDS = {
+    "run": (["c.yaml"], "--together"),
+    "list": (["scorer", "centroid"], ""),
+    "explain": (["c.yaml", "run.seed"], "--set"),
+    "schema": ([], ""),
+    "trace info": (["t.h5"], ""),
+    "trace validate": (["t.h5"], ""),
+    "trace synth": (["t.h5"], "--clusters"),
+    "trace head": (["t.h5"], "--begin"),
+    "trace stats": (["t.h5"], "--threads"),
+    "device curve": (["ufs40"], "--phone"),
+    "device fit": (["fio.json"], "--holdout"),
+    "device probe": (["file"], "--engine"),
+    "bench": ([], "--only"),
+}
+WITH_VALUES = [command for command, (_, option) in COMMANDS.items() if option]
+# May be repeated.
+LISTS = ("--set", "--only")
+
+
+def refusals(attempt: Run, command: str, *words: str) -> list[str]:
+    """What the program says of wrong words, all of which must name the command."""
+    done = attempt(*command.split(), *words)
+    assert (done.returncode, done.stdout) == (2, ""), done.stderr
+    lines = done.stderr.splitlines()
+    assert all(line.startswith(f"kvreplay {command}: ") for line in lines), lines
+    return [line.removeprefix(f"kvreplay {command}: ") for line in lines]
+
+
+def test_no_command_is_missed(kvreplay: Run) -> None:
+    def names(*group: str) -> list[str]:
+        commands = kvreplay(*group, "--help").stdout.split("\n\n")[1]
+        return [line.split()[0] for line in commands.splitlines()]
+
+    groups = ("trace", "device")
+    found = [name for name in names() if name not in groups]
+    found += [f"{group} {name}" for group in groups for name in names(group)]
+    assert sorted(found) == sorted(COMMANDS)
+
+
+@pytest.mark.parametrize("command", COMMANDS)
 def test_every_command_explains_itself(kvreplay: Run, command: str) -> None:
-    assert command in kvreplay("--help").stdout
-    assert kvreplay(command, "--help").stdout.strip()
+    for options in (["--help"], ["-h"], [*COMMANDS[command][0], "--help"]):
+        assert kvreplay(*command.split(), *options).stdout.startswith(f"usage: kvreplay {command} ")
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_an_option_is_not_guessed_from_its_beginning(attempt: Run, command: str) -> None:
+    words, option = COMMANDS[command]
+    option = option or "--help"
+    (line,) = refusals(attempt, command, *words, option[:-1])
+    assert line.startswith(f"unknown option ({option[:-1]}); did you mean '{option}'? allowed: --help")
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_every_unknown_option_is_named(attempt: Run, command: str) -> None:
+    lines = refusals(attempt, command, "--frobnicate", *COMMANDS[command][0], "-x", "--gargle=3", "4")
+    assert [line.split(";")[0] for line in lines] == [
+        f"unknown option ({word})" for word in ("--frobnicate", "-x", "--gargle")
+    ]
+    assert all("; allowed: --help" in line for line in lines)
+
+
+@pytest.mark.parametrize("command", WITH_VALUES)
+def test_a_value_that_is_missing_is_asked_for(attempt: Run, command: str) -> None:
+    words, option = COMMANDS[command]
+    for given in ([*words, option], [option, "--", *words]):
+        assert refusals(attempt, command, *given) == [
+            f"{option}: has no value; see 'kvreplay {command} --help'"
+        ]
+
+
+@pytest.mark.parametrize("command", WITH_VALUES)
+def test_an_option_is_given_once_unless_it_is_a_list(attempt: Run, command: str) -> None:
+    words, option = COMMANDS[command]
+    again = [option, "1", f"{option}=2", option, "3"]
+    expected = [] if option in LISTS else [f"{option}: is given twice; allowed: once"]
+    assert refusals(attempt, command, *words, *again, "--frobnicate")[:-1] == expected
+
+
+@pytest.mark.parametrize("command", [one for one in COMMANDS if one != "device fit"])
+def test_an_argument_too_many_is_refused(attempt: Run, command: str) -> None:
+    words = COMMANDS[command][0]
+    lines = refusals(attempt, command, *words, "more", "--", "--still")
+    usage = lines[0].split("; ")[1]
+    assert usage.startswith(f"usage: kvreplay {command}")
+    assert lines == [f"unexpected argument ({word}); {usage}" for word in ("more", "--still")]
+
+
+@pytest.mark.parametrize("command", [one for one, (words, _) in COMMANDS.items() if words and one != "list"])
+def test_an_argument_that_is_missing_is_asked_for(attempt: Run, command: str) -> None:
+    (line,) = refusals(attempt, command)
+    assert line.startswith("no ") and line.endswith(f" is given; see 'kvreplay {command} --help'")
+
+
+def test_everything_that_is_wrong_is_told_at_once(attempt: Run) -> None:
+    assert refusals(attempt, "trace stats", "--json=3", "--steps", "x", "--seed", "--threads", "2.5") == [
+        "--json: takes no value (3); see 'kvreplay trace stats --help'",
+        "--steps: is not an integer (x); see 'kvreplay trace stats --help'",
+        "--seed: has no value; see 'kvreplay trace stats --help'",
+        "--threads: is not an integer (2.5); see 'kvreplay trace stats --help'",
+        "no trace is given; see 'kvreplay trace stats --help'",
+    ]
+    assert refusals(attempt, "run", "-o", "--set", "a=b", "--timeline=a", "--timeline=b", "--tog", "1") == [
+        "--out: has no value; see 'kvreplay run --help'",
+        "--timeline: is given twice; allowed: once",
+        "unknown option (--tog); did you mean '--together'? allowed: --help, --set, --out, --timeline, "
+        "--timeline-steps, --together",
+    ]
+
+
+@pytest.mark.parametrize("words", [["-o", "r.h5"], ["-or.h5"], ["--out", "r.h5"], ["--out=r.h5"]])
+def test_a_value_may_stand_in_four_ways(attempt: Run, words: list[str]) -> None:
+    assert attempt("run", "nowhere.yaml", *words).stderr == "nowhere.yaml: no such file (nowhere.yaml)\n"
 
 
 def test_the_version_is_told(kvreplay: Run) -> None:
@@ -49,10 +160,15 @@ def test_explain_says_where_a_value_came_from(kvreplay: Run) -> None:
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ([], "no command is given; see 'kvreplay --help'"),
-        (["lst"], "no such command (lst); did you mean 'list'? allowed: "),
+        ([], "kvreplay: no command is given; see 'kvreplay --help'"),
+        (["lst"], "kvreplay: no such command (lst); did you mean 'list'? allowed: "),
         (["list", "scorr"], "no such kind (scorr); did you mean 'scorer'? allowed: "),
-        (["list", "--markdwn"], "kvreplay list: unrecognised option '--markdwn'; see 'kvreplay list --help'"),
+        (["--versoin"], "kvreplay: unknown option (--versoin); did you mean '--version'? allowed: --help, "),
+        (
+            ["device", "--hel"],
+            "kvreplay device: unknown option (--hel); did you mean '--help'? allowed: --help",
+        ),
+        (["--quiet", "list", "--quiet"], "kvreplay: --quiet: is given twice; allowed: once"),
         (["run", str(DEMO), "--together", "0"], "--together: 0 is too few; allowed is 1 and more"),
         (["explain"], "kvreplay explain: no configuration is given; see 'kvreplay explain --help'"),
         (["explain", "nowhere.yaml"], "nowhere.yaml: no such file (nowhere.yaml)"),

@@ -99,7 +99,7 @@ def test_every_problem_is_reported_at_once(tiny, tmp_path):
         (["synth", "x.h5", "--head-dim", "7"], "head-dim"),
         (["synth", "x.h5", "--steps", "-1", "--clusters", "0"], "clusters"),
         (["frobnicate"], "frobnicate"),
-        (["head"], "0 files; expected one"),
+        (["head"], "no trace is given"),
     ],
 )
 def test_wrong_use_is_exit_2_and_one_clear_message(arguments, word):

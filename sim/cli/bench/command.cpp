@@ -33,15 +33,15 @@ struct Options {
   }
 };
 
-po::options_description describe(Options& options) {
-  po::options_description described("options");
-  described.add_options()("help,h", "this text")(
+cli::Syntax syntax_into(Options& options) {
+  cli::Syntax syntax("kvreplay bench", "[--only SECTION]... [--json FILE]", {});
+  syntax.options.add_options()(
       "only", po::value(&options.only)->composing(),
       "replay, scale, policy, devices or kernels; may be repeated; all where it is not given")(
       "json", po::value<std::string>(), "write the results to this JSON file as well")(
       "source", po::value(&options.source)->default_value(options.source),
       "the folder of kvreplay's sources, which has configs/bench");
-  return described;
+  return syntax;
 }
 
 /// Minutes of measuring must not end in a wrong word.
@@ -91,15 +91,11 @@ bench::Report measure(const Options& options) {
 
 int run_bench_command(std::span<const std::string> args) {
   Options options;
-  const po::options_description described = describe(options);
-  const po::variables_map given = cli::parse("kvreplay bench", args, described, {});
-  if (given.count("help") > 0) {
-    fmt::print("{}", cli::help_text("kvreplay bench [--only SECTION]... [--json FILE]", described));
+  const auto given = cli::parse(syntax_into(options), args, stdout);
+  if (!given) {
     return 0;
   }
-  if (given.count("json") > 0) {
-    options.json = cli::text_of(given, "json");
-  }
+  options.json = cli::given_value<std::string>(*given, "json");
   check(options);
   const bench::Report report = measure(options);
   fmt::print("{}", bench::report_text(report));

@@ -3,7 +3,6 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <array>
 #include <string_view>
 #include <utility>
 
@@ -22,18 +21,16 @@ namespace {
 namespace po = boost::program_options;
 using cli::ProblemList;
 
-constexpr std::string_view kCommand = "kvreplay device curve";
 constexpr std::int64_t kMaxThreads = 1024;
 constexpr std::int64_t kMaxDepth = 65536;
 constexpr std::int64_t kMaxRequests = 100'000'000;
 constexpr double kLargest = 9e15;  // whole numbers that a double holds
 
-po::options_description described_options() {
-  po::options_description options("options");
+cli::Syntax syntax() {
+  cli::Syntax syntax("kvreplay device curve", "DEVICE [options]", {{"device", "device"}});
   const auto text = [](const char* standard) { return po::value<std::string>()->default_value(standard); };
-  options.add_options()("help,h", "this text")(
-      "size", text("4KiB,8KiB,16KiB,24KiB,32KiB,64KiB,128KiB,256KiB,512KiB,1MiB"),
-      "sizes of a request, a list")(
+  syntax.options.add_options()("size", text("4KiB,8KiB,16KiB,24KiB,32KiB,64KiB,128KiB,256KiB,512KiB,1MiB"),
+                               "sizes of a request, a list")(
       "depth", text("1,2,4,8,16,32"),
       "requests that every thread keeps outstanding (per thread, as fio's iodepth), a list")(
       "range", text("64GiB"), "flash over which requests are spread, a list")(
@@ -47,11 +44,10 @@ po::options_description described_options() {
               "device.KEY=VALUE or phone.KEY=VALUE; may be repeated")(
       "requests", po::value<std::string>(),
       "requests that count at each point, after a warm-up of a tenth; otherwise 100 for each outstanding "
-      "one, "
-      "at least 4000")("seed", text("1"), "root of every random stream")(
+      "one, at least 4000")("seed", text("1"), "root of every random stream")(
       "json", "print JSON instead of tables")("out,o", po::value<std::string>(),
                                               "write FILE.h5 (HDF5) or FILE.svg (a picture) too");
-  return options;
+  return syntax;
 }
 
 /// The values of an option that is a list.
@@ -106,15 +102,11 @@ cli::CurvePlan read_plan(const po::variables_map& given, config::Problems& probl
 }
 
 cli::DeviceRequest device_request(const po::variables_map& given) {
-  cli::DeviceRequest request{.device = cli::text_of(given, "device"),
-                             .type = cli::text_of(given, "type"),
-                             .hot = given.count("hot") > 0,
-                             .phone = cli::text_of(given, "phone"),
-                             .sets = {}};
-  if (given.count("set") > 0) {
-    request.sets = given["set"].as<std::vector<std::string>>();
-  }
-  return request;
+  return {.device = cli::text_of(given, "device"),
+          .type = cli::text_of(given, "type"),
+          .hot = given.count("hot") > 0,
+          .phone = cli::text_of(given, "phone"),
+          .sets = cli::texts_of(given, "set")};
 }
 
 /// The device `file` performs a batch as a whole before it takes the next, so it cannot keep a depth.
@@ -184,26 +176,18 @@ void write_out(const std::filesystem::path& out, const cli::DeviceChoice& choice
 }  // namespace
 
 int run_device_curve(std::span<const std::string> args, std::FILE* out, bool quiet) {
-  const po::options_description options = described_options();
-  po::options_description all;
-  all.add(options).add_options()("device", po::value<std::string>(), "");
-  constexpr std::array<std::string_view, 1> kPositional = {"device"};
-  const po::variables_map given = cli::parse(kCommand, args, all, kPositional);
-  if (given.count("help") > 0) {
-    fmt::print(out, "{}", cli::help_text("kvreplay device curve DEVICE [options]", options));
+  const auto given = cli::parse(syntax(), args, out);
+  if (!given) {
     return 0;
   }
-  if (given.count("device") == 0) {
-    throw InputError(fmt::format("{}: no device is given; see '{} --help'", kCommand, kCommand));
-  }
-  const Order order = read_order(given);
+  const Order order = read_order(*given);
   ProgressBar bar(order.choice.params.name, quiet);
   const cli::Curve curve = cli::measure_curve(
       order.choice, order.plan, [&bar](std::int64_t done, std::int64_t total) { bar.update(done, total); });
   const auto unwritten = cli::attempt_to_write([&] { write_out(order.out, order.choice, curve); });
-  fmt::print(
-      out, "{}",
-      given.count("json") > 0 ? cli::curve_json(order.choice, curve) : cli::curve_table(order.choice, curve));
+  fmt::print(out, "{}",
+             given->count("json") > 0 ? cli::curve_json(order.choice, curve)
+                                      : cli::curve_table(order.choice, curve));
   if (unwritten) {
     throw SystemError(*unwritten);
   }

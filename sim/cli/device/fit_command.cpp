@@ -43,13 +43,13 @@ struct Options {
   std::string range;
   bool force = false;
   std::int64_t holdout = 3;
-  std::uint64_t seed = 1;
+  std::int64_t seed = 1;
 };
 
-po::options_description describe(Options& options) {
-  po::options_description described("options");
-  described.add_options()("help,h", "this text")("out,o", po::value<std::string>(),
-                                                 "write the device to this YAML file")(
+cli::Syntax syntax_into(Options& options) {
+  cli::Syntax syntax(std::string(kCommand), "FIO.json... -o DEVICE.yaml [options]",
+                     {{.name = "file", .what = "file", .many = true}});
+  syntax.options.add_options()("out,o", po::value<std::string>(), "write the device to this YAML file")(
       "base", po::value(&options.base)->default_value(options.base),
       "NAME or FILE of the device whose values stand where the rows show none")(
       "holdout", po::value(&options.holdout)->default_value(options.holdout),
@@ -61,7 +61,7 @@ po::options_description describe(Options& options) {
       "force", po::bool_switch(&options.force), "exit 0 where the fit is not accepted, too; without, 1")(
       "name", po::value(&options.name), "what results call the device; otherwise the name of the YAML file")(
       "seed", po::value(&options.seed)->default_value(options.seed), "root of every random stream");
-  return described;
+  return syntax;
 }
 
 /// What is read before minutes of work could go for nothing.
@@ -95,9 +95,6 @@ std::int64_t read_range(const Options& options) {
 Input read_input(const Options& options) {
   cli::ProblemList problems;
   Input input;
-  if (options.files.empty()) {
-    problems.add(fmt::format("{}: no file is given; see '{} --help'", kCommand, kCommand));
-  }
   const fs::path out = options.out.value_or("");
   cli::Outputs outputs;
   if (options.out) {
@@ -109,6 +106,9 @@ Input read_input(const Options& options) {
   if (options.holdout < 0 || options.holdout == 1) {
     problems.add(
         fmt::format("--holdout {}: nothing would be fitted; allowed: 0, or from 2 on", options.holdout));
+  }
+  if (options.seed < 0) {
+    problems.add(fmt::format("--seed {}: is out of range; allowed: 0 and more", options.seed));
   }
   flash::fit::FioReading reading;
   if (!options.link.empty()) {
@@ -132,7 +132,7 @@ Input read_input(const Options& options) {
   problems.throw_if_any();
   input.fit.base.name = options.name.empty() ? out.stem().string() : options.name;
   input.fit.holdout = options.holdout;
-  input.fit.seed = options.seed;
+  input.fit.seed = static_cast<std::uint64_t>(options.seed);
   return input;
 }
 
@@ -140,18 +140,12 @@ Input read_input(const Options& options) {
 
 int run_device_fit(std::span<const std::string> args, std::FILE* out, bool quiet) {
   Options options;
-  po::options_description described = describe(options);
-  po::options_description all;
-  all.add(described).add_options()("file", po::value(&options.files));
-  const std::vector<std::string_view> places(args.size(), "file");
-  const po::variables_map given = cli::parse(kCommand, args, all, places);
-  if (given.count("help") > 0) {
-    fmt::print(out, "{}", cli::help_text("kvreplay device fit FIO.json... -o DEVICE.yaml", described));
+  const auto given = cli::parse(syntax_into(options), args, out);
+  if (!given) {
     return 0;
   }
-  if (given.count("out") > 0) {
-    options.out = cli::text_of(given, "out");
-  }
+  options.files = cli::texts_of(*given, "file");
+  options.out = cli::given_value<std::string>(*given, "out");
   Input input = read_input(options);
   const std::string out_file = options.out.value_or("");  // which read_input has asked for
   FitResult result;

@@ -53,11 +53,12 @@ struct ProbeOptions {
   bool keep = false;
 };
 
-po::options_description describe() {
-  po::options_description described("options");
-  described.add_options()("help,h", "print this text")("path", po::value<std::string>(),
-                                                       "file to create, or folder to create one in")(
-      "out,o", po::value<std::string>(), "write the figures to this JSON file, in fio's layout")(
+cli::Syntax syntax() {
+  cli::Syntax syntax(std::string(kCommand),
+                     "PATH [options], where PATH is a file to create, or a folder to create one in",
+                     {{"path", "path"}});
+  syntax.options.add_options()("out,o", po::value<std::string>(),
+                               "write the figures to this JSON file, in fio's layout")(
       "size-limit", po::value<std::string>()->default_value("8GiB"),
       "size of the file, all of it written first")("seconds", po::value<double>()->default_value(1.0, "1"),
                                                    "measured time of each job")(
@@ -70,7 +71,7 @@ po::options_description describe() {
       "quick", po::bool_switch(),
       "a 128 MiB file and one pass of 0.05 s for each job where nothing else is given: to try it out, not to "
       "fit");
-  return described;
+  return syntax;
 }
 
 std::int64_t size_of(const std::string& text, std::vector<std::string>& problems) {
@@ -180,14 +181,11 @@ void measure(const flash::StorageFile& file, const ProbeOptions& options,
 }  // namespace
 
 int run_device_probe(std::span<const std::string> args, std::FILE* out, bool quiet) {
-  const po::options_description described = describe();
-  constexpr std::string_view kPositional[] = {"path"};
-  const po::variables_map values = cli::parse(kCommand, args, described, kPositional);
-  if (values.count("help") > 0) {
-    fmt::print(out, "{}", cli::help_text(fmt::format("{} PATH [options]", kCommand), described));
+  const auto given = cli::parse(syntax(), args, out);
+  if (!given) {
     return 0;
   }
-  const ProbeOptions options = read_options(values);
+  const ProbeOptions options = read_options(*given);
   const std::vector<flash::ProbeJob> plan = flash::probe_plan({options.file_bytes, options.depth});
   announce(options, plan.size(), quiet);
 

@@ -2,7 +2,6 @@
 
 #include <fmt/format.h>
 
-#include <array>
 #include <vector>
 
 #include "sim/base/error.hpp"
@@ -160,40 +159,38 @@ std::string validated(const std::string& kind, const std::string& name) {
       kind.empty() ? "no kind" : kind + (name.empty() ? "" : " " + name)));
 }
 
-}  // namespace
-
-int run_list_command(std::span<const std::string> args, std::FILE* out) {
-  po::options_description options("options");
-  options.add_options()("help,h", "this text")("markdown", "tables in Markdown, parameters included")(
+cli::Syntax syntax() {
+  cli::Syntax syntax("kvreplay list", "[KIND [NAME]] [options]", {{"kind", ""}, {"name", ""}});
+  syntax.options.add_options()("markdown", "tables in Markdown, parameters included")(
       "metrics", "what results hold, by formula, in Markdown")(
       "validated",
       "with KIND device or phone: errors of the shipped configurations against what was measured; with the "
-      "NAME "
-      "of a device, as the comment of its file");
-  po::options_description all;
-  all.add(options).add_options()("kind", po::value<std::string>(), "")("name", po::value<std::string>(), "");
-  constexpr std::array<std::string_view, 2> kPositional = {"kind", "name"};
-  const auto values = cli::parse("kvreplay list", args, all, kPositional);
-  if (values.count("help") > 0) {
-    fmt::print(out, "{}", cli::help_text("kvreplay list [KIND [NAME]] [options]", options));
-    return 0;
+      "NAME of a device, as the comment of its file");
+  return syntax;
+}
+
+std::string text(const po::variables_map& given) {
+  if (given.count("metrics") > 0) {
+    return metrics_markdown();
   }
-  if (values.count("metrics") > 0) {
-    fmt::print(out, "{}", metrics_markdown());
-    return 0;
-  }
-  const std::string kind = cli::text_of(values, "kind");
-  const std::string name = cli::text_of(values, "name");
-  if (values.count("validated") > 0) {
-    fmt::print(out, "{}", validated(kind, name));
-    return 0;
+  const std::string kind = cli::text_of(given, "kind");
+  const std::string name = cli::text_of(given, "name");
+  if (given.count("validated") > 0) {
+    return validated(kind, name);
   }
   const Catalogue& catalogue = Catalogue::instance();
   if (!kind.empty()) {
     pick(catalogue.kinds(), kind, "kind");
   }
-  fmt::print(out, "{}",
-             values.count("markdown") > 0 ? markdown(catalogue, kind, name) : plain(catalogue, kind, name));
+  return given.count("markdown") > 0 ? markdown(catalogue, kind, name) : plain(catalogue, kind, name);
+}
+
+}  // namespace
+
+int run_list_command(std::span<const std::string> args, std::FILE* out) {
+  if (const auto given = cli::parse(syntax(), args, out)) {
+    fmt::print(out, "{}", text(*given));
+  }
   return 0;
 }
 

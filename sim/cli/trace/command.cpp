@@ -3,15 +3,19 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <array>
 #include <boost/program_options.hpp>
 #include <filesystem>
-#include <sstream>
+#include <optional>
 #include <vector>
 
 #include "sim/base/convert.hpp"
 #include "sim/base/error.hpp"
 #include "sim/base/hdf5.hpp"
+#include "sim/cli/messages.hpp"
+#include "sim/cli/options.hpp"
 #include "sim/cli/outputs.hpp"
+#include "sim/cli/subcommands.hpp"
 #include "sim/cli/trace/stats_command.hpp"
 #include "traces/checks/validate.hpp"
 #include "traces/reader.hpp"
@@ -23,67 +27,15 @@ namespace {
 namespace po = boost::program_options;
 using Args = std::span<const std::string>;
 
-constexpr const char* kUsage =
-    "usage: kvreplay trace COMMAND ...\n"
-    "  info FILE        geometry, lengths, origin and size of a trace\n"
-    "  validate FILE    read all of it and say everything that is wrong\n"
-    "  synth FILE       write a labelled synthetic trace\n"
-    "  head FILE        print the first rows of one head\n"
-    "  stats FILE       what a policy can hope for, by layer and head\n"
-    "kvreplay trace COMMAND --help lists the options of a command.\n";
+cli::Syntax syntax_of(const std::string& name) {
+  return {"kvreplay trace " + name, "FILE [options]", {{"file", "trace"}}};
+}
 
-/// The options of one command, which takes one FILE.
-class Command {
- public:
-  explicit Command(const std::string& name) : name_(name), options_("options") {
-    options_.add_options()("help,h", "print this text");
-  }
-
-  po::options_description& options() { return options_; }
-
-  /// False if help was asked for, and printed.
-  bool parse(Args args, std::FILE* out) {
-    po::options_description all;
-    all.add(options_);
-    all.add_options()("file", po::value<std::vector<std::string>>());
-    po::positional_options_description positional;
-    positional.add("file", -1);
-    const int style = po::command_line_style::default_style & ~po::command_line_style::allow_guessing;
-    try {
-      const std::vector<std::string> words(args.begin(), args.end());
-      po::store(po::command_line_parser(words).options(all).positional(positional).style(style).run(),
-                values_);
-      if (values_.count("help") > 0) {
-        print_help(out);
-        return false;
-      }
-      po::notify(values_);
-    } catch (const po::error& error) {
-      throw InputError(fmt::format("trace {}: {}; see kvreplay trace {} --help", name_, error.what(), name_));
-    }
-    return true;
-  }
-
-  std::filesystem::path file() const {
-    const std::size_t given =
-        values_.count("file") == 0 ? 0 : values_["file"].as<std::vector<std::string>>().size();
-    if (given != 1) {
-      throw InputError(fmt::format("trace {}: {} files; expected one", name_, given));
-    }
-    return values_["file"].as<std::vector<std::string>>().front();
-  }
-
- private:
-  void print_help(std::FILE* out) const {
-    std::ostringstream text;
-    text << options_;
-    fmt::print(out, "usage: kvreplay trace {} FILE [options]\n{}", name_, text.str());
-  }
-
-  std::string name_;
-  po::options_description options_;
-  po::variables_map values_;
-};
+/// Empty where help was asked for, and printed.
+std::optional<std::filesystem::path> parse_file(const cli::Syntax& syntax, Args args, std::FILE* out) {
+  const auto given = cli::parse(syntax, args, out);
+  return given ? std::optional<std::filesystem::path>(cli::text_of(*given, "file")) : std::nullopt;
+}
 
 void print_row(std::FILE* out, const char* name, const std::string& value) {
   constexpr std::size_t kMostBytes = 4000;
@@ -129,15 +81,11 @@ std::vector<std::string> datasets_of(const trace::Reader& reader, std::int64_t l
   return names;
 }
 
-int run_info(Args args, std::FILE* out) {
-  Command command("info");
-  if (!command.parse(args, out)) {
-    return 0;
-  }
-  const trace::Reader reader(command.file());
+void print_info(std::FILE* out, const std::filesystem::path& file) {
+  const trace::Reader reader(file);
   const trace::Header& header = reader.header();
-  print_row(out, "file", command.file().string());
-  print_row(out, "file size", fmt::format("{} bytes", std::filesystem::file_size(command.file())));
+  print_row(out, "file", file.string());
+  print_row(out, "file size", fmt::format("{} bytes", std::filesystem::file_size(file)));
   print_row(out, "model", header.model_name);
   print_geometry(out, header.geometry);
   print_row(out, "tokens",
@@ -157,20 +105,26 @@ int run_info(Args args, std::FILE* out) {
     print_row(out, fmt::format("layer {}", header.captured_layers[layer]).c_str(),
               fmt::format("{}", fmt::join(names, ", ")));
   }
+}
+
+int run_info(Args args, std::FILE* out, bool) {
+  if (const auto file = parse_file(syntax_of("info"), args, out)) {
+    print_info(out, *file);
+  }
   return 0;
 }
 
-int run_validate(Args args, std::FILE* out, std::FILE* err) {
-  Command command("validate");
-  if (!command.parse(args, out)) {
+int run_validate(Args args, std::FILE* out, bool) {
+  const auto file = parse_file(syntax_of("validate"), args, out);
+  if (!file) {
     return 0;
   }
-  const std::vector<std::string> problems = trace::validate(command.file());
+  const std::vector<std::string> problems = trace::validate(*file);
   for (const std::string& problem : problems) {
-    std::fputs((problem + "\n").c_str(), err);  // which may be unwritable; the verdict stands all the same
+    cli::say("{}\n", problem);  // which may be unwritable; the verdict stands all the same
   }
   if (problems.empty()) {
-    fmt::print(out, "{}: valid\n", command.file().string());
+    fmt::print(out, "{}: valid\n", file->string());
   }
   return problems.empty() ? 0 : 2;
 }
@@ -187,18 +141,19 @@ void offer(po::options_description& description, std::span<const trace::SynthOpt
   }
 }
 
-int run_synth(Args args, std::FILE* out) {
-  Command command("synth");
+int run_synth(Args args, std::FILE* out, bool) {
+  cli::Syntax syntax = syntax_of("synth");
   trace::SynthOptions options;
-  offer(command.options(), trace::synth_counts(), options);
-  offer(command.options(), trace::synth_reals(), options);
-  if (!command.parse(args, out)) {
+  offer(syntax.options, trace::synth_counts(), options);
+  offer(syntax.options, trace::synth_reals(), options);
+  const auto file = parse_file(syntax, args, out);
+  if (!file) {
     return 0;
   }
   cli::Outputs outputs;
-  outputs.write("FILE", command.file());
+  outputs.write("FILE", *file);
   outputs.check();
-  trace::synthesise(options, command.file());
+  trace::synthesise(options, *file);
   return 0;
 }
 
@@ -256,53 +211,34 @@ void print_rows(std::FILE* out, const trace::Reader& reader, const HeadOptions& 
   }
 }
 
-int run_head(Args args, std::FILE* out) {
-  Command command("head");
+int run_head(Args args, std::FILE* out, bool) {
+  cli::Syntax syntax = syntax_of("head");
   HeadOptions options;
-  command.options().add_options()("layer", po::value(&options.layer),
-                                  "model layer (default: the first captured one)")(
+  syntax.options.add_options()("layer", po::value(&options.layer),
+                               "model layer (default: the first captured one)")(
       "head", po::value(&options.head)->default_value(options.head), "row of the dataset's first dimension")(
       "field", po::value(&options.field)->default_value(options.field),
       "keys, values, queries or speculated_queries")(
       "begin", po::value(&options.begin)->default_value(options.begin), "first row along time")(
       "count", po::value(&options.count)->default_value(options.count),
       "rows to print, at most what there is");
-  if (!command.parse(args, out)) {
-    return 0;
+  if (const auto file = parse_file(syntax, args, out)) {
+    print_rows(out, trace::Reader(*file), options);
   }
-  print_rows(out, trace::Reader(command.file()), options);
   return 0;
 }
 
 }  // namespace
 
-int run_trace_command(Args args, std::FILE* out, std::FILE* err, bool quiet) {
-  if (args.empty()) {
-    throw InputError("trace: no command; expected info, validate, synth, head or stats");
-  }
-  const std::string& name = args.front();
-  const Args rest = args.subspan(1);
-  if (name == "--help" || name == "-h") {
-    fmt::print(out, "{}", kUsage);
-    return 0;
-  }
-  if (name == "info") {
-    return run_info(rest, out);
-  }
-  if (name == "validate") {
-    return run_validate(rest, out, err);
-  }
-  if (name == "synth") {
-    return run_synth(rest, out);
-  }
-  if (name == "head") {
-    return run_head(rest, out);
-  }
-  if (name == "stats") {
-    return run_trace_stats(rest, out, quiet);
-  }
-  throw InputError(
-      fmt::format("trace: no command '{}'; expected info, validate, synth, head or stats", name));
+int run_trace_command(Args args, std::FILE* out, bool quiet) {
+  constexpr std::array kSubcommands = {
+      cli::Subcommand{"info", "geometry, lengths, origin and size of a trace", run_info},
+      cli::Subcommand{"validate", "read all of it and say everything that is wrong", run_validate},
+      cli::Subcommand{"synth", "write a labelled synthetic trace", run_synth},
+      cli::Subcommand{"head", "print the first rows of one head", run_head},
+      cli::Subcommand{"stats", "what a policy can hope for, by layer and head", run_trace_stats},
+  };
+  return cli::run_subcommand({"kvreplay trace", kSubcommands}, args, out, quiet);
 }
 
 }  // namespace kvr

@@ -3,12 +3,10 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <array>
 #include <boost/program_options.hpp>
 #include <filesystem>
 #include <limits>
 #include <optional>
-#include <string_view>
 #include <vector>
 
 #include "sim/base/error.hpp"
@@ -24,8 +22,6 @@ namespace {
 
 namespace fs = std::filesystem;
 namespace po = boost::program_options;
-
-constexpr std::string_view kCommand = "kvreplay trace stats";
 
 constexpr std::int64_t kJudgedSteps = 64;
 constexpr std::int64_t kMaxThreads = 256;
@@ -45,9 +41,9 @@ struct Options {
   bool json = false;
 };
 
-po::options_description described_options() {
-  po::options_description options("options");
-  options.add_options()("help,h", "this text")(
+cli::Syntax syntax() {
+  cli::Syntax syntax("kvreplay trace stats", "FILE [options]", {{"file", "trace"}});
+  syntax.options.add_options()(
       "steps", po::value<std::int64_t>(),
       "decode steps in which attention is looked at, evenly spread; 0: all (default: 64, or all where there "
       "are fewer)")("layer", po::value<std::int64_t>(), "model layer (default: all that were captured)")(
@@ -55,34 +51,21 @@ po::options_description described_options() {
       "threads", po::value<std::int64_t>()->default_value(1),
       "worker threads, which share the heads of a layer; results do not depend on it")(
       "json", "print JSON instead of tables");
-  return options;
-}
-
-template <class Value>
-std::optional<Value> given_value(const po::variables_map& given, const char* name) {
-  return given.count(name) > 0 ? std::optional(given[name].as<Value>()) : std::nullopt;
+  return syntax;
 }
 
 /// Empty when only help was asked for.
 std::optional<Options> parse(std::span<const std::string> args, std::FILE* out) {
-  const po::options_description described = described_options();
-  po::options_description all;
-  all.add(described).add_options()("file", po::value<std::string>(), "");
-  constexpr std::array<std::string_view, 1> kPositional = {"file"};
-  const po::variables_map given = cli::parse(kCommand, args, all, kPositional);
-  if (given.count("help") > 0) {
-    fmt::print(out, "{}", cli::help_text("kvreplay trace stats FILE [options]", described));
+  const auto given = cli::parse(syntax(), args, out);
+  if (!given) {
     return std::nullopt;
   }
-  if (given.count("file") == 0) {
-    throw InputError(fmt::format("{}: no trace is given; see '{} --help'", kCommand, kCommand));
-  }
-  return Options{.file = cli::text_of(given, "file"),
-                 .steps = given_value<std::int64_t>(given, "steps"),
-                 .layer = given_value<std::int64_t>(given, "layer"),
-                 .seed = given["seed"].as<std::int64_t>(),
-                 .threads = given["threads"].as<std::int64_t>(),
-                 .json = given.count("json") > 0};
+  return Options{.file = cli::text_of(*given, "file"),
+                 .steps = cli::given_value<std::int64_t>(*given, "steps"),
+                 .layer = cli::given_value<std::int64_t>(*given, "layer"),
+                 .seed = (*given)["seed"].as<std::int64_t>(),
+                 .threads = (*given)["threads"].as<std::int64_t>(),
+                 .json = given->count("json") > 0};
 }
 
 void check_numbers(const Options& options, std::vector<std::string>& problems) {

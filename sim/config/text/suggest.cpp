@@ -26,13 +26,23 @@ std::size_t edit_distance(std::string_view a, std::string_view b) {
   return row[b.size()];
 }
 
+/// The only word of `known` that begins with `given`; empty where there are none or several.
+std::string_view completed(std::string_view given, std::span<const std::string_view> known) {
+  const auto begins = [given](std::string_view word) { return word.starts_with(given); };
+  const auto found = std::ranges::find_if(known, begins);
+  return std::ranges::count_if(known, begins) == 1 ? *found : std::string_view();
+}
+
 }  // namespace
 
 std::string_view nearest(std::string_view given, std::span<const std::string_view> known) {
   // Nobody means a word by something this long, and comparing it takes time.
   constexpr std::size_t kLongestGiven = 256;
-  std::string_view best;
   if (given.size() > kLongestGiven) {
+    return {};
+  }
+  std::string_view best = completed(given, known);
+  if (!best.empty()) {
     return best;
   }
   std::size_t limit = std::max<std::size_t>(2, given.size() / 3) + 1;
