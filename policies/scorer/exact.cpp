@@ -17,7 +17,9 @@ class Exact final : public Scorer {
  public:
   static constexpr std::string_view kName = "exact";
   static constexpr std::string_view kDoc =
-      "Scores units by the true logits of their members; all keys stay in DRAM.";
+      "Scores units by the true logits of their members; all keys stay in DRAM. With units of several "
+      "entries it "
+      "bounds the attention mass that can be had, not the recall.";
   static constexpr std::string_view kSource = "ours (the bound that every other scorer is measured against)";
 
   struct Params {

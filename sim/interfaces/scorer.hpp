@@ -62,7 +62,8 @@ class Scorer {
   /// `attention_scale`), so that a softmax over them means something.
   virtual void score(const MatrixView<float>& queries, const Clustering& clustering, const HeadView& view,
                      const MatrixRef<float>& scores, Work& work) = 0;
-  /// DRAM for the units' summaries ("representatives").
+  /// DRAM for the units' summaries ("representatives"), as a phone would store them: see Work. Of removed
+  /// entries nothing counts; a unit's summary may stay when it is empty.
   virtual std::int64_t dram_bytes() const = 0;
 };
 

@@ -28,7 +28,9 @@ struct Extent {
   friend bool operator==(const Extent&, const Extent&) = default;
 };
 
-/// What an operation costs a processor: the two axes of the roofline.
+/// What an operation costs a processor: the two axes of the roofline. It is charged as a phone would store
+/// what it reads and writes, whatever the arithmetic here uses: keys, values, summaries and centroids two
+/// bytes an element unless the policy says otherwise, indices and counts four.
 struct Work {
   double flops = 0.0;
   double bytes = 0.0;  ///< moved between DRAM and the cores

@@ -129,7 +129,10 @@ Field stage() {
        text("last_unit", "cut",
             {.doc = "the unit that exceeds the budget is taken in part (cut) or left out (drop)",
              .choices = "cut|drop"}),
-       table("pins", "entries that are always selected, or kept, on top of the budget",
+       table("pins",
+             "entries that are always selected, or kept, on top of the budget; where a stage selects, the "
+             "current "
+             "entry comes on top of them",
              {pinned("sinks", 4, "first entries of the sequence"),
               pinned("recent", 32, "last entries of the sequence"),
               pinned_share("sinks_share", "first entries, at least this share of the prompt"),
