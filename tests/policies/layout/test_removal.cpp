@@ -3,11 +3,17 @@
 //   a removal writes nothing and moves nobody
 //   records never overlap and lie inside the space; nobody that is removed is waited for
 //   who comes to a place, or moves, is written there; who stays is not written again
-//   the space stays below a bound, however long the stream is: see space_bound
+//   the space stays below a bound, however long the stream is
+//
+// What bounds the space, for n entries in u units of m at most:
+//   token_order         a slot for each entry at worst, and two chunks: one that is filled, one that is left
+//   cluster_contiguous  u units' rooms, of m records, slack and growth, in what first fit makes of them
+//   cluster_by_cluster  relocate: u * m records, likewise; shift: 2 n records, as many holes as entries
+//   dual_head           u ends in pools of pool_factor * m records, and those at which units went on
+// The multiples below are the largest met, rounded up: a place that leaks in every tenth step breaks them.
 #include <doctest/doctest.h>
 
 #include <array>
-#include <cmath>
 #include <map>
 #include <set>
 
@@ -29,54 +35,10 @@ constexpr EntryIndex kEntries = 2500;
 struct Case {
   std::string name;
   ParamValues values;
+  double most;  ///< space, as a multiple of the entries that are kept
 
-  std::int64_t integer(const std::string& key, std::int64_t otherwise) const {
-    const auto found = values.find(key);
-    return found == values.end() ? otherwise : std::get<std::int64_t>(found->second);
-  }
-  double real(const std::string& key, double otherwise) const {
-    const auto found = values.find(key);
-    return found == values.end() ? otherwise : std::get<double>(found->second);
-  }
   bool buffered() const { return values.contains("page_buffer"); }
 };
-
-/// Each unit keeps at most `unit_bytes`, units that hold nothing keep nothing, and what they leave is used by
-/// first fit, which needs the most that was ever in use times log2 of the sizes' ratio (Robson, 1977).
-std::int64_t first_fit_bound(std::int64_t unit_bytes) {
-  const double ratio = static_cast<double>(unit_bytes) / static_cast<double>(kEntryBytes);
-  const auto in_use = static_cast<double>((kHeads * (EvictingUnits::kUnits + 1) + 1) * unit_bytes);
-  return static_cast<std::int64_t>(in_use * (1.0 + std::log2(ratio)));
-}
-
-/// The space that a layout may need for kLiveEntries, in units of kUnitEntries at most.
-std::int64_t space_bound(const Case& one) {
-  const std::int64_t live_records = kHeads * (EvictingUnits::kLiveEntries + 1);
-  const std::int64_t unit_bytes = EvictingUnits::kUnitEntries * kEntryBytes;
-  if (one.name == "token_order") {  // a slot for every live record, and the chunks that are being filled
-    const std::int64_t slot_bytes = std::max(kBlockBytes, one.integer("page_buffer", 0)) + kEntryBytes;
-    const bool interleaved = one.values.contains("interleave_heads");
-    const std::int64_t chunk = (interleaved ? 1 : one.integer("chunk_tokens", 1024)) * kHeads * kEntryBytes;
-    return live_records * slot_bytes + 2 * (chunk + slot_bytes);
-  }
-  if (one.name == "cluster_contiguous") {  // every further segment has a block, its gap and cut records
-    const double room = 1.0 + std::max(one.real("slack", 0.0), one.real("growth", 0.5));
-    const std::int64_t records_in_block = kBlockBytes / kEntryBytes;
-    const std::int64_t segments = EvictingUnits::kUnitEntries / records_in_block + 1;
-    return first_fit_bound(std::llround(room * static_cast<double>(unit_bytes)) + segments * 2 * kBlockBytes);
-  }
-  if (one.values.contains("on_growth")) {  // as many holes as entries at most
-    return 2 * live_records * kEntryBytes;
-  }
-  if (one.name == "cluster_by_cluster") {
-    return first_fit_bound(unit_bytes);
-  }
-  // dual_head: a pool takes two of the largest units, and few go on elsewhere; half as many ends again
-  const std::int64_t pool_records =
-      std::max<std::int64_t>(16, std::llround(one.real("pool_factor", 2.0) * EvictingUnits::kUnitEntries));
-  const std::int64_t pool_bytes = pool_records * kEntryBytes + kBlockBytes;
-  return kHeads * 3 * (EvictingUnits::kUnits + 1) * pool_bytes;
-}
 
 /// When each 32 bytes of the flash were written last; all that is written is a multiple of that.
 class Flash {
@@ -245,35 +207,39 @@ class Replay {
   std::int64_t now_ = 0;
 };
 
-std::vector<Case> all_cases() {
-  const ParamValues::mapped_type shift = std::string("shift");
-  return {{"token_order", {{"chunk_tokens", std::int64_t{7}}}},
-          {"token_order", {{"chunk_tokens", std::int64_t{64}}}},
-          {"token_order", {{"interleave_heads", true}}},
-          {"token_order", {{"chunk_tokens", std::int64_t{7}}, {"page_buffer", std::int64_t{256}}}},
-          {"token_order", {{"chunk_tokens", std::int64_t{64}}, {"page_buffer", std::int64_t{1536}}}},
-          {"token_order", {{"interleave_heads", true}, {"page_buffer", std::int64_t{1024}}}},
-          {"cluster_contiguous", {}},
-          {"cluster_contiguous", {{"growth", 2.0}, {"slack", 0.4}}},
-          {"cluster_contiguous", {{"growth", 0.0}}},
-          {"cluster_contiguous", {{"page_buffer", std::int64_t{256}}}},
-          {"cluster_contiguous", {{"page_buffer", std::int64_t{1024}}, {"wait_steps", std::int64_t{5}}}},
-          {"cluster_by_cluster", {}},
-          {"cluster_by_cluster", {{"page_buffer", std::int64_t{256}}, {"hot_steps", std::int64_t{30}}}},
-          {"cluster_by_cluster", {{"on_growth", shift}}},
-          {"cluster_by_cluster",
-           {{"on_growth", shift}, {"page_buffer", std::int64_t{256}}, {"hot_steps", std::int64_t{30}}}},
-          {"dual_head", {}},
-          {"dual_head", {{"page_buffer", std::int64_t{256}}, {"hot_steps", std::int64_t{30}}}},
-          {"dual_head", {{"page_buffer", std::int64_t{2048}}, {"pool_factor", 5.0}}}};
+const std::vector<Case>& all_cases() {
+  static const ParamValues::mapped_type shift = std::string("shift");
+  static const std::vector<Case> cases = {
+      {"token_order", {{"chunk_tokens", std::int64_t{7}}}, 2.5},
+      {"token_order", {{"chunk_tokens", std::int64_t{64}}}, 3.5},
+      {"token_order", {{"interleave_heads", true}}, 2.5},
+      {"token_order", {{"chunk_tokens", std::int64_t{7}}, {"page_buffer", std::int64_t{256}}}, 2.5},
+      {"token_order", {{"chunk_tokens", std::int64_t{64}}, {"page_buffer", std::int64_t{1536}}}, 4.0},
+      {"token_order", {{"interleave_heads", true}, {"page_buffer", std::int64_t{1024}}}, 3.0},
+      {"cluster_contiguous", {}, 2.5},
+      {"cluster_contiguous", {{"growth", 2.0}, {"slack", 0.4}}, 3.0},
+      {"cluster_contiguous", {{"growth", 0.0}}, 2.5},
+      {"cluster_contiguous", {{"page_buffer", std::int64_t{256}}}, 2.5},
+      {"cluster_contiguous", {{"page_buffer", std::int64_t{1024}}, {"wait_steps", std::int64_t{5}}}, 2.5},
+      {"cluster_by_cluster", {}, 1.5},
+      {"cluster_by_cluster", {{"page_buffer", std::int64_t{256}}, {"hot_steps", std::int64_t{30}}}, 1.5},
+      {"cluster_by_cluster", {{"on_growth", shift}}, 1.5},
+      {"cluster_by_cluster",
+       {{"on_growth", shift}, {"page_buffer", std::int64_t{256}}, {"hot_steps", std::int64_t{30}}},
+       1.5},
+      {"dual_head", {}, 3.0},
+      {"dual_head", {{"page_buffer", std::int64_t{256}}, {"hot_steps", std::int64_t{30}}}, 3.0},
+      {"dual_head", {{"page_buffer", std::int64_t{2048}}, {"pool_factor", 5.0}}, 7.5}};
+  return cases;
 }
 
 TEST_CASE("removal: places are free and used again, nothing else changes, and the space is bounded") {
-  for (const Case& one : all_cases()) {
+  constexpr double kKept = kHeads * EvictingUnits::kLiveEntries * kEntryBytes;
+  for (std::size_t i = 0; i < all_cases().size(); ++i) {
+    const Case& one = all_cases()[i];
     for (std::uint64_t seed = 1; seed <= 3; ++seed) {
-      INFO("layout ", one.name, ", page_buffer ", one.integer("page_buffer", 0), ", chunk_tokens ",
-           one.integer("chunk_tokens", 1024), ", growth ", one.real("growth", 0.5), ", seed ", seed);
-      CHECK(Replay(one, seed).run() <= space_bound(one));
+      INFO("case ", i, ", ", one.name, ", seed ", seed);
+      CHECK(static_cast<double>(Replay(one, seed).run()) <= one.most * kKept);
     }
   }
 }
@@ -319,19 +285,18 @@ double space_of_window(const Case& one) {
 }
 
 TEST_CASE("removal: sinks and a sliding window need a small multiple of their size over 20,000 tokens") {
-  const ParamValues::mapped_type shift = std::string("shift");
-  const std::vector<std::pair<Case, double>> cases = {
-      {{"token_order", {}}, 2.1},  // two chunks of the window's size are not free
-      {{"token_order", {{"chunk_tokens", std::int64_t{64}}}}, 1.2},
-      {{"token_order", {{"interleave_heads", true}, {"page_buffer", std::int64_t{1024}}}}, 1.1},
-      {{"cluster_contiguous", {}}, 1.3},
-      {{"cluster_by_cluster", {}}, 1.1},
-      {{"cluster_by_cluster", {{"on_growth", shift}}}, 2.1},
-      {{"dual_head", {}}, 1.1}};
-  for (const auto& [one, most] : cases) {
+  const std::vector<Case> cases = {
+      {"token_order", {}, 2.0},  // two chunks of the window's size are not free
+      {"token_order", {{"chunk_tokens", std::int64_t{64}}}, 1.1},
+      {"token_order", {{"interleave_heads", true}, {"page_buffer", std::int64_t{1024}}}, 1.1},
+      {"cluster_contiguous", {}, 1.3},
+      {"cluster_by_cluster", {}, 1.1},
+      {"cluster_by_cluster", {{"on_growth", std::string("shift")}}, 2.1},
+      {"dual_head", {}, 1.1}};
+  for (const Case& one : cases) {
     const double space = space_of_window(one);
-    INFO("layout ", one.name, ", chunk_tokens ", one.integer("chunk_tokens", 1024));
-    CHECK((space >= 1.0 && space <= most));
+    INFO(one.name, ", at most ", one.most, ": ", space);
+    CHECK((space >= 1.0 && space <= one.most));
   }
 }
 
