@@ -147,8 +147,13 @@ class Queueing final : public FlashDevice, private ArrayListener {
     }
   }
 
-  double next_event_s() override {
-    while (delivered_ == done_.size() && (!arrivals_.empty() || outstanding_.count() > 0)) {
+  bool serves_batches_together() const override { return true; }
+
+  double next_event_s() override { return next_event_up_to_s(kNever); }
+
+  double next_event_up_to_s(double limit_s) override {
+    while (delivered_ == done_.size() && (!arrivals_.empty() || outstanding_.count() > 0) &&
+           next_s() <= limit_s) {
       handle_next();
     }
     return delivered_ == done_.size() ? kNever : done_[delivered_].done_s;

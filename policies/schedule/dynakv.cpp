@@ -13,7 +13,7 @@
 //   write                [update]                         with what goes to the swap area: pipeline 2
 //
 // The output head follows the feed forward of the last layer. Compute and flash are one resource each and
-// take what has been ready for longest.
+// take what has been ready for longest; the flash takes reads_outstanding operations at once.
 //
 // Room: while layer l computes, its cache is in use and that of l+1 comes in, so swapping in waits until
 // layer l-2 has left: until its attention is over, or until it is written to its area. The first layer's
@@ -43,6 +43,7 @@ class DynaKv final : public Schedule {
     bool overlap_projections = true;
     bool virtual_cache = true;
     std::string swap = "area";
+    std::int64_t reads_outstanding = 1;
   };
   static ParamTable<Params> params() {
     return {
@@ -68,7 +69,14 @@ class DynaKv final : public Schedule {
                  "layout has them",
           .choices = "area|in_place",
           .source = "DynaKV sec. 6: a layer's cached clusters go back to flash, the cache space is "
-                    "virtualised across DRAM and flash; the form of the area is ours"}}};
+                    "virtualised across DRAM and flash; the form of the area is ours"}},
+        {"reads_outstanding",
+         &Params::reads_outstanding,
+         {.doc = "reads and writes, each of one layer and purpose, that may be outstanding on the flash "
+                 "device at once where they wait for nothing else",
+          .min = 1,
+          .max = 1024,
+          .source = "ours; 1: one is done before the next is submitted"}}};
   }
 
   static std::vector<IdleParam> idle(const Params& params) {
@@ -79,6 +87,8 @@ class DynaKv final : public Schedule {
   DynaKv(Params params, const Context&) : params_(std::move(params)) {}
 
   VirtualMemory virtual_memory() const override { return {params_.representatives == "flash", cache_swap()}; }
+
+  std::int64_t batches_outstanding() const override { return params_.reads_outstanding; }
 
   void lay(std::span<const LayerDemand> layers, double output_head_s, OperationGraph& graph) const override {
     GraphBuilder builder(graph);

@@ -71,6 +71,24 @@ std::vector<std::string> flash_notes(const RunConfig& config) {
   return notes;
 }
 
+std::vector<std::string> overlap_notes(std::span<const std::pair<std::string_view, bool>> costs) {
+  std::vector<std::string_view> counted;
+  std::vector<std::string_view> left_out;
+  for (const auto& [cost, is_counted] : costs) {
+    (is_counted ? counted : left_out).push_back(cost);
+  }
+  std::vector<std::string> notes;
+  constexpr std::string_view kNote = "{}: what it costs to read under computation ({}){}";
+  if (!counted.empty()) {
+    notes.push_back(fmt::format(kNote, "counted", fmt::join(counted, ", "), ""));
+  }
+  if (!left_out.empty()) {
+    notes.push_back(fmt::format(kNote, "left out", fmt::join(left_out, ", "),
+                                counted.empty() ? "; hidden I/O is free" : ""));
+  }
+  return notes;
+}
+
 std::vector<std::string> idle_notes(const RunConfig& config, const FlashDevice& device) {
   std::vector<std::string> notes;
   for (const IdleParam& idle : device.idle_with_host()) {
@@ -276,7 +294,7 @@ void PointReplay::step_policies(std::int64_t step) {
 
 void PointReplay::begin(Timeline* timeline) {
   if (timeline != nullptr) {
-    timeline_point_ = timeline->begin_point(config_.point);
+    timeline_point_ = timeline->begin_point(config_.point, machine_.batches_outstanding());
   }
 }
 
@@ -319,10 +337,7 @@ PointResult PointReplay::finish() {
                                 config_.system.replacement.type));
   }
   if (hides_io(data_)) {
-    notes.emplace_back(
-        "left out: what it costs to read under computation (bandwidth of DRAM, the core that submits, "
-        "batches "
-        "that meet in the device); hidden I/O is free");
+    std::ranges::copy(overlap_notes(machine_.overlap_costs()), std::back_inserter(notes));
   }
   for (const std::string& note : data_.notes()) {
     notes.push_back(note);

@@ -129,6 +129,12 @@ class FlashDevice {
   virtual std::vector<IdleParam> idle_with_host() const { return {}; }
   /// One per model that was asked beside a real device; empty for models.
   virtual std::vector<ModelError> model_errors() const { return {}; }
+  /// next_event_s() for who has more to submit at `limit_s`: where nothing completes up to then, any later
+  /// time, and what is submitted from `limit_s` on still counts. The default is for devices that find all
+  /// completions of a batch when it is submitted.
+  virtual double next_event_up_to_s([[maybe_unused]] double limit_s) { return next_event_s(); }
+  /// Whether batches that are outstanding together share the device; otherwise one is served after the other.
+  virtual bool serves_batches_together() const { return false; }
 };
 
 }  // namespace kvr

@@ -1,42 +1,17 @@
 #pragma once
 
-#include <array>
 #include <cstdint>
 #include <span>
 #include <string_view>
 #include <vector>
 
 #include "sim/interfaces/flash_device.hpp"
+#include "sim/interfaces/purpose.hpp"
 
 namespace kvr {
 
 enum class Resource : std::uint8_t { compute, flash };
 constexpr std::size_t kResources = 2;
-
-/// What an operation is.
-enum class Purpose : std::uint8_t {
-  query_projection,
-  key_value_projection,
-  score,
-  read,
-  attention,
-  output_projection,
-  feed_forward,
-  update,
-  write,
-  output_head,
-  representative_read,
-  swap_in,
-};
-constexpr std::size_t kPurposes = 12;
-
-/// What timelines and summaries call it.
-constexpr std::string_view purpose_name(Purpose purpose) {
-  constexpr std::array<std::string_view, kPurposes> kNames = {
-      "Q projection", "K/V projection", "score", "read",        "attention",           "O projection",
-      "feed forward", "update",         "write", "output head", "representative read", "swap in"};
-  return kNames.at(static_cast<std::size_t>(purpose));
-}
 
 using OperationId = std::int32_t;
 
@@ -106,6 +81,9 @@ class Schedule {
   /// `graph`.
   virtual void lay(std::span<const LayerDemand> layers, double output_head_s,
                    OperationGraph& graph) const = 0;
+
+  /// How many flash operations may be outstanding at once, at least 1; further ones wait until one is done.
+  virtual std::int64_t batches_outstanding() const { return 1; }
 };
 
 }  // namespace kvr

@@ -5,7 +5,7 @@
 #include <string>
 #include <string_view>
 
-#include "sim/interfaces/schedule.hpp"
+#include "sim/interfaces/purpose.hpp"
 
 namespace kvr {
 

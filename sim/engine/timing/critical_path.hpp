@@ -4,7 +4,7 @@
 #include <span>
 #include <vector>
 
-#include "sim/engine/timing/scheduler.hpp"
+#include "sim/engine/timing/step_times.hpp"
 #include "sim/interfaces/schedule.hpp"
 
 namespace kvr {

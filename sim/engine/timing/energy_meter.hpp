@@ -1,6 +1,6 @@
 #pragma once
 
-#include "sim/engine/timing/scheduler.hpp"
+#include "sim/engine/timing/step_times.hpp"
 #include "sim/interfaces/compute_model.hpp"
 #include "sim/interfaces/flash_device.hpp"
 

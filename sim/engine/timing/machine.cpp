@@ -44,7 +44,7 @@ Machine::Machine(const RunConfig& config, const trace::Header& header)
       value_codec_(
           make<Codec>(config, "system.codec.v", config.system.value_codec, {header.geometry.head_dim})),
       schedule_(make<Schedule>(config, "system.schedule", config.system.schedule, {})),
-      scheduler_(*device_),
+      scheduler_(*device_, schedule_->batches_outstanding()),
       energy_meter_(phone_->power(), *device_),
       extrapolation_(extrapolate(config, model_->geometry(), header)),
       on_flash_(config.system.on_flash),
@@ -63,6 +63,13 @@ std::vector<std::string> Machine::notes() const {
     notes.push_back(std::move(note));
   }
   return notes;
+}
+
+std::vector<std::pair<std::string_view, bool>> Machine::overlap_costs() const {
+  return {{"bandwidth of DRAM", false},
+          {"the core that submits", false},
+          {"batches that meet in the device",
+           schedule_->batches_outstanding() > 1 && device_->serves_batches_together()}};
 }
 
 double Machine::time_s(const Work& work, WeightFormat format) const {

@@ -4,6 +4,8 @@
 #include <memory>
 #include <span>
 #include <string>
+#include <string_view>
+#include <utility>
 #include <vector>
 
 #include "sim/config/resolve.hpp"
@@ -34,6 +36,10 @@ class Machine {
   MemoryGeometry memory_geometry() const {
     return {extrapolation_, virtual_memory(), entry_bytes_, block_bytes()};
   }
+  /// How many flash operations may be outstanding at once.
+  std::int64_t batches_outstanding() const { return schedule_->batches_outstanding(); }
+  /// What it costs to read under computation, and whether it is counted.
+  std::vector<std::pair<std::string_view, bool>> overlap_costs() const;
   const LanguageModel& model() const { return *model_; }
   const FlashDevice& device() const { return *device_; }
   std::int64_t block_bytes() const { return device_->limits().block_bytes; }

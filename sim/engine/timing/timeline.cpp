@@ -2,7 +2,9 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <array>
+#include <numeric>
 #include <string_view>
 
 #include "sim/base/error.hpp"
@@ -56,6 +58,30 @@ std::string arguments_of(const Operation& operation, bool critical) {
   return fmt::format(R"({},"requests":{},"bytes":{})", shared, operation.requests.size(), bytes);
 }
 
+/// The first track is that of the resource; further ones show what runs beside what is on those before.
+std::size_t flash_track(std::size_t place) {
+  return place == 0 ? static_cast<std::size_t>(Resource::flash) : kStepTrack + place;
+}
+
+/// The track of each operation, so that those on one track follow one another.
+std::vector<std::size_t> tracks_of(std::span<const Operation> operations, std::span<const Span> spans) {
+  std::vector<std::size_t> by_time(operations.size());
+  std::iota(by_time.begin(), by_time.end(), 0U);
+  std::ranges::stable_sort(by_time, {}, [&](std::size_t i) { return spans[i].begin_s; });
+  std::vector<std::size_t> tracks(operations.size(), static_cast<std::size_t>(Resource::compute));
+  std::vector<double> ends_s;  // of the last operation on each track of the flash
+  for (const std::size_t i : by_time) {
+    if (operations[i].resource == Resource::flash) {
+      const auto free = std::ranges::find_if(ends_s, [&](double end_s) { return end_s <= spans[i].begin_s; });
+      const auto place = static_cast<std::size_t>(free - ends_s.begin());
+      ends_s.resize(std::max(ends_s.size(), place + 1));
+      ends_s[place] = spans[i].end_s;
+      tracks[i] = flash_track(place);
+    }
+  }
+  return tracks;
+}
+
 /// Viewers keep process 0 for the machine itself.
 std::int64_t process_of(std::size_t point) {
   return static_cast<std::int64_t>(point) + 1;
@@ -63,7 +89,7 @@ std::int64_t process_of(std::size_t point) {
 
 }  // namespace
 
-std::size_t Timeline::begin_point(const std::string& name) {
+std::size_t Timeline::begin_point(const std::string& name, std::int64_t flash_tracks) {
   const std::size_t point = events_.size();
   const std::int64_t process = process_of(point);
   std::vector<std::string>& events = events_.emplace_back();
@@ -72,6 +98,10 @@ std::size_t Timeline::begin_point(const std::string& name) {
     events.push_back(name_event("thread_name", process, r, kResourceNames[r]));
   }
   events.push_back(name_event("thread_name", process, kStepTrack, "step"));
+  for (std::size_t place = 1; place < static_cast<std::size_t>(flash_tracks); ++place) {
+    events.push_back(
+        name_event("thread_name", process, flash_track(place), fmt::format("flash, beside {}", place)));
+  }
   return point;
 }
 
@@ -85,9 +115,9 @@ void Timeline::add_step(std::size_t point, std::int64_t step, std::int64_t posit
   for (const OperationId id : critical_path(spans)) {
     critical[static_cast<std::size_t>(id)] = true;
   }
+  const std::vector<std::size_t> tracks = tracks_of(operations, spans);
   for (std::size_t i = 0; i < operations.size(); ++i) {
-    events.push_back(span_event(purpose_name(operations[i].purpose), process,
-                                static_cast<std::size_t>(operations[i].resource), spans[i],
+    events.push_back(span_event(purpose_name(operations[i].purpose), process, tracks[i], spans[i],
                                 arguments_of(operations[i], critical[i])));
   }
   events.push_back(span_event(fmt::format("step {}", step), process, kStepTrack, {times.begin_s, times.end_s},

@@ -122,6 +122,30 @@ TEST_CASE("spans of the critical path say so, and no others") {
   CHECK(shown[2].find("\"critical\":true") != std::string::npos);
 }
 
+TEST_CASE("flash operations that overlap are on tracks beside one another, each with a name") {
+  static const std::vector<IoRequest> requests(1);
+  OperationGraph graph;
+  for (int i = 0; i < 4; ++i) {
+    graph.add({.purpose = Purpose::read, .layer = i, .resource = Resource::flash, .requests = requests});
+  }
+  const std::vector<Span> spans = {
+      {0.0, 4 * kUs}, {kUs, 2 * kUs}, {2 * kUs, 5 * kUs, 1}, {4 * kUs, 5 * kUs, 0}};
+  Timeline timeline({0, 1});
+  timeline.add_step(timeline.begin_point("p", 2), 0, 7, graph, spans, {0.0, 5 * kUs});
+  const test::TemporaryFolder folder;
+  timeline.write(folder / "t.json");
+  const std::string text = test::read_text(folder / "t.json");
+  const auto shown = lines_with(text, "\"layer\":");
+  REQUIRE(shown.size() == 4);
+  const double flash = number_after(shown[0], "tid");
+  const double beside = number_after(shown[1], "tid");
+  CHECK(flash != beside);
+  CHECK(number_after(shown[2], "tid") == beside);
+  CHECK(number_after(shown[3], "tid") == flash);
+  CHECK(lines_with(text, "flash, beside 1").size() == 1);
+  CHECK(number_after(lines_with(text, "flash, beside 1").front(), "tid") == beside);
+}
+
 TEST_CASE("names with quotes, backslashes and control characters stay JSON") {
   const test::TemporaryFolder folder;
   one_step("a \"b\" \\ c\n\td").write(folder / "t.json");

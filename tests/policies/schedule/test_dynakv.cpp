@@ -105,6 +105,14 @@ Span span_of(const OperationGraph& graph, const Outcome& outcome, Purpose purpos
   return outcome.spans[static_cast<std::size_t>(id_of(graph, purpose, layer))];
 }
 
+TEST_CASE("dynakv: one flash operation is outstanding at a time unless more may be") {
+  ParamValues values;
+  values["reads_outstanding"] = std::int64_t{3};
+  CHECK(test::make<Schedule>("dynakv", {}, {})->batches_outstanding() == 1);
+  CHECK(test::make<Schedule>("dynakv", values, {})->batches_outstanding() == 3);
+  CHECK(test::make<Schedule>("serial", {}, {})->batches_outstanding() == 1);
+}
+
 TEST_CASE("dynakv: one layer by hand") {
   const LayerDemand layer = full_layer();
   const OperationGraph graph = lay({&layer, 1}, 1.0);

@@ -36,6 +36,22 @@ TEST_CASE("one read is the sum of its stages") {
   CHECK(done[0].done_s == 1090.5 * kTick);
 }
 
+TEST_CASE("who looks ahead only up to a time may submit from then on, and nothing else changes") {
+  Bench at_once(plain_device());
+  at_once.read(0, 4 * kKiB).read(64 * kKiB, 4 * kKiB, 40.0);
+  Bench in_turn(plain_device());
+  in_turn.read(0, 4 * kKiB);
+  CHECK(in_turn.device().next_event_up_to_s(40.0 * kTick) > 40.0 * kTick);
+  in_turn.read(64 * kKiB, 4 * kKiB, 40.0);
+  CHECK(in_turn.ends() == at_once.ends());
+  CHECK(in_turn.device().next_event_up_to_s(1000.0 * kTick) == std::numeric_limits<double>::infinity());
+
+  Bench too_far(plain_device());
+  too_far.read(0, 4 * kKiB);
+  CHECK(too_far.device().next_event_up_to_s(200.0 * kTick) == 90.5 * kTick);
+  CHECK_THROWS_AS(too_far.read(64 * kKiB, 4 * kKiB, 40.0), InternalError);
+}
+
 TEST_CASE("the host pays for bytes when it submits, and for cycles at its clock") {
   HostCost host = plain_host();
   host.per_byte_s = 2.0 * kTick / 4096.0;
