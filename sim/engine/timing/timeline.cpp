@@ -3,9 +3,11 @@
 #include <fmt/format.h>
 
 #include <array>
+#include <cmath>
 #include <string_view>
 
 #include "sim/base/error.hpp"
+#include "sim/base/json.hpp"
 #include "sim/base/new_file.hpp"
 
 namespace kvr {
@@ -19,44 +21,37 @@ constexpr std::array<std::string_view, 12> kPurposeNames = {
     "feed forward", "update",         "write", "output head", "representative read", "swap in",
 };
 
-std::string json_text(std::string_view text) {
-  std::string out = "\"";
-  for (const char c : text) {
-    if (c == '"' || c == '\\') {
-      out += '\\';
-      out += c;
-    } else if (static_cast<unsigned char>(c) < 0x20) {
-      out += fmt::format("\\u{:04x}", static_cast<int>(c));
-    } else {
-      out += c;
-    }
-  }
-  return out + '"';
+/// Viewers tell no less apart.
+double nanosecond_us(double seconds) {
+  return std::round(seconds * 1e9) / 1e3;
 }
 
 std::string name_event(std::string_view what, std::int64_t process, std::size_t thread,
                        std::string_view name) {
-  return fmt::format(R"({{"ph":"M","name":"{}","pid":{},"tid":{},"args":{{"name":{}}}}})", what, process,
-                     thread, json_text(name));
+  return json_line(
+      {{"ph", "M"}, {"name", what}, {"pid", process}, {"tid", thread}, {"args", {{"name", name}}}});
 }
 
 std::string span_event(std::string_view name, std::int64_t process, std::size_t thread, const Span& span,
-                       const std::string& args) {
-  return fmt::format(R"({{"ph":"X","name":{},"pid":{},"tid":{},"ts":{:.3f},"dur":{:.3f},"args":{{{}}}}})",
-                     json_text(name), process, thread, span.begin_s * 1e6, (span.end_s - span.begin_s) * 1e6,
-                     args);
+                       const Json& args) {
+  return json_line({{"ph", "X"},
+                    {"name", name},
+                    {"pid", process},
+                    {"tid", thread},
+                    {"ts", nanosecond_us(span.begin_s)},
+                    {"dur", nanosecond_us(span.end_s - span.begin_s)},
+                    {"args", args}});
 }
 
-std::string arguments_of(const Operation& operation) {
+Json arguments_of(const Operation& operation) {
   if (operation.resource != Resource::flash) {
-    return fmt::format(R"("layer":{})", operation.layer);
+    return {{"layer", operation.layer}};
   }
   std::int64_t bytes = 0;
   for (const IoRequest& request : operation.requests) {
     bytes += request.length_bytes;
   }
-  return fmt::format(R"("layer":{},"requests":{},"bytes":{})", operation.layer, operation.requests.size(),
-                     bytes);
+  return {{"layer", operation.layer}, {"requests", operation.requests.size()}, {"bytes", bytes}};
 }
 
 /// Viewers keep process 0 for the machine itself.
@@ -90,7 +85,7 @@ void Timeline::add_step(std::size_t point, std::int64_t step, std::int64_t posit
                                 arguments_of(operations[i])));
   }
   events.push_back(span_event(fmt::format("step {}", step), process, kStepTrack, {times.begin_s, times.end_s},
-                              fmt::format(R"("position":{})", position)));
+                              {{"position", position}}));
 }
 
 void Timeline::write(const std::filesystem::path& out) const {
