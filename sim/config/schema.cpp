@@ -10,10 +10,11 @@
 
 #include <cmath>
 #include <set>
+#include <utility>
 
+#include "sim/base/json.hpp"
 #include "sim/base/param_text.hpp"
 #include "sim/base/units.hpp"
-#include "sim/config/json_writer.hpp"
 #include "sim/config/text/grammar.hpp"
 
 namespace kvr::config {
@@ -33,270 +34,215 @@ std::string unit_pattern(const ParamSpec& spec) {
   return spec.info.unlimited ? fmt::format("^({}|unlimited)$", number) : fmt::format("^{}$", number);
 }
 
-class SchemaWriter {
- public:
-  explicit SchemaWriter(const Catalogue& catalogue) : catalogue_(catalogue) {}
+Json typed(std::string_view type) {
+  return {{"type", type}};
+}
 
-  std::string write() && {
-    json_.open('{');
-    json_.key("$schema").text("https://json-schema.org/draft/2020-12/schema");
-    json_.key("title").text("kvreplay configuration");
-    write_root(true);
-    json_.key("$defs").open('{');
-    json_.key("overlay").open('{');
-    write_root(false);
-    json_.close();
-    write_implementations();
-    json_.close().close();
-    return std::move(json_).take();
+Json reference(std::string_view definition) {
+  return {{"$ref", fmt::format("#/$defs/{}", definition)}};
+}
+
+/// An object with these properties and no others.
+Json closed_object(Json properties) {
+  return {{"type", "object"}, {"properties", std::move(properties)}, {"additionalProperties", false}};
+}
+
+Json list_of(Json items) {
+  return {{"type", "array"}, {"items", std::move(items)}};
+}
+
+Json merged(Json first, const Json& second) {
+  first.update(second);
+  return first;
+}
+
+std::string description(const ParamSpec& spec) {
+  std::string text(spec.info.doc);
+  if (!spec.info.unit.empty()) {
+    text += fmt::format(" [{}]", spec.info.unit);
   }
-
- private:
-  /// The keys of a file (`whole`) or of an overlay, which takes includes but makes no points of its own.
-  void write_root(bool whole) {
-    json_.key("type").text("object");
-    json_.key("properties").open('{');
-    for (const Field& field : root_grammar().fields) {
-      if (whole || !is_composition(field) || field.shape == Shape::include) {
-        json_.key(field.name);
-        write_field(field);
-      }
-    }
-    json_.close();
-    json_.key("additionalProperties").truth(false);
+  text +=
+      spec.info.required ? "; required" : fmt::format("; default {}", format_value(spec.default_value, spec));
+  if (!spec.info.source.empty()) {
+    text += fmt::format("; source: {}", spec.info.source);
   }
+  return text;
+}
 
-  void write_field(const Field& field) {
-    json_.open('{');
-    if (field.shape != Shape::value) {
-      json_.key("description").text(field.doc);
-    }
-    switch (field.shape) {
-      case Shape::value:
-        write_value(field.spec);
-        break;
-      case Shape::table:
-        write_table(field);
-        break;
-      case Shape::component:
-        json_.key("$ref").text(fmt::format("#/$defs/{}", field.kind));
-        break;
-      case Shape::list:
-        write_list(field);
-        break;
-      case Shape::include:
-        write_include();
-        break;
-      case Shape::overlays:
-        json_.key("type").text("object");
-        json_.key("additionalProperties").open('{');
-        json_.key("oneOf").open('[');
-        json_.open('{').key("$ref").text("#/$defs/overlay").close();
-        json_.open('{').key("type").text("null").close();
-        json_.close().close();
-        break;
-      case Shape::axes:
-        json_.key("type").text("object");
-        json_.key("additionalProperties").open('{');
-        json_.key("type").text("array").key("minItems").integer(1).close();
-        break;
-      case Shape::seeds:
-        write_seeds();
-        break;
-      case Shape::words:
-        write_words(field);
-        break;
-    }
-    json_.close();
+Json text_type(const ParamSpec& spec) {
+  if (spec.info.choices.empty()) {
+    // A text needs no quotes even where YAML takes it for a number.
+    return {{"type", {"string", "number", "boolean"}}};
   }
+  return {{"enum", choices_of(spec.info)}};
+}
 
-  void write_table(const Field& field) {
-    json_.key("type").text("object");
-    json_.key("properties").open('{');
-    for (const Field& inner : field.fields) {
-      json_.key(inner.name);
-      write_field(inner);
-    }
-    json_.close();
-    json_.key("additionalProperties").truth(false);
-  }
+/// Whole numbers without a fraction.
+Json number(double value) {
+  constexpr double kExact = 9e15;  // whole numbers that a double holds
+  const bool whole = std::abs(value) < kExact && value == std::floor(value);
+  return whole ? Json(std::llround(value)) : Json(value);
+}
 
-  void write_list(const Field& field) {
-    json_.key("type").text("array");
-    json_.key("minItems").integer(static_cast<std::int64_t>(field.min_items));
-    json_.key("maxItems").integer(static_cast<std::int64_t>(field.max_items));
-    json_.key("items");
-    write_field(field.fields.front());
-  }
-
-  void write_seeds() {
-    json_.key("oneOf").open('[');
-    json_.open('{').key("type").text("integer").key("minimum").integer(1).close();
-    json_.open('{').key("type").text("array").key("minItems").integer(1);
-    json_.key("items").open('{').key("type").text("integer").key("minimum").integer(0).close().close();
-    json_.close();
-  }
-
-  /// A word, several in one text, or a list of words.
-  void write_words(const Field& field) {
-    const auto choices = choices_of(field.spec.info);
-    const std::string word = fmt::format("({})", fmt::join(choices, "|"));
-    json_.key("oneOf").open('[');
-    json_.open('{').key("type").text("string");
-    json_.key("pattern").text(fmt::format("^ *{} *(, *{} *)*$", word, word)).close();
-    json_.open('{')
-        .key("type")
-        .text("array")
-        .key("minItems")
-        .integer(1)
-        .key("items")
-        .open('{')
-        .key("enum")
-        .open('[');
-    for (const std::string_view choice : choices) {
-      json_.text(choice);
-    }
-    json_.close().close().close().close();
-  }
-
-  void write_include() {
-    json_.key("oneOf").open('[');
-    json_.open('{').key("type").text("string").close();
-    json_.open('{')
-        .key("type")
-        .text("array")
-        .key("items")
-        .open('{')
-        .key("type")
-        .text("string")
-        .close()
-        .close();
-    json_.close();
-  }
-
-  std::string description(const ParamSpec& spec) const {
-    std::string text(spec.info.doc);
-    if (!spec.info.unit.empty()) {
-      text += fmt::format(" [{}]", spec.info.unit);
-    }
-    text += spec.info.required ? "; required"
-                               : fmt::format("; default {}", format_value(spec.default_value, spec));
-    if (!spec.info.source.empty()) {
-      text += fmt::format("; source: {}", spec.info.source);
-    }
+Json number_type(const ParamSpec& spec) {
+  const Json text = {{"type", "string"}, {"pattern", unit_pattern(spec)}};
+  if (spec.info.quantity != Quantity::none) {
     return text;
   }
+  Json plain = typed(spec.type == ValueType::integer ? "integer" : "number");
+  if (std::isfinite(spec.info.min)) {
+    plain[spec.info.above_min ? "exclusiveMinimum" : "minimum"] = number(spec.info.min);
+  }
+  if (std::isfinite(spec.info.max)) {
+    plain["maximum"] = number(spec.info.max);
+  }
+  return {{"anyOf", {plain, text}}};
+}
 
-  void write_value(const ParamSpec& spec) {
-    json_.key("description").text(description(spec));
-    switch (spec.type) {
-      case ValueType::boolean:
-        json_.key("type").text("boolean");
-        break;
-      case ValueType::text:
-        write_text_type(spec);
-        break;
-      case ValueType::integer:
-      case ValueType::real:
-        write_number_type(spec);
-        break;
+Json value_type(const ParamSpec& spec) {
+  switch (spec.type) {
+    case ValueType::boolean:
+      return typed("boolean");
+    case ValueType::text:
+      return text_type(spec);
+    case ValueType::integer:
+    case ValueType::real:
+      return number_type(spec);
+  }
+  return {};
+}
+
+Json value_schema(const ParamSpec& spec) {
+  return merged({{"description", description(spec)}}, value_type(spec));
+}
+
+Json field_schema(const Field& field);
+
+Json table_schema(const Field& field) {
+  Json properties = Json::object();
+  for (const Field& inner : field.fields) {
+    properties[inner.name] = field_schema(inner);
+  }
+  return closed_object(std::move(properties));
+}
+
+Json items_schema(const Field& field) {
+  return {{"type", "array"},
+          {"minItems", field.min_items},
+          {"maxItems", field.max_items},
+          {"items", field_schema(field.fields.front())}};
+}
+
+Json seeds_schema() {
+  const Json seed = {{"type", "integer"}, {"minimum", 0}};
+  const Json count = {{"type", "integer"}, {"minimum", 1}};
+  return {{"oneOf", {count, merged(list_of(seed), {{"minItems", 1}})}}};
+}
+
+/// A word, several in one text, or a list of words.
+Json words_schema(const Field& field) {
+  const auto choices = choices_of(field.spec.info);
+  const std::string word = fmt::format("({})", fmt::join(choices, "|"));
+  const Json text = {{"type", "string"}, {"pattern", fmt::format("^ *{} *(, *{} *)*$", word, word)}};
+  return {{"oneOf", {text, merged(list_of({{"enum", choices}}), {{"minItems", 1}})}}};
+}
+
+Json shape_schema(const Field& field) {
+  switch (field.shape) {
+    case Shape::value:
+      return value_schema(field.spec);
+    case Shape::table:
+      return table_schema(field);
+    case Shape::component:
+      return reference(field.kind);
+    case Shape::list:
+      return items_schema(field);
+    case Shape::include:
+      return {{"oneOf", {typed("string"), list_of(typed("string"))}}};
+    case Shape::overlays:
+      return {{"type", "object"},
+              {"additionalProperties", {{"oneOf", {reference("overlay"), typed("null")}}}}};
+    case Shape::axes:
+      return {{"type", "object"}, {"additionalProperties", {{"type", "array"}, {"minItems", 1}}}};
+    case Shape::seeds:
+      return seeds_schema();
+    case Shape::words:
+      return words_schema(field);
+  }
+  return {};
+}
+
+Json field_schema(const Field& field) {
+  return field.shape == Shape::value ? shape_schema(field)
+                                     : merged({{"description", field.doc}}, shape_schema(field));
+}
+
+/// The keys of a file (`whole`) or of an overlay, which takes includes but makes no points of its own.
+Json root_schema(bool whole) {
+  Json properties = Json::object();
+  for (const Field& field : root_grammar().fields) {
+    if (whole || !is_composition(field) || field.shape == Shape::include) {
+      properties[field.name] = field_schema(field);
     }
   }
+  return closed_object(std::move(properties));
+}
 
-  void write_text_type(const ParamSpec& spec) {
-    if (spec.info.choices.empty()) {
-      // A text needs no quotes even where YAML takes it for a number.
-      json_.key("type").texts({"string", "number", "boolean"});
-      return;
-    }
-    const auto choices = choices_of(spec.info);
-    json_.key("enum").texts({choices.begin(), choices.end()});
-  }
+/// If `type` is `name` then the object is that implementation's.
+Json choice_schema(const std::string& kind, const std::string& name) {
+  return {{"if", {{"properties", {{"type", {{"const", name}}}}}, {"required", Json::array({"type"})}}},
+          {"then", reference(fmt::format("{}.{}", kind, name))}};
+}
 
-  void write_number_type(const ParamSpec& spec) {
-    if (spec.info.quantity != Quantity::none) {
-      json_.key("type").text("string").key("pattern").text(unit_pattern(spec));
-      return;
-    }
-    json_.key("anyOf").open('[').open('{');
-    json_.key("type").text(spec.type == ValueType::integer ? "integer" : "number");
-    if (std::isfinite(spec.info.min)) {
-      json_.key(spec.info.above_min ? "exclusiveMinimum" : "minimum").real(spec.info.min);
-    }
-    if (std::isfinite(spec.info.max)) {
-      json_.key("maximum").real(spec.info.max);
-    }
-    json_.close();
-    json_.open('{').key("type").text("string").key("pattern").text(unit_pattern(spec)).close();
-    json_.close();
-  }
-
-  void write_implementations() {
-    for (const auto& [kind, implementations] : catalogue_.kinds()) {
-      json_.key(kind).open('{');
-      write_component(kind, implementations);
-      json_.close();
-      for (const auto& [name, implementation] : implementations) {
-        json_.key(fmt::format("{}.{}", kind, name)).open('{');
-        write_implementation(implementation);
-        json_.close();
-      }
-    }
-  }
-
-  void write_component(const std::string& kind, const Catalogue::Kind& implementations) {
-    std::vector<std::string> names;
-    std::set<std::string> keys = {"type"};
-    for (const auto& [name, implementation] : implementations) {
-      names.push_back(name);
-      for (const ParamSpec& spec : implementation.params) {
-        keys.insert(spec.name);
-      }
-    }
-    json_.key("if").open('{').key("type").text("string").close();
-    json_.key("then").open('{').key("enum").texts(names).close();
-    json_.key("else").open('{').key("type").text("object");
-    json_.key("properties").open('{').key("type").open('{').key("enum").texts(names).close().close();
-    json_.key("propertyNames").open('{').key("enum").texts({keys.begin(), keys.end()}).close();
-    json_.key("allOf").open('[');
-    for (const std::string& name : names) {
-      write_choice(kind, name);
-    }
-    json_.close().close();
-  }
-
-  /// if type is `name` then the object is that implementation's.
-  void write_choice(const std::string& kind, const std::string& name) {
-    json_.open('{').key("if").open('{');
-    json_.key("properties").open('{').key("type").open('{').key("const").text(name).close().close();
-    json_.key("required").texts({"type"}).close();
-    json_.key("then").open('{').key("$ref").text(fmt::format("#/$defs/{}.{}", kind, name)).close().close();
-  }
-
-  void write_implementation(const Implementation& implementation) {
-    const std::string source =
-        implementation.source.empty() ? "" : fmt::format("; source: {}", implementation.source);
-    json_.key("description").text(implementation.doc + source);
-    json_.key("type").text("object");
-    json_.key("properties").open('{');
-    json_.key("type").open('{').key("const").text(implementation.name).close();
+Json component_schema(const std::string& kind, const Catalogue::Kind& implementations) {
+  std::vector<std::string> names;
+  std::set<std::string> keys = {"type"};
+  Json choices = Json::array();
+  for (const auto& [name, implementation] : implementations) {
+    names.push_back(name);
+    choices.push_back(choice_schema(kind, name));
     for (const ParamSpec& spec : implementation.params) {
-      json_.key(spec.name).open('{');
-      write_value(spec);
-      json_.close();
+      keys.insert(spec.name);
     }
-    json_.close();
-    json_.key("additionalProperties").truth(false);
   }
+  return {{"if", typed("string")},
+          {"then", {{"enum", names}}},
+          {"else",
+           {{"type", "object"},
+            {"properties", {{"type", {{"enum", names}}}}},
+            {"propertyNames", {{"enum", keys}}},
+            {"allOf", std::move(choices)}}}};
+}
 
-  const Catalogue& catalogue_;
-  JsonWriter json_;
-};
+Json implementation_schema(const Implementation& implementation) {
+  const std::string source =
+      implementation.source.empty() ? "" : fmt::format("; source: {}", implementation.source);
+  Json properties = {{"type", {{"const", implementation.name}}}};
+  for (const ParamSpec& spec : implementation.params) {
+    properties[spec.name] = value_schema(spec);
+  }
+  return merged({{"description", implementation.doc + source}}, closed_object(std::move(properties)));
+}
+
+Json definitions(const Catalogue& catalogue) {
+  Json all = {{"overlay", root_schema(false)}};
+  for (const auto& [kind, implementations] : catalogue.kinds()) {
+    all[kind] = component_schema(kind, implementations);
+    for (const auto& [name, implementation] : implementations) {
+      all[fmt::format("{}.{}", kind, name)] = implementation_schema(implementation);
+    }
+  }
+  return all;
+}
 
 }  // namespace
 
 std::string json_schema(const Catalogue& catalogue) {
-  return SchemaWriter(catalogue).write();
+  Json schema = merged(
+      {{"$schema", "https://json-schema.org/draft/2020-12/schema"}, {"title", "kvreplay configuration"}},
+      root_schema(true));
+  schema["$defs"] = definitions(catalogue);
+  return json_text(schema);
 }
 
 }  // namespace kvr::config

@@ -1,7 +1,6 @@
 #include "tests/config/fixture.hpp"
 
 #include <doctest/doctest.h>
-#include <unistd.h>
 
 #include <fstream>
 
@@ -9,20 +8,16 @@
 
 namespace kvr::test {
 
-Folder::Folder()
-    : before_(std::filesystem::current_path()),
-      path_(std::filesystem::temp_directory_path() / fmt::format("kvr_config_{}", getpid())) {
-  std::filesystem::create_directories(path_);
-  std::filesystem::current_path(path_);
+Folder::Folder() : before_(std::filesystem::current_path()) {
+  std::filesystem::current_path(folder_.path());
 }
 
 Folder::~Folder() {
   std::filesystem::current_path(before_);
-  std::filesystem::remove_all(path_);
 }
 
 void Folder::write(const std::string& name, std::string_view text) const {
-  const std::filesystem::path file = path_ / name;
+  const std::filesystem::path file = folder_ / name;
   std::filesystem::create_directories(file.parent_path());
   std::ofstream(file) << text;
 }

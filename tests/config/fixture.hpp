@@ -5,6 +5,7 @@
 #include <string_view>
 #include <vector>
 
+#include "sim/base/temporary_folder.hpp"
 #include "sim/config/resolve.hpp"
 #include "tests/config/catalogue.hpp"
 
@@ -23,7 +24,7 @@ class Folder {
 
  private:
   std::filesystem::path before_;
-  std::filesystem::path path_;
+  TemporaryFolder folder_;
 };
 
 std::vector<RunConfig> load(const std::string& file, const std::vector<std::string>& sets = {});

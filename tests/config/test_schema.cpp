@@ -1,20 +1,9 @@
 #include <doctest/doctest.h>
 
-#include "sim/config/json_writer.hpp"
 #include "sim/config/schema.hpp"
 #include "tests/config/fixture.hpp"
 
 namespace kvr::test {
-
-TEST_CASE("JSON is written with its escapes, its commas and its brackets") {
-  config::JsonWriter json;
-  json.open('{').key("a").integer(-1).key("b").open('[').close().key("c").texts({"x", "q\"\\\n"});
-  json.key("d").real(0.5).key("e").truth(true).close();
-  CHECK(
-      std::move(json).take() ==
-      "{\n  \"a\": -1,\n  \"b\": [],\n  \"c\": [\n    \"x\",\n    \"q\\\"\\\\\\u000a\"\n  ],\n  \"d\": 0.5,\n"
-      "  \"e\": true\n}\n");
-}
 
 TEST_CASE("the schema holds every implementation with units, ranges, defaults and sources") {
   const std::string schema = config::json_schema(catalogue());

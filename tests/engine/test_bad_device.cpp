@@ -17,7 +17,7 @@ namespace {
 
 /// What is wrong with the shipped UFS 4.0 part once `row` is laid on it, file names without their folder.
 std::vector<std::string> problems_with(const std::string& type, const std::string& row) {
-  static const test::TemporaryFolder folder;
+  static const TemporaryFolder folder;
   static const std::filesystem::path trace = [] {
     trace::SynthOptions options;
     options.prompt = 40;

@@ -254,7 +254,7 @@ TEST_CASE("a share is said in the notes") {
 }
 
 TEST_CASE("the spans of a replay's timeline add up to the latency of its steps") {
-  const test::TemporaryFolder folder;
+  const TemporaryFolder folder;
   Timeline timeline({2, 3});
   const PointResult result = fixture().run(Setup{}, {}, &timeline);
   timeline.write(folder / "t.json");

@@ -72,7 +72,7 @@ TEST_CASE("points side by side: progress counts the steps of all points and the 
 }
 
 TEST_CASE("points side by side: a timeline has the bytes it has one by one") {
-  const test::TemporaryFolder folder;
+  const TemporaryFolder folder;
   const std::vector<Setup> setups = unlike();
   Timeline together({1, 2});
   fixture().run_together(setups, {}, &together);

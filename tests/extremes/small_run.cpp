@@ -1,7 +1,6 @@
 #include "tests/extremes/small_run.hpp"
 
 #include <fmt/format.h>
-#include <unistd.h>
 
 #include <algorithm>
 #include <cmath>
@@ -99,16 +98,9 @@ void ordinary_row(trace::Field field, std::int64_t position, std::int64_t head, 
   }
 }
 
-SmallRun::SmallRun(const Row& row, std::int64_t steps)
-    : folder_(std::filesystem::temp_directory_path() / fmt::format("kvr_extremes_{}", getpid())) {
-  std::filesystem::create_directories(folder_);
+SmallRun::SmallRun(const Row& row, std::int64_t steps) {
   write_trace(folder_ / "trace.h5", row, steps);
   std::ofstream(folder_ / "c.yaml") << kConfig;
-}
-
-SmallRun::~SmallRun() {
-  std::error_code ignored;
-  std::filesystem::remove_all(folder_, ignored);
 }
 
 RunConfig SmallRun::config(const std::vector<std::string>& sets) const {

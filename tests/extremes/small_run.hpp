@@ -6,6 +6,7 @@
 #include <string>
 #include <vector>
 
+#include "sim/base/temporary_folder.hpp"
 #include "sim/config/resolve.hpp"
 #include "sim/results/writer.hpp"
 #include "traces/header.hpp"
@@ -30,9 +31,6 @@ void ordinary_row(trace::Field field, std::int64_t position, std::int64_t head, 
 class SmallRun {
  public:
   explicit SmallRun(const Row& row = ordinary_row, std::int64_t steps = kSteps);
-  ~SmallRun();
-  SmallRun(const SmallRun&) = delete;
-  SmallRun& operator=(const SmallRun&) = delete;
 
   RunConfig config(const std::vector<std::string>& sets) const;
   /// The results with `sets` laid over the configuration; InputError as on the command line.
@@ -40,7 +38,7 @@ class SmallRun {
   std::filesystem::path file(const std::string& name) const { return folder_ / name; }
 
  private:
-  std::filesystem::path folder_;
+  TemporaryFolder folder_;
 };
 
 /// The metrics that are infinite or not a number somewhere, a word each, but for those that are undefined

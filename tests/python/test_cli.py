@@ -1,5 +1,6 @@
 """The command line: what is listed and explained, where it goes, and the exit codes."""
 
+import json
 import os
 import subprocess
 from collections.abc import Callable
@@ -138,6 +139,15 @@ def test_everything_that_is_wrong_is_told_at_once(attempt: Run) -> None:
 @pytest.mark.parametrize("words", [["-o", "r.h5"], ["-or.h5"], ["--out", "r.h5"], ["--out=r.h5"]])
 def test_a_value_may_stand_in_four_ways(attempt: Run, words: list[str]) -> None:
     assert attempt("run", "nowhere.yaml", *words).stderr == "nowhere.yaml: no such file (nowhere.yaml)\n"
+
+
+def test_a_bench_is_written_as_json(kvreplay: Run, tmp_path: Path) -> None:
+    kvreplay("bench", "--only", "devices", "--json", tmp_path / "bench.json")
+    written = json.loads((tmp_path / "bench.json").read_text())
+    assert list(written) == ["context", "replays", "start_up", "devices", "kernels"]
+    assert written["context"]["compiler"]
+    assert {device["name"] for device in written["devices"]}
+    assert all(device["cpu"]["median_s"] > 0 for device in written["devices"])
 
 
 def test_the_version_is_told(kvreplay: Run) -> None:

@@ -6,39 +6,22 @@
 #include <cmath>
 #include <csignal>
 #include <fstream>
+#include <iterator>
 #include <limits>
 #include <vector>
 
 #include "sim/base/error.hpp"
 #include "sim/base/hdf5.hpp"
+#include "sim/base/temporary_folder.hpp"
 #include "sim/results/writer.hpp"
 
 using namespace kvr;
 
 namespace {
 
-/// A folder of its own, removed with everything in it.
-class Folder {
- public:
-  Folder() {
-    std::string name = (std::filesystem::temp_directory_path() / "kvreplay-XXXXXX").string();
-    REQUIRE(mkdtemp(name.data()) != nullptr);
-    path = name;
-  }
-  ~Folder() { std::filesystem::remove_all(path); }
-  Folder(const Folder&) = delete;
-  Folder& operator=(const Folder&) = delete;
-
-  std::size_t files() const {
-    std::size_t count = 0;
-    for ([[maybe_unused]] const auto& entry : std::filesystem::directory_iterator(path)) {
-      ++count;
-    }
-    return count;
-  }
-
-  std::filesystem::path path;
-};
+std::ptrdiff_t files_in(const TemporaryFolder& folder) {
+  return std::distance(std::filesystem::directory_iterator(folder.path()), {});
+}
 
 /// Two points that differ in steps, layers and heads.
 std::vector<PointResult> two_points() {
@@ -95,9 +78,9 @@ std::vector<double> read_doubles(const hdf5::Handle& file, const std::string& na
 }  // namespace
 
 TEST_CASE("points of different length, layers and heads share the axes; what one lacks is NaN") {
-  const Folder folder;
-  write_results(folder.path / "out.h5", two_points(), {});
-  const hdf5::Handle file = hdf5::open_file(folder.path / "out.h5");
+  const TemporaryFolder folder;
+  write_results(folder / "out.h5", two_points(), {});
+  const hdf5::Handle file = hdf5::open_file(folder / "out.h5");
 
   CHECK(read_doubles(file, "layer", {3}) == std::vector<double>{0, 4, 8});
   CHECK(read_doubles(file, "head", {2}) == std::vector<double>{0, 1});
@@ -125,11 +108,11 @@ TEST_CASE("points of different length, layers and heads share the axes; what one
 }
 
 TEST_CASE("a results file holds the summaries, the units, and what is not reproducible apart") {
-  const Folder folder;
+  const TemporaryFolder folder;
   Provenance provenance;
   provenance.add("seed", "42");
-  write_results(folder.path / "out.h5", two_points(), provenance);
-  const hdf5::Handle file = hdf5::open_file(folder.path / "out.h5");
+  write_results(folder / "out.h5", two_points(), provenance);
+  const hdf5::Handle file = hdf5::open_file(folder / "out.h5");
 
   CHECK(hdf5::read_string(file.get(), "format") == "kvreplay-results");
   CHECK(hdf5::read_int(file.get(), "version") == kResultsSchemaVersion);
@@ -148,11 +131,11 @@ TEST_CASE("a results file holds the summaries, the units, and what is not reprod
 }
 
 TEST_CASE("the errors of models beside a real device stand by point and model, NaN where a point has none") {
-  const Folder folder;
+  const TemporaryFolder folder;
   std::vector<PointResult> points = two_points();
   points[1].model_errors = {{"queueing", 7, 0.125, 0.5, 0.75, -0.25}, {"analytic", 7, 0.25, 1.5, 2.0, 0.5}};
-  write_results(folder.path / "out.h5", points, {});
-  const hdf5::Handle file = hdf5::open_file(folder.path / "out.h5");
+  write_results(folder / "out.h5", points, {});
+  const hdf5::Handle file = hdf5::open_file(folder / "out.h5");
   const auto read = [&](const std::string& name) {
     return read_doubles(file, "device/model_errors/" + name, {2, 2});
   };
@@ -170,14 +153,14 @@ TEST_CASE("the errors of models beside a real device stand by point and model, N
 }
 
 TEST_CASE("without a real device there is no group of errors") {
-  const Folder folder;
-  write_results(folder.path / "out.h5", two_points(), {});
-  const hdf5::Handle file = hdf5::open_file(folder.path / "out.h5");
+  const TemporaryFolder folder;
+  write_results(folder / "out.h5", two_points(), {});
+  const hdf5::Handle file = hdf5::open_file(folder / "out.h5");
   CHECK(H5Lexists(file.get(), "device", H5P_DEFAULT) == 0);
 }
 
 TEST_CASE("many small points and a chunk's worth of values come back as they were written") {
-  const Folder folder;
+  const TemporaryFolder folder;
   std::vector<PointResult> points;
   for (int p = 0; p < 5; ++p) {
     PointData data("point " + std::to_string(p), 3000 + p, 2, 2);
@@ -186,8 +169,8 @@ TEST_CASE("many small points and a chunk's worth of values come back as they wer
     }
     points.push_back({std::move(data), "", {}});
   }
-  write_results(folder.path / "out.h5", points, {});
-  const hdf5::Handle file = hdf5::open_file(folder.path / "out.h5");
+  write_results(folder / "out.h5", points, {});
+  const hdf5::Handle file = hdf5::open_file(folder / "out.h5");
   const std::vector<double> mass = read_doubles(file, "mass", {5, 3004, 2, 2});
   for (std::size_t p = 0; p < 5; ++p) {
     const std::size_t last = 2999 + p;
@@ -196,49 +179,49 @@ TEST_CASE("many small points and a chunk's worth of values come back as they wer
 }
 
 TEST_CASE("a complete file replaces the one before it and leaves no temporary") {
-  const Folder folder;
-  std::ofstream(folder.path / "out.h5") << "old";
-  write_results(folder.path / "out.h5", two_points(), {});
-  CHECK(folder.files() == 1);
-  CHECK(hdf5::has_dataset(hdf5::open_file(folder.path / "out.h5").get(), "latency_s"));
+  const TemporaryFolder folder;
+  std::ofstream(folder / "out.h5") << "old";
+  write_results(folder / "out.h5", two_points(), {});
+  CHECK(files_in(folder) == 1);
+  CHECK(hdf5::has_dataset(hdf5::open_file(folder / "out.h5").get(), "latency_s"));
 }
 
 TEST_CASE("a folder that does not exist is a system error and is not made") {
-  const Folder folder;
-  CHECK_THROWS_AS(write_results(folder.path / "missing" / "out.h5", two_points(), {}), SystemError);
-  CHECK(folder.files() == 0);
+  const TemporaryFolder folder;
+  CHECK_THROWS_AS(write_results(folder / "missing" / "out.h5", two_points(), {}), SystemError);
+  CHECK(files_in(folder) == 0);
 }
 
 TEST_CASE("a failure after the first bytes leaves the old file and no temporary") {
-  const Folder folder;
-  std::ofstream(folder.path / "out.h5") << "old";
+  const TemporaryFolder folder;
+  std::ofstream(folder / "out.h5") << "old";
   Provenance twice;
   twice.add("seed", "1");
   twice.add("seed", "2");
-  CHECK_THROWS_AS(write_results(folder.path / "out.h5", two_points(), twice), SystemError);
-  CHECK(folder.files() == 1);
+  CHECK_THROWS_AS(write_results(folder / "out.h5", two_points(), twice), SystemError);
+  CHECK(files_in(folder) == 1);
   std::string content;
-  std::ifstream(folder.path / "out.h5") >> content;
+  std::ifstream(folder / "out.h5") >> content;
   CHECK(content == "old");
 }
 
 TEST_CASE("a full disk is a system error that leaves the old file and no temporary, whenever it strikes") {
-  const Folder folder;
-  std::ofstream(folder.path / "out.h5") << "old";
+  const TemporaryFolder folder;
+  std::ofstream(folder / "out.h5") << "old";
   for (const rlim_t limit_bytes : {0U, 100U, 4096U, 16384U}) {
     CAPTURE(limit_bytes);
-    CHECK(fails_on_full_disk(folder.path / "out.h5", limit_bytes));
-    CHECK(folder.files() == 1);
-    CHECK(std::filesystem::file_size(folder.path / "out.h5") == 3);
+    CHECK(fails_on_full_disk(folder / "out.h5", limit_bytes));
+    CHECK(files_in(folder) == 1);
+    CHECK(std::filesystem::file_size(folder / "out.h5") == 3);
   }
 }
 
 TEST_CASE("two points of one name are a broken invariant") {
-  const Folder folder;
+  const TemporaryFolder folder;
   std::vector<PointResult> points = two_points();
   points.push_back(points.front());
-  CHECK_THROWS_AS(write_results(folder.path / "out.h5", points, {}), InternalError);
-  CHECK(folder.files() == 0);
+  CHECK_THROWS_AS(write_results(folder / "out.h5", points, {}), InternalError);
+  CHECK(files_in(folder) == 0);
 }
 
 TEST_CASE("the build and the host are described completely") {

@@ -1,9 +1,5 @@
 #include "tests/traces/sample.hpp"
 
-#include <unistd.h>
-
-#include <atomic>
-
 #include "sim/base/convert.hpp"
 #include "sim/base/error.hpp"
 #include "sim/base/rng.hpp"
@@ -13,17 +9,6 @@
 #include "traces/writer.hpp"
 
 namespace kvr::trace {
-
-TemporaryFolder::TemporaryFolder() {
-  static std::atomic<int> count = 0;
-  path_ = std::filesystem::temp_directory_path() / fmt::format("kvtrace-test-{}-{}", getpid(), count++);
-  std::filesystem::create_directories(path_);
-}
-
-TemporaryFolder::~TemporaryFolder() {
-  std::error_code ignored;
-  std::filesystem::remove_all(path_, ignored);
-}
 
 Header sample_header() {
   return {.geometry = {.layers = 4,

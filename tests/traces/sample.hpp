@@ -7,24 +7,10 @@
 
 #include "sim/base/half.hpp"
 #include "sim/base/hdf5.hpp"
+#include "sim/base/temporary_folder.hpp"
 #include "traces/header.hpp"
 
 namespace kvr::trace {
-
-/// A folder that goes when the test ends.
-class TemporaryFolder {
- public:
-  TemporaryFolder();
-  ~TemporaryFolder();
-  TemporaryFolder(const TemporaryFolder&) = delete;
-  TemporaryFolder& operator=(const TemporaryFolder&) = delete;
-
-  std::filesystem::path operator/(const std::string& name) const { return path_ / name; }
-  const std::filesystem::path& path() const { return path_; }
-
- private:
-  std::filesystem::path path_;
-};
 
 /// 4 layers of which 0 and 3 are captured, 2 KV heads with 2 query heads each, 2 channels, 6 prompt tokens,
 /// 4 steps, queries from position 4 on.

@@ -12,8 +12,6 @@
 namespace kvr::hdf5 {
 namespace {
 
-using trace::TemporaryFolder;
-
 std::vector<std::int32_t> counting(const Shape& shape) {
   std::vector<std::int32_t> values(
       std::accumulate(shape.begin(), shape.end(), hsize_t{1}, std::multiplies<>()));

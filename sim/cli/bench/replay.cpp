@@ -1,11 +1,12 @@
 #include "sim/cli/bench/replay.hpp"
 
 #include <algorithm>
+#include <string_view>
 #include <vector>
 
 #include "sim/base/error.hpp"
+#include "sim/base/temporary_folder.hpp"
 #include "sim/cli/bench/child.hpp"
-#include "sim/cli/bench/folder.hpp"
 #include "sim/config/resolve.hpp"
 #include "traces/reader.hpp"
 #include "traces/synth/synth.hpp"
@@ -15,6 +16,7 @@ namespace {
 
 namespace fs = std::filesystem;
 
+constexpr std::string_view kSampleConfig = "sample_kmeans.yaml";
 constexpr int kSampleRuns = 3;
 constexpr int kScaleRuns = 1;
 constexpr std::int64_t kMegabyte = 1'000'000;
@@ -66,6 +68,12 @@ trace::SynthOptions long_trace() {
   return options;
 }
 
+/// Of a configuration as it stands: all but the sample's are replayed over traces that are made for them.
+std::vector<std::string> sets_of(const fs::path& config) {
+  return config.filename() == kSampleConfig ? std::vector<std::string>()
+                                            : std::vector<std::string>{"trace.path=made-on-the-fly.h5"};
+}
+
 }  // namespace
 
 void check_source(const fs::path& source) {
@@ -81,7 +89,7 @@ std::vector<fs::path> inputs(const fs::path& source) {
   std::vector<fs::path> files;
   std::error_code ignored;
   for (const auto& config : fs::directory_iterator(source / kConfigFolder, ignored)) {
-    for (const RunConfig& point : load_config(config.path(), {})) {
+    for (const RunConfig& point : load_config(config.path(), sets_of(config.path()))) {
       files.insert(files.end(), point.files.begin(), point.files.end());
       files.push_back(point.trace_path);
     }
@@ -90,7 +98,7 @@ std::vector<fs::path> inputs(const fs::path& source) {
 }
 
 ReplayResult measure_sample(const fs::path& source) {
-  ReplayResult result = measure(source / kConfigFolder / "sample_kmeans.yaml", {}, kSampleRuns);
+  ReplayResult result = measure(source / kConfigFolder / kSampleConfig, {}, kSampleRuns);
   result.name = "replay";
   result.wall_limit_s = 5.0;
   result.peak_limit_bytes = 300 * kMegabyte;

@@ -2,20 +2,19 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
+#include <iterator>
 #include <span>
-#include <utility>
 
 #include "sim/base/error.hpp"
+#include "sim/base/json.hpp"
 #include "sim/base/new_file.hpp"
 #include "sim/cli/bench/peers.hpp"
 #include "sim/cli/table.hpp"
-#include "sim/config/json_writer.hpp"
 #include "sim/results/writer.hpp"
 
 namespace kvr::bench {
 namespace {
-
-using config::JsonWriter;
 
 std::string milliseconds(double seconds) {
   return fmt::format("{:.3g} ms", 1e3 * seconds);
@@ -56,136 +55,114 @@ Provenance context() {
   return provenance;
 }
 
-void write_timing(JsonWriter& json, std::string_view name, const Timing& timing) {
-  json.key(name).open('{');
-  json.key("runs").integer(timing.runs);
-  json.key("median_s").real(timing.median_s);
-  json.key("min_s").real(timing.min_s);
-  json.key("max_s").real(timing.max_s);
-  json.close();
+Json timing_json(const Timing& timing) {
+  return {
+      {"runs", timing.runs}, {"median_s", timing.median_s}, {"min_s", timing.min_s}, {"max_s", timing.max_s}};
 }
 
-void write_replay(JsonWriter& json, const ReplayResult& result) {
-  json.open('{');
-  json.key("name").text(result.name);
-  json.key("what").text(result.what);
-  json.key("prompt_tokens").integer(result.prompt);
-  json.key("steps").integer(result.steps);
-  write_timing(json, "wall", result.wall);
-  write_timing(json, "cpu", result.cpu);
-  json.key("peak_bytes").integer(result.peak_bytes);
+Json replay_json(const ReplayResult& result) {
+  Json json = {{"name", result.name},
+               {"what", result.what},
+               {"prompt_tokens", result.prompt},
+               {"steps", result.steps},
+               {"wall", timing_json(result.wall)},
+               {"cpu", timing_json(result.cpu)},
+               {"peak_bytes", result.peak_bytes}};
   if (result.wall_limit_s > 0.0) {
-    json.key("wall_limit_s").real(result.wall_limit_s);
-    json.key("wall_limit_met").truth(result.meets_wall_limit());
+    json["wall_limit_s"] = result.wall_limit_s;
+    json["wall_limit_met"] = result.meets_wall_limit();
   }
-  json.key("peak_limit_bytes").integer(result.peak_limit_bytes);
-  json.key("peak_limit_met").truth(result.meets_peak_limit());
-  json.close();
+  json["peak_limit_bytes"] = result.peak_limit_bytes;
+  json["peak_limit_met"] = result.meets_peak_limit();
+  return json;
 }
 
-void write_kernel(JsonWriter& json, const KernelResult& result) {
-  json.open('{');
-  json.key("name").text(result.name);
-  json.key("shape").text(result.shape);
-  json.key("peer").text(result.peer);
-  json.key("bytes").integer(result.bytes);
-  json.key("flops").real(result.flops);
-  write_timing(json, "cpu", result.kernel);
-  write_timing(json, "peer_cpu", result.peer_timing);
-  write_timing(json, "reading_as_many_bytes_cpu", result.reading);
-  json.key("peak_flops_per_s").real(result.peak_flops);
-  json.key("bytes_per_s").real(result.bytes_per_s());
-  json.key("flops_per_s").real(result.flops_per_s());
-  json.key("speedup_over_peer").real(result.peer_ratio());
-  json.key("roof").text(result.is_memory_bound() ? "memory" : "compute");
-  json.key("roofline_share").real(result.roofline_share());
-  json.close();
+Json kernel_json(const KernelResult& result) {
+  return {{"name", result.name},
+          {"shape", result.shape},
+          {"peer", result.peer},
+          {"bytes", result.bytes},
+          {"flops", result.flops},
+          {"cpu", timing_json(result.kernel)},
+          {"peer_cpu", timing_json(result.peer_timing)},
+          {"reading_as_many_bytes_cpu", timing_json(result.reading)},
+          {"peak_flops_per_s", result.peak_flops},
+          {"bytes_per_s", result.bytes_per_s()},
+          {"flops_per_s", result.flops_per_s()},
+          {"speedup_over_peer", result.peer_ratio()},
+          {"roof", result.is_memory_bound() ? "memory" : "compute"},
+          {"roofline_share", result.roofline_share()}};
 }
 
-void write_start_up(JsonWriter& json, const StartUp& result) {
-  json.key("start_up").open('{');
-  json.key("requests").integer(result.requests);
-  json.key("wall_s").real(result.use.wall_s);
-  json.key("wall_limit_s").real(result.wall_limit_s);
-  json.key("peak_bytes").integer(result.use.peak_bytes);
-  json.key("peak_limit_bytes").integer(result.peak_limit_bytes);
-  json.close();
+Json start_up_json(const StartUp& result) {
+  return {{"requests", result.requests},
+          {"wall_s", result.use.wall_s},
+          {"wall_limit_s", result.wall_limit_s},
+          {"peak_bytes", result.use.peak_bytes},
+          {"peak_limit_bytes", result.peak_limit_bytes}};
 }
 
-void write_device(JsonWriter& json, const DeviceResult& result) {
-  json.open('{');
-  json.key("name").text(result.name);
-  json.key("what").text(result.what);
-  json.key("requests").integer(result.requests);
-  json.key("simulated_s").real(result.simulated_s);
-  write_timing(json, "cpu", result.cpu);
-  json.key("requests_per_s").real(result.requests_per_s());
-  json.key("least_requests_per_s").real(result.least_per_s);
-  json.key("least_met").truth(result.is_fast_enough());
-  json.key("last_to_first").real(result.last_to_first);
-  json.close();
+Json device_json(const DeviceResult& result) {
+  return {{"name", result.name},
+          {"what", result.what},
+          {"requests", result.requests},
+          {"simulated_s", result.simulated_s},
+          {"cpu", timing_json(result.cpu)},
+          {"requests_per_s", result.requests_per_s()},
+          {"least_requests_per_s", result.least_per_s},
+          {"least_met", result.is_fast_enough()},
+          {"last_to_first", result.last_to_first}};
 }
 
-void write_kernel_share(JsonWriter& json, std::string_view what, const PolicyCost& cost, double seconds) {
-  json.key(fmt::format("{}_kernel_of_model", what)).open('{');
-  json.key("seconds").real(seconds);
-  json.key("share").real(cost.share(seconds));
-  json.key("met").truth(cost.meets_kernel_share(seconds));
-  json.close();
+Json kernel_share_json(const PolicyCost& cost, double seconds) {
+  return {{"seconds", seconds}, {"share", cost.share(seconds)}, {"met", cost.meets_kernel_share(seconds)}};
 }
 
-void write_policy(JsonWriter& json, const PolicyCost& cost) {
-  json.key("policy").open('{');
-  json.key("name").text(cost.name);
-  json.key("what").text(cost.what);
-  json.key("prompt_tokens").integer(cost.prompt);
-  json.key("captured_layers").integer(cost.captured_layers);
-  json.key("model_layers").integer(cost.model_layers);
-  write_timing(json, "simulated_latency", cost.latency);
-  write_timing(json, "score_kernel_of_captured", cost.score);
-  write_timing(json, "update_kernel_of_captured", cost.update);
-  write_timing(json, "truth_kernel", cost.truth);
-  write_timing(json, "replay", cost.replay);
-  write_timing(json, "replay_with_known_truth", cost.replay_with_known_truth);
-  json.key("kernel_share_limit").real(cost.kernel_share_limit);
-  write_kernel_share(json, "update", cost, cost.update_s());
-  write_kernel_share(json, "score_and_update", cost, cost.score_s() + cost.update_s());
-  json.key("speed_with_truth").real(cost.speed_with_truth());
-  json.key("speed").real(cost.speed());
-  json.key("speed_least").real(cost.speed_least);
-  json.key("speed_met").truth(cost.meets_speed(cost.speed()));
-  json.key("speed_of_all_layers").real(cost.speed_of_all_layers());
-  json.key("speed_of_all_layers_met").truth(cost.meets_speed(cost.speed_of_all_layers()));
-  json.close();
+Json policy_json(const PolicyCost& cost) {
+  return {{"name", cost.name},
+          {"what", cost.what},
+          {"prompt_tokens", cost.prompt},
+          {"captured_layers", cost.captured_layers},
+          {"model_layers", cost.model_layers},
+          {"simulated_latency", timing_json(cost.latency)},
+          {"score_kernel_of_captured", timing_json(cost.score)},
+          {"update_kernel_of_captured", timing_json(cost.update)},
+          {"truth_kernel", timing_json(cost.truth)},
+          {"replay", timing_json(cost.replay)},
+          {"replay_with_known_truth", timing_json(cost.replay_with_known_truth)},
+          {"kernel_share_limit", cost.kernel_share_limit},
+          {"update_kernel_of_model", kernel_share_json(cost, cost.update_s())},
+          {"score_and_update_kernel_of_model", kernel_share_json(cost, cost.score_s() + cost.update_s())},
+          {"speed_with_truth", cost.speed_with_truth()},
+          {"speed", cost.speed()},
+          {"speed_least", cost.speed_least},
+          {"speed_met", cost.meets_speed(cost.speed())},
+          {"speed_of_all_layers", cost.speed_of_all_layers()},
+          {"speed_of_all_layers_met", cost.meets_speed(cost.speed_of_all_layers())}};
 }
 
-std::string json_text(const Report& report) {
-  JsonWriter json;
-  json.open('{').key("context").open('{');
+template <class Result>
+Json list_json(const std::vector<Result>& results, Json (*one)(const Result&)) {
+  Json list = Json::array();
+  std::ranges::transform(results, std::back_inserter(list), one);
+  return list;
+}
+
+Json report_json(const Report& report) {
+  Json json;
   for (const auto& [name, value] : context().entries) {
-    json.key(name).text(value);
+    json["context"][name] = value;
   }
-  json.close().key("replays").open('[');
-  for (const ReplayResult& result : report.replays) {
-    write_replay(json, result);
-  }
-  json.close();
+  json["replays"] = list_json(report.replays, replay_json);
   if (report.policy) {
-    write_policy(json, *report.policy);
+    json["policy"] = policy_json(*report.policy);
   }
   if (report.start_up) {
-    write_start_up(json, *report.start_up);
+    json["start_up"] = start_up_json(*report.start_up);
   }
-  json.key("devices").open('[');
-  for (const DeviceResult& result : report.devices) {
-    write_device(json, result);
-  }
-  json.close().key("kernels").open('[');
-  for (const KernelResult& result : report.kernels) {
-    write_kernel(json, result);
-  }
-  json.close().close();
-  return std::move(json).take();
+  json["devices"] = list_json(report.devices, device_json);
+  json["kernels"] = list_json(report.kernels, kernel_json);
+  return json;
 }
 
 std::string replay_text(std::span<const ReplayResult> results) {
@@ -309,7 +286,7 @@ std::string report_text(const Report& report) {
 }
 
 void write_json(const Report& report, const std::filesystem::path& out) {
-  write_new_file(out, json_text(report));
+  write_new_file(out, json_text(report_json(report)));
 }
 
 }  // namespace kvr::bench

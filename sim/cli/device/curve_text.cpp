@@ -2,15 +2,13 @@
 
 #include <algorithm>
 #include <cmath>
-#include <nlohmann/json.hpp>
 
+#include "sim/base/json.hpp"
 #include "sim/base/units.hpp"
 #include "sim/cli/device/curve_output.hpp"
 
 namespace kvr::cli {
 namespace {
-
-using Json = nlohmann::ordered_json;
 
 constexpr double kMega = 1e6;
 constexpr std::size_t kFigureWidth = 8;
@@ -108,11 +106,13 @@ std::string curve_table(const DeviceChoice& choice, const Curve& curve) {
 std::string curve_json(const DeviceChoice& choice, const Curve& curve) {
   Json points = Json::array();
   std::ranges::transform(curve.points, std::back_inserter(points), point_json);
-  const Json root = {{"device", choice.params.name}, {"type", choice.config.device.type},
-                     {"heat", choice.params.heat},   {"host", host_json(choice)},
-                     {"seed", curve.plan.seed},      {"notes", curve.notes},
-                     {"points", std::move(points)}};
-  return root.dump(2) + "\n";
+  return json_text({{"device", choice.params.name},
+                    {"type", choice.config.device.type},
+                    {"heat", choice.params.heat},
+                    {"host", host_json(choice)},
+                    {"seed", curve.plan.seed},
+                    {"notes", curve.notes},
+                    {"points", std::move(points)}});
 }
 
 }  // namespace kvr::cli

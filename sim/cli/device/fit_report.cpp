@@ -5,10 +5,10 @@
 #include <algorithm>
 #include <array>
 #include <cmath>
-#include <nlohmann/json.hpp>
 #include <utility>
 #include <vector>
 
+#include "sim/base/json.hpp"
 #include "sim/base/param_text.hpp"
 #include "sim/base/units.hpp"
 #include "sim/cli/table.hpp"
@@ -215,7 +215,7 @@ std::string fit_yaml(const FitReport& report) {
     const ParamSpec& spec = param.spec();
     std::string value = format_value(param.get(report.result.model.device), spec);
     if (spec.name == "name") {
-      value = nlohmann::json(value).dump(-1, ' ', true, nlohmann::json::error_handler_t::replace);
+      value = quoted_ascii(value);
     }
     lines.push_back({fmt::format("{}: {}", spec.name, value), comment_of(report, spec.name)});
     width = std::max(width, lines.back()[0].size());

@@ -6,15 +6,14 @@
 #include <array>
 #include <cmath>
 #include <ctime>
-#include <nlohmann/json.hpp>
 
+#include "sim/base/json.hpp"
 #include "sim/cli/table.hpp"
 
 namespace kvr {
 
 namespace {
 
-using Json = nlohmann::ordered_json;
 using flash::ProbeJob;
 using flash::ProbeRow;
 using flash::ProbeTimes;
@@ -116,17 +115,16 @@ std::string probe_json(const ProbeReport& report) {
   for (const ProbeRow& row : report.rows) {
     jobs.push_back(job_json(row));
   }
-  const Json document{{"fio version", "kvreplay-probe 1"},
-                      {"timestamp", now},
-                      {"global options",
-                       {{"ioengine", report.engine == "threads" ? "psync" : report.engine},
-                        {"direct", "1"},
-                        {"norandommap", "1"},
-                        {"group_reporting", "1"},
-                        {"ramp_time", fmt::format("{:g}", report.warm_up_s)}}},
-                      {"jobs", std::move(jobs)},
-                      {"host", host_json(report, now)}};
-  return document.dump(2) + "\n";
+  return json_text({{"fio version", "kvreplay-probe 1"},
+                    {"timestamp", now},
+                    {"global options",
+                     {{"ioengine", report.engine == "threads" ? "psync" : report.engine},
+                      {"direct", "1"},
+                      {"norandommap", "1"},
+                      {"group_reporting", "1"},
+                      {"ramp_time", fmt::format("{:g}", report.warm_up_s)}}},
+                    {"jobs", std::move(jobs)},
+                    {"host", host_json(report, now)}});
 }
 
 std::string probe_table(std::span<const ProbeRow> rows) {

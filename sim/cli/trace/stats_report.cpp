@@ -4,15 +4,14 @@
 
 #include <cmath>
 #include <functional>
-#include <nlohmann/json.hpp>
 
+#include "sim/base/json.hpp"
 #include "sim/cli/table.hpp"
 #include "sim/results/statistics.hpp"
 
 namespace kvr::cli {
 namespace {
 
-using Json = nlohmann::ordered_json;
 using Figure = std::function<double(const HeadStatistics&)>;
 
 /// One column of a table: what every head has, and the heads on average.
@@ -176,19 +175,17 @@ std::string stats_json(const TraceStats& stats) {
   for (const TraceStats::Head& head : stats.heads) {
     heads.push_back(head_json(plan, head));
   }
-  const Json root = {{"file", plan.trace_path.string()},
-                     {"model", stats.header.model_name},
-                     {"prompt", stats.header.prefill_len},
-                     {"decode_steps", plan.steps.count},
-                     {"judged_steps", plan.judged.size()},
-                     {"group", stats.header.geometry.group()},
-                     {"seed", plan.seed},
-                     {"sinks", plan.sinks},
-                     {"recent", plan.recent},
-                     {"budget_share", budget_share(plan)},
-                     {"heads", std::move(heads)}};
-  // Names of files may be no UTF-8, which JSON must be.
-  return root.dump(2, ' ', false, Json::error_handler_t::replace) + "\n";
+  return json_text({{"file", plan.trace_path.string()},
+                    {"model", stats.header.model_name},
+                    {"prompt", stats.header.prefill_len},
+                    {"decode_steps", plan.steps.count},
+                    {"judged_steps", plan.judged.size()},
+                    {"group", stats.header.geometry.group()},
+                    {"seed", plan.seed},
+                    {"sinks", plan.sinks},
+                    {"recent", plan.recent},
+                    {"budget_share", budget_share(plan)},
+                    {"heads", std::move(heads)}});
 }
 
 }  // namespace kvr::cli

@@ -4,10 +4,12 @@
 
 #include <algorithm>
 #include <array>
+#include <cmath>
 #include <numeric>
 #include <string_view>
 
 #include "sim/base/error.hpp"
+#include "sim/base/json.hpp"
 #include "sim/base/new_file.hpp"
 #include "sim/engine/timing/critical_path.hpp"
 
@@ -17,45 +19,43 @@ namespace {
 constexpr std::array<std::string_view, kResources> kResourceNames = {"compute", "flash"};
 constexpr std::size_t kStepTrack = kResources;
 
-std::string json_text(std::string_view text) {
-  std::string out = "\"";
-  for (const char c : text) {
-    if (c == '"' || c == '\\') {
-      out += '\\';
-      out += c;
-    } else if (static_cast<unsigned char>(c) < 0x20) {
-      out += fmt::format("\\u{:04x}", static_cast<int>(c));
-    } else {
-      out += c;
-    }
-  }
-  return out + '"';
+/// Viewers tell no less apart.
+double nanosecond_us(double seconds) {
+  return std::round(seconds * 1e9) / 1e3;
 }
 
 std::string name_event(std::string_view what, std::int64_t process, std::size_t thread,
                        std::string_view name) {
-  return fmt::format(R"({{"ph":"M","name":"{}","pid":{},"tid":{},"args":{{"name":{}}}}})", what, process,
-                     thread, json_text(name));
+  return json_line(
+      {{"ph", "M"}, {"name", what}, {"pid", process}, {"tid", thread}, {"args", {{"name", name}}}});
 }
 
 std::string span_event(std::string_view name, std::int64_t process, std::size_t thread, const Span& span,
-                       const std::string& args) {
-  return fmt::format(R"({{"ph":"X","name":{},"pid":{},"tid":{},"ts":{:.3f},"dur":{:.3f},"args":{{{}}}}})",
-                     json_text(name), process, thread, span.begin_s * 1e6, (span.end_s - span.begin_s) * 1e6,
-                     args);
+                       const Json& args) {
+  return json_line({{"ph", "X"},
+                    {"name", name},
+                    {"pid", process},
+                    {"tid", thread},
+                    {"ts", nanosecond_us(span.begin_s)},
+                    {"dur", nanosecond_us(span.end_s - span.begin_s)},
+                    {"args", args}});
 }
 
-std::string arguments_of(const Operation& operation, bool critical) {
-  const std::string shared =
-      fmt::format(R"("layer":{}{})", operation.layer, critical ? R"(,"critical":true)" : "");
+Json arguments_of(const Operation& operation, bool critical) {
+  Json arguments = {{"layer", operation.layer}};
+  if (critical) {
+    arguments["critical"] = true;
+  }
   if (operation.resource != Resource::flash) {
-    return shared;
+    return arguments;
   }
   std::int64_t bytes = 0;
   for (const IoRequest& request : operation.requests) {
     bytes += request.length_bytes;
   }
-  return fmt::format(R"({},"requests":{},"bytes":{})", shared, operation.requests.size(), bytes);
+  arguments["requests"] = operation.requests.size();
+  arguments["bytes"] = bytes;
+  return arguments;
 }
 
 /// The first track is that of the resource; further ones show what runs beside what is on those before.
@@ -121,7 +121,7 @@ void Timeline::add_step(std::size_t point, std::int64_t step, std::int64_t posit
                                 arguments_of(operations[i], critical[i])));
   }
   events.push_back(span_event(fmt::format("step {}", step), process, kStepTrack, {times.begin_s, times.end_s},
-                              fmt::format(R"("position":{})", position)));
+                              {{"position", position}}));
 }
 
 void Timeline::write(const std::filesystem::path& out) const {

@@ -73,7 +73,7 @@ class HandTrace {
     return result;
   }
 
-  test::TemporaryFolder folder_;
+  TemporaryFolder folder_;
   std::filesystem::path path_ = folder_ / "hand.h5";
 };
 

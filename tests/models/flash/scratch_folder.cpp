@@ -2,28 +2,16 @@
 
 #include <doctest/doctest.h>
 
-#include <cstdlib>
-
 #include "models/flash/storage/storage_file.hpp"
 #include "sim/base/error.hpp"
 
 namespace kvr::test {
 
-ScratchFolder::ScratchFolder() {
-  const std::filesystem::path program = std::filesystem::read_symlink("/proc/self/exe");
-  std::string name = (program.parent_path() / "scratch-XXXXXX").string();
-  REQUIRE(mkdtemp(name.data()) != nullptr);
-  path_ = name;
-}
-
-ScratchFolder::~ScratchFolder() {
-  std::error_code ignored;
-  std::filesystem::remove_all(path_, ignored);
-}
+ScratchFolder::ScratchFolder() : folder_(std::filesystem::read_symlink("/proc/self/exe").parent_path()) {}
 
 std::size_t ScratchFolder::files() const {
   std::size_t count = 0;
-  for ([[maybe_unused]] const auto& entry : std::filesystem::directory_iterator(path_)) {
+  for ([[maybe_unused]] const auto& entry : std::filesystem::directory_iterator(path())) {
     ++count;
   }
   return count;
@@ -31,7 +19,7 @@ std::size_t ScratchFolder::files() const {
 
 bool ScratchFolder::has_direct_io() const {
   try {
-    const std::filesystem::path probe = path_ / "direct";
+    const std::filesystem::path probe = path() / "direct";
     flash::StorageFile file({.path = probe, .bytes = std::int64_t{1} << 20});
     const auto io = flash::make_thread_engine({file.descriptor(), probe.string(), 1, 1 << 16});
     file.prepare(*io, {});

@@ -1,7 +1,6 @@
 // Reading fio's JSON: what becomes a row, and every way a file can be wrong, by its exact message.
 #include <doctest/doctest.h>
 #include <fmt/format.h>
-#include <unistd.h>
 
 #include <filesystem>
 #include <fstream>
@@ -11,6 +10,7 @@
 #include "models/flash/fit/fio/file.hpp"
 #include "models/flash/fit/fio/size.hpp"
 #include "sim/base/error.hpp"
+#include "sim/base/temporary_folder.hpp"
 
 namespace kvr::flash::fit {
 namespace {
@@ -21,16 +21,9 @@ using doctest::Approx;
 /// A folder of files, gone at the end. Messages name files as they were given, here without the folder.
 class Folder {
  public:
-  Folder() : path_(fs::temp_directory_path() / fmt::format("fio_file_test_{}", getpid())) {
-    fs::create_directories(path_);
-  }
-  ~Folder() { fs::remove_all(path_); }
-  Folder(const Folder&) = delete;
-  Folder& operator=(const Folder&) = delete;
-
   fs::path write(const std::string& name, const std::string& text) const {
-    std::ofstream(path_ / name) << text;
-    return path_ / name;
+    std::ofstream(folder_ / name) << text;
+    return folder_ / name;
   }
 
   std::vector<std::string> problems(const std::vector<fs::path>& files,
@@ -39,7 +32,7 @@ class Folder {
       read_fio_files(files, reading);
     } catch (const InputError& error) {
       std::vector<std::string> lines = error.problems();
-      const std::string folder = path_.string() + "/";
+      const std::string folder = folder_.path().string() + "/";
       for (std::string& line : lines) {
         for (std::size_t at = line.find(folder); at != std::string::npos; at = line.find(folder)) {
           line.erase(at, folder.size());

@@ -1,17 +1,18 @@
-#include "sim/cli/bench/folder.hpp"
+#include "sim/base/temporary_folder.hpp"
 
 #include <stdlib.h>
 
 #include <cerrno>
 #include <cstring>
-#include <string>
 
 #include "sim/base/error.hpp"
 
-namespace kvr::bench {
+namespace kvr {
 
-TemporaryFolder::TemporaryFolder() {
-  std::string name = (std::filesystem::temp_directory_path() / "kvreplay-bench-XXXXXX").string();
+TemporaryFolder::TemporaryFolder() : TemporaryFolder(std::filesystem::temp_directory_path()) {}
+
+TemporaryFolder::TemporaryFolder(const std::filesystem::path& parent) {
+  std::string name = (parent / "kvreplay-XXXXXX").string();
   if (mkdtemp(name.data()) == nullptr) {
     throw SystemError(fmt::format("{}: cannot be made: {}", name, std::strerror(errno)));
   }
@@ -30,4 +31,4 @@ std::filesystem::path TemporaryFolder::file(const std::string& name) {
   return path;
 }
 
-}  // namespace kvr::bench
+}  // namespace kvr

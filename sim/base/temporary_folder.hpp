@@ -7,17 +7,21 @@
 
 #include "sim/base/new_file.hpp"
 
-namespace kvr::bench {
+namespace kvr {
 
 /// A folder of its own, removed with all it holds; where a signal ends the program, with the files that
 /// `file` has named.
 class TemporaryFolder {
  public:
+  /// Where the system keeps what is temporary, or in `parent`. Throws SystemError where none can be made.
   TemporaryFolder();
+  explicit TemporaryFolder(const std::filesystem::path& parent);
   ~TemporaryFolder();
   TemporaryFolder(const TemporaryFolder&) = delete;
   TemporaryFolder& operator=(const TemporaryFolder&) = delete;
 
+  const std::filesystem::path& path() const { return path_; }
+  std::filesystem::path operator/(const std::string& name) const { return path_ / name; }
   /// Where a file of this name is to be written.
   std::filesystem::path file(const std::string& name);
 
@@ -27,4 +31,4 @@ class TemporaryFolder {
   std::list<Transient> files_;
 };
 
-}  // namespace kvr::bench
+}  // namespace kvr
