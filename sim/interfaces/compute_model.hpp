@@ -30,6 +30,12 @@ struct HostCost {
   }
 };
 
+/// What flash requests cost the computation beside them, in time lost.
+struct IoContention {
+  double per_read_byte_s = 0.0;  ///< bandwidth of DRAM
+  double per_host_s = 0.0;       ///< of each second that the submitting core works
+};
+
 /// What a phone draws besides its flash device, in its thermal state.
 struct PhonePower {
   double dram_j_per_byte = 0.0;    ///< moved to or from DRAM
@@ -55,6 +61,7 @@ class ComputeModel {
   /// Memory of the phone; 0: not known.
   virtual std::int64_t dram_bytes() const { return 0; }
   virtual std::string describe() const = 0;
+  virtual IoContention io_contention() const { return {}; }
 };
 
 }  // namespace kvr

@@ -44,7 +44,8 @@ Machine::Machine(const RunConfig& config, const trace::Header& header)
       value_codec_(
           make<Codec>(config, "system.codec.v", config.system.value_codec, {header.geometry.head_dim})),
       schedule_(make<Schedule>(config, "system.schedule", config.system.schedule, {})),
-      scheduler_(*device_, schedule_->batches_outstanding()),
+      scheduler_(*device_, schedule_->batches_outstanding(),
+                 {phone_->io_contention(), phone_->host_cost(), device_->limits()}),
       energy_meter_(phone_->power(), *device_),
       extrapolation_(extrapolate(config, model_->geometry(), header)),
       on_flash_(config.system.on_flash),
@@ -66,8 +67,9 @@ std::vector<std::string> Machine::notes() const {
 }
 
 std::vector<std::pair<std::string_view, bool>> Machine::overlap_costs() const {
-  return {{"bandwidth of DRAM", false},
-          {"the core that submits", false},
+  const IoContention contention = phone_->io_contention();
+  return {{"bandwidth of DRAM", contention.per_read_byte_s > 0.0},
+          {"the core that submits", contention.per_host_s > 0.0},
           {"batches that meet in the device",
            schedule_->batches_outstanding() > 1 && device_->serves_batches_together()}};
 }

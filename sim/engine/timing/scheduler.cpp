@@ -26,9 +26,10 @@ struct Room {
 class StepRun {
  public:
   StepRun(std::span<const Operation> operations, double begin_s, std::int64_t batches_outstanding,
-          FlashBatches& flash, std::span<Span> spans)
+          const Contention& contention, FlashBatches& flash, std::span<Span> spans)
       : operations_(operations),
         lists_(operations, begin_s),
+        contention_(contention),
         flash_(flash),
         spans_(spans),
         unfinished_(operations.size()) {
@@ -99,6 +100,9 @@ class StepRun {
     KVR_CHECK(now_s < kNever, "{} of {} operations can never start", unfinished_, operations_.size());
     if (completed_s == now_s) {
       for (const FlashBatches::Completed& one : flash_.advance(now_s)) {
+        if (computing_) {
+          computing_->end_s += contention_.delay_s(*one.request);
+        }
         if (one.last) {
           finish(one.operation, one.done_s);
         }
@@ -124,6 +128,7 @@ class StepRun {
 
   std::span<const Operation> operations_;
   ReadyLists lists_;
+  const Contention& contention_;
   FlashBatches& flash_;
   std::span<Span> spans_;
   std::array<std::deque<Room>, kResources> room_;
@@ -133,15 +138,15 @@ class StepRun {
 
 }  // namespace
 
-Scheduler::Scheduler(FlashDevice& device, std::int64_t batches_outstanding)
-    : flash_(device), batches_outstanding_(batches_outstanding) {
+Scheduler::Scheduler(FlashDevice& device, std::int64_t batches_outstanding, const Contention& contention)
+    : flash_(device), batches_outstanding_(batches_outstanding), contention_(contention) {
   KVR_CHECK(batches_outstanding >= 1, "{} batches outstanding", batches_outstanding);
 }
 
 StepTimes Scheduler::run(const OperationGraph& graph, double begin_s, std::vector<Span>& spans) {
   const auto operations = graph.operations();
   spans.assign(operations.size(), {});
-  StepRun(operations, begin_s, batches_outstanding_, flash_, spans).run();
+  StepRun(operations, begin_s, batches_outstanding_, contention_, flash_, spans).run();
   return step_times(operations, spans, begin_s);
 }
 
