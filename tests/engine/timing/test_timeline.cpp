@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "sim/base/error.hpp"
+#include "sim/base/temporary_folder.hpp"
 #include "sim/base/json.hpp"
 #include "sim/engine/timing/timeline.hpp"
 #include "tests/engine/support.hpp"
@@ -89,7 +90,7 @@ TEST_CASE("spans of the critical path say so, and no others") {
   const std::vector<Span> spans = {{0.0, kUs}, {0.0, 2 * kUs}, {2 * kUs, 3 * kUs, 1}};
   Timeline timeline({0, 1});
   timeline.add_step(timeline.begin_point("p"), 0, 7, graph, spans, {0.0, 3 * kUs});
-  const test::TemporaryFolder folder;
+  const TemporaryFolder folder;
   timeline.write(folder / "t.json");
   const std::string text = test::read_text(folder / "t.json");
   CHECK(well_formed(text));
@@ -110,7 +111,7 @@ TEST_CASE("flash operations that overlap are on tracks beside one another, each 
       {0.0, 4 * kUs}, {kUs, 2 * kUs}, {2 * kUs, 5 * kUs, 1}, {4 * kUs, 5 * kUs, 0}};
   Timeline timeline({0, 1});
   timeline.add_step(timeline.begin_point("p", 2), 0, 7, graph, spans, {0.0, 5 * kUs});
-  const test::TemporaryFolder folder;
+  const TemporaryFolder folder;
   timeline.write(folder / "t.json");
   const std::string text = test::read_text(folder / "t.json");
   const auto shown = lines_with(text, "\"layer\":");
