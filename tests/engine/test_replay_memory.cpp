@@ -135,7 +135,7 @@ TEST_CASE("a cache too small for one entry is an error that says what is left of
   setup.cache_bytes = 200;
   setup.cache_scope = "head";
   CHECK(fixture().error_of(setup) ==
-        "config.yaml:19:11: system.cache.capacity: 200 bytes for the whole model leave 'lru' 50 bytes in a "
+        "config.yaml:14:11: system.cache.capacity: 200 bytes for the whole model leave 'lru' 50 bytes in a "
         "cache, "
         "less than one entry of 64; give more, or replacement none");
 }
@@ -143,12 +143,12 @@ TEST_CASE("a cache too small for one entry is an error that says what is left of
 TEST_CASE("steps that the trace does not have are an error that says which it has") {
   Setup setup;
   setup.first_step = 40;
-  CHECK(fixture().error_of(setup) == "config.yaml:21:19: run.first_step: 40 is past the end; " +
+  CHECK(fixture().error_of(setup) == "config.yaml:16:19: run.first_step: 40 is past the end; " +
                                          fixture().trace_path().string() +
                                          " has 40 decode steps, allowed is 0 to 39");
   setup.first_step = 30;
   setup.steps = 11;
-  CHECK(fixture().error_of(setup) == "config.yaml:21:35: run.steps: 11 from step 30 on; " +
+  CHECK(fixture().error_of(setup) == "config.yaml:16:35: run.steps: 11 from step 30 on; " +
                                          fixture().trace_path().string() +
                                          " has only 10 left, 0 means all of them");
 }

@@ -147,7 +147,7 @@ TEST_CASE("belady: a clustering whose accesses depend on the cache is refused by
   setup.cache_bytes = 15 * test::kEntryBytes;
   CHECK(fixture().error_of(setup) ==
         fmt::format(
-            "config.yaml:18:3: system.replacement: 'belady' needs accesses that do not depend on the cache, "
+            "config.yaml:13:3: system.replacement: 'belady' needs accesses that do not depend on the cache, "
             "but "
             "clustering '{}' (config.yaml:8:3: system.clustering) asks for other units when other units are "
             "resident; allowed is another replacement, or a clustering that does not look at residency",

@@ -48,7 +48,7 @@ trace::Header header(std::int64_t steps) {
 
 void write_trace(const std::filesystem::path& path, const Row& row, std::int64_t steps) {
   std::vector<std::int64_t> positions;
-  for (std::int64_t position = kPrompt - 4; position < kPrompt + steps; ++position) {
+  for (std::int64_t position = kPrompt - kWindow; position < kPrompt + steps; ++position) {
     positions.push_back(position);
   }
   trace::Writer writer(path, header(steps), positions);
@@ -67,6 +67,9 @@ void write_trace(const std::filesystem::path& path, const Row& row, std::int64_t
       writer.append(field, 0, halves);
     }
   }
+  // As if every entry had got as much attention as it gave.
+  writer.append_prompt_attention_sums(
+      0, std::vector<float>(static_cast<std::size_t>(2 * kHeads * kPrompt), 1.0F));
   writer.finish();
 }
 
@@ -127,9 +130,8 @@ std::string not_finite(const PointResult& result) {
   std::string names;
   for (const MetricInfo& metric : metric_table()) {
     const auto values = result.data.values(metric.id);
-    const bool may_be_undefined =
-        metric.name.starts_with("reused_within_") || metric.name.starts_with("contiguous_");
-    if (!may_be_undefined && !std::ranges::all_of(values, [](double x) { return std::isfinite(x); })) {
+    if (!may_lack_values(metric.id) &&
+        !std::ranges::all_of(values, [](double x) { return std::isfinite(x); })) {
       names += fmt::format("{} ", metric.name);
     }
   }

@@ -17,7 +17,8 @@ namespace kvr::test {
 /// for units to be formed, split, placed, cached and dropped.
 inline constexpr std::int64_t kHeads = 2;
 inline constexpr std::int64_t kChannels = 8;
-inline constexpr std::int64_t kPrompt = 24;
+inline constexpr std::int64_t kPrompt = 36;
+inline constexpr std::int64_t kWindow = 33;  ///< queries of the prompt that are there
 inline constexpr std::int64_t kSteps = 4;
 
 /// A row of keys, values or queries.

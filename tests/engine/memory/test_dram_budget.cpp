@@ -151,7 +151,7 @@ TEST_CASE("too little is an error that names every purpose") {
   setup.dram_bytes = 1024;
   const std::string error = fixture().error_of(setup);
   CHECK(
-      error.starts_with("config.yaml:21:3: system.dram: 1KiB are less than what must be in DRAM: "
+      error.starts_with("config.yaml:16:3: system.dram: 1KiB are less than what must be in DRAM: "
                         "representatives 1"));
   for (const char* purpose : {"representatives", "metadata", "pinned entries", "wait to be written",
                               "a layer reads", "smallest caches", "give at least"}) {
@@ -166,9 +166,9 @@ TEST_CASE("a cache that is swapped layer by layer cannot be shared by all layers
   setup.dram_bytes = 1 << 20;
   CHECK(
       fixture().error_of(setup) ==
-      "config.yaml:19:25: system.cache.scope: 'model' lets one layer take the room of all, but the schedule "
+      "config.yaml:14:25: system.cache.scope: 'model' lets one layer take the room of all, but the schedule "
       "'dynakv' has one layer's cache in DRAM at a time, so that no share of system.dram "
-      "(config.yaml:21:3: system.dram) can be held; allowed: layer, head");
+      "(config.yaml:16:3: system.dram) can be held; allowed: layer, head");
 }
 
 }  // namespace

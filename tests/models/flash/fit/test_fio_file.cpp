@@ -44,7 +44,7 @@ class Folder {
   }
 
  private:
-  fs::path path_;
+  TemporaryFolder folder_;
 };
 
 std::string document(const std::string& jobs, const std::string& global = R"({"direct": "1", "size": "1g"})",
