@@ -7,8 +7,8 @@
 #include <string_view>
 
 #include "sim/base/error.hpp"
+#include "sim/base/files/new_file.hpp"
 #include "sim/base/json.hpp"
-#include "sim/base/new_file.hpp"
 
 namespace kvr {
 namespace {
