@@ -5,7 +5,7 @@
 #include <map>
 
 #include "sim/base/error.hpp"
-#include "sim/base/new_file.hpp"
+#include "sim/base/files/new_file.hpp"
 #include "sim/base/sha256.hpp"
 #include "traces/checks/inspect.hpp"
 #include "traces/header_io.hpp"

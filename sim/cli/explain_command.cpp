@@ -6,7 +6,7 @@
 
 #include "sim/base/error.hpp"
 #include "sim/base/param_text.hpp"
-#include "sim/cli/options.hpp"
+#include "sim/cli/options/options.hpp"
 #include "sim/cli/table.hpp"
 #include "sim/config/resolved.hpp"
 #include "sim/config/text/suggest.hpp"

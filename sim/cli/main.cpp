@@ -20,10 +20,10 @@
 #include "sim/cli/explain_command.hpp"
 #include "sim/cli/list/command.hpp"
 #include "sim/cli/messages.hpp"
+#include "sim/cli/options/subcommands.hpp"
 #include "sim/cli/run_command.hpp"
 #include "sim/cli/schema_command.hpp"
 #include "sim/cli/signals.hpp"
-#include "sim/cli/subcommands.hpp"
 #include "sim/cli/trace/command.hpp"
 
 namespace kvr {

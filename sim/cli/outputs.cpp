@@ -13,7 +13,7 @@
 #include <utility>
 
 #include "sim/base/error.hpp"
-#include "sim/base/new_file.hpp"
+#include "sim/base/files/new_file.hpp"
 #include "sim/cli/problem_list.hpp"
 
 namespace kvr::cli {

@@ -17,7 +17,7 @@
 #include "sim/base/error.hpp"
 #include "sim/base/sha256.hpp"
 #include "sim/cli/messages.hpp"
-#include "sim/cli/options.hpp"
+#include "sim/cli/options/options.hpp"
 #include "sim/cli/outputs.hpp"
 #include "sim/cli/problem_list.hpp"
 #include "sim/cli/progress.hpp"

@@ -2,7 +2,7 @@
 
 #include <fmt/format.h>
 
-#include "sim/cli/options.hpp"
+#include "sim/cli/options/options.hpp"
 #include "sim/config/schema.hpp"
 
 namespace kvr {

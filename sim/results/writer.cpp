@@ -16,8 +16,8 @@
 #include <set>
 
 #include "sim/base/error.hpp"
+#include "sim/base/files/new_file.hpp"
 #include "sim/base/hdf5.hpp"
-#include "sim/base/new_file.hpp"
 
 namespace kvr {
 namespace {

@@ -3,7 +3,7 @@
 #include <fstream>
 
 #include "sim/base/error.hpp"
-#include "sim/base/temporary_folder.hpp"
+#include "sim/base/files/temporary_folder.hpp"
 
 namespace kvr {
 namespace {

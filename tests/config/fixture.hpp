@@ -5,7 +5,7 @@
 #include <string_view>
 #include <vector>
 
-#include "sim/base/temporary_folder.hpp"
+#include "sim/base/files/temporary_folder.hpp"
 #include "sim/config/resolve.hpp"
 #include "tests/config/catalogue.hpp"
 

@@ -10,8 +10,8 @@
 #include <utility>
 #include <vector>
 
+#include "sim/base/files/temporary_folder.hpp"
 #include "sim/base/registry.hpp"
-#include "sim/base/temporary_folder.hpp"
 #include "sim/interfaces/clustering.hpp"
 
 namespace kvr::test {

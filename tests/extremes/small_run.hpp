@@ -6,7 +6,7 @@
 #include <string>
 #include <vector>
 
-#include "sim/base/temporary_folder.hpp"
+#include "sim/base/files/temporary_folder.hpp"
 #include "sim/config/resolve.hpp"
 #include "sim/results/writer.hpp"
 #include "traces/header.hpp"

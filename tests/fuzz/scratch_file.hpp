@@ -3,7 +3,7 @@
 #include <filesystem>
 #include <string_view>
 
-#include "sim/base/temporary_folder.hpp"
+#include "sim/base/files/temporary_folder.hpp"
 
 namespace kvr::fuzz {
 

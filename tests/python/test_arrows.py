@@ -14,6 +14,7 @@ BELOW = {
     "sim/kernels": ["sim/base", "sim/interfaces"],
     "traces": ["sim/base"],
     "policies": ["sim/base", "sim/interfaces", "sim/kernels"],
+    "examples": ["sim/base", "sim/interfaces", "sim/kernels"],
     "models": ["sim/base", "sim/interfaces", "sim/kernels"],
     "sim/config": ["sim/base", "sim/interfaces"],
     "sim/results": ["sim/base", "sim/interfaces"],

@@ -11,8 +11,8 @@
 #include <vector>
 
 #include "sim/base/error.hpp"
+#include "sim/base/files/temporary_folder.hpp"
 #include "sim/base/hdf5.hpp"
-#include "sim/base/temporary_folder.hpp"
 #include "sim/results/writer.hpp"
 
 using namespace kvr;

@@ -5,9 +5,9 @@
 #include <string>
 #include <vector>
 
+#include "sim/base/files/temporary_folder.hpp"
 #include "sim/base/half.hpp"
 #include "sim/base/hdf5.hpp"
-#include "sim/base/temporary_folder.hpp"
 #include "traces/header.hpp"
 
 namespace kvr::trace {

@@ -12,7 +12,7 @@
 
 #include "sim/base/error.hpp"
 #include "sim/cli/bench/report.hpp"
-#include "sim/cli/options.hpp"
+#include "sim/cli/options/options.hpp"
 #include "sim/cli/outputs.hpp"
 #include "sim/config/text/suggest.hpp"
 

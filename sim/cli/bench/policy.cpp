@@ -5,7 +5,7 @@
 #include <vector>
 
 #include "sim/base/error.hpp"
-#include "sim/base/temporary_folder.hpp"
+#include "sim/base/files/temporary_folder.hpp"
 #include "sim/cli/bench/replay.hpp"
 #include "sim/config/resolve.hpp"
 #include "sim/engine/replay.hpp"

@@ -5,7 +5,7 @@
 #include <vector>
 
 #include "sim/base/error.hpp"
-#include "sim/base/temporary_folder.hpp"
+#include "sim/base/files/temporary_folder.hpp"
 #include "sim/cli/bench/child.hpp"
 #include "sim/config/resolve.hpp"
 #include "traces/reader.hpp"

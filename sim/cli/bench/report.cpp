@@ -7,8 +7,8 @@
 #include <span>
 
 #include "sim/base/error.hpp"
+#include "sim/base/files/new_file.hpp"
 #include "sim/base/json.hpp"
-#include "sim/base/new_file.hpp"
 #include "sim/cli/bench/peers.hpp"
 #include "sim/cli/table.hpp"
 #include "sim/results/writer.hpp"

@@ -5,7 +5,7 @@
 #include "sim/cli/device/curve_command.hpp"
 #include "sim/cli/device/fit_command.hpp"
 #include "sim/cli/device/probe_command.hpp"
-#include "sim/cli/subcommands.hpp"
+#include "sim/cli/options/subcommands.hpp"
 
 namespace kvr {
 

@@ -6,10 +6,10 @@
 #include <string_view>
 #include <utility>
 
-#include "sim/base/new_file.hpp"
+#include "sim/base/files/new_file.hpp"
 #include "sim/cli/device/curve.hpp"
 #include "sim/cli/device/curve_output.hpp"
-#include "sim/cli/options.hpp"
+#include "sim/cli/options/options.hpp"
 #include "sim/cli/outputs.hpp"
 #include "sim/cli/problem_list.hpp"
 #include "sim/cli/progress.hpp"

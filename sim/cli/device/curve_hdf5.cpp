@@ -6,8 +6,8 @@
 #include <utility>
 
 #include "sim/base/error.hpp"
+#include "sim/base/files/new_file.hpp"
 #include "sim/base/hdf5.hpp"
-#include "sim/base/new_file.hpp"
 #include "sim/cli/device/curve_output.hpp"
 #include "sim/results/writer.hpp"
 

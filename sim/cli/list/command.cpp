@@ -9,7 +9,7 @@
 #include "sim/base/registry.hpp"
 #include "sim/cli/list/validated_phones.hpp"
 #include "sim/cli/list/validation.hpp"
-#include "sim/cli/options.hpp"
+#include "sim/cli/options/options.hpp"
 #include "sim/cli/table.hpp"
 #include "sim/config/text/grammar.hpp"
 #include "sim/config/text/suggest.hpp"

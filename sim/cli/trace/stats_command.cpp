@@ -10,7 +10,7 @@
 #include <vector>
 
 #include "sim/base/error.hpp"
-#include "sim/cli/options.hpp"
+#include "sim/cli/options/options.hpp"
 #include "sim/cli/progress.hpp"
 #include "sim/cli/trace/stats_report.hpp"
 #include "sim/engine/statistics/trace_statistics.hpp"

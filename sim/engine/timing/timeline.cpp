@@ -9,8 +9,8 @@
 #include <string_view>
 
 #include "sim/base/error.hpp"
+#include "sim/base/files/new_file.hpp"
 #include "sim/base/json.hpp"
-#include "sim/base/new_file.hpp"
 #include "sim/engine/timing/critical_path.hpp"
 
 namespace kvr {

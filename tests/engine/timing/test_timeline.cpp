@@ -5,8 +5,8 @@
 #include <vector>
 
 #include "sim/base/error.hpp"
+#include "sim/base/files/temporary_folder.hpp"
 #include "sim/base/json.hpp"
-#include "sim/base/temporary_folder.hpp"
 #include "sim/engine/timing/timeline.hpp"
 #include "tests/engine/support.hpp"
 

@@ -2,7 +2,7 @@
 
 #include <filesystem>
 
-#include "sim/base/temporary_folder.hpp"
+#include "sim/base/files/temporary_folder.hpp"
 
 namespace kvr::test {
 

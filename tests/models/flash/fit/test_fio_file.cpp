@@ -10,7 +10,7 @@
 #include "models/flash/fit/fio/file.hpp"
 #include "models/flash/fit/fio/size.hpp"
 #include "sim/base/error.hpp"
-#include "sim/base/temporary_folder.hpp"
+#include "sim/base/files/temporary_folder.hpp"
 
 namespace kvr::flash::fit {
 namespace {

@@ -1,4 +1,4 @@
-#include "sim/base/temporary_folder.hpp"
+#include "sim/base/files/temporary_folder.hpp"
 
 #include <stdlib.h>
 

@@ -5,7 +5,7 @@
 #include <optional>
 #include <string>
 
-#include "sim/base/new_file.hpp"
+#include "sim/base/files/new_file.hpp"
 
 namespace kvr {
 

@@ -1,4 +1,4 @@
-#include "sim/base/new_file.hpp"
+#include "sim/base/files/new_file.hpp"
 
 #include <fcntl.h>
 #include <signal.h>

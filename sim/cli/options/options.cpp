@@ -1,4 +1,4 @@
-#include "sim/cli/options.hpp"
+#include "sim/cli/options/options.hpp"
 
 #include <fmt/format.h>
 
@@ -6,7 +6,7 @@
 #include <utility>
 
 #include "sim/base/error.hpp"
-#include "sim/cli/words.hpp"
+#include "sim/cli/options/words.hpp"
 
 namespace kvr::cli {
 namespace {

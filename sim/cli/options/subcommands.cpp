@@ -1,4 +1,4 @@
-#include "sim/cli/subcommands.hpp"
+#include "sim/cli/options/subcommands.hpp"
 
 #include <fmt/format.h>
 

@@ -1,4 +1,4 @@
-#include "sim/cli/words.hpp"
+#include "sim/cli/options/words.hpp"
 
 #include <fmt/format.h>
 

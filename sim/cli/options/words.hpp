@@ -7,7 +7,7 @@
 #include <string_view>
 #include <vector>
 
-#include "sim/cli/options.hpp"
+#include "sim/cli/options/options.hpp"
 
 namespace kvr::cli {
 

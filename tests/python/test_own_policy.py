@@ -1,0 +1,57 @@
+"""A policy in a repository of its own: against an installed kvreplay, and with kvreplay's sources."""
+
+import os
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+from conftest import ROOT
+
+EXAMPLE = ROOT / "examples" / "own_policy"
+BUILD = Path(os.environ.get("KVREPLAY", ROOT / "build" / "release" / "kvreplay")).resolve().parent
+
+
+def done(*command: str | Path, cwd: Path) -> str:
+    result = subprocess.run(command, check=False, cwd=cwd, capture_output=True, text=True)
+    assert result.returncode == 0, f"{command}\n{result.stdout}\n{result.stderr}"
+    return result.stdout
+
+
+@pytest.fixture(scope="module")
+def own(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder away from this repository, with the example and its program built in `build`."""
+    folder = tmp_path_factory.mktemp("own") / "policy"
+    shutil.copytree(EXAMPLE, folder)
+    prefix = folder.parent / "prefix"
+    done("cmake", "--install", BUILD, "--prefix", prefix, cwd=folder)
+    warnings = "-DCMAKE_CXX_FLAGS=-Wall -Wextra -Werror"
+    done("cmake", "-B", "build", f"-DCMAKE_PREFIX_PATH={prefix}", warnings, cwd=folder)
+    done("cmake", "--build", "build", cwd=folder)
+    return folder
+
+
+def test_the_policy_is_listed_beside_all_others(own: Path) -> None:
+    shown = done("build/kvreplay", "list", "scorer", "newest_key", cwd=own)
+    assert "age_cost" in shown
+    kinds = done("build/kvreplay", "list", "--markdown", cwd=own)
+    assert set((ROOT / "policies" / "README.md").read_text().splitlines()) - set(kinds.splitlines()) == {
+        line
+        for line in (ROOT / "policies" / "README.md").read_text().splitlines()
+        if line.startswith("| scorer |")
+    }
+
+
+def test_the_policy_replays_the_sample(own: Path) -> None:
+    trace = own.parent / "prefix" / "share" / "kvreplay" / "traces" / "samples" / "smollm2.h5"
+    settings = ["--set", f"trace.path={trace}", "--set", "run.steps=8", "--set", "run.check=every_step"]
+    table = done("build/kvreplay", "--quiet", "run", "own.yaml", *settings, cwd=own)
+    assert "newest" in table and "centroid" in table
+
+
+def test_its_flags_are_its_own(own: Path) -> None:
+    done("cmake", "-B", "loud", f"-DKVREPLAY_SOURCE={ROOT}", "-DCMAKE_EXPORT_COMPILE_COMMANDS=ON", cwd=own)
+    commands = (own / "loud" / "compile_commands.json").read_text()
+    assert "newest_key.cpp" in commands and "policies/scorer/centroid.cpp" in commands
+    assert "-Werror" not in commands and "-Wconversion" not in commands
+    assert "tests/" not in commands
