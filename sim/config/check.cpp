@@ -4,6 +4,7 @@
 #include <filesystem>
 #include <iterator>
 #include <set>
+#include <utility>
 
 #include "sim/base/param_text.hpp"
 #include "sim/config/layers.hpp"
@@ -193,14 +194,15 @@ class Checker {
     }
     if (node != nullptr) {
       refuse_unknown_keys(*node, path, keys);
-      dram_alone_ = has_dram_alone(*node);
     }
+    const bool of_outer = std::exchange(dram_alone_, node != nullptr && has_dram_alone(*node));
     for (const Field& inner : field.fields) {
       if (!is_composition(inner)) {
         const Node* child = node != nullptr ? node->find(inner.name) : nullptr;
         resolved.children.push_back(check(inner, child, join_path(path, inner.name), resolved.mark));
       }
     }
+    dram_alone_ = of_outer;
   }
 
   static bool has_dram_alone(const Node& table) {

@@ -50,7 +50,8 @@ void DramBudget::check() const {
   throw InputError(fmt::format(
       "{}: {} are less than what must be in DRAM: representatives {}, metadata {}, pinned entries {}, "
       "entries "
-      "that wait to be written {}, entries that a layer reads {}, and the smallest caches {}; give at least "
+      "that wait to be written or have no flash below them {}, entries that a layer reads {}, and the "
+      "smallest caches {}; give at least "
       "{}",
       config_.place("system.dram"), kib(limit_bytes_), kib(use.representatives_bytes),
       kib(use.metadata_bytes), kib(use.pinned_bytes), kib(use.write_buffer_bytes + use.kept_cache_bytes),
