@@ -1,6 +1,6 @@
 """Systems that evict, and Quest: every step of the sample done again with numpy from the trace file alone.
 
-The reference is written from the formulas of the papers, a Python set of live entries for each KV head; nothing
+The reference is written from the formulas of the papers: a set of live entries for each KV head. Nothing
 of it is shared with the program. Keys and values are fp16 in both, arithmetic here is float64.
 """
 
