@@ -1,11 +1,13 @@
+// The prompt:                 stages that rank entries evict; units of what is left; stages that rank units
+//                             evict; the layouts place what is left
 // One step at position p:
 //   the walk:                 bring in row p and its queries
 //   each point:
-//     every head, in parallel:  rank the units of entries 0..p-1
-//     every layer:              ask the budget
-//     every head, in parallel:  select, attend, compare with the truth over 0..p, found by the first point
+//     every select stage:       rank the units of entries 0..p-1, ask the budget, choose of what is chosen
+//     every head, in parallel:  attend, compare with the truth over 0..p, found by the first point
 //     layer by layer:           split demands into hits and misses, plan reads;
 //                               heads follow entry p; changes reach layout and cache; the cache evicts
+//     every evict stage:        rank over 0..p, ask the budget, remove the rest; layout and cache hear of it
 //     the machine:              lay the step's operations on its resources, find its latency
 
 #include "sim/engine/point_replay.hpp"
