@@ -69,13 +69,19 @@ PinnedEntries pinned(const Resolved& root, const std::string& which) {
   return {integer(root, "pins." + which), get<double>(root, "pins." + which + "_share")};
 }
 
+LayerSet layers(const Resolved& root) {
+  const std::optional<LayerSet> set = parse_layers(text(root, "layers"));
+  KVR_CHECK(set.has_value(), "'{}' was checked and is no list of layers", text(root, "layers"));
+  return *set;
+}
+
 StageConfig stage(const Resolved& root) {
   const auto when = words_of(text(root, "when"));
   return {.at_prompt_end = std::ranges::find(when, "prefill_end") != when.end(),
           .at_step = std::ranges::find(when, "step") != when.end(),
           .every = integer(root, "every"),
           .effect = choice<Effect>(root, "effect"),
-          .layers = parse_layers(text(root, "layers")).value(),
+          .layers = layers(root),
           .units = choice<StageUnits>(root, "units"),
           .fold = choice<Fold>(root, "fold"),
           .norm = choice<Norm>(root, "norm"),

@@ -85,7 +85,7 @@ Json number(double value) {
 }
 
 Json number_type(const ParamSpec& spec) {
-  const Json text = {{"type", "string"}, {"pattern", unit_pattern(spec)}};
+  Json text = {{"type", "string"}, {"pattern", unit_pattern(spec)}};
   if (spec.info.quantity != Quantity::none) {
     return text;
   }

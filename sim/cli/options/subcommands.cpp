@@ -28,7 +28,7 @@ std::string help_text(const CommandGroup& group) {
 
 /// What is wrong with `name`, which is neither a command nor an option of `group`.
 std::string unknown(const CommandGroup& group, const std::string& name) {
-  const bool option = name.starts_with("-");
+  const bool option = name.starts_with('-');
   std::vector<std::string_view> known;
   if (option) {
     known.push_back(kHelp.name);

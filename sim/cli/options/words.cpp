@@ -36,8 +36,8 @@ bool is_readable(const po::option_description& option, const std::vector<std::st
   }
 }
 
-po::option stored(const std::string& name, std::vector<std::string> values) {
-  po::option option(name, std::move(values));
+po::option stored(const std::string& name, const std::vector<std::string>& values) {
+  po::option option(name, values);
   option.position_key = -1;
   return option;
 }
@@ -84,7 +84,7 @@ const Words::Description* Words::find(std::string_view dashed_name) const {
 }
 
 bool Words::begins_option(const std::string& word) const {
-  return word.starts_with("--") || (word.starts_with("-") && find(take_apart(word).name) != nullptr);
+  return word.starts_with("--") || (word.starts_with('-') && find(take_apart(word).name) != nullptr);
 }
 
 void Words::read_option(const std::string& word, std::span<const std::string>& rest) {

@@ -64,7 +64,7 @@ Field component(std::string name, std::string kind, std::string default_type = "
 }
 
 /// `moot_type` stands there where nothing is on flash.
-Field for_flash(std::string kind, std::string moot_type) {
+Field for_flash(const std::string& kind, std::string moot_type) {
   Field field = component(kind, kind, std::move(moot_type));
   field.for_flash = true;
   return field;

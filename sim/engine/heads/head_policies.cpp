@@ -84,7 +84,7 @@ std::int64_t HeadPolicies::representative_bytes() const {
 std::int64_t HeadPolicies::metadata_bytes() const {
   std::int64_t bytes = clustering_->dram_bytes();
   for (const auto& stage : stages_) {
-    bytes += stage && stage->ranks_tokens() ? stage->units(*clustering_).dram_bytes() : 0;
+    bytes += stage && stage->ranks_tokens() ? stage->own_units()->dram_bytes() : 0;
   }
   return bytes;
 }

@@ -113,7 +113,9 @@ class HeadPolicies {
   void check_units() const;
 
  private:
-  const Clustering& units_of(const HeadStage& stage) const { return stage.units(*clustering_); }
+  const Clustering& units_of(const HeadStage& stage) const {
+    return stage.ranks_tokens() ? *stage.own_units() : *clustering_;
+  }
   HeadView visible() const { return store_.view(visible_); }
   template <class Act>
   void blame_clustering(Act act) const {

@@ -29,8 +29,8 @@ class HeadStage {
   const StageConfig& config() const { return config_; }
   const Scorer& scorer() const { return *scorer_; }
   bool ranks_tokens() const { return own_units_ != nullptr; }
-  /// What is ranked: `units` where the stage has none of its own.
-  const Clustering& units(const Clustering& units) const { return own_units_ ? *own_units_ : units; }
+  /// What is ranked where not the head's clustering is; else null.
+  const Clustering* own_units() const { return own_units_.get(); }
 
   void begin(const PromptView& prompt, Work& work) {
     blame_scorer([&] { scorer_->begin(prompt, work); });

@@ -87,9 +87,7 @@ class StepRun {
     const double duration_s = operation(id).duration_s;
     KVR_CHECK(std::isfinite(duration_s) && duration_s >= 0.0, "an operation lasts {} s", duration_s);
     computing_ = {id, at_s + duration_s};
-    if (computing_->end_s <= at_s) {
-      finish_computing();
-    }
+    finish_computing(at_s);
   }
 
   /// The next end of a computation, completion of a request or both; all that happens at the same time.
@@ -108,15 +106,16 @@ class StepRun {
         }
       }
     }
-    if (computing_ && computing_->end_s == now_s) {
-      finish_computing();
-    }
+    finish_computing(now_s);
   }
 
-  void finish_computing() {
-    const Computing done = *computing_;
-    computing_.reset();
-    finish(done.id, done.end_s);
+  /// If it is over by `now_s`.
+  void finish_computing(double now_s) {
+    if (computing_ && computing_->end_s <= now_s) {
+      const Computing done = *computing_;
+      computing_.reset();
+      finish(done.id, done.end_s);
+    }
   }
 
   void finish(OperationId id, double end_s) {
