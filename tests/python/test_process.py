@@ -159,7 +159,7 @@ def test_a_signal_leaves_no_half_written_trace(tmp_path: Path) -> None:
 def test_a_signal_leaves_nothing_of_a_bench(tmp_path: Path, number: int, section: str, moment: str) -> None:
     """While it makes its trace, and while a process of its own replays that."""
     process = start("bench", "--only", section, env=os.environ | {"TMPDIR": str(tmp_path)})
-    while not list(tmp_path.glob(f"kvreplay-bench-*/{moment}")):
+    while not list(tmp_path.glob(f"kvreplay-*/{moment}")):
         time.sleep(0.01)
         assert process.poll() is None
     time.sleep(0.05)

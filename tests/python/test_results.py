@@ -194,6 +194,8 @@ SUMMARIES: dict[str, Callable[[h5py.Group, int], float]] = {
     "mass_mean": mean_of("mass"),
     "relative_mass_mean": mean_of("relative_mass"),
     "output_error_mean": mean_of("output_error"),
+    "retained_mean": mean_of("retained"),
+    "needed_loaded_mean": mean_of("needed_loaded"),
     "selected_mean": mean_of("selected_entries"),
     "latency_mean": mean_of("latency_s"),
     "latency_p50": percentile(50),

@@ -29,7 +29,7 @@ std::string_view type_name(const po::value_semantic& semantic) {
 bool is_readable(const po::option_description& option, const std::vector<std::string>& values) {
   try {
     boost::any ignored;
-    option.semantic()->parse(ignored, values, true);
+    option.semantic()->parse(ignored, values, false);
     return true;
   } catch (const po::error&) {
     return false;
