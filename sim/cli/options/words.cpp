@@ -125,8 +125,8 @@ void Words::read_value(const Description& option, const Dashed& given, std::span
   keep(option, {value});
 }
 
-void Words::keep(const Description& option, std::vector<std::string> values) {
-  options_.push_back(stored(option.long_name(), std::move(values)));
+void Words::keep(const Description& option, const std::vector<std::string>& values) {
+  options_.push_back(stored(option.long_name(), values));
 }
 
 void Words::place_arguments() {

@@ -39,7 +39,7 @@ class Words {
   bool begins_option(const std::string& word) const;
   void read_option(const std::string& word, std::span<const std::string>& rest);
   void read_value(const Description& option, const Dashed& given, std::span<const std::string>& rest);
-  void keep(const Description& option, std::vector<std::string> values);
+  void keep(const Description& option, const std::vector<std::string>& values);
   void place_arguments();
   void add_unknown(const std::string& name);
   void add_problem(std::string_view what, std::string_view allowed = "");
