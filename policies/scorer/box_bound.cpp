@@ -9,6 +9,7 @@
 #include <limits>
 #include <vector>
 
+#include "policies/scorer/unit_summaries.hpp"
 #include "sim/base/convert.hpp"
 #include "sim/base/registry.hpp"
 #include "sim/interfaces/scorer.hpp"
@@ -35,20 +36,9 @@ class BoxBound final : public Scorer {
     units_ = clustering.unit_count();
     least_.resize(static_cast<std::size_t>(units_ * context_.head_dim));
     largest_.resize(least_.size());
-    for (const Change& change : changes) {
-      if (change.kind == ChangeKind::appended) {
-        widen(change.entry, change.unit, view, work);
-      } else if (change.kind == ChangeKind::created || change.kind == ChangeKind::removed) {
-        enclose(change.unit, clustering, view, work);
-      } else if (change.kind == ChangeKind::split) {
-        enclose(change.unit, clustering, view, work);
-        enclose(change.other, clustering, view, work);
-      } else if (change.kind == ChangeKind::regrouped) {
-        for (UnitId unit = 0; unit < units_; ++unit) {
-          enclose(unit, clustering, view, work);
-        }
-      }
-    }
+    follow_units(
+        changes, clustering, [&](UnitId unit) { enclose(unit, clustering, view, work); },
+        [&](const Change& change) { widen(change.entry, change.unit, view, work); });
   }
 
   void score(const MatrixView<float>& queries, const Clustering&, const HeadView&,
@@ -84,11 +74,10 @@ class BoxBound final : public Scorer {
   }
 
   void enclose(UnitId unit, const Clustering& clustering, const HeadView& view, Work& work) {
-    const auto members = clustering.members(unit);
     constexpr float kInfinity = std::numeric_limits<float>::infinity();
-    std::ranges::fill(row(least_, unit), members.empty() ? 0.0F : kInfinity);
-    std::ranges::fill(row(largest_, unit), members.empty() ? 0.0F : -kInfinity);
-    for (const EntryIndex entry : members) {
+    std::ranges::fill(row(least_, unit), kInfinity);
+    std::ranges::fill(row(largest_, unit), -kInfinity);
+    for (const EntryIndex entry : clustering.members(unit)) {
       widen(entry, unit, view, work);
     }
   }

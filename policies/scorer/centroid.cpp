@@ -7,6 +7,7 @@
 // Entries that are pending in a unit do not count: they are attended to whatever the unit's score.
 #include <algorithm>
 
+#include "policies/scorer/unit_summaries.hpp"
 #include "sim/base/convert.hpp"
 #include "sim/base/registry.hpp"
 #include "sim/interfaces/scorer.hpp"
@@ -31,25 +32,9 @@ class Centroid final : public Scorer {
               Work& work) override {
     counts_.resize(static_cast<std::size_t>(clustering.unit_count()), 0);
     means_.resize(counts_.size() * static_cast<std::size_t>(context_.head_dim), 0.0F);
-    for (const Change& change : changes) {
-      if (change.kind == ChangeKind::created || change.kind == ChangeKind::split ||
-          (change.kind == ChangeKind::removed && !clustering.members(change.unit).empty())) {
-        compute(change.unit, clustering, view, work);
-      }
-      if (change.kind == ChangeKind::split) {
-        compute(change.other, clustering, view, work);
-      }
-      if (change.kind == ChangeKind::appended) {
-        append(change, clustering, view, work);
-      }
-      if (change.kind == ChangeKind::regrouped) {
-        for (UnitId unit = 0; unit < clustering.unit_count(); ++unit) {
-          if (!clustering.members(unit).empty()) {
-            compute(unit, clustering, view, work);
-          }
-        }
-      }
-    }
+    follow_units(
+        changes, clustering, [&](UnitId unit) { compute(unit, clustering, view, work); },
+        [&](const Change& change) { append(change, clustering, view, work); });
   }
 
   void score(const MatrixView<float>& queries, const Clustering&, const HeadView&,
@@ -76,17 +61,15 @@ class Centroid final : public Scorer {
   }
 
   void compute(UnitId unit, const Clustering& clustering, const HeadView& view, Work& work) {
-    const std::span<const EntryIndex> members = clustering.members(unit);
-    KVR_CHECK(!members.empty(), "unit {} has no members and so no mean", unit);
     std::ranges::fill(mean(unit), 0.0F);
     counts_[static_cast<std::size_t>(unit)] = 0;
-    for (const EntryIndex entry : members) {
+    for (const EntryIndex entry : clustering.members(unit)) {
       fold_in(entry, unit, view, work);
     }
   }
 
   void append(const Change& change, const Clustering& clustering, const HeadView& view, Work& work) {
-    // A list is read when all of it has happened: `compute` may have counted this entry already.
+    // `compute` may have counted this entry already.
     if (counts_[static_cast<std::size_t>(change.unit)] < std::ssize(clustering.members(change.unit))) {
       fold_in(change.entry, change.unit, view, work);
     }

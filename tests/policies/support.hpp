@@ -87,6 +87,20 @@ inline double plain_dot(std::span<const float> a, std::span<const float> b) {
   return sum;
 }
 
+/// Some of what a clustering holds, ascending; now and then all of a unit.
+inline std::vector<EntryIndex> to_remove(const Clustering& clustering, Rng& rng) {
+  std::vector<EntryIndex> entries;
+  if (rng.below(8) == 0) {
+    entries = copy(clustering.members(
+        static_cast<UnitId>(rng.below(static_cast<std::uint64_t>(clustering.unit_count())))));
+  } else {
+    entries = all_entries(clustering);
+    std::erase_if(entries, [&rng](EntryIndex) { return rng.below(40) > 0; });
+  }
+  std::ranges::sort(entries);
+  return entries;
+}
+
 /// A clustering that does anything the contract allows, at random: what listeners to its changes must stand.
 class RandomClustering final : public Clustering {
  public:
@@ -128,6 +142,20 @@ class RandomClustering final : public Clustering {
     }
     if (regroup_one_in_ > 0 && rng_.below(regroup_one_in_) == 0) {
       regroup(changes);
+    }
+  }
+
+  void remove(std::span<const EntryIndex> entries, const HeadView&, ChangeList& changes, Work&) override {
+    for (UnitId unit = 0; unit < unit_count(); ++unit) {
+      for (std::vector<EntryIndex>* list : {&at(unit).members, &at(unit).pending}) {
+        std::erase_if(*list, [&](EntryIndex entry) {
+          const bool gone = std::ranges::binary_search(entries, entry);
+          if (gone) {
+            changes.push_back({.kind = ChangeKind::removed, .unit = unit, .entry = entry});
+          }
+          return gone;
+        });
+      }
     }
   }
 

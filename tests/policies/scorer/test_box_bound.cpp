@@ -1,6 +1,8 @@
 #include <doctest/doctest.h>
 
 #include <algorithm>
+#include <cmath>
+#include <limits>
 
 #include "sim/interfaces/scorer.hpp"
 #include "tests/policies/support.hpp"
@@ -49,7 +51,23 @@ TEST_CASE("box_bound: keys (1, -2) and (3, 1) and the query (2, -1) bound a logi
   CHECK(scores_of(*scorer, query, 1, *pages, sequence.view(3)) == std::vector<float>{5.0F});
 }
 
-TEST_CASE("box_bound: no member's logit is above the bound, and of one member it is the logit") {
+/// scale * sum over the channels of the larger product with the least and the largest key, from nothing.
+double plain_bound(std::span<const float> query, std::span<const EntryIndex> members,
+                   const Sequence& sequence, double scale) {
+  double sum = 0.0;
+  for (std::size_t channel = 0; channel < query.size(); ++channel) {
+    double most = -std::numeric_limits<double>::infinity();
+    for (const EntryIndex member : members) {
+      most = std::max(
+          most, static_cast<double>(query[channel]) * static_cast<double>(sequence.key(member)[channel]));
+    }
+    sum += most;
+  }
+  return scale * sum;
+}
+
+TEST_CASE(
+    "box_bound: no member's logit is above the bound, which is that of the members alone after removals") {
   constexpr double kScale = 0.25;
   for (std::uint64_t seed = 1; seed <= 10; ++seed) {
     CAPTURE(seed);
@@ -63,14 +81,21 @@ TEST_CASE("box_bound: no member's logit is above the bound, and of one member it
     clustering.build(sequence.view(20), changes, work);
     scorer->update(changes, clustering, sequence.view(20), work);
     for (EntryIndex entry = 20; entry < 200; ++entry) {
+      const HeadView view = sequence.view(entry + 1);
       changes.clear();
-      clustering.append(entry, sequence.view(entry + 1), test::NothingResident{}, changes, work);
-      scorer->update(changes, clustering, sequence.view(entry + 1), work);
-      const auto scores = scores_of(*scorer, queries, 2, clustering, sequence.view(entry + 1));
+      clustering.append(entry, view, test::NothingResident{}, changes, work);
+      scorer->update(changes, clustering, view, work);
+      changes.clear();
+      clustering.remove(test::to_remove(clustering, rng), view, changes, work);
+      scorer->update(changes, clustering, view, work);
+      const auto scores = scores_of(*scorer, queries, 2, clustering, view);
       for (std::int64_t query = 0; query < 2; ++query) {
         for (UnitId unit = 0; unit < clustering.unit_count(); ++unit) {
           const auto members = clustering.members(unit);
           const double score = scores[static_cast<std::size_t>(query * clustering.unit_count() + unit)];
+          if (!members.empty()) {
+            REQUIRE(std::abs(score - plain_bound(queries.key(query), members, sequence, kScale)) < 1e-4);
+          }
           for (const EntryIndex member : members) {
             const double logit = kScale * test::plain_dot(queries.key(query), sequence.key(member));
             REQUIRE(score >= logit - 1e-5);

@@ -51,11 +51,12 @@ TEST_CASE("centroid: keys 1 and 3 make a mean of 2, a third key 8 makes it 4") {
   CHECK(scores_of(*scorer, query, 1, *clustering, sequence.view(3), work) == std::vector<float>{20.0F});
 }
 
-TEST_CASE("centroid: the running means are those of the members, after any changes") {
+TEST_CASE("centroid: the running means are those of the members, after any changes and removals") {
   constexpr double kScale = 0.25;
-  for (std::uint64_t seed = 1; seed <= 10; ++seed) {
+  for (std::uint64_t seed = 1; seed <= 20; ++seed) {
     CAPTURE(seed);
     Rng rng(seed);
+    const bool evicts = seed > 10;
     const Sequence sequence = Sequence::random(300, 8, rng);
     const Sequence queries = Sequence::random(2, 8, rng);
     test::RandomClustering clustering(rng, 20);
@@ -65,16 +66,24 @@ TEST_CASE("centroid: the running means are those of the members, after any chang
     clustering.build(sequence.view(20), changes, work);
     scorer->update(changes, clustering, sequence.view(20), work);
     for (EntryIndex entry = 20; entry < 300; ++entry) {
+      const HeadView view = sequence.view(entry + 1);
       changes.clear();
-      clustering.append(entry, sequence.view(entry + 1), test::NothingResident{}, changes, work);
-      scorer->update(changes, clustering, sequence.view(entry + 1), work);
-      const auto scores = scores_of(*scorer, queries, 2, clustering, sequence.view(entry + 1), work);
+      clustering.append(entry, view, test::NothingResident{}, changes, work);
+      scorer->update(changes, clustering, view, work);
+      if (evicts) {
+        changes.clear();
+        clustering.remove(test::to_remove(clustering, rng), view, changes, work);
+        scorer->update(changes, clustering, view, work);
+      }
+      const auto scores = scores_of(*scorer, queries, 2, clustering, view, work);
       for (std::size_t i = 0; i < scores.size(); ++i) {
         const auto units = static_cast<std::size_t>(clustering.unit_count());
         const auto members = clustering.members(static_cast<UnitId>(i % units));
         const auto query = queries.key(static_cast<std::int64_t>(i / units));
-        const double expected = plain_score(query, members, sequence, kScale);
-        REQUIRE(std::abs(static_cast<double>(scores[i]) - expected) < 1e-4);
+        if (!members.empty()) {
+          const double expected = plain_score(query, members, sequence, kScale);
+          REQUIRE(std::abs(static_cast<double>(scores[i]) - expected) < 1e-4);
+        }
       }
     }
   }
