@@ -19,90 +19,13 @@
 
 #include "sim/base/error.hpp"
 #include "sim/base/registry.hpp"
-#include "sim/base/units.hpp"
-#include "sim/engine/heads/prompt_record.hpp"
+#include "sim/engine/heads/prompt/prompt_record.hpp"
 #include "sim/engine/invariants.hpp"
 #include "sim/engine/memory/representatives.hpp"
+#include "sim/engine/point_notes.hpp"
 #include "sim/engine/recording/recording.hpp"
 
 namespace kvr {
-
-namespace {
-
-/// What was asked of a cache that cannot be had, or changes nothing.
-bool hides_io(const PointData& data) {
-  constexpr double kRounding = 1e-12;  // s, of a difference of two times
-  return std::ranges::any_of(data.values(Metric::hidden_io_s),
-                             [](double hidden_s) { return hidden_s > kRounding; });
-}
-
-std::vector<std::string> cache_notes(const RunConfig& config, bool caches, std::int64_t dram_bytes) {
-  std::vector<std::string> notes;
-  for (const std::string_view key : {"system.cache.capacity", "system.cache.scope"}) {
-    const bool asked = config.system.cache_capacity_bytes > 0 && config.given_here.contains(key);
-    if (!caches && asked) {
-      notes.push_back(fmt::format("no effect: {} ({}): replacement '{}' keeps nothing", key,
-                                  config.said_at.find(key)->second, config.system.replacement.type));
-    }
-  }
-  const auto compare = [&](std::string_view key, std::int64_t asked_bytes) {
-    const auto text = [](std::int64_t bytes) {
-      return format_quantity(static_cast<double>(bytes), Quantity::bytes);
-    };
-    if (dram_bytes > 0 && asked_bytes > dram_bytes) {
-      notes.push_back(fmt::format("{}: {} are more than the phone's DRAM of {}", config.place(key),
-                                  text(asked_bytes), text(dram_bytes)));
-    }
-  };
-  compare("system.dram", config.system.dram_bytes);
-  if (caches) {
-    compare("system.cache.capacity", config.system.cache_capacity_bytes);
-  }
-  return notes;
-}
-
-/// What was asked of a flash that is not there.
-std::vector<std::string> flash_notes(const RunConfig& config) {
-  std::vector<std::string> notes;
-  for (const std::string_view key : {"system.layout", "system.replacement", "system.cache"}) {
-    const auto said = config.said_at.find(key);
-    if (!config.system.on_flash && config.given_here.contains(key) && said != config.said_at.end()) {
-      notes.push_back(fmt::format("no effect: {} ({}): system.tiers has DRAM alone", key, said->second));
-    }
-  }
-  return notes;
-}
-
-std::vector<std::string> overlap_notes(std::span<const std::pair<std::string_view, bool>> costs) {
-  std::vector<std::string_view> counted;
-  std::vector<std::string_view> left_out;
-  for (const auto& [cost, is_counted] : costs) {
-    (is_counted ? counted : left_out).push_back(cost);
-  }
-  std::vector<std::string> notes;
-  constexpr std::string_view kNote = "{}: what it costs to read under computation ({}){}";
-  if (!counted.empty()) {
-    notes.push_back(fmt::format(kNote, "counted", fmt::join(counted, ", "), ""));
-  }
-  if (!left_out.empty()) {
-    notes.push_back(fmt::format(kNote, "left out", fmt::join(left_out, ", "),
-                                counted.empty() ? "; hidden I/O is free" : ""));
-  }
-  return notes;
-}
-
-std::vector<std::string> idle_notes(const RunConfig& config, const FlashDevice& device) {
-  std::vector<std::string> notes;
-  for (const IdleParam& idle : device.idle_with_host()) {
-    const std::string key = fmt::format("{}.{}", FlashDevice::kKind, idle.name);
-    if (config.given_here.contains(key)) {
-      notes.push_back(fmt::format("no effect: {} ({}): {}", key, config.said_at.find(key)->second, idle.why));
-    }
-  }
-  return notes;
-}
-
-}  // namespace
 
 PointReplay::PointReplay(const RunConfig& config, TraceWalk& walk, AccessRecord* accesses)
     : config_(config),
@@ -325,25 +248,8 @@ PointResult PointReplay::finish() {
   check_invariants(heads_, memories_, caches_);
   machine_.check_conservation();
   caches_.check_accesses();
-  std::vector<std::string> notes = config_.notes;
-  std::ranges::copy(cache_notes(config_, caches_.of(0, 0).enabled(), machine_.dram_bytes()),
-                    std::back_inserter(notes));
-  std::ranges::copy(flash_notes(config_), std::back_inserter(notes));
-  std::ranges::copy(idle_notes(config_, machine_.device()), std::back_inserter(notes));
-  std::ranges::copy(machine_.notes(), std::back_inserter(notes));
-  if (prompt_queries_) {
-    notes.push_back(prompt_queries_->note());
-  }
-  if (needs_future(config_)) {
-    notes.push_back(fmt::format("oracle: replacement '{}' knows every access to come, as no system can",
-                                config_.system.replacement.type));
-  }
-  if (hides_io(data_)) {
-    std::ranges::copy(overlap_notes(machine_.overlap_costs()), std::back_inserter(notes));
-  }
-  for (const std::string& note : data_.notes()) {
-    notes.push_back(note);
-  }
+  std::vector<std::string> notes = point_notes(config_, machine_, data_, caches_.of(0, 0).enabled(),
+                                               prompt_queries_ ? prompt_queries_->note() : "");
   return {std::move(data_),
           config_.resolved_yaml,
           std::move(notes),

@@ -1,0 +1,17 @@
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "sim/config/resolve.hpp"
+#include "sim/engine/timing/machine.hpp"
+#include "sim/results/point_data.hpp"
+
+namespace kvr {
+
+/// What a reader of a point's results must know: what has no effect, what is assumed, what has no value.
+/// `caches`: whether its replacement keeps anything; `co_retrieval`: how it was counted, or nothing.
+std::vector<std::string> point_notes(const RunConfig& config, const Machine& machine, const PointData& data,
+                                     bool caches, const std::string& co_retrieval);
+
+}  // namespace kvr
