@@ -8,6 +8,7 @@
 #include <algorithm>
 #include <vector>
 
+#include "policies/scorer/entry_sums.hpp"
 #include "sim/base/registry.hpp"
 #include "sim/interfaces/scorer.hpp"
 
@@ -27,6 +28,7 @@ class AccumulatedAttention final : public Scorer {
   AccumulatedAttention(Params, const Context& context) : sums_(static_cast<std::size_t>(context.group)) {}
 
   TraceNeeds needs() const override { return {.prompt_attention_sums = true}; }
+  bool asks_queries() const override { return false; }
 
   void begin(const PromptView& prompt, Work&) override {
     for (std::size_t query = 0; query < sums_.size(); ++query) {
@@ -54,16 +56,7 @@ class AccumulatedAttention final : public Scorer {
 
   void score(const MatrixView<float>& queries, const Clustering& clustering, const HeadView&,
              const MatrixRef<float>& scores, Work& work) override {
-    for (std::int64_t query = 0; query < queries.rows; ++query) {
-      const std::vector<float>& sums = sums_[static_cast<std::size_t>(query)];
-      for (UnitId unit = 0; unit < scores.cols; ++unit) {
-        float sum = 0.0F;
-        for (const EntryIndex entry : clustering.members(unit)) {
-          sum += static_cast<std::size_t>(entry) < sums.size() ? sums[static_cast<std::size_t>(entry)] : 0.0F;
-        }
-        scores.row(query)[static_cast<std::size_t>(unit)] = sum;
-      }
-    }
+    score_by_sums(sums_, clustering, scores);
     work += static_cast<double>(queries.rows * (entries_ - removed_)) * kAdd;
   }
 

@@ -23,6 +23,7 @@ class Position final : public Scorer {
 
   Position(Params, const Context&) {}
 
+  bool asks_queries() const override { return false; }
   void update(std::span<const Change>, const Clustering&, const HeadView&, Work&) override {}
 
   void score(const MatrixView<float>&, const Clustering& clustering, const HeadView&,

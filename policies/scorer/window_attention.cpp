@@ -9,6 +9,7 @@
 #include <algorithm>
 #include <vector>
 
+#include "policies/scorer/entry_sums.hpp"
 #include "sim/base/registry.hpp"
 #include "sim/interfaces/scorer.hpp"
 #include "sim/kernels/dot.hpp"
@@ -53,6 +54,7 @@ class WindowAttention final : public Scorer {
   WindowAttention(const Params& params, const Context& context) : params_(params), context_(context) {}
 
   TraceNeeds needs() const override { return {.prompt_window = params_.window}; }
+  bool asks_queries() const override { return false; }
 
   void begin(const PromptView& prompt, Work& work) override {
     const auto queries = static_cast<std::int64_t>(std::ssize(prompt.window_positions));
@@ -73,17 +75,7 @@ class WindowAttention final : public Scorer {
 
   void score(const MatrixView<float>&, const Clustering& clustering, const HeadView&,
              const MatrixRef<float>& scores, Work&) override {
-    for (std::int64_t query = 0; query < scores.rows; ++query) {
-      const std::vector<float>& pooled = pooled_[static_cast<std::size_t>(query)];
-      for (UnitId unit = 0; unit < scores.cols; ++unit) {
-        float sum = 0.0F;
-        for (const EntryIndex entry : clustering.members(unit)) {
-          sum += static_cast<std::size_t>(entry) < pooled.size() ? pooled[static_cast<std::size_t>(entry)]
-                                                                 : 0.0F;
-        }
-        scores.row(query)[static_cast<std::size_t>(unit)] = sum;
-      }
-    }
+    score_by_sums(pooled_, clustering, scores);
   }
 
   /// What is chosen is chosen once: nothing is kept while decoding.

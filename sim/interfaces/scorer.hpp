@@ -48,6 +48,9 @@ class Scorer {
   virtual ~Scorer() = default;
 
   virtual TraceNeeds needs() const { return {}; }
+  /// Whether `score` looks at its queries; a stage that acts at the end of the prompt then asks with those of
+  /// the prompt's last entry.
+  virtual bool asks_queries() const { return true; }
   virtual void begin(const PromptView& /*prompt*/, Work& /*work*/) {}
   /// Whether `attended` shall be called.
   virtual bool wants_attention() const { return false; }

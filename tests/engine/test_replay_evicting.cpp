@@ -162,6 +162,13 @@ TEST_CASE("what no stage can do is refused, every problem at once") {
   CHECK(error.find("system.stages.0.every: 2 for a stage that selects") != std::string::npos);
   CHECK(error.find("system.stages.1.every: 3 for a stage that does not act in steps; allowed: 1") !=
         std::string::npos);
+  trace::SynthOptions without_queries = test::small_trace();
+  without_queries.prompt_window = 0;
+  setup.stages_before = "{when: prefill_end, effect: evict, scorer: exact, budget: fixed}";
+  CHECK(test::ReplayFixture(without_queries)
+            .error_of(setup)
+            .find("has the queries of the last 0 entries of the prompt, a policy of 'system under test' "
+                  "needs 1") != std::string::npos);
   setup.stages_before = "{effect: evict, scorer: {type: window_attention, window: 9}, budget: fixed}";
   CHECK(fixture().error_of(setup).find(
             "has the queries of the last 3 entries of the prompt, a policy of 'system under test' needs 9") !=

@@ -4,6 +4,7 @@ The reference is written from the formulas of the papers: a set of live entries 
 of it is shared with the program. Keys and values are fp16 in both, arithmetic here is float64.
 """
 
+import json
 from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
@@ -16,7 +17,17 @@ STEPS, GROUP, PROMPT = 24, 3, 256
 LAYERS, HEADS = (5, 12, 19, 26), 3
 WINDOW, KERNEL, PAGE = 32, 5, 16
 SYSTEMS = ("full", "flexgen", "streaming_llm", "h2o", "snapkv", "quest", "snapkv_quest")
+LAST_QUERY = "last query"  # no system of a paper: what the prompt's last query ranks best stays
+KEPT, KEPT_RECENT = 40, 8
 STREAMING_RECENT = 100  # of 256: something must go
+STREAMING = {
+    "when": ["prefill_end", "step"], "effect": "evict", "units": "token", "scorer": "position",
+    "budget": {"type": "fixed", "entries": 0}, "pins": {"sinks": 4, "recent": STREAMING_RECENT},
+}  # fmt: skip
+LAST = {
+    "when": "prefill_end", "effect": "evict", "units": "token", "scorer": "exact",
+    "budget": {"type": "fixed", "entries": KEPT}, "pins": {"sinks": 0, "recent": KEPT_RECENT},
+}  # fmt: skip
 NEEDED = 0.95
 ENTRY_BYTES, PAGE_BYTES = 2 * 64 * 2, 4096
 
@@ -24,8 +35,7 @@ CONFIG = """
 name: evicting
 include: [{configs}/phones/oneplus_12.yaml, {configs}/devices/ufs40.yaml]
 trace: {{path: {trace}}}
-points:
-{points}
+points: {points}
 run: {{steps: {steps}, check: every_step}}
 """
 
@@ -34,24 +44,16 @@ run: {{steps: {steps}, check: every_step}}
 def results(kvreplay, project_root: Path, tmp_path_factory) -> Iterator[h5py.File]:
     folder = tmp_path_factory.mktemp("evicting")
     configs = project_root / "configs"
-    points = "".join(f"  {name}: {{include: {configs}/systems/{name}.yaml}}\n" for name in SYSTEMS)
+    points = {name: {"include": f"{configs}/systems/{name}.yaml"} for name in SYSTEMS}
+    points["streaming_llm"]["system"] = {"stages": [STREAMING]}
+    points[LAST_QUERY] = {"system": {"clustering": "token", "tiers": [{"name": "dram"}], "stages": [LAST]}}
     config = folder / "evicting.yaml"
     config.write_text(
-        CONFIG.format(configs=configs, trace=sample(project_root), points=points, steps=STEPS).replace(
-            "streaming_llm.yaml}",
-            f"streaming_llm.yaml, system: {{stages: [{streaming_stage()}]}}}}",
-        )
+        CONFIG.format(configs=configs, trace=sample(project_root), points=json.dumps(points), steps=STEPS)
     )
     kvreplay("run", config, "-o", folder / "out.h5")
     with h5py.File(folder / "out.h5") as file:
         yield file
-
-
-def streaming_stage() -> str:
-    return (
-        "{when: [prefill_end, step], effect: evict, units: token, scorer: position, "
-        f"budget: {{type: fixed, entries: 0}}, pins: {{sinks: 4, recent: {STREAMING_RECENT}}}}}"
-    )
 
 
 def sample(project_root: Path) -> Path:
@@ -163,6 +165,16 @@ def h2o(head: Head) -> Iterator[Attended]:
         live = keep(live, position + 1)
 
 
+def last_query(head: Head) -> Iterator[Attended]:
+    last = PROMPT - 1
+    worth = (head.queries(last) @ head.keys[:PROMPT].T).mean(axis=0)
+    before = PROMPT - KEPT_RECENT
+    live = best_of(list(range(before)), lambda e: worth[e], KEPT) | set(range(before, PROMPT))
+    for position in range(PROMPT, PROMPT + STEPS):
+        live = live | {position}
+        yield everything_live(head, position, live)
+
+
 def snap(head: Head, budget: int) -> set[int]:
     """What the prompt's last queries keep."""
     before = PROMPT - WINDOW
@@ -224,10 +236,11 @@ REFERENCE = {
     "snapkv": snapkv,
     "quest": quest,
     "snapkv_quest": snapkv_quest,
+    LAST_QUERY: last_query,
 }
 
 
-@pytest.mark.parametrize("system", SYSTEMS)
+@pytest.mark.parametrize("system", REFERENCE)
 def test_every_step_is_that_of_numpy(system: str, results: h5py.File, project_root: Path) -> None:
     point = [name.decode() for name in results["point"][:]].index(system)
     with h5py.File(sample(project_root)) as trace:

@@ -1,58 +1,26 @@
 #include "sim/engine/heads/head_policies.hpp"
 
 #include <algorithm>
-#include <chrono>
 #include <iterator>
 #include <ranges>
 
 #include "sim/base/convert.hpp"
 #include "sim/base/error.hpp"
-#include "sim/kernels/attention.hpp"
-#include "sim/kernels/dot.hpp"
-#include "sim/kernels/softmax.hpp"
 
 namespace kvr {
-namespace {
-
-/// Adds the time until its end of life to a total.
-class Stopwatch {
- public:
-  explicit Stopwatch(double& total_s) : total_s_(&total_s), begin_(std::chrono::steady_clock::now()) {}
-  ~Stopwatch() {
-    *total_s_ += std::chrono::duration<double>(std::chrono::steady_clock::now() - begin_).count();
-  }
-  Stopwatch(const Stopwatch&) = delete;
-  Stopwatch& operator=(const Stopwatch&) = delete;
-
- private:
-  double* total_s_;
-  std::chrono::steady_clock::time_point begin_;
-};
-
-}  // namespace
-
-KernelTimes& KernelTimes::operator+=(const KernelTimes& other) {
-  score_s += other.score_s;
-  update_s += other.update_s;
-  attention_s += other.attention_s;
-  truth_s += other.truth_s;
-  return *this;
-}
-
 HeadPolicies::HeadPolicies(HeadId head, std::int64_t group, double attention_scale, HeadStore store,
                            std::unique_ptr<Clustering> clustering, std::string clustering_name,
                            std::vector<std::unique_ptr<HeadStage>> stages)
     : head_(head),
       group_(group),
       head_dim_(store.head_dim()),
-      attention_scale_(static_cast<float>(attention_scale)),
       store_(std::move(store)),
       clustering_(std::move(clustering)),
       clustering_name_(std::move(clustering_name)),
       stages_(std::move(stages)),
       queries_(static_cast<std::size_t>(group * head_dim_)),
       all_(1),
-      selected_out_(queries_.size()) {
+      attention_(group, head_dim_, static_cast<float>(attention_scale)) {
   for (std::size_t stage = 0; stage < stages_.size(); ++stage) {
     if (runs(stage) && stages_[stage]->config().effect == Effect::select) {
       last_select_ = stage;
@@ -95,12 +63,20 @@ void HeadPolicies::begin(const PromptView& prompt) {
   live_ = EntrySet::first(visible_);
   PromptView whole = prompt;
   whole.rows = visible();
+  ask_last(prompt.window_queries);
   Work prefill;
   for (const auto& stage : stages_) {
     if (stage) {
       stage->begin(whole, prefill);
       stage->build(whole.rows, live_, prefill);
     }
+  }
+}
+
+void HeadPolicies::ask_last(const MatrixView<float>& window_queries) {
+  const std::int64_t first = window_queries.rows - group_;
+  for (std::int64_t query = 0; first >= 0 && query < group_; ++query) {
+    std::ranges::copy(window_queries.row(first + query), queries_.begin() + query * head_dim_);
   }
 }
 
@@ -159,8 +135,7 @@ void HeadPolicies::begin_step(std::span<const Half> queries) {
 
 void HeadPolicies::score(std::size_t stage) {
   const Stopwatch watch(times_.score_s);
-  stages_[stage]->score(matrix_view<float>(queries_.data(), group_, head_dim_), units_of(*stages_[stage]),
-                        visible(), score_work_);
+  stages_[stage]->score(query_rows(), units_of(*stages_[stage]), visible(), score_work_);
 }
 
 std::int64_t HeadPolicies::pending_candidates() const {
@@ -261,9 +236,7 @@ void HeadPolicies::attend(HeadTruth* truth) {
     const std::size_t s = chosen.size() == 1 ? 0 : static_cast<std::size_t>(g);
     if (g == 0 || s > 0) {
       const std::int64_t queries = chosen.size() == 1 ? group_ : 1;
-      collect_attended(chosen[s]);
-      mark_attended();
-      attend_selected(g, queries);
+      attend_to(chosen[s], g, queries);
       tell_attention(g, queries);
     }
     if (truth != nullptr) {
@@ -272,76 +245,49 @@ void HeadPolicies::attend(HeadTruth* truth) {
   }
 }
 
-void HeadPolicies::collect_attended(const Selection& selection) {
-  attended_.clear();
-  const auto add_live = [this](EntryIndex begin, EntryIndex end) {
+/// What is live outside the candidates, the selection, and what is pending: consecutive query heads share
+/// one.
+void HeadPolicies::attend_to(const Selection& selection, std::int64_t first_query, std::int64_t queries) {
+  std::vector<EntryIndex> entries;
+  const auto add_live = [&](EntryIndex begin, EntryIndex end) {
     for (const EntrySet::Interval& one : live_.intervals()) {
       for (EntryIndex e = std::max(begin, one.begin); e < std::min(end, one.end); ++e) {
-        attended_.push_back(e);
+        entries.push_back(e);
       }
     }
   };
   add_live(0, range_.begin);
-  attended_.insert(attended_.end(), selection.entries.begin(), selection.entries.end());
-  std::ranges::copy_if(pending_, std::back_inserter(attended_),
+  entries.insert(entries.end(), selection.entries.begin(), selection.entries.end());
+  std::ranges::copy_if(pending_, std::back_inserter(entries),
                        [this](EntryIndex e) { return range_.contains(e); });
   add_live(range_.end, static_cast<EntryIndex>(before_current_ + 1));
-}
-
-void HeadPolicies::mark_attended() {
-  marked_.assign(static_cast<std::size_t>(before_current_ + 1), 0);
-  for (const EntryIndex entry : attended_) {
-    std::uint8_t& mark = marked_[static_cast<std::size_t>(entry)];
-    KVR_CHECK(mark == 0, "layer {}, head {}: entry {} is attended to twice", head_.layer, head_.head, entry);
-    mark = 1;
-  }
-}
-
-void HeadPolicies::attend_selected(std::int64_t first_query, std::int64_t queries) {
   const Stopwatch watch(times_.attention_s);
-  const HeadView view = store_.view(before_current_ + 1);
-  const std::int64_t at = first_query * head_dim_;
-  std::vector<kernels::AttentionResult> normalisers(static_cast<std::size_t>(queries));
-  kernels::attend_selected(matrix_view<float>(queries_.data() + at, queries, head_dim_), view.keys,
-                           view.values, attended_, attention_scale_,
-                           matrix_ref(selected_out_.data() + at, queries, head_dim_), normalisers);
+  blame_clustering([&] {  // whose units overlap where an entry is there twice
+    attention_.attend(query_rows(), first_query, queries, store_.view(before_current_ + 1), entries);
+  });
 }
 
-/// The softmax over attended_, for scorers that want it.
 void HeadPolicies::tell_attention(std::int64_t first_query, std::int64_t queries) {
   if (!wants_attention()) {
     return;
   }
   const HeadView view = store_.view(before_current_ + 1);
-  std::vector<Half> keys;
-  for (const EntryIndex entry : attended_) {
-    const auto key = view.keys.row(entry);
-    keys.insert(keys.end(), key.begin(), key.end());
-  }
-  std::vector<float> weights(attended_.size());
   for (std::int64_t query = first_query; query < first_query + queries; ++query) {
-    kernels::dot_rows(matrix_view<float>(queries_.data() + query * head_dim_, 1, head_dim_),
-                      matrix_view<Half>(keys.data(), std::ssize(attended_), head_dim_),
-                      matrix_ref(weights.data(), 1, std::ssize(weights)));
-    for (float& weight : weights) {
-      weight *= attention_scale_;
-    }
-    softmax_in_place(weights);
+    const std::span<const float> weights = attention_.weights(query_rows(), query, view);
     for (const auto& stage : stages_) {
       if (stage && stage->scorer().wants_attention()) {
-        stage->attended(query, attended_, weights, update_work_);
+        stage->attended(query, attention_.entries(), weights, update_work_);
       }
     }
   }
 }
 
 void HeadPolicies::judge(const Selection& selection, std::int64_t query, HeadTruth& truth) {
-  const auto d = static_cast<std::size_t>(head_dim_);
   const std::int64_t pending = pending_candidates();
-  add_quality({.entries = attended_,
-               .marked = marked_,
+  add_quality({.entries = attention_.entries(),
+               .marked = attention_.marked(),
                .chosen = std::ssize(selection.entries) + pending,
-               .out = std::span(selected_out_).subspan(static_cast<std::size_t>(query) * d, d),
+               .out = attention_.out(query),
                .live = live_,
                .range = range_,
                .budget = allotted_,

@@ -9,8 +9,10 @@
 
 #include "sim/engine/heads/head_stage.hpp"
 #include "sim/engine/heads/head_store.hpp"
+#include "sim/engine/heads/kernel_times.hpp"
 #include "sim/engine/heads/partition_check.hpp"
 #include "sim/engine/heads/quality.hpp"
+#include "sim/engine/heads/selected_attention.hpp"
 #include "sim/engine/heads/selection.hpp"
 #include "sim/engine/heads/unit_variance.hpp"
 #include "sim/engine/walk/truth.hpp"
@@ -20,16 +22,6 @@
 #include "sim/interfaces/scorer.hpp"
 
 namespace kvr {
-
-/// Seconds of this machine that the kernels of a step took.
-struct KernelTimes {
-  double score_s = 0.0;
-  double update_s = 0.0;
-  double attention_s = 0.0;
-  double truth_s = 0.0;
-
-  KernelTimes& operator+=(const KernelTimes& other);
-};
 
 /// The policies of one KV head of one layer and what they do in a step. Heads share nothing, so the methods
 /// of different heads may run at the same time.
@@ -128,15 +120,16 @@ class HeadPolicies {
   }
   /// What the engine, not the phone, keeps about the units.
   void observe(std::span<const Change> changes, const HeadView& view);
+  /// Stages that act at the end of the prompt ask with its last queries, where they ask at all.
+  void ask_last(const MatrixView<float>& window_queries);
   void tell_scorers(std::span<const Change> changes, const HeadView& view);
   void mark_chosen(const HeadStage& stage);
   void demand_all();
   /// What is attended to besides pins: one for the group, or one for each of its query heads.
   std::span<const Selection> selections() const;
-  void collect_attended(const Selection& selection);
-  void mark_attended();
-  /// Attention of consecutive query heads of the group over attended_: they share one selection.
-  void attend_selected(std::int64_t first_query, std::int64_t queries);
+  MatrixView<float> query_rows() const { return matrix_view<float>(queries_.data(), group_, head_dim_); }
+  void attend_to(const Selection& selection, std::int64_t first_query, std::int64_t queries);
+  /// The scorers that want it.
   void tell_attention(std::int64_t first_query, std::int64_t queries);
   void judge(const Selection& selection, std::int64_t query, HeadTruth& truth);
   std::vector<EntryIndex> left_over(const HeadStage& stage) const;
@@ -146,7 +139,6 @@ class HeadPolicies {
   HeadId head_;
   std::int64_t group_;
   std::int64_t head_dim_;
-  float attention_scale_;
   HeadStore store_;
   std::unique_ptr<Clustering> clustering_;
   std::string clustering_name_;
@@ -167,10 +159,8 @@ class HeadPolicies {
   Selection demanded_;
   std::vector<Selection> all_;  ///< one, where there is no select stage
   std::int64_t entries_read_ = 0;
-  std::vector<EntryIndex> attended_;
+  SelectedAttention attention_;
   std::vector<UnitId> loaded_;
-  std::vector<float> selected_out_;
-  std::vector<std::uint8_t> marked_;
   ChangeList changes_;
   ChangeList removals_;
   HeadQuality quality_;

@@ -33,10 +33,12 @@ Stages::Stages(const RunConfig& config, const TraceWalk& walk) : config_(&config
     budgets_.push_back(
         Registry<Budget>::instance().create(stage.budget.type, stage.budget.values,
                                             {walk.layers(), walk.kv_heads(), walk.steps().first_position}));
-    const TraceNeeds needs = make_scorer(stage, config, walk, walk.head_id(0))->needs();
+    const auto scorer = make_scorer(stage, config, walk, walk.head_id(0));
+    const TraceNeeds needs = scorer->needs();
     needs_.speculated_queries |= needs.speculated_queries;
     needs_.prompt_attention_sums |= needs.prompt_attention_sums;
-    needs_.prompt_window = std::max(needs_.prompt_window, needs.prompt_window);
+    const std::int64_t last_query = stage.at_prompt_end && scorer->asks_queries() ? 1 : 0;
+    needs_.prompt_window = std::max({needs_.prompt_window, needs.prompt_window, last_query});
   }
   check_needs(needs_, config, walk.trace());
 }
@@ -85,11 +87,6 @@ std::vector<std::unique_ptr<HeadStage>> Stages::of_head(HeadId head) const {
                                                  make_scorer(stage, *config_, *walk_, head)));
   }
   return stages;
-}
-
-bool Stages::removes() const {
-  return std::ranges::any_of(config_->system.stages,
-                             [](const StageConfig& stage) { return stage.effect == Effect::evict; });
 }
 
 void Stages::select(std::span<HeadPolicies> heads, Workers& workers) const {

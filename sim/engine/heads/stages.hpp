@@ -23,9 +23,8 @@ class Stages {
 
   /// The stages of one head; null for those that do not run in its layer.
   std::vector<std::unique_ptr<HeadStage>> of_head(HeadId head) const;
-  /// What the scorers need of the trace, all together.
+  /// What the scorers and the queries of the prompt's end need of the trace, all together.
   const TraceNeeds& needs() const { return needs_; }
-  bool removes() const;
 
   /// All stages that select, each of what the one before it chose, for heads that were asked.
   void select(std::span<HeadPolicies> heads, Workers& workers) const;

@@ -1,7 +1,7 @@
 // add:   one key (first, second) for every pair of the selection's best units
 // merge: sort the keys, add runs of the same key to the sorted counts
 
-#include "sim/engine/heads/co_retrieval.hpp"
+#include "sim/engine/heads/prompt/co_retrieval.hpp"
 
 #include <algorithm>
 

@@ -1,4 +1,4 @@
-#include "sim/engine/heads/prompt_record.hpp"
+#include "sim/engine/heads/prompt/prompt_record.hpp"
 
 #include "sim/base/convert.hpp"
 

@@ -1,8 +1,8 @@
-#include "sim/engine/heads/prompt_queries.hpp"
+#include "sim/engine/heads/prompt/prompt_queries.hpp"
 
 #include <fmt/format.h>
 
-#include "sim/engine/heads/co_retrieval.hpp"
+#include "sim/engine/heads/prompt/co_retrieval.hpp"
 
 namespace kvr {
 

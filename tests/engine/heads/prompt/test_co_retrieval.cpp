@@ -8,8 +8,8 @@
 
 #include "sim/base/convert.hpp"
 #include "sim/base/rng.hpp"
-#include "sim/engine/heads/co_retrieval.hpp"
-#include "sim/engine/heads/prompt_queries.hpp"
+#include "sim/engine/heads/prompt/co_retrieval.hpp"
+#include "sim/engine/heads/prompt/prompt_queries.hpp"
 #include "sim/engine/walk/trace_walk.hpp"
 #include "tests/engine/replay_fixture.hpp"
 
