@@ -1,6 +1,7 @@
 // One operation after another, on whichever resource:
 //
-//   for each layer: Q projection, K/V projection, score, read, attention, output projection, feed forward,
+//   for each layer: guess and prefetch of each later layer that it leads to, Q projection, K/V projection,
+//   score, read, attention, output projection, feed forward,
 //                   update, write
 //   then the output head
 //
@@ -26,9 +27,11 @@ class Serial final : public Schedule {
 
   void lay(std::span<const LayerDemand> layers, double output_head_s, OperationGraph& graph) const override {
     GraphBuilder builder(graph);
+    GuessedReads ahead(layers.size());
     GraphBuilder::After last;
     std::int32_t layer = 0;
     for (const LayerDemand& demand : layers) {
+      last = ahead.lay(demand.guesses, layer, last, true, builder);
       last = builder.compute(Purpose::query_projection, layer, demand.query_projection_s, last);
       last = builder.compute(Purpose::key_value_projection, layer, demand.key_value_projection_s, last);
       last = builder.compute(Purpose::score, layer, demand.score_s, last);

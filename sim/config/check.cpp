@@ -43,7 +43,7 @@ bool is_required(const Field& field) {
     case Shape::value:
       return field.spec.info.required;
     case Shape::component:
-      return field.default_type.empty() || field.for_flash;
+      return field.default_type.empty() || field.needed != Needed::always;
     case Shape::list:
       return !field.may_lack;
     case Shape::table:
@@ -75,7 +75,7 @@ class Checker {
   /// `node` is null where nothing is given; problems about that are reported at `parent`.
   Resolved check(const Field& field, const Node* node, const std::string& path, const Mark& parent) {
     Resolved resolved{.key = field.name, .mark = node != nullptr ? node->mark : Mark{}};
-    if (node == nullptr && is_required(field) && !(field.for_flash && dram_alone_)) {
+    if (node == nullptr && is_required(field) && !is_moot(field)) {
       problems_.add(parent, path, fmt::format("is missing; required: {}", wanted(field)));
       return resolved;
     }
@@ -195,14 +195,26 @@ class Checker {
     if (node != nullptr) {
       refuse_unknown_keys(*node, path, keys);
     }
-    const bool of_outer = std::exchange(dram_alone_, node != nullptr && has_dram_alone(*node));
+    const bool dram_alone = std::exchange(dram_alone_, node != nullptr && has_dram_alone(*node));
+    const bool taken = std::exchange(taken_, node != nullptr && takes(*node));
     for (const Field& inner : field.fields) {
       if (!is_composition(inner)) {
         const Node* child = node != nullptr ? node->find(inner.name) : nullptr;
         resolved.children.push_back(check(inner, child, join_path(path, inner.name), resolved.mark));
       }
     }
-    dram_alone_ = of_outer;
+    dram_alone_ = dram_alone;
+    taken_ = taken;
+  }
+
+  bool is_moot(const Field& field) const {
+    return (field.needed == Needed::on_flash && dram_alone_) ||
+           (field.needed == Needed::unless_taken && taken_);
+  }
+
+  static bool takes(const Node& table) {
+    const Node* take = table.find("take");
+    return take != nullptr && !take->text.empty();
   }
 
   static bool has_dram_alone(const Node& table) {
@@ -295,7 +307,9 @@ class Checker {
 
   const Catalogue& catalogue_;
   Problems& problems_;
-  bool dram_alone_ = false;  ///< of the table that is being checked
+  // Of the table that is being checked:
+  bool dram_alone_ = false;
+  bool taken_ = false;
 };
 
 }  // namespace

@@ -25,6 +25,8 @@ void record_layer(const LayerMemory& memory, std::span<const HeadPolicies> heads
 void record_reuse(const UpdateReuse& reuse, LayerRow row, std::int64_t head, PointData& data);
 /// What bounds the step that the machine has just run.
 void record_critical(const Machine& machine, std::int64_t step, PointData& data);
+/// What of its reads ahead came late.
+void record_lateness(const Machine& machine, std::int64_t step, PointData& data);
 void record_energy(const StepEnergy& energy, std::int64_t step, PointData& data);
 /// Seconds of this machine that the kernels of all heads took.
 void record_kernel_times(std::span<const HeadPolicies> heads, std::int64_t step, PointData& data);
