@@ -102,6 +102,7 @@ bool has_flash(const Resolved& tiers) {
 
 SystemConfig system(const Resolved& root) {
   SystemConfig config{.name = text(root, "name"),
+                      .heads_together = text(root, "heads") == "together",
                       .clustering = component(root, "clustering"),
                       .stages = {},
                       .key_codec = component(root, "codec.k"),
