@@ -80,8 +80,10 @@ StageConfig stage(const Resolved& root) {
   return {.name = text(root, "name"),
           .take = text(root, "take"),
           .at_prompt_end = std::ranges::find(when, "prefill_end") != when.end(),
+          .at_layer_end = std::ranges::find(when, "layer_end") != when.end(),
           .at_step = std::ranges::find(when, "step") != when.end(),
           .every = integer(root, "every"),
+          .overflow = integer(root, "overflow"),
           .effect = choice<Effect>(root, "effect"),
           .layers = layers(root),
           .units = choice<StageUnits>(root, "units"),
@@ -92,6 +94,7 @@ StageConfig stage(const Resolved& root) {
           .last_unit = choice<LastUnit>(root, "last_unit"),
           .scorer = component(root, "scorer"),
           .budget = component(root, "budget"),
+          .scope = choice<Scope>(root, "scope"),
           .sinks = pinned(root, "sinks"),
           .recent = pinned(root, "recent")};
 }

@@ -31,6 +31,9 @@ enum class LastUnit { cut, drop };
 /// What a stage ranks: the units of the system's clustering, or single entries.
 enum class StageUnits { clustering, token };
 
+/// Which heads a budget is divided among: one; those of a layer; those of all layers up to it; those of all.
+enum class Scope { head, layer, layers_seen, model };
+
 /// A number of entries, or a share of the prompt, rounded down; the larger.
 struct PinnedEntries {
   std::int64_t entries = 0;
@@ -61,8 +64,10 @@ struct StageConfig {
   std::string name;  ///< for those that take from it; empty: none does
   std::string take;  ///< the stage that chooses for it; empty: it chooses itself, by `scorer` and `budget`
   bool at_prompt_end = false;
+  bool at_layer_end = false;
   bool at_step = false;
-  std::int64_t every = 1;  ///< of the steps
+  std::int64_t every = 1;     ///< of the steps, or of the layers
+  std::int64_t overflow = 0;  ///< acts on heads with more live entries; 0: on all
   Effect effect = Effect::select;
   LayerSet layers;
   StageUnits units = StageUnits::clustering;
@@ -73,6 +78,7 @@ struct StageConfig {
   LastUnit last_unit = LastUnit::cut;
   ComponentChoice scorer;
   ComponentChoice budget;
+  Scope scope = Scope::head;
   PinnedEntries sinks;   ///< first entries, always selected or kept
   PinnedEntries recent;  ///< last entries, likewise
 

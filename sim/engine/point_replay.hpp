@@ -9,7 +9,7 @@
 #include "sim/config/resolve.hpp"
 #include "sim/engine/heads/head_policies.hpp"
 #include "sim/engine/heads/prompt/prompt_queries.hpp"
-#include "sim/engine/heads/stages.hpp"
+#include "sim/engine/heads/stages/stages.hpp"
 #include "sim/engine/memory/access_record.hpp"
 #include "sim/engine/memory/cache_set.hpp"
 #include "sim/engine/memory/dram_budget.hpp"

@@ -6,9 +6,10 @@
 
 namespace kvr {
 
-/// What a Budget may look at: one item per head of its scope, in head order.
+/// What a Budget may look at: one item per head of its stage's scope, layer by layer, in head order.
 struct HeadCandidates {
   std::int64_t layer;             ///< captured layer index
+  std::int64_t layer_number = 0;  ///< of the model
   std::int64_t head;              ///< KV head
   std::int64_t visible;           ///< entries that no stage has removed, the current one included
   std::int64_t candidates;        ///< of them, those that are neither pinned nor pending, and that earlier
@@ -17,23 +18,21 @@ struct HeadCandidates {
   std::span<const std::int32_t> sizes;  ///< [units], members of each unit, pinned ones included
 };
 
-enum class BudgetScope { head, layer };
-
 /// Says how many entries each head may select, on top of what is pinned: integers, never a ratio.
 class Budget {
  public:
   static constexpr std::string_view kKind = "budget";
   struct Context {
-    std::int64_t layers;
-    std::int64_t kv_heads;
-    std::int64_t prompt_entries;  ///< when the replay begins
+    std::int64_t layers;            ///< captured
+    std::int64_t kv_heads;          ///< of a layer; 1 where they decide together
+    std::int64_t prompt_entries;    ///< when the replay begins
+    std::int64_t model_layers = 0;  ///< of the model that was captured
   };
 
   virtual ~Budget() = default;
 
-  /// The engine collects the heads of the scope, in order, before it asks.
-  virtual BudgetScope scope() const { return BudgetScope::head; }
-  /// `entries` [heads.size()]: entries allotted to each head, >= 0; more than `candidates` means all.
+  /// `heads`: all of the stage's scope. `entries` [heads.size()]: entries allotted to each, >= 0; more than
+  /// `candidates` means all.
   virtual void allot(std::span<const HeadCandidates> heads, std::span<std::int64_t> entries) const = 0;
 };
 

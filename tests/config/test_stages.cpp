@@ -90,13 +90,15 @@ TEST_CASE("pins are entries or a share of the prompt, rounded down; the larger c
 }
 
 TEST_CASE("what a stage cannot be is told with what it can") {
-  CHECK(error_with("when: sometimes") ==
-        "c.yaml:9:7: system.stages.0.when: is not a choice (sometimes); allowed: step, prefill_end");
+  CHECK(
+      error_with("when: sometimes") ==
+      "c.yaml:9:7: system.stages.0.when: is not a choice (sometimes); allowed: step, prefill_end, layer_end");
   CHECK(error_with("when: [step, step]") ==
         "c.yaml:9:7: system.stages.0.when: says something twice; allowed: one or more of step, prefill_end, "
-        "each once");
+        "layer_end, each once");
   CHECK(error_with("when: []") ==
-        "c.yaml:9:7: system.stages.0.when: has no value; allowed: one or more of step, prefill_end, each "
+        "c.yaml:9:7: system.stages.0.when: has no value; allowed: one or more of step, prefill_end, "
+        "layer_end, each "
         "once");
   CHECK(error_with("layers: two") ==
         "c.yaml:9:7: system.stages.0.layers: is no list of layers (two); allowed: all, or numbers and ranges "

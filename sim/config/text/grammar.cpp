@@ -108,12 +108,22 @@ Field stage() {
                     "captured layer below that it acts in; scorer, budget, queries, units, norm, fold and "
                     "last_unit are that one's"}),
        words("when", "step",
-             {.doc = "when the stage acts: in decode steps, when the prompt has been read, or both",
-              .choices = "step|prefill_end"}),
-       integer("every", 1,
-               {.doc = "acts in every so many-th step only; for stages that evict",
-                .unit = "steps",
-                .min = 1,
+             {.doc = "when the stage acts: in decode steps, when the prompt has been read, or both; "
+                     "layer_end: while "
+                     "it is read, when so many layers as `every` says have been, on all of those",
+              .choices = "step|prefill_end|layer_end"}),
+       integer(
+           "every", 1,
+           {.doc =
+                "acts in every so many-th step only, or after every so many layers of the model; for stages "
+                "that evict",
+            .unit = "steps or layers",
+            .min = 1,
+            .max = bounds::kEntries}),
+       integer("overflow", 0,
+               {.doc = "acts on heads that have more live entries only; 0: on all; for stages that evict",
+                .unit = "entries",
+                .min = 0,
                 .max = bounds::kEntries}),
        text("effect", "select",
             {.doc = "what becomes of the best units. select: they are attended to; several stages narrow one "
@@ -137,6 +147,11 @@ Field stage() {
             {.doc = "what is ranked: the units of the clustering, or single entries",
              .choices = "clustering|token"}),
        needed(Needed::unless_taken, "scorer", "exact"), needed(Needed::unless_taken, "budget", "fraction"),
+       text("scope", "head",
+            {.doc = "which heads the budget is divided among: each alone, those of a layer, those of all "
+                    "layers up "
+                    "to it, or those of the model, which a stage that chooses in steps cannot know",
+             .choices = "head|layer|layers_seen|model"}),
        text("norm", "none",
             {.doc = "what is done to each query head's scores first", .choices = "none|softmax"}),
        text("fold", "mean",

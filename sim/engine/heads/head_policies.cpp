@@ -184,15 +184,24 @@ HeadCandidates HeadPolicies::candidates(std::size_t stage) const {
   const auto before = static_cast<EntryIndex>(before_current_);
   if (one.config().effect == Effect::evict) {
     const CandidateRange range = one.range(visible_);
-    return {head_.layer,         head_.head, live_.size(), live_.count_in({range.begin, range.end}),
-            one.budget_scores(), one.sizes()};
+    return {.layer = head_.layer,
+            .head = head_.head,
+            .visible = live_.size(),
+            .candidates = live_.count_in({range.begin, range.end}),
+            .scores = one.budget_scores(),
+            .sizes = one.sizes()};
   }
   std::int64_t open = live_.count_in({range_.begin, range_.end}) - pending_candidates();
   if (one.config().effect == Effect::select && !chosen_.empty()) {
     const auto count = [](const auto& chosen) { return std::ranges::count(chosen, 1); };
     open = std::ranges::max(chosen_ | std::views::transform(count));
   }
-  return {head_.layer, head_.head, live_.count_in({0, before}) + 1, open, one.budget_scores(), one.sizes()};
+  return {.layer = head_.layer,
+          .head = head_.head,
+          .visible = live_.count_in({0, before}) + 1,
+          .candidates = open,
+          .scores = one.budget_scores(),
+          .sizes = one.sizes()};
 }
 
 void HeadPolicies::choose(std::size_t stage, std::int64_t budget) {

@@ -7,13 +7,13 @@
 #include <string>
 #include <vector>
 
-#include "sim/engine/heads/head_queries.hpp"
-#include "sim/engine/heads/head_stage.hpp"
+#include "sim/engine/heads/attention/head_queries.hpp"
+#include "sim/engine/heads/attention/member_head.hpp"
+#include "sim/engine/heads/attention/set_rows.hpp"
 #include "sim/engine/heads/kernel_times.hpp"
-#include "sim/engine/heads/member_head.hpp"
 #include "sim/engine/heads/partition_check.hpp"
 #include "sim/engine/heads/selection.hpp"
-#include "sim/engine/heads/set_rows.hpp"
+#include "sim/engine/heads/stages/head_stage.hpp"
 #include "sim/engine/heads/unit_variance.hpp"
 #include "sim/engine/walk/truth.hpp"
 #include "sim/interfaces/budget.hpp"
@@ -60,7 +60,8 @@ class HeadPolicies {
   void build();
 
   bool runs(std::size_t stage) const { return stages_[stage] != nullptr; }
-  bool ranks_tokens(std::size_t stage) const { return stages_[stage]->ranks_tokens(); }
+  /// Whether more is live than the stage lets stand.
+  bool overflows(std::size_t stage) const { return live_.size() > stages_[stage]->config().overflow; }
   /// Queries over the entries that exist, outside any step: `score`, `candidates`, `choose`, `take` and
   /// `demand` answer them as they would in a step. `queries` [members].
   void ask(std::span<const HeadQueries> queries);

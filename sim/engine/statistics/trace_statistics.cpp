@@ -183,7 +183,6 @@ std::vector<HeadStatistics> layer_statistics(const trace::Reader& trace, std::in
   const auto budget = Registry<Budget>::instance().create(
       plan.budget.type, plan.budget.values,
       {std::ssize(header.captured_layers), header.kv_heads_captured(), header.prefill_len});
-  KVR_CHECK(budget->scope() == BudgetScope::head, "the budget '{}' needs several heads", plan.budget.type);
   TraceWalk walk(trace, plan.steps, 1, {layer, 1});  // the heads' work is done by `workers`
   std::vector<HeadWatch> heads;
   for (std::int64_t i = 0; i < walk.head_count(); ++i) {

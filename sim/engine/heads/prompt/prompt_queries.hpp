@@ -5,7 +5,7 @@
 #include <string>
 #include <vector>
 
-#include "sim/engine/heads/stages.hpp"
+#include "sim/engine/heads/stages/stages.hpp"
 #include "sim/engine/walk/trace_feed.hpp"
 #include "sim/engine/walk/workers.hpp"
 #include "sim/interfaces/layout.hpp"

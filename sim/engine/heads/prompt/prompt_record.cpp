@@ -1,6 +1,6 @@
 #include "sim/engine/heads/prompt/prompt_record.hpp"
 
-#include "sim/engine/heads/head_queries.hpp"
+#include "sim/engine/heads/attention/head_queries.hpp"
 
 namespace kvr {
 

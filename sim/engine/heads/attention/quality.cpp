@@ -6,7 +6,7 @@
 //   relative mass   = mass / (mass of the best, and of what is pinned)
 //   needed, loaded  = |needed and attended| / |needed|, needed: the fewest entries with 95 % of the softmax
 
-#include "sim/engine/heads/quality.hpp"
+#include "sim/engine/heads/attention/quality.hpp"
 
 #include <algorithm>
 #include <cmath>

@@ -6,9 +6,9 @@
 #include <vector>
 
 #include "sim/base/convert.hpp"
-#include "sim/engine/heads/head_store.hpp"
-#include "sim/engine/heads/quality.hpp"
-#include "sim/engine/heads/selected_attention.hpp"
+#include "sim/engine/heads/attention/head_store.hpp"
+#include "sim/engine/heads/attention/quality.hpp"
+#include "sim/engine/heads/attention/selected_attention.hpp"
 
 namespace kvr {
 

@@ -1,4 +1,4 @@
-#include "sim/engine/heads/selected_attention.hpp"
+#include "sim/engine/heads/attention/selected_attention.hpp"
 
 #include "sim/base/error.hpp"
 #include "sim/engine/heads/selection.hpp"

@@ -49,7 +49,14 @@ class Stages {
   void take(std::size_t stage, std::span<HeadPolicies> heads, Workers& workers) const;
   void run(std::size_t stage, std::span<HeadPolicies> heads, Workers& workers, const Act& act) const;
   void evict(std::size_t stage, std::span<HeadPolicies> heads, Workers& workers) const;
+  void evict_by_layers(std::size_t stage, std::span<HeadPolicies> heads, Workers& workers) const;
   std::vector<std::int64_t> allot(std::size_t stage, std::span<HeadPolicies* const> heads) const;
+  /// The heads [first, last) that the budget of head `next` is divided among; those from it on are allotted.
+  struct ScopeRange {
+    std::size_t first;
+    std::size_t last;
+  };
+  ScopeRange scope_of(std::size_t stage, std::span<const HeadCandidates> heads, std::size_t next) const;
 
   const RunConfig* config_;
   const TraceWalk* walk_;

@@ -4,7 +4,7 @@
 #include <span>
 #include <vector>
 
-#include "sim/engine/heads/member_head.hpp"
+#include "sim/engine/heads/attention/member_head.hpp"
 #include "sim/interfaces/types.hpp"
 
 namespace kvr {

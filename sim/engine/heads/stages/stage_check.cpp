@@ -1,4 +1,4 @@
-#include "sim/engine/heads/stage_check.hpp"
+#include "sim/engine/heads/stages/stage_check.hpp"
 
 #include <fmt/format.h>
 
@@ -50,14 +50,26 @@ class StageCheck {
 
   void check_moments() {
     const std::string_view act = stage().effect == Effect::select ? "selects" : "prefetches";
-    if (stage().chooses() && (stage().at_prompt_end || !stage().at_step)) {
+    if (stage().chooses() && (stage().at_prompt_end || stage().at_layer_end || !stage().at_step)) {
       add("when", "a stage that {} acts in steps alone; allowed: step", act);
     }
     if (stage().chooses() && stage().every > 1) {
       add("every", "{} for a stage that {}, which acts in every step; allowed: 1", stage().every, act);
     }
-    if (stage().every > 1 && !stage().at_step) {
+    if (stage().every > 1 && !stage().at_step && !stage().at_layer_end) {
       add("every", "{} for a stage that does not act in steps; allowed: 1", stage().every);
+    }
+    if (stage().at_layer_end && (stage().at_step || stage().at_prompt_end)) {
+      add("when", "a stage that acts while the prompt is read acts then alone; allowed: layer_end");
+    }
+    if (stage().at_layer_end && !stage().chooses() && stage().units == StageUnits::clustering) {
+      add("units", "before the prompt has been read there are no units; allowed: token");
+    }
+    if (stage().chooses() && stage().overflow > 0) {
+      add("overflow", "{} for a stage that {}, which acts on all heads; allowed: 0", stage().overflow, act);
+    }
+    if (stage().chooses() && !stage().takes() && stage().scope == Scope::model) {
+      add("scope", "in a step later layers are not known; allowed: head, layer, layers_seen");
     }
   }
 

@@ -1,4 +1,4 @@
-#include "sim/engine/heads/set_rows.hpp"
+#include "sim/engine/heads/attention/set_rows.hpp"
 
 namespace kvr {
 

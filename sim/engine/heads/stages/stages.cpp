@@ -4,7 +4,7 @@
 //   head by head, or layer by layer as the budget's scope is:  ask the budget
 //   every head, in parallel:  choose within what it was allotted; or remove all that is not chosen
 
-#include "sim/engine/heads/stages.hpp"
+#include "sim/engine/heads/stages/stages.hpp"
 
 #include <fmt/format.h>
 
@@ -12,7 +12,7 @@
 
 #include "sim/base/error.hpp"
 #include "sim/base/registry.hpp"
-#include "sim/engine/heads/stage_check.hpp"
+#include "sim/engine/heads/stages/stage_check.hpp"
 #include "sim/engine/walk/trace_demands.hpp"
 
 namespace kvr {
@@ -34,7 +34,8 @@ Stages::Stages(const RunConfig& config, const TraceWalk& walk)
   check_stages(config, walk.trace());
   for (const StageConfig& stage : config.system.stages) {
     budgets_.push_back(Registry<Budget>::instance().create(
-        stage.budget.type, stage.budget.values, {walk.layers(), sets_, walk.steps().first_position}));
+        stage.budget.type, stage.budget.values,
+        {walk.layers(), sets_, walk.steps().first_position, walk.trace().header().geometry.layers}));
     if (!stage.takes()) {
       need(stage);
     }
@@ -136,8 +137,25 @@ void Stages::take(std::size_t stage, std::span<HeadPolicies> heads, Workers& wor
 void Stages::evict_prompt(StageUnits units, std::span<HeadPolicies> heads, Workers& workers) const {
   for (std::size_t stage = 0; stage < budgets_.size(); ++stage) {
     const StageConfig& config = stage_config(stage);
-    if (config.effect == Effect::evict && config.at_prompt_end && config.units == units) {
+    if (config.effect != Effect::evict || config.units != units) {
+      continue;
+    }
+    if (config.at_layer_end) {
+      evict_by_layers(stage, heads, workers);
+    } else if (config.at_prompt_end) {
       evict(stage, heads, workers);
+    }
+  }
+}
+
+/// After every so many layers of the model and after the last, on all that were read by then; where none of
+/// those between two times is captured there is nothing new to act on.
+void Stages::evict_by_layers(std::size_t stage, std::span<HeadPolicies> heads, Workers& workers) const {
+  const auto& numbers = walk_->trace().header().captured_layers;
+  const std::int64_t every = stage_config(stage).every;
+  for (std::size_t seen = 1; seen <= numbers.size(); ++seen) {
+    if (seen == numbers.size() || numbers[seen] / every != numbers[seen - 1] / every) {
+      evict(stage, heads.first(seen * static_cast<std::size_t>(sets_)), workers);
     }
   }
 }
@@ -165,7 +183,7 @@ void Stages::evict(std::size_t stage, std::span<HeadPolicies> heads, Workers& wo
 void Stages::run(std::size_t stage, std::span<HeadPolicies> heads, Workers& workers, const Act& act) const {
   std::vector<HeadPolicies*> running;
   for (HeadPolicies& head : heads) {
-    if (head.runs(stage)) {
+    if (head.runs(stage) && (stage_config(stage).overflow == 0 || head.overflows(stage))) {
       running.push_back(&head);
     }
   }
@@ -182,12 +200,17 @@ std::vector<std::int64_t> Stages::allot(std::size_t stage, std::span<HeadPolicie
   std::vector<HeadCandidates> candidates;
   for (const HeadPolicies* head : heads) {
     candidates.push_back(head->candidates(stage));
+    candidates.back().layer_number =
+        walk_->trace().header().captured_layers[static_cast<std::size_t>(head->id().layer)];
   }
-  const Budget& budget = *budgets_[stage];
-  const auto scope = static_cast<std::size_t>(budget.scope() == BudgetScope::head ? 1 : sets_);
-  std::vector<std::int64_t> allotted(heads.size());
-  for (std::size_t first = 0; first < heads.size(); first += scope) {
-    budget.allot(std::span(candidates).subspan(first, scope), std::span(allotted).subspan(first, scope));
+  std::vector<std::int64_t> allotted;
+  while (allotted.size() < heads.size()) {
+    const ScopeRange scope = scope_of(stage, candidates, allotted.size());
+    std::vector<std::int64_t> entries(scope.last - scope.first);
+    budgets_[stage]->allot(std::span(candidates).subspan(scope.first, entries.size()), entries);
+    allotted.insert(allotted.end(),
+                    entries.begin() + (std::ssize(allotted) - static_cast<std::ptrdiff_t>(scope.first)),
+                    entries.end());
   }
   for (std::size_t i = 0; i < heads.size(); ++i) {
     if (allotted[i] < 0) {
@@ -197,6 +220,29 @@ std::vector<std::int64_t> Stages::allot(std::size_t stage, std::span<HeadPolicie
     }
   }
   return allotted;
+}
+
+/// A stage that evicts acts on all layers at once, so it has seen them all.
+Stages::ScopeRange Stages::scope_of(std::size_t stage, std::span<const HeadCandidates> heads,
+                                    std::size_t next) const {
+  const StageConfig& config = stage_config(stage);
+  const auto end_of_layer = [&] {
+    return static_cast<std::size_t>(
+        std::ranges::find_if(heads.subspan(next),
+                             [&](const HeadCandidates& head) { return head.layer != heads[next].layer; }) -
+        heads.begin());
+  };
+  switch (config.scope) {
+    case Scope::head:
+      return {next, next + 1};
+    case Scope::layer:
+      return {next, end_of_layer()};
+    case Scope::layers_seen:
+      return config.chooses() ? ScopeRange{0, end_of_layer()} : ScopeRange{0, heads.size()};
+    case Scope::model:
+      return {0, heads.size()};
+  }
+  throw InternalError("no such scope");
 }
 
 }  // namespace kvr

@@ -1,4 +1,4 @@
-#include "sim/engine/heads/head_store.hpp"
+#include "sim/engine/heads/attention/head_store.hpp"
 
 #include "sim/base/convert.hpp"
 #include "sim/base/error.hpp"

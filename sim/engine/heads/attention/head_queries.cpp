@@ -1,4 +1,4 @@
-#include "sim/engine/heads/head_queries.hpp"
+#include "sim/engine/heads/attention/head_queries.hpp"
 
 #include "sim/base/convert.hpp"
 

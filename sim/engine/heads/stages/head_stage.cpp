@@ -1,4 +1,4 @@
-#include "sim/engine/heads/head_stage.hpp"
+#include "sim/engine/heads/stages/head_stage.hpp"
 
 #include <fmt/format.h>
 

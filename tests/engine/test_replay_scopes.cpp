@@ -1,0 +1,167 @@
+// Whom a budget is divided among, and when else a stage acts: while the prompt is read, and where a head
+// overflows.
+#include <doctest/doctest.h>
+#include <fmt/format.h>
+
+#include <numeric>
+#include <vector>
+
+#include "sim/base/registry.hpp"
+#include "sim/interfaces/budget.hpp"
+#include "tests/engine/replay_fixture.hpp"
+
+namespace kvr {
+namespace {
+
+using test::largest;
+using test::Setup;
+using test::smallest;
+
+/// Divides a number of entries evenly among all that it is shown, so that a head's entries say how many those
+/// are.
+class EvenShare final : public Budget {
+ public:
+  static constexpr std::string_view kName = "test_even_share";
+  static constexpr std::string_view kDoc = "The same share for every head, for tests.";
+  static constexpr std::string_view kSource = "ours";
+  struct Params {
+    std::int64_t entries = 24;
+  };
+  static ParamTable<Params> params() {
+    return {{"entries", &Params::entries, {.doc = "entries of all heads", .min = 0, .max = 1000}}};
+  }
+  EvenShare(Params params, const Context&) : params_(params) {}
+  void allot(std::span<const HeadCandidates> heads, std::span<std::int64_t> entries) const override {
+    for (std::size_t i = 0; i < heads.size(); ++i) {
+      entries[i] = params_.entries / std::ssize(heads);
+    }
+  }
+
+ private:
+  Params params_;
+};
+
+const Registration<Budget, EvenShare> registered;
+
+const test::ReplayFixture& fixture() {
+  static const test::ReplayFixture made;
+  return made;
+}
+
+double chosen(const PointResult& result, std::int64_t layer) {
+  for (std::int64_t head = 0; head < 2; ++head) {
+    CHECK(result.data.at(Metric::selected_entries, 7, layer, head) ==
+          result.data.at(Metric::selected_entries, 7, layer, 0));
+  }
+  return result.data.at(Metric::selected_entries, 7, layer, 0);
+}
+
+TEST_CASE("a stage that selects divides its budget by head, layer or all layers up to its own") {
+  const auto run = [](const char* scope, bool together) {
+    Setup setup;
+    setup.selects = false;
+    setup.heads_together = together;
+    setup.stages_before = fmt::format(
+        "{{scorer: exact, budget: test_even_share, scope: {}, pins: {{sinks: 2, "
+        "recent: 5}}}}",
+        scope);
+    return fixture().run(setup);
+  };
+  CHECK(chosen(run("head", false), 0) == 24.0);
+  CHECK(chosen(run("layer", false), 0) == 12.0);
+  CHECK(chosen(run("layer", false), 1) == 12.0);
+  CHECK(chosen(run("layers_seen", false), 0) == 12.0);
+  CHECK(chosen(run("layers_seen", false), 1) == 6.0);
+  CHECK(chosen(run("layer", true), 1) == 24.0);
+  CHECK(chosen(run("layers_seen", true), 1) == 12.0);
+}
+
+/// Entries that are left of the prompt of 65, without pins, by layer; of the step that follows.
+std::vector<double> left(const std::string& when, const std::string& scope, const std::string& budget) {
+  Setup setup;
+  setup.selects = false;
+  setup.check = "every_step";
+  setup.stages_before = fmt::format(
+      "{{when: {}, effect: evict, units: token, scorer: exact, budget: {}, scope: {}, pins: {{sinks: 0, "
+      "recent: "
+      "0}}}}",
+      when, budget, scope);
+  const PointResult result = fixture().run(setup);
+  std::vector<double> entries;
+  for (std::int64_t layer = 0; layer < 2; ++layer) {
+    entries.push_back(result.data.at(Metric::attended_entries, 0, layer, 0) - 1.0);  // the current one
+  }
+  return entries;
+}
+
+TEST_CASE("a stage that evicts at the prompt's end has seen all layers") {
+  CHECK(left("prefill_end", "head", "test_even_share") == std::vector<double>{24.0, 24.0});
+  CHECK(left("prefill_end", "layer", "test_even_share") == std::vector<double>{12.0, 12.0});
+  CHECK(left("prefill_end", "layers_seen", "test_even_share") == std::vector<double>{6.0, 6.0});
+  CHECK(left("prefill_end", "model", "test_even_share") == std::vector<double>{6.0, 6.0});
+}
+
+TEST_CASE("while the prompt is read a stage acts again and again, on all layers that were read by then") {
+  // After layer 0 it has 2 heads to itself, 12 entries each; after layer 1 four share what is left.
+  CHECK(left("layer_end", "layers_seen", "test_even_share") == std::vector<double>{6.0, 6.0});
+  CHECK(left("layer_end, every: 2", "layers_seen", "test_even_share") == std::vector<double>{6.0, 6.0});
+  CHECK(left("layer_end", "layer", "test_even_share") == std::vector<double>{12.0, 12.0});
+  // 40 entries by head after each firing: the second removes nothing of layer 0 any more.
+  CHECK(left("layer_end", "head", "{type: test_even_share, entries: 40}") == std::vector<double>{40.0, 40.0});
+}
+
+TEST_CASE("a pool over the model keeps as much of it as heads each would, divided by score") {
+  Setup setup;
+  setup.selects = false;
+  setup.stages_before =
+      "{when: prefill_end, effect: evict, units: token, scorer: exact, norm: softmax, budget: {type: pooled, "
+      "entries: 15, safeguard: 0.2}, scope: model, pins: {sinks: 0, recent: 0}}";
+  const PointResult result = fixture().run(setup);
+  double kept = 0.0;
+  for (std::int64_t layer = 0; layer < 2; ++layer) {
+    for (std::int64_t head = 0; head < 2; ++head) {
+      const double entries = result.data.at(Metric::attended_entries, 0, layer, head) - 1.0;
+      CHECK(entries >= 3.0);
+      kept += entries;
+    }
+  }
+  CHECK(kept == doctest::Approx(60.0).epsilon(2.0 / 60.0));
+}
+
+TEST_CASE("a stage with an overflow acts on the heads that have more, and leaves those alone that have not") {
+  Setup setup;
+  setup.selects = false;
+  setup.check = "every_step";
+  setup.stages_before =
+      "{effect: evict, overflow: 80, units: token, scorer: position, budget: {type: fixed, entries: 0}, "
+      "pins: "
+      "{sinks: 2, recent: 38}}";
+  const PointResult result = fixture().run(setup);
+  // 66 in the first step, 80 in the 15th; the 81st entry of the 16th leaves 40, which grow again.
+  for (std::int64_t step = 0; step < 40; ++step) {
+    const double expected = static_cast<double>(step <= 15 ? 66 + step : 40 + (step - 15));
+    CHECK(result.data.at(Metric::attended_entries, step, 0, 0) == expected);
+  }
+}
+
+TEST_CASE("moments and scopes that cannot be are refused") {
+  Setup setup;
+  setup.selects = false;
+  setup.stages_before =
+      "{when: [layer_end, step], effect: evict, scorer: exact, budget: fixed}, {scope: model, overflow: 3, "
+      "scorer: "
+      "exact, budget: fixed}, {when: layer_end, scorer: exact, budget: fixed}";
+  const std::string text = fixture().error_of(setup);
+  for (const char* what :
+       {"system.stages.0.when: a stage that acts while the prompt is read acts then alone; allowed: "
+        "layer_end",
+        "system.stages.0.units: before the prompt has been read there are no units; allowed: token",
+        "system.stages.1.overflow: 3 for a stage that selects, which acts on all heads; allowed: 0",
+        "system.stages.1.scope: in a step later layers are not known; allowed: head, layer, layers_seen",
+        "system.stages.2.when: a stage that selects acts in steps alone; allowed: step"}) {
+    CHECK_MESSAGE(text.find(what) != std::string::npos, what, " is not in ", text);
+  }
+}
+
+}  // namespace
+}  // namespace kvr
