@@ -13,6 +13,7 @@
 #include "sim/config/text/source.hpp"
 #include "sim/config/text/suggest.hpp"
 #include "sim/config/text/text_check.hpp"
+#include "sim/config/tiers.hpp"
 #include "sim/config/values.hpp"
 
 namespace kvr::config {
@@ -43,7 +44,7 @@ bool is_required(const Field& field) {
     case Shape::value:
       return field.spec.info.required;
     case Shape::component:
-      return field.default_type.empty() || field.for_flash;
+      return field.default_type.empty() || field.needed_with != NeededWith::anything;
     case Shape::list:
       return !field.may_lack;
     case Shape::table:
@@ -75,7 +76,7 @@ class Checker {
   /// `node` is null where nothing is given; problems about that are reported at `parent`.
   Resolved check(const Field& field, const Node* node, const std::string& path, const Mark& parent) {
     Resolved resolved{.key = field.name, .mark = node != nullptr ? node->mark : Mark{}};
-    if (node == nullptr && is_required(field) && !(field.for_flash && dram_alone_)) {
+    if (node == nullptr && is_required(field) && is_needed(field)) {
       problems_.add(parent, path, fmt::format("is missing; required: {}", wanted(field)));
       return resolved;
     }
@@ -195,21 +196,18 @@ class Checker {
     if (node != nullptr) {
       refuse_unknown_keys(*node, path, keys);
     }
-    const bool of_outer = std::exchange(dram_alone_, node != nullptr && has_dram_alone(*node));
+    const Node* const outer = std::exchange(table_, node);
     for (const Field& inner : field.fields) {
       if (!is_composition(inner)) {
         const Node* child = node != nullptr ? node->find(inner.name) : nullptr;
         resolved.children.push_back(check(inner, child, join_path(path, inner.name), resolved.mark));
       }
     }
-    dram_alone_ = of_outer;
+    table_ = outer;
   }
 
-  static bool has_dram_alone(const Node& table) {
-    const Node* tiers = table.find("tiers");
-    const bool one = tiers != nullptr && tiers->kind == NodeKind::list && tiers->children.size() == 1;
-    const Node* name = one ? tiers->children.front().find("name") : nullptr;
-    return name != nullptr && name->text == "dram";
+  bool is_needed(const Field& field) const {
+    return table_ == nullptr || has_tiers_for(field.needed_with, *table_);
   }
 
   void check_list(const Field& field, const Node* node, const std::string& path, Resolved& resolved) {
@@ -233,6 +231,9 @@ class Checker {
       resolved.children.push_back(
           check(field.fields.front(), &element, join_path(path, std::to_string(i)), element.mark));
       resolved.children.back().key.clear();
+    }
+    if (field.is_tiers) {
+      check_tiers(resolved, path, problems_);
     }
   }
 
@@ -295,7 +296,7 @@ class Checker {
 
   const Catalogue& catalogue_;
   Problems& problems_;
-  bool dram_alone_ = false;  ///< of the table that is being checked
+  const Node* table_ = nullptr;  ///< that is being checked; null where none is given
 };
 
 }  // namespace

@@ -21,6 +21,13 @@ enum class Shape {
   words,      ///< one or more of the choices of `spec`: a list, or a text with commas
 };
 
+/// Beside which tiers a component must be given.
+enum class NeededWith {
+  anything,
+  lower_tier,  ///< a second one
+  device,      ///< a last one that is flash
+};
+
 /// One key of a configuration.
 struct Field {
   std::string name;
@@ -31,11 +38,12 @@ struct Field {
   bool is_layers = false;         ///< value: layers of a model, see parse_layers
   std::string kind = {};          ///< component
   std::string default_type = {};  ///< component: taken when none is given; empty: one must be given
-  bool for_flash = false;         ///< component: must be given unless `tiers` beside it has DRAM alone
+  NeededWith needed_with = NeededWith::anything;  ///< component: else, with a `default_type`, it may lack
   std::vector<Field> fields = {};
   std::size_t min_items = 0;  ///< list
   std::size_t max_items = 0;  ///< list
   bool may_lack = true;       ///< list: nothing need be given
+  bool is_tiers = false;      ///< list: see check_tiers
 
   const Field* find(std::string_view name) const;
 };
