@@ -32,7 +32,9 @@ PointReplay::PointReplay(const RunConfig& config, TraceWalk& walk, AccessRecord*
       walk_(walk),
       machine_(config, walk.trace().header()),
       stages_(config, walk),
-      caches_(config, machine_.memory_geometry(), walk.layers(), walk.kv_heads(), accesses),
+      caches_(config, caches_of(config), machine_.memory_geometry(), walk.layers(), walk.kv_heads(),
+              accesses),
+      tiers_(config, machine_.memory_geometry(), walk.layers(), walk.kv_heads()),
       dram_budget_(config, machine_.memory_geometry(), caches_),
       reuses_(static_cast<std::size_t>(walk.head_count())),
       data_(config.point, walk.steps().count, walk.layers(), walk.kv_heads()) {
@@ -72,13 +74,16 @@ void PointReplay::make_layers() {
     }
     memories_.emplace_back(layer, heads_of(layer), std::move(layout), config_.system.layout.type,
                            walk_.steps().first_position + walk_.steps().count, machine_.entry_bytes(),
-                           machine_.block_bytes(), std::move(caches));
+                           machine_.block_bytes(), std::move(caches), tiers_);
   }
   for (LayerMemory& layer : memories_) {
     for (std::int64_t head = 0; head < walk_.kv_heads(); ++head) {
       residencies_.push_back(&layer.residency(head));
     }
   }
+  std::ranges::transform(heads_, std::back_inserter(clusterings_),
+                         [](const HeadPolicies& head) { return &head.clustering(); });
+  tiers_.put_under(caches_, residencies_, clusterings_, walk_.steps().first_position + walk_.steps().count);
 }
 
 /// What stages remove of single entries is never clustered.
@@ -172,6 +177,7 @@ void PointReplay::keep_to_dram(std::int64_t missed_entries) {
   dram_use_ = dram_use_of(memories_, heads_, missed_entries, machine_.memory_geometry());
   while (dram_budget_.reserve(dram_use_)) {  // again where what is evicted still waits to be written
     caches_.give_room(dram_budget_.room_bytes(), residencies_);
+    tiers_.evict();
     dram_use_ = dram_use_of(memories_, heads_, missed_entries, machine_.memory_geometry());
   }
 }
@@ -234,7 +240,7 @@ void PointReplay::step(std::int64_t position, Timeline* timeline) {
   move_entries();
   evict(step);
   if (config_.check_every_step) {
-    check_invariants(heads_, memories_, caches_);
+    check_invariants(heads_, memories_, caches_, tiers_);
   }
   const StepTimes times = machine_.run_step(memories_, heads_);
   record(step, position, times);
@@ -245,7 +251,7 @@ void PointReplay::step(std::int64_t position, Timeline* timeline) {
 
 PointResult PointReplay::finish() {
   dram_budget_.check();
-  check_invariants(heads_, memories_, caches_);
+  check_invariants(heads_, memories_, caches_, tiers_);
   machine_.check_conservation();
   caches_.check_accesses();
   std::vector<std::string> notes = point_notes(config_, machine_, data_, caches_.of(0, 0).enabled(),

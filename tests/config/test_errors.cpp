@@ -226,24 +226,6 @@ TEST_CASE("each place among the tiers has keys of its own") {
       "first tier; allowed: no such key\n"
       "c.yaml:11:88: system.tiers.0.copies: has no place here (inclusive): it is said of tiers between the "
       "first and the last; allowed: no such key");
-  CHECK(
-      with_tiers("[{name: hbm}, {name: dram}, {name: hbm, latency: 1us, capacity: 1MB}]") ==
-      fmt::format("c.yaml:11:34: system.tiers.2.name: names two tiers (hbm); allowed: a name of its own\n"
-                  "c.yaml:11:24: system.tiers.1.bandwidth: is missing; required of a tier between the first "
-                  "and the last: a number with a unit (B/s, kB/s, MB/s, GB/s, KiB/s, MiB/s, GiB/s), 1kB/s to "
-                  "1000000GB/s\n"
-                  "c.yaml:11:24: system.tiers.1.capacity: is missing; required of a tier between the first "
-                  "and the last: {}, at least 1B\n"
-                  "c.yaml:11:45: system.tiers.2.latency: has no place here (1us): a tier without a bandwidth "
-                  "is the flash device, which says it itself; allowed: no such key\n"
-                  "c.yaml:11:59: system.tiers.2.capacity: has no place here (1MB): the last tier holds "
-                  "everything; allowed: no such key",
-                  kByteUnits));
-  CHECK(with_tiers("[{name: hbm}, {name: dram, bandwidth: 1GB/s, copies: exclusive, replacement: none}]") ==
-        "c.yaml:11:69: system.tiers.1.replacement: has no place here (none): the last tier holds everything; "
-        "allowed: no such key\n"
-        "c.yaml:11:50: system.tiers.1.copies: has no place here (exclusive): the last tier holds everything; "
-        "allowed: no such key");
   const std::string missing = fmt::format(
       "c.yaml:11:24: system.tiers.1.bandwidth: is missing; required of a tier between the first and the "
       "last: "

@@ -49,8 +49,7 @@ void record_head(const HeadPolicies& policies, const HeadTraffic& traffic, doubl
   set(Metric::hit_units, static_cast<double>(traffic.hit_units));
   set(Metric::demanded_bytes, entry_bytes * static_cast<double>(traffic.demanded_entries));
   set(Metric::hit_bytes, entry_bytes * static_cast<double>(traffic.hit_entries));
-  set(Metric::useful_read_bytes,
-      entry_bytes * static_cast<double>(traffic.demanded_entries - traffic.hit_entries));
+  set(Metric::useful_read_bytes, entry_bytes * static_cast<double>(traffic.read_entries));
 }
 
 }  // namespace
