@@ -225,7 +225,8 @@ void PointReplay::step_policies(std::int64_t step) {
 
 void PointReplay::begin(Timeline* timeline) {
   if (timeline != nullptr) {
-    timeline_point_ = timeline->begin_point(config_.point, machine_.batches_outstanding());
+    timeline_point_ =
+        timeline->begin_point(config_.point, machine_.batches_outstanding(), machine_.link_names());
   }
 }
 

@@ -10,12 +10,12 @@
 
 namespace kvr {
 
-enum class Resource : std::uint8_t { compute, flash };
-constexpr std::size_t kResources = 2;
+enum class Resource : std::uint8_t { compute, flash, link };
+constexpr std::size_t kResources = 3;
 
 using OperationId = std::int32_t;
 
-/// One piece of work on one resource. Either `duration_s` counts (compute) or `requests` do (flash).
+/// One piece of work on one resource. Either `duration_s` counts (compute, link) or `requests` do (flash).
 struct Operation {
   Purpose purpose;
   std::int32_t layer;
@@ -23,7 +23,16 @@ struct Operation {
   double duration_s = 0.0;
   std::span<const IoRequest> requests = {};
   std::vector<OperationId> after = {};
+  std::int32_t link = 0;  ///< which one, where it runs on a link
 };
+
+/// What takes its operations by itself: computing, the flash, and each link after them.
+constexpr std::size_t lane_of(Resource resource, std::int32_t link = 0) {
+  return static_cast<std::size_t>(resource) + static_cast<std::size_t>(link);
+}
+inline std::size_t lane_of(const Operation& operation) {
+  return lane_of(operation.resource, operation.link);
+}
 
 /// The operations of one step; an operation may depend on earlier ones only, so the graph has no cycle.
 class OperationGraph {
@@ -39,6 +48,16 @@ class OperationGraph {
   std::vector<Operation> operations_;
 };
 
+/// Seconds that a layer needs of the link of one tier of memory below the first in one step, each for one
+/// transfer.
+struct LinkDemand {
+  double read_s = 0.0;     ///< up: what attention misses and the tier has
+  double forward_s = 0.0;  ///< up: what attention misses and the flash has, once it is read
+  double update_s = 0.0;   ///< up: what updates of units ask for, whether the tier or the flash has it
+  double demote_s = 0.0;   ///< down: what the tier above has evicted
+  double write_s = 0.0;    ///< down: new entries, to a last tier
+};
+
 /// Everything one layer has to do in one step: compute in seconds on the phone, flash as requests.
 struct LayerDemand {
   double query_projection_s = 0.0;
@@ -52,6 +71,7 @@ struct LayerDemand {
   std::span<const IoRequest> writes = {};
   std::span<const IoRequest> representative_reads = {};  ///< none unless they live on flash
   std::span<const IoRequest> swap_reads = {};  ///< what the cache holds of this layer, if it is virtual
+  std::span<const LinkDemand> links = {};      ///< fastest tier first
 };
 
 /// Where a layer's cached entries are while other layers compute.
