@@ -40,6 +40,7 @@ PointReplay::PointReplay(const RunConfig& config, TraceWalk& walk, AccessRecord*
       data_(config.point, walk.steps().count, walk.layers(), walk.kv_heads()) {
   data_.set_layer_numbers(walk.trace().header().captured_layers);
   data_.set_head_numbers(walk.trace().header().captured_kv_heads);
+  data_.set_tier_names(machine_.link_names());
   make_heads();
   make_layers();
 }
@@ -190,6 +191,11 @@ void PointReplay::record(std::int64_t step, std::int64_t position, const StepTim
   data_.set(Metric::io_s, step, times.io_s);
   data_.set(Metric::exposed_io_s, step, times.exposed_io_s);
   data_.set(Metric::hidden_io_s, step, times.hidden_io_s);
+  if (tiers_.links() > 0) {
+    data_.set(Metric::link_s, step, times.link_s);
+    data_.set(Metric::exposed_link_s, step, times.exposed_link_s);
+    record_tiers(memories_, tiers_.held_entries(), machine_, step, data_);
+  }
   record_critical(machine_, step, data_);
   double space = 0.0;
   for (const LayerMemory& layer : memories_) {
