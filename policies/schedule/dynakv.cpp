@@ -6,7 +6,9 @@
 //   read                 [score]                          beside the K/V projections: pipeline 1
 //   K/V projections      [Q projection]
 //   swap in              [read of l-1, room]              beside attention, feed forward of l-1: pipeline 2
-//   attention            [K/V projections, read, swap in]
+//   guess for a later    [feed forward of l-1]            layer, where the system guesses
+//   prefetch for it      [guess]
+//   attention            [K/V projections, read, swap in, prefetch for l]
 //   output projection    [attention]
 //   feed forward         [output projection]
 //   update               [attention]
@@ -99,15 +101,17 @@ class DynaKv final : public Schedule {
     After last_read;  // of the layer before
     After room;       // two layers back
     After left;       // the cache of the layer before
+    GuessedReads ahead(layers.size());
     std::int32_t layer = 0;
     for (const LayerDemand& demand : layers) {
+      ahead.lay(demand.guesses, layer, done, false, builder);
       // Behind the representatives where both are ready, for scoring waits for those.
       const Queried queried = query(demand, layer, done, builder);
       const After swapped =
           builder.flash(Purpose::swap_in, layer, demand.swap_reads, GraphBuilder::joined({last_read, room}));
       const After attention =
           builder.compute(Purpose::attention, layer, demand.attention_s,
-                          GraphBuilder::joined({queried.key_value, queried.read, swapped}));
+                          GraphBuilder::joined({queried.key_value, queried.read, swapped, ahead.of(layer)}));
       last_read = queried.read;
       const After projected =
           builder.compute(Purpose::output_projection, layer, demand.output_projection_s, attention);

@@ -1,7 +1,8 @@
 // One operation after another, on whichever resource:
 //
-//   for each layer: Q projection, K/V projection, score, read, attention, output projection, feed forward,
-//                   update, write; reads and writes of several tiers in turn
+//   for each layer: guess and prefetch of each later layer that it leads to, Q projection, K/V projection,
+//                   score, read, attention, output projection, feed forward, update, write; what several
+//                   tiers have to read or write in turn
 //   then the output head
 //
 // Nothing overlaps, so the step takes the sum of its parts: what every pipeline is measured against.
@@ -27,9 +28,11 @@ class Serial final : public Schedule {
 
   void lay(std::span<const LayerDemand> layers, double output_head_s, OperationGraph& graph) const override {
     GraphBuilder builder(graph);
+    GuessedReads ahead(layers.size());
     GraphBuilder::After last;
     std::int32_t layer = 0;
     for (const LayerDemand& demand : layers) {
+      last = ahead.lay(demand.guesses, layer, last, true, builder);
       last = builder.compute(Purpose::query_projection, layer, demand.query_projection_s, last);
       last = builder.compute(Purpose::key_value_projection, layer, demand.key_value_projection_s, last);
       last = builder.compute(Purpose::score, layer, demand.score_s, last);

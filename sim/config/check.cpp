@@ -44,7 +44,7 @@ bool is_required(const Field& field) {
     case Shape::value:
       return field.spec.info.required;
     case Shape::component:
-      return field.default_type.empty() || field.needed_with != NeededWith::anything;
+      return field.default_type.empty() || field.needed != Needed::always;
     case Shape::list:
       return !field.may_lack;
     case Shape::table:
@@ -207,7 +207,13 @@ class Checker {
   }
 
   bool is_needed(const Field& field) const {
-    return table_ == nullptr || has_tiers_for(field.needed_with, *table_);
+    return table_ == nullptr ||
+           (field.needed == Needed::unless_taken ? !takes(*table_) : has_tiers_for(field.needed, *table_));
+  }
+
+  static bool takes(const Node& table) {
+    const Node* take = table.find("take");
+    return take != nullptr && !take->text.empty();
   }
 
   void check_list(const Field& field, const Node* node, const std::string& path, Resolved& resolved) {

@@ -66,12 +66,16 @@ LayerSet layers(const Resolved& root) {
 
 StageConfig stage(const Resolved& root) {
   const auto when = words_of(text(root, "when"));
-  return {.at_prompt_end = std::ranges::find(when, "prefill_end") != when.end(),
+  return {.name = text(root, "name"),
+          .take = text(root, "take"),
+          .at_prompt_end = std::ranges::find(when, "prefill_end") != when.end(),
           .at_step = std::ranges::find(when, "step") != when.end(),
           .every = integer(root, "every"),
           .effect = choice<Effect>(root, "effect"),
           .layers = layers(root),
           .units = choice<StageUnits>(root, "units"),
+          .queries = choice<Queries>(root, "queries"),
+          .lead_layers = integer(root, "lead.layers"),
           .fold = choice<Fold>(root, "fold"),
           .norm = choice<Norm>(root, "norm"),
           .last_unit = choice<LastUnit>(root, "last_unit"),

@@ -17,8 +17,11 @@ struct ComponentChoice {
 };
 
 /// What becomes of the units that a stage ranks best: they are attended to, of those that are live and that
-/// earlier stages chose; or they are kept and the rest is removed.
-enum class Effect { select, evict };
+/// earlier stages chose; or they are kept and the rest is removed; or they are read before their layer asks.
+enum class Effect { select, evict, prefetch };
+/// Whose queries a stage ranks for: the layer's own; what the layer below speculates them to be; those of the
+/// step before; or its own before any system can know them.
+enum class Queries { own, previous_layer, last_step, oracle };
 /// How the scores of a group's query heads become one score per unit.
 enum class Fold { none, mean, max, sum };
 /// What happens to a query head's scores before they are folded.
@@ -53,14 +56,18 @@ struct LayerSet {
   }
 };
 
-/// One act of selecting or evicting.
+/// One act of selecting, evicting or reading early.
 struct StageConfig {
+  std::string name;  ///< for those that take from it; empty: none does
+  std::string take;  ///< the stage that chooses for it; empty: it chooses itself, by `scorer` and `budget`
   bool at_prompt_end = false;
   bool at_step = false;
   std::int64_t every = 1;  ///< of the steps
   Effect effect = Effect::select;
   LayerSet layers;
   StageUnits units = StageUnits::clustering;
+  Queries queries = Queries::own;
+  std::int64_t lead_layers = 1;  ///< how many layers before its own a stage that prefetches reads
   Fold fold = Fold::mean;
   Norm norm = Norm::none;
   LastUnit last_unit = LastUnit::cut;
@@ -68,6 +75,11 @@ struct StageConfig {
   ComponentChoice budget;
   PinnedEntries sinks;   ///< first entries, always selected or kept
   PinnedEntries recent;  ///< last entries, likewise
+
+  bool takes() const { return !take.empty(); }
+  bool speculates() const { return !takes() && queries == Queries::previous_layer; }
+  /// Whether it narrows what is attended to, or guesses that.
+  bool chooses() const { return effect != Effect::evict; }
 };
 
 }  // namespace kvr

@@ -123,14 +123,14 @@ void check_names(const Resolved& tiers, std::string_view path, Problems& problem
 
 }  // namespace
 
-bool has_tiers_for(NeededWith needed, const Node& system) {
+bool has_tiers_for(Needed needed, const Node& system) {
   const Node* tiers = system.find("tiers");
-  if (needed == NeededWith::anything || tiers == nullptr || tiers->kind != NodeKind::list ||
+  if (needed == Needed::always || tiers == nullptr || tiers->kind != NodeKind::list ||
       tiers->children.empty()) {
     return true;
   }
   const bool below = tiers->children.size() > 1;
-  return below && (needed == NeededWith::lower_tier || tiers->children.back().find("bandwidth") == nullptr);
+  return below && (needed == Needed::over_lower_tier || tiers->children.back().find("bandwidth") == nullptr);
 }
 
 void check_tiers(Resolved& tiers, std::string_view path, Problems& problems) {

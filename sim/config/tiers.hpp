@@ -13,7 +13,7 @@ namespace kvr::config {
 
 /// Whether the tiers that `system` gives call for what `field` is needed with. Nothing given: memory over
 /// flash.
-bool has_tiers_for(NeededWith needed, const Node& system);
+bool has_tiers_for(Needed needed, const Node& system);
 
 /// Holds a checked list of tiers against what each place in it allows, and takes off the keys that have no
 /// meaning there.

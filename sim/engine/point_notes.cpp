@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <initializer_list>
 #include <iterator>
 
 #include "sim/base/units.hpp"
@@ -75,6 +76,34 @@ std::vector<std::string> link_notes(const Machine& machine) {
                              fmt::join(names, ", "))};
 }
 
+/// What was asked of a stage that does not look at it, and whether it knows what no system can.
+std::vector<std::string> stage_notes(const RunConfig& config, std::size_t index) {
+  const StageConfig& stage = config.system.stages[index];
+  std::vector<std::string> notes;
+  const auto without_effect = [&](std::initializer_list<std::string_view> keys, std::string_view why) {
+    for (const std::string_view key : keys) {
+      const std::string path = fmt::format("system.stages.{}.{}", index, key);
+      if (config.given_here.contains(path)) {
+        notes.push_back(fmt::format("no effect: {} ({}): {}", path, config.said_at.find(path)->second, why));
+      }
+    }
+  };
+  if (stage.takes()) {
+    without_effect({"scorer", "budget", "queries", "units", "norm", "fold", "last_unit"},
+                   "the stage takes what another chose");
+  }
+  if (stage.effect == Effect::prefetch) {
+    without_effect({"pins"}, "a guess is of what stages that select may choose, so their pins count");
+  } else {
+    without_effect({"lead"}, "the stage does not read ahead");
+  }
+  if (!stage.takes() && stage.queries == Queries::oracle) {
+    notes.push_back(
+        fmt::format("oracle: system.stages.{} knows queries before they are there, as no system can", index));
+  }
+  return notes;
+}
+
 /// Which costs of reading under computation are in the times.
 std::vector<std::string> overlap_notes(std::span<const std::pair<std::string_view, bool>> costs) {
   std::vector<std::string_view> counted;
@@ -116,6 +145,9 @@ std::vector<std::string> point_notes(const RunConfig& config, const Machine& mac
   };
   add(cache_notes(config, caches, machine.dram_bytes()));
   add(tier_notes(config));
+  for (std::size_t stage = 0; stage < config.system.stages.size(); ++stage) {
+    add(stage_notes(config, stage));
+  }
   add(link_notes(machine));
   add(idle_notes(config, machine.device()));
   add(machine.notes());

@@ -41,6 +41,9 @@ PointReplay::PointReplay(const RunConfig& config, TraceWalk& walk, AccessRecord*
   data_.set_layer_numbers(walk.trace().header().captured_layers);
   data_.set_head_numbers(walk.trace().header().captured_kv_heads);
   data_.set_tier_names(machine_.link_names());
+  for (const std::int64_t layer : stages_.speculating_layers()) {
+    walk_.want_speculated(layer);
+  }
   make_heads();
   make_layers();
 }
@@ -110,7 +113,7 @@ void PointReplay::load_prompt() {
   for (std::int64_t layer = 0; layer < walk_.layers(); ++layer) {
     std::vector<std::vector<CoRetrieval>> co_retrieval;
     if (prompt_queries_) {
-      co_retrieval = prompt_queries_->co_retrieval(layer, heads_of(layer), stages_, walk_.workers());
+      co_retrieval = prompt_queries_->co_retrieval(layer, heads_, stages_, walk_.workers());
     }
     memories_[static_cast<std::size_t>(layer)].place(co_retrieval);
   }
@@ -132,7 +135,7 @@ void PointReplay::check_space() const {
 
 void PointReplay::select() {
   walk_.workers().for_each(walk_.head_count(), [this](std::int64_t i) {
-    heads_[static_cast<std::size_t>(i)].begin_step(walk_.queries(i));
+    heads_[static_cast<std::size_t>(i)].begin_step({walk_.queries(i), walk_.speculated(i)});
   });
   stages_.select(heads_, walk_.workers());
 }
@@ -147,10 +150,11 @@ void PointReplay::attend(bool judge) {
 }
 
 void PointReplay::move_entries() {
-  std::int64_t missed_entries = 0;
+  std::int64_t most_brought = 0;
   for (std::int64_t layer = 0; layer < walk_.layers(); ++layer) {
     LayerMemory& memory = memories_[static_cast<std::size_t>(layer)];
     memory.swap_in(machine_.virtual_memory(), machine_.extrapolation().dim_ratio);
+    memory.prefetch();
     memory.read();
     walk_.workers().for_each(walk_.kv_heads(), [&](std::int64_t head) {
       heads_of(layer)[static_cast<std::size_t>(head)].follow(memory.residency(head));
@@ -159,10 +163,11 @@ void PointReplay::move_entries() {
     if (machine_.virtual_memory().representatives) {
       memory.write_representatives(machine_.extrapolation().dim_ratio);
     }
-    missed_entries = std::max(missed_entries, memory.missed_entries());
+    most_brought = std::max(most_brought, memory.entries_brought());
   }
   check_space();
-  missed_entries_ = missed_entries;
+  const std::int64_t ahead = std::min(stages_.most_lead(), machine_.extrapolation().layers - 1);
+  buffered_entries_ = most_brought * (1 + ahead);
 }
 
 void PointReplay::evict(std::int64_t step) {
@@ -171,15 +176,15 @@ void PointReplay::evict(std::int64_t step) {
       memory.forget();
     }
   }
-  keep_to_dram(missed_entries_);
+  keep_to_dram(buffered_entries_);
 }
 
-void PointReplay::keep_to_dram(std::int64_t missed_entries) {
-  dram_use_ = dram_use_of(memories_, heads_, missed_entries, machine_.memory_geometry());
+void PointReplay::keep_to_dram(std::int64_t buffered_entries) {
+  dram_use_ = dram_use_of(memories_, heads_, buffered_entries, machine_.memory_geometry());
   while (dram_budget_.reserve(dram_use_)) {  // again where what is evicted still waits to be written
     caches_.give_room(dram_budget_.room_bytes(), residencies_);
     tiers_.evict();
-    dram_use_ = dram_use_of(memories_, heads_, missed_entries, machine_.memory_geometry());
+    dram_use_ = dram_use_of(memories_, heads_, buffered_entries, machine_.memory_geometry());
   }
 }
 
@@ -197,6 +202,7 @@ void PointReplay::record(std::int64_t step, std::int64_t position, const StepTim
     record_tiers(memories_, tiers_.held_entries(), machine_, step, data_);
   }
   record_critical(machine_, step, data_);
+  record_lateness(machine_, step, data_);
   double space = 0.0;
   for (const LayerMemory& layer : memories_) {
     space += static_cast<double>(layer.space_bytes());

@@ -44,10 +44,12 @@ class PointReplay {
   void select();
   /// `judge`: also compares with the truth.
   void attend(bool judge);
+  /// The working buffer has room for what the layer that needs most brings in, and as much for each layer
+  /// that is read ahead.
   void move_entries();
   void evict(std::int64_t step);
   /// Takes stock of what is in DRAM and gives the caches what it leaves.
-  void keep_to_dram(std::int64_t missed_entries);
+  void keep_to_dram(std::int64_t buffered_entries);
   void record(std::int64_t step, std::int64_t position, const StepTimes& times);
 
   std::span<HeadPolicies> heads_of(std::int64_t layer) {
@@ -67,7 +69,7 @@ class PointReplay {
   std::vector<HeadResidency*> residencies_;
   std::vector<const Clustering*> clusterings_;
   std::optional<PromptQueries> prompt_queries_;  ///< where the layout wants co-retrieval
-  std::int64_t missed_entries_ = 0;              ///< of the layer that missed most in the step
+  std::int64_t buffered_entries_ = 0;            ///< in the step, see `move_entries`
   DramUse dram_use_;                             ///< at the end of the step
   std::vector<UpdateReuse> reuses_;              ///< [layers * heads]
   PointData data_;

@@ -58,6 +58,13 @@ struct LinkDemand {
   double write_s = 0.0;    ///< down: new entries, to a last tier
 };
 
+/// What is guessed of a later layer's selection while this one computes, and read ahead of it.
+struct GuessDemand {
+  std::int32_t for_layer;
+  double guess_s = 0.0;
+  std::span<const IoRequest> reads = {};
+};
+
 /// Everything one layer has to do in one step: compute in seconds on the phone, flash as requests.
 struct LayerDemand {
   double query_projection_s = 0.0;
@@ -72,6 +79,9 @@ struct LayerDemand {
   std::span<const IoRequest> representative_reads = {};  ///< none unless they live on flash
   std::span<const IoRequest> swap_reads = {};  ///< what the cache holds of this layer, if it is virtual
   std::span<const LinkDemand> links = {};      ///< fastest tier first
+  /// What may start as soon as this layer's input is there; where a layer has fewer layers before it than it
+  /// leads by, it is guessed for in the first, itself if it is that.
+  std::span<const GuessDemand> guesses = {};
 };
 
 /// Where a layer's cached entries are while other layers compute.

@@ -10,7 +10,6 @@ namespace kvr {
 
 /// What a policy needs of the trace beyond keys, values and queries; checked before the run starts.
 struct TraceNeeds {
-  bool speculated_queries = false;
   bool prompt_attention_sums = false;
   std::int64_t prompt_window = 0;  ///< queries of so many last positions of the prompt
 };

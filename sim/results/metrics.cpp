@@ -72,6 +72,12 @@ constexpr std::array kMetrics{
                "stored size of the missed entries that no memory below the first tier has", step_layer_head,
                simulated},
 
+    MetricInfo{Metric::guessed_bytes, "guessed_bytes", "B", "bytes of entries read before they were demanded",
+               "stored size of the guessed entries that were not in DRAM", step_layer_head, simulated},
+    MetricInfo{Metric::rightly_guessed_bytes, "rightly_guessed_bytes", "B",
+               "bytes of entries read before they were demanded, and then demanded",
+               "part of guessed_bytes and of useful_read_bytes", step_layer_head, simulated},
+
     MetricInfo{Metric::updated_units, "updated_units", "units",
                "units that an entry was appended to, and both parts of splits", "count", step_layer_head,
                simulated},
@@ -100,10 +106,13 @@ constexpr std::array kMetrics{
                "sum of request lengths, whole blocks: units that the clustering asks to load, and moved "
                "entries that are not in DRAM",
                step_layer, simulated},
+    MetricInfo{Metric::prefetch_read_bytes, "prefetch_read_bytes", "B",
+               "part of read_bytes that is read before its layer asks",
+               "sum of request lengths, whole blocks", step_layer, simulated},
     MetricInfo{Metric::contiguous_mean_entries, "contiguous_mean_entries", "entries",
                "mean length of a contiguous run of needed entries",
-               "needed entries read / contiguous runs they lie in; NaN where nothing is read", step_layer,
-               simulated},
+               "entries read, needed or guessed / contiguous runs they lie in; NaN where nothing is read",
+               step_layer, simulated},
     MetricInfo{Metric::contiguous_max_entries, "contiguous_max_entries", "entries",
                "longest contiguous run of needed entries", "maximum over the runs; NaN where nothing is read",
                step_layer, simulated},
@@ -174,10 +183,22 @@ constexpr std::array kMetrics{
              "on the critical path: reading representatives", "part of critical_flash_s"),
     critical(Metric::critical_swap_in_s, "critical_swap_in_s",
              "on the critical path: what virtual memory brings back", "part of critical_flash_s"),
+    critical(Metric::critical_guess_s, "critical_guess_s",
+             "on the critical path: guessing what later layers need", "part of critical_compute_s"),
+    critical(Metric::critical_prefetch_s, "critical_prefetch_s",
+             "on the critical path: reads before their layer asks", "part of critical_flash_s"),
     critical(Metric::critical_tier_read_s, "critical_tier_read_s",
              "on the critical path: entries that come up from tiers", "part of critical_link_s"),
     critical(Metric::critical_demotion_s, "critical_demotion_s",
              "on the critical path: evicted entries that go down to tiers", "part of critical_link_s"),
+    MetricInfo{Metric::late_prefetches, "late_prefetches", "reads", "prefetches that came late",
+               "count of those upon whose end computing began that waited for nothing else any more", step,
+               simulated},
+    MetricInfo{
+        Metric::prefetch_wait_s, "prefetch_wait_s", "s", "time that computing waited for prefetches alone",
+        "sum over late_prefetches of: end - the end of the last of the rest that was waited for, at most "
+        "the prefetch's duration",
+        step, simulated},
     MetricInfo{
         Metric::cache_bytes, "cache_bytes", "B", "DRAM of the entry cache at the end of the step",
         "sum over the resident units; if the schedule swaps layers, of the two neighbouring layers that "

@@ -87,6 +87,12 @@ double reuse_probability(const PointData& data) {
   return ratio(sum(values), known);
 }
 
+/// NaN where nothing was guessed, so that it does not stand beside systems that guess nothing.
+template <double (*of)(const PointData&)>
+double where_guessed(const PointData& data) {
+  return sum(sound(data, Metric::guessed_bytes)) > 0.0 ? of(data) : kNan;
+}
+
 double tokens_per_second(const PointData& data) {
   return ratio(1.0, mean(sound(data, Metric::latency_s)));
 }
@@ -145,6 +151,16 @@ constexpr std::array kSummaries{
     SummaryInfo{"hit_rate_bytes", "1", "share of the demanded bytes found in DRAM",
                 "sum of hit_bytes / sum of demanded_bytes", "hit rate, bytes", false, simulated,
                 ratio_of_sums<Metric::hit_bytes, Metric::demanded_bytes>},
+    SummaryInfo{"guess_precision", "1", "share of the bytes read ahead that were demanded",
+                "sum of rightly_guessed_bytes / sum of guessed_bytes", "guesses right", false, simulated,
+                ratio_of_sums<Metric::rightly_guessed_bytes, Metric::guessed_bytes>},
+    SummaryInfo{"guess_coverage", "1", "share of the missed bytes that were read ahead",
+                "sum of rightly_guessed_bytes / sum of useful_read_bytes; NaN where nothing is guessed",
+                "misses guessed", false, simulated,
+                where_guessed<ratio_of_sums<Metric::rightly_guessed_bytes, Metric::useful_read_bytes>>},
+    SummaryInfo{"prefetch_wait_mean", "s", "mean time of a step that computing waits for reads ahead",
+                "mean of prefetch_wait_s; NaN where nothing is guessed", "prefetch wait", false, simulated,
+                where_guessed<mean_of<Metric::prefetch_wait_s>>},
     SummaryInfo{"reuse_probability_1", "1", "share of the updated units that are demanded in the next step",
                 "sum of reused_within_1 / sum of updated_units over all steps but the last", "reuse within 1",
                 false, simulated, reuse_probability<Metric::reused_within_1>},

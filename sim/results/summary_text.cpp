@@ -151,6 +151,7 @@ std::string bound_by(const Variant& variant) {
                      : kNoValue;
 }
 
+/// Without those that, of what only some systems do, have no value for any point.
 std::vector<Row> row_per_summary(std::span<const Variant> variants) {
   std::vector<Row> rows{{"point"}};
   for (const Variant& variant : variants) {
@@ -161,7 +162,11 @@ std::vector<Row> row_per_summary(std::span<const Variant> variants) {
     for (const Variant& variant : variants) {
       row.push_back(cell(summary, variant));
     }
-    rows.push_back(std::move(row));
+    const bool has_value =
+        std::any_of(row.begin() + 1, row.end(), [](const std::string& text) { return text != kNoValue; });
+    if (has_value || summary.overview) {
+      rows.push_back(std::move(row));
+    }
   }
   Row bound{kBoundBy};
   std::ranges::transform(variants, std::back_inserter(bound), bound_by);

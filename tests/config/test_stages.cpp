@@ -52,12 +52,34 @@ TEST_CASE("when a stage acts is one word or several, in a list or with commas") 
 
 TEST_CASE("enumerations are those that the words name") {
   CHECK(stage_with("effect: evict").effect == Effect::evict);
+  CHECK(stage_with("effect: prefetch").effect == Effect::prefetch);
+  CHECK(stage_with("queries: previous_layer").queries == Queries::previous_layer);
+  CHECK(stage_with("queries: last_step").queries == Queries::last_step);
+  CHECK(stage_with("queries: oracle").queries == Queries::oracle);
   CHECK(stage_with("units: token").units == StageUnits::token);
   CHECK(stage_with("fold: none").fold == Fold::none);
   CHECK(stage_with("fold: max").fold == Fold::max);
   CHECK(stage_with("fold: sum").fold == Fold::sum);
   CHECK(stage_with("norm: softmax").norm == Norm::softmax);
   CHECK(stage_with("last_unit: drop").last_unit == LastUnit::drop);
+}
+
+TEST_CASE("a stage that takes needs neither scorer nor budget; another needs both") {
+  const Folder folder;
+  folder.write("c.yaml", good_with("scorer: exact\n      budget: {type: fraction, share: 0.25}",
+                                   "name: guess\n      take: top\n      lead: {layers: 3}"));
+  const StageConfig stage = load("c.yaml").front().system.stages.front();
+  CHECK(stage.name == "guess");
+  CHECK(stage.takes());
+  CHECK(stage.take == "top");
+  CHECK(stage.lead_layers == 3);
+  const std::string neither =
+      error_of_text(good_with("scorer: exact\n      budget: {type: fraction, share: 0.25}", "name: guess"));
+  CHECK(neither.find("system.stages.0.scorer: is missing") != std::string::npos);
+  CHECK(neither.find("system.stages.0.budget: is missing") != std::string::npos);
+  CHECK(
+      error_with("lead: {layers: 0}") ==
+      "c.yaml:9:14: system.stages.0.lead.layers: is out of range (0); allowed: an integer, 1 to 1000000000");
 }
 
 TEST_CASE("pins are entries or a share of the prompt, rounded down; the larger counts") {

@@ -311,7 +311,7 @@ TEST_CASE("tiers stay sound under a first tier that keeps nothing or gives room 
   check_on_threads(setup);
   setup.replacement = "lru";
   setup.cache_bytes = 0;
-  setup.dram_bytes = 20000;
+  setup.dram_bytes = 18000;
   check_on_threads(setup);
 }
 

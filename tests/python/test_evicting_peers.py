@@ -16,7 +16,8 @@ import pytest
 STEPS, GROUP, PROMPT = 24, 3, 256
 LAYERS, HEADS = (5, 12, 19, 26), 3
 WINDOW, KERNEL, PAGE = 32, 5, 16
-SYSTEMS = ("full", "flexgen", "streaming_llm", "h2o", "snapkv", "quest", "snapkv_quest")
+SYSTEMS = ("full", "flexgen", "streaming_llm", "h2o", "snapkv", "quest", "snapkv_quest", "quest_ahead")
+AGAIN = "ranked again"  # Quest, ahead, whose layers do not take what was guessed but rank themselves
 LAST_QUERY = "last query"  # no system of a paper: what the prompt's last query ranks best stays
 KEPT, KEPT_RECENT = 40, 8
 STREAMING_RECENT = 100  # of 256: something must go
@@ -28,6 +29,11 @@ LAST = {
     "when": "prefill_end", "effect": "evict", "units": "token", "scorer": "exact",
     "budget": {"type": "fixed", "entries": KEPT}, "pins": {"sinks": 0, "recent": KEPT_RECENT},
 }  # fmt: skip
+RANKS = {"scorer": "box_bound", "budget": {"type": "fraction", "share": 0.1}}
+RANKED_AGAIN = [
+    {"name": "guess", "effect": "prefetch", "queries": "previous_layer", **RANKS},
+    {"effect": "select", **RANKS, "pins": {"sinks": 0, "recent": PAGE}},
+]  # fmt: skip
 NEEDED = 0.95
 ENTRY_BYTES, PAGE_BYTES = 2 * 64 * 2, 4096
 
@@ -47,6 +53,9 @@ def results(kvreplay, project_root: Path, tmp_path_factory) -> Iterator[h5py.Fil
     points = {name: {"include": f"{configs}/systems/{name}.yaml"} for name in SYSTEMS}
     points["streaming_llm"]["system"] = {"stages": [STREAMING]}
     points[LAST_QUERY] = {"system": {"clustering": "token", "tiers": [{"name": "dram"}], "stages": [LAST]}}
+    points[AGAIN] = {
+        "include": f"{configs}/systems/quest_ahead.yaml", "system": {"stages": RANKED_AGAIN},
+    }  # fmt: skip
     config = folder / "evicting.yaml"
     config.write_text(
         CONFIG.format(configs=configs, trace=sample(project_root), points=json.dumps(points), steps=STEPS)
@@ -80,11 +89,12 @@ class Head:
         rows = slice(head * GROUP, (head + 1) * GROUP)
         self.row_of = {int(p): i for i, p in enumerate(file["query_positions"][:])}
         self.all_queries = at["queries"][rows].astype(np.float64)
+        self.speculated = at["speculated_queries"][rows].astype(np.float64)
         self.sums = at["prompt_attention_sums"][rows].astype(np.float64)
         self.scale = float(file.attrs["attention_scale"])
 
-    def queries(self, position: int) -> np.ndarray:
-        return self.all_queries[:, self.row_of[position]]
+    def queries(self, position: int, *, speculated: bool = False) -> np.ndarray:
+        return (self.speculated if speculated else self.all_queries)[:, self.row_of[position]]
 
     def softmax(self, position: int, entries: list[int]) -> np.ndarray:
         logits = self.scale * self.queries(position) @ self.keys[entries].T
@@ -194,14 +204,14 @@ def snapkv(head: Head) -> Iterator[Attended]:
         yield everything_live(head, position, live)
 
 
-def pages_of(head: Head, position: int, live: set[int]) -> Attended:
+def pages_of(head: Head, position: int, live: set[int], *, speculated: bool = False) -> Attended:
     """A step of Quest over what is live."""
     before = live - {position}
     candidates = {e for e in before if e < position - PAGE}
     pages: dict[int, list[int]] = {}
     for entry in sorted(before):
         pages.setdefault(entry // PAGE, []).append(entry)
-    query = head.queries(position)
+    query = head.queries(position, speculated=speculated)
     scores = {
         page: np.maximum(query * head.keys[entries].min(axis=0), query * head.keys[entries].max(axis=0))
         .sum(axis=1)
@@ -221,6 +231,11 @@ def quest(head: Head) -> Iterator[Attended]:
         yield pages_of(head, position, set(range(position + 1)))
 
 
+def quest_ahead(head: Head) -> Iterator[Attended]:
+    for position in range(PROMPT, PROMPT + STEPS):
+        yield pages_of(head, position, set(range(position + 1)), speculated=True)
+
+
 def snapkv_quest(head: Head) -> Iterator[Attended]:
     live = snap(head, PROMPT // 5)
     for position in range(PROMPT, PROMPT + STEPS):
@@ -236,6 +251,8 @@ REFERENCE = {
     "snapkv": snapkv,
     "quest": quest,
     "snapkv_quest": snapkv_quest,
+    "quest_ahead": quest_ahead,
+    AGAIN: quest,
     LAST_QUERY: last_query,
 }
 
@@ -251,6 +268,26 @@ def test_every_step_is_that_of_numpy(system: str, results: h5py.File, project_ro
                     expected = one.quality(PROMPT + step, attended)
                     got = {name: float(results[name][point, step, layer, head]) for name in expected}
                     assert got == pytest.approx(expected, abs=2e-5, rel=1e-4), (layer, head, step)
+
+
+def test_guesses_are_right_and_wrong_as_numpy_has_them(results: h5py.File, project_root: Path) -> None:
+    point = [name.decode() for name in results["point"][:]].index(AGAIN)
+    wrong = 0
+    with h5py.File(sample(project_root)) as trace:
+        for layer, number in enumerate(LAYERS):
+            for head in range(HEADS):
+                one = Head(trace, number, head)
+                for step, (own, guess) in enumerate(zip(quest(one), quest_ahead(one), strict=True)):
+                    position = PROMPT + step
+                    written = position - position % (PAGE_BYTES // ENTRY_BYTES)
+                    open_before = min(written, position - PAGE)
+                    guessed = {e for e in guess.attended if e < open_before}
+                    right = guessed & own.attended
+                    at = (point, step, layer, head)
+                    assert results["guessed_bytes"][at] == ENTRY_BYTES * len(guessed), at
+                    assert results["rightly_guessed_bytes"][at] == ENTRY_BYTES * len(right), at
+                    wrong += len(guessed - right)
+    assert wrong > 0
 
 
 def test_dram_alone_reads_nothing_and_flexgen_everything(results: h5py.File) -> None:

@@ -64,6 +64,8 @@ PointData worked_example() {
     data.set(Metric::reused_within_8, 1, head / 2, head % 2, kNotKnown);
     data.set(Metric::reused_within_16, 0, head / 2, head % 2, kNotKnown);
   }
+  fill(data, Metric::guessed_bytes, 50.0, 0.0);          // 400
+  fill(data, Metric::rightly_guessed_bytes, 20.0, 5.0);  // 300
   fill_layers(data, Metric::read_requests, 1, 2, 3, 4);
   fill_layers(data, Metric::read_bytes, 1000, 1000, 2000, 2000);
   fill_layers(data, Metric::update_read_bytes, 0, 500, 0, 100);
@@ -83,6 +85,7 @@ PointData worked_example() {
   }
   fill_steps(data, Metric::critical_feed_forward_s, 0.003, 0.013);
   fill_steps(data, Metric::critical_read_s, 0.007, 0.017);  // 24 ms of 40 ms
+  fill_steps(data, Metric::prefetch_wait_s, 0.001, 0.003);
   fill_steps(data, Metric::cache_bytes, 100, 400);
   fill_steps(data, Metric::working_buffer_bytes, 1000, 500);
   fill_steps(data, Metric::write_buffer_bytes, 3, 0);
@@ -116,6 +119,9 @@ const std::map<std::string_view, double> kExpected{
     {"hidden_io_mean", 0.003},
     {"hit_rate", 14.0 / 32.0},
     {"hit_rate_bytes", 3600.0 / 8000.0},
+    {"guess_precision", 300.0 / 400.0},
+    {"guess_coverage", 300.0 / 4000.0},
+    {"prefetch_wait_mean", 0.002},
     {"reuse_probability_1", 28.0 / 36.0},
     {"reuse_probability_2", 32.0 / 36.0},
     {"reuse_probability_4", 1.0},
@@ -242,8 +248,10 @@ TEST_CASE("a few points: the terminal shows every summary with human units, one 
   const std::vector<PointResult> points{{worked_example(), "", {}}, {PointData("none", 1, 1, 1), "", {}}};
   const std::string text = summary_text(points);
   CAPTURE(text);
+  // The reuse that the run is too short for has no value, and no row.
   CHECK(std::count(text.begin(), text.end(), '\n') ==
-        2 + static_cast<std::ptrdiff_t>(summary_table().size()));
+        1 + static_cast<std::ptrdiff_t>(summary_table().size()));
+  CHECK(text.find("reuse within 16") == std::string::npos);
   const std::string words = with_single_spaces(text);
   for (const std::string_view line :
        {"point worked none\n", "\nrecall 45.00 % -\n", "\nselected 17.0 -\n", "\nlatency p95 29.0 ms -\n",

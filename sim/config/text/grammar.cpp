@@ -63,10 +63,10 @@ Field component(std::string name, std::string kind, std::string default_type = "
           .default_type = std::move(default_type)};
 }
 
-/// `moot_type` stands there where nothing of the kind is below the first tier.
-Field needed_with(NeededWith needed, const std::string& kind, std::string moot_type) {
+/// `moot_type` stands there where it is not needed.
+Field needed(Needed where, const std::string& kind, std::string moot_type) {
   Field field = component(kind, kind, std::move(moot_type));
-  field.needed_with = needed;
+  field.needed = where;
   return field;
 }
 
@@ -101,8 +101,13 @@ Field layers() {
 
 Field stage() {
   return table(
-      "stage", "one act of selecting or evicting",
-      {words("when", "step",
+      "stage", "one act of selecting, evicting or reading early",
+      {text("name", "", {.doc = "what a later stage may take from"}),
+       text("take", "",
+            {.doc = "the stage before this one that chooses for it, in its layer or else in the nearest "
+                    "captured layer below that it acts in; scorer, budget, queries, units, norm, fold and "
+                    "last_unit are that one's"}),
+       words("when", "step",
              {.doc = "when the stage acts: in decode steps, when the prompt has been read, or both",
               .choices = "step|prefill_end"}),
        integer("every", 1,
@@ -113,13 +118,25 @@ Field stage() {
        text("effect", "select",
             {.doc = "what becomes of the best units. select: they are attended to; several stages narrow one "
                     "another. evict: they are kept, and what is neither among them nor pinned is removed for "
-                    "good",
-             .choices = "select|evict"}),
+                    "good. prefetch: they are read before their layer asks for them",
+             .choices = "select|evict|prefetch"}),
+       text("queries", "own",
+            {.doc =
+                 "whose queries units are ranked for. own: the layer's. previous_layer: what the layer below "
+                 "speculates them to be. last_step: the layer's own of the step before. oracle: the layer's "
+                 "own before they are known, as no system can",
+             .choices = "own|previous_layer|last_step|oracle"}),
+       table("lead", "how long before its layer a stage that prefetches reads",
+             {integer("layers", 1,
+                      {.doc = "layers; where there are fewer before it, from the step's begin",
+                       .unit = "layers",
+                       .min = 1,
+                       .max = bounds::kEntries})}),
        layers(),
        text("units", "clustering",
             {.doc = "what is ranked: the units of the clustering, or single entries",
              .choices = "clustering|token"}),
-       component("scorer", "scorer"), component("budget", "budget"),
+       needed(Needed::unless_taken, "scorer", "exact"), needed(Needed::unless_taken, "budget", "fraction"),
        text("norm", "none",
             {.doc = "what is done to each query head's scores first", .choices = "none|softmax"}),
        text("fold", "mean",
@@ -132,7 +149,8 @@ Field stage() {
        table("pins",
              "entries that are always selected, or kept, on top of the budget; where a stage selects, the "
              "current "
-             "entry comes on top of them",
+             "entry comes on top of them. A stage that prefetches guesses outside the pins of those that "
+             "select",
              {pinned("sinks", 4, "first entries of the sequence"),
               pinned("recent", 32, "last entries of the sequence"),
               pinned_share("sinks_share", "first entries, at least this share of the prompt"),
@@ -142,7 +160,7 @@ Field stage() {
 Field stages() {
   return {.name = "stages",
           .shape = Shape::list,
-          .doc = "acts of selecting and evicting, in order; none: all entries are attended to",
+          .doc = "acts of selecting, evicting and reading early, in order; none: all entries are attended to",
           .fields = {stage()},
           .min_items = 0,
           .max_items = 16,
@@ -221,8 +239,8 @@ Field system() {
                 table("codec", "stored form of keys and of values",
                       {component("k", "codec", "fp16", "stored form of keys"),
                        component("v", "codec", "fp16", "stored form of values")}),
-                tiers(), needed_with(NeededWith::device, "layout", "token_order"),
-                needed_with(NeededWith::lower_tier, "replacement", "none"), cache(), dram(),
+                tiers(), needed(Needed::on_flash, "layout", "token_order"),
+                needed(Needed::over_lower_tier, "replacement", "none"), cache(), dram(),
                 component("schedule", "schedule", "serial")});
 }
 

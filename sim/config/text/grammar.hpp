@@ -21,11 +21,12 @@ enum class Shape {
   words,      ///< one or more of the choices of `spec`: a list, or a text with commas
 };
 
-/// Beside which tiers a component must be given.
-enum class NeededWith {
-  anything,
-  lower_tier,  ///< a second one
-  device,      ///< a last one that is flash
+/// Where a component that has no default of its own must be given.
+enum class Needed {
+  always,
+  on_flash,         ///< unless the last of `tiers` beside it is memory
+  over_lower_tier,  ///< unless `tiers` beside it has one alone
+  unless_taken,     ///< unless `take` beside it names a stage
 };
 
 /// One key of a configuration.
@@ -33,12 +34,12 @@ struct Field {
   std::string name;
   Shape shape;
   std::string doc;
-  ParamSpec spec = {};            ///< value, words
-  bool is_path = false;           ///< value: a path relative to the file that states it
-  bool is_layers = false;         ///< value: layers of a model, see parse_layers
-  std::string kind = {};          ///< component
-  std::string default_type = {};  ///< component: taken when none is given; empty: one must be given
-  NeededWith needed_with = NeededWith::anything;  ///< component: else, with a `default_type`, it may lack
+  ParamSpec spec = {};             ///< value, words
+  bool is_path = false;            ///< value: a path relative to the file that states it
+  bool is_layers = false;          ///< value: layers of a model, see parse_layers
+  std::string kind = {};           ///< component
+  std::string default_type = {};   ///< component: taken when none is given; empty: one must be given
+  Needed needed = Needed::always;  ///< component; `default_type` stands there where it is not
   std::vector<Field> fields = {};
   std::size_t min_items = 0;  ///< list
   std::size_t max_items = 0;  ///< list

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <iterator>
 #include <ranges>
+#include <utility>
 
 #include "sim/base/convert.hpp"
 #include "sim/base/error.hpp"
@@ -19,18 +20,21 @@ HeadPolicies::HeadPolicies(HeadId head, std::int64_t group, double attention_sca
       clustering_name_(std::move(clustering_name)),
       stages_(std::move(stages)),
       queries_(static_cast<std::size_t>(group * head_dim_)),
+      budgets_(stages_.size(), 0),
       all_(1),
       attention_(group, head_dim_, static_cast<float>(attention_scale)) {
   for (std::size_t stage = 0; stage < stages_.size(); ++stage) {
     if (runs(stage) && stages_[stage]->config().effect == Effect::select) {
       last_select_ = stage;
     }
+    if (runs(stage) && stages_[stage]->config().effect == Effect::prefetch) {
+      guess_ = stage;
+    }
   }
 }
 
 bool HeadPolicies::wants_attention() const {
-  return std::ranges::any_of(stages_,
-                             [](const auto& stage) { return stage && stage->scorer().wants_attention(); });
+  return std::ranges::any_of(stages_, [](const auto& stage) { return stage && stage->wants_attention(); });
 }
 
 std::int64_t HeadPolicies::occupied_units() const {
@@ -44,7 +48,7 @@ std::int64_t HeadPolicies::occupied_units() const {
 std::int64_t HeadPolicies::representative_bytes() const {
   std::int64_t bytes = 0;
   for (const auto& stage : stages_) {
-    bytes += stage ? stage->scorer().dram_bytes() : 0;
+    bytes += stage ? stage->summary_bytes() : 0;
   }
   return bytes;
 }
@@ -52,7 +56,7 @@ std::int64_t HeadPolicies::representative_bytes() const {
 std::int64_t HeadPolicies::metadata_bytes() const {
   std::int64_t bytes = clustering_->dram_bytes();
   for (const auto& stage : stages_) {
-    bytes += stage && stage->ranks_tokens() ? stage->own_units()->dram_bytes() : 0;
+    bytes += stage ? stage->unit_bytes() : 0;
   }
   return bytes;
 }
@@ -102,10 +106,14 @@ void HeadPolicies::check_units() const {
   });
 }
 
-void HeadPolicies::ask(std::span<const Half> queries) {
+void HeadPolicies::ask(const HeadQueries& queries) {
   before_current_ = store_.entries();
   visible_ = before_current_;
-  to_float(queries, queries_);
+  std::swap(last_queries_, queries_);
+  queries_.resize(queries.own.size());
+  to_float(queries.own, queries_);
+  speculated_.resize(queries.speculated.size());
+  to_float(queries.speculated, speculated_);
   range_ = {0, static_cast<EntryIndex>(before_current_)};
   for (const auto& stage : stages_) {
     if (stage && stage->config().effect == Effect::select) {
@@ -122,20 +130,36 @@ void HeadPolicies::ask(std::span<const Half> queries) {
   chosen_.clear();
 }
 
-void HeadPolicies::begin_step(std::span<const Half> queries) {
+void HeadPolicies::begin_step(const HeadQueries& queries) {
   ask(queries);
   store_.catch_up();
   live_.add(static_cast<EntryIndex>(before_current_));
   removals_.clear();
   quality_ = {};
   score_work_ = {};
+  guess_work_ = {};
   update_work_ = {};
   times_ = {};
 }
 
 void HeadPolicies::score(std::size_t stage) {
   const Stopwatch watch(times_.score_s);
-  stages_[stage]->score(query_rows(), units_of(*stages_[stage]), visible(), score_work_);
+  HeadStage& one = *stages_[stage];
+  Work& work = one.config().effect == Effect::prefetch ? guess_work_ : score_work_;
+  one.score(query_rows(one.config().queries), units_of(one), visible(), work);
+}
+
+MatrixView<float> HeadPolicies::query_rows(Queries whose) const {
+  switch (whose) {
+    case Queries::own:
+    case Queries::oracle:
+      return query_rows();
+    case Queries::previous_layer:
+      return rows_of(speculated_);
+    case Queries::last_step:
+      return rows_of(last_queries_);
+  }
+  throw InternalError("no such queries");
 }
 
 std::int64_t HeadPolicies::pending_candidates() const {
@@ -151,7 +175,7 @@ HeadCandidates HeadPolicies::candidates(std::size_t stage) const {
             one.budget_scores(), one.sizes()};
   }
   std::int64_t open = live_.count_in({range_.begin, range_.end}) - pending_candidates();
-  if (!chosen_.empty()) {
+  if (one.config().effect == Effect::select && !chosen_.empty()) {
     const auto count = [](const auto& chosen) { return std::ranges::count(chosen, 1); };
     open = std::ranges::max(chosen_ | std::views::transform(count));
   }
@@ -161,20 +185,43 @@ HeadCandidates HeadPolicies::candidates(std::size_t stage) const {
 void HeadPolicies::choose(std::size_t stage, std::int64_t budget) {
   KVR_CHECK(budget >= 0, "layer {}, head {} is allotted {} entries", head_.layer, head_.head, budget);
   HeadStage& one = *stages_[stage];
-  std::vector<Candidates> candidates(std::max<std::size_t>(chosen_.size(), 1), Candidates{range_});
-  for (std::size_t s = 0; s < chosen_.size(); ++s) {
-    candidates[s].within = chosen_[s];
-  }
   // Entries that a clustering keeps visible on its own account are part of what it may select.
   const std::int64_t to_select = std::max<std::int64_t>(0, budget - pending_candidates());
   {
     const Stopwatch watch(times_.score_s);
-    one.choose(to_select, units_of(one), candidates);
+    one.choose(to_select, units_of(one), candidates_of(one));
   }
+  note_choice(stage, budget);
+}
+
+std::vector<Candidates> HeadPolicies::candidates_of(const HeadStage& stage) const {
+  const bool narrows = stage.config().effect == Effect::select && !chosen_.empty();
+  std::vector<Candidates> candidates(narrows ? chosen_.size() : 1, Candidates{range_});
+  for (std::size_t s = 0; narrows && s < chosen_.size(); ++s) {
+    candidates[s].within = chosen_[s];
+  }
+  return candidates;
+}
+
+void HeadPolicies::take(std::size_t stage, const HeadPolicies& from, std::size_t chosen) {
+  HeadStage& one = *stages_[stage];
+  const std::vector<Candidates> candidates = candidates_of(one);
+  const auto is_pending = [this](EntryIndex entry) {
+    return std::ranges::find(pending_, entry) != pending_.end();
+  };
+  one.take(*from.stages_[chosen], &from == this, candidates.size(), [&](std::size_t s, EntryIndex entry) {
+    return candidates[candidates.size() == 1 ? 0 : s].contains(entry) && live_.contains(entry) &&
+           !is_pending(entry);
+  });
+  note_choice(stage, from.budgets_[chosen]);
+}
+
+void HeadPolicies::note_choice(std::size_t stage, std::int64_t budget) {
+  budgets_[stage] = budget;
   if (stage == last_select_) {
     allotted_ = budget;
-  } else {
-    mark_chosen(one);
+  } else if (stages_[stage]->config().effect == Effect::select) {
+    mark_chosen(*stages_[stage]);
   }
 }
 
@@ -189,17 +236,26 @@ void HeadPolicies::mark_chosen(const HeadStage& stage) {
 }
 
 void HeadPolicies::demand() {
-  if (!last_select_) {
-    demand_all();
-  } else if (stages_[*last_select_]->ranks_tokens()) {
-    Selection united;
-    unite(selections(), united);
-    regroup(
-        united.entries, [this](EntryIndex entry) { return partition_.unit_of(entry); }, demanded_);
+  if (last_select_) {
+    sum_up(*stages_[*last_select_], demanded_);
   } else {
-    unite(selections(), demanded_);
+    demand_all();
+  }
+  if (guess_) {
+    sum_up(*stages_[*guess_], guessed_);
   }
   entries_read_ = std::ssize(demanded_.entries) + always_visible();
+}
+
+void HeadPolicies::sum_up(const HeadStage& stage, Selection& into) const {
+  if (stage.chose_units()) {
+    unite(stage.selections(), into);
+    return;
+  }
+  Selection united;
+  unite(stage.selections(), united);
+  regroup(
+      united.entries, [this](EntryIndex entry) { return partition_.unit_of(entry); }, into);
 }
 
 /// Without a select stage the step needs all that is live.
@@ -275,7 +331,7 @@ void HeadPolicies::tell_attention(std::int64_t first_query, std::int64_t queries
   for (std::int64_t query = first_query; query < first_query + queries; ++query) {
     const std::span<const float> weights = attention_.weights(query_rows(), query, view);
     for (const auto& stage : stages_) {
-      if (stage && stage->scorer().wants_attention()) {
+      if (stage && stage->wants_attention()) {
         stage->attended(query, attention_.entries(), weights, update_work_);
       }
     }

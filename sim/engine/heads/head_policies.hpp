@@ -23,6 +23,12 @@
 
 namespace kvr {
 
+/// The queries of one position, [group, head_dim].
+struct HeadQueries {
+  std::span<const Half> own;
+  std::span<const Half> speculated = {};  ///< what the layer below takes them to be; empty where not wanted
+};
+
 /// The policies of one KV head of one layer and what they do in a step. Heads share nothing, so the methods
 /// of different heads may run at the same time.
 ///
@@ -30,9 +36,10 @@ namespace kvr {
 /// removed never comes back.
 ///
 /// Before the first step: `begin`, evict stages of tokens, `build`, evict stages of units. One step at
-/// position p, in call order: `begin_step` takes in row p; for every select stage in order `score` ranks the
-/// units of entries 0..p-1 and `choose` narrows what is attended to; `demand` sums up what the step needs of
-/// DRAM; `attend` attends and compares with the truth over 0..p; `follow` hands entry p to the clustering;
+/// position p, in call order: `begin_step` takes in row p; for every stage that selects or prefetches, in
+/// order, `score` ranks the units of entries 0..p-1 and `choose` narrows what is attended to or guesses it,
+/// or `take` does by what another stage chose; `demand` sums up what the step needs of DRAM and what was
+/// guessed; `attend` attends and compares with the truth over 0..p; `follow` hands entry p to the clustering;
 /// for every evict stage that fires, after `see_all`, `score` and `evict`.
 class HeadPolicies {
  public:
@@ -42,6 +49,7 @@ class HeadPolicies {
                std::unique_ptr<Clustering> clustering, std::string clustering_name,
                std::vector<std::unique_ptr<HeadStage>> stages);
 
+  HeadId id() const { return head_; }
   const Clustering& clustering() const { return *clustering_; }
   const EntrySet& live() const { return live_; }
   /// Units that have entries.
@@ -56,24 +64,31 @@ class HeadPolicies {
 
   bool runs(std::size_t stage) const { return stages_[stage] != nullptr; }
   bool ranks_tokens(std::size_t stage) const { return stages_[stage]->ranks_tokens(); }
-  /// A query over the entries that exist, outside any step: `score`, `candidates`, `choose` and `demand`
-  /// answer it as they would in a step. `queries` [group, head_dim].
-  void ask(std::span<const Half> queries);
-  /// `queries` [group, head_dim] of the entry that was captured last.
-  void begin_step(std::span<const Half> queries);
+  /// A query over the entries that exist, outside any step: `score`, `candidates`, `choose`, `take` and
+  /// `demand` answer it as they would in a step.
+  void ask(const HeadQueries& queries);
+  /// `queries` of the entry that was captured last.
+  void begin_step(const HeadQueries& queries);
   /// From now on stages rank all entries that exist, the current one included.
   void see_all() { visible_ = store_.entries(); }
   /// Ranks the units of a stage that runs here.
   void score(std::size_t stage);
   /// Valid after `score`.
   HeadCandidates candidates(std::size_t stage) const;
-  /// A select stage chooses `budget` entries, whole units where it can, of those that stages before it chose.
+  /// A stage that selects or prefetches chooses `budget` entries, whole units where it can; one that selects
+  /// of those that stages before it chose.
   void choose(std::size_t stage, std::int64_t budget);
+  /// A select stage chooses what `chosen` did in `from`, this head or its like in a layer below.
+  void take(std::size_t stage, const HeadPolicies& from, std::size_t chosen);
   void demand();
   /// `truth` of the same step, or null: then nothing is judged. Judging only measures.
   void attend(HeadTruth* truth);
   /// The units that must be in DRAM for this step, best first, with the entries needed of each.
   const Selection& demanded() const { return demanded_; }
+  /// What the layer's prefetch stage guessed of them, likewise; nothing without one.
+  const Selection& guessed() const { return guessed_; }
+  /// The stage that prefetches for this layer; null where there is none.
+  const StageConfig* guess() const { return guess_ ? &stages_[*guess_]->config() : nullptr; }
   /// What select stages may choose from in this step; everything live outside is pinned. Without a select
   /// stage, all but the current entry.
   const CandidateRange& range() const { return range_; }
@@ -96,6 +111,7 @@ class HeadPolicies {
   std::int64_t entries_read() const { return entries_read_; }
   /// What the policies cost on the phone in this step.
   const Work& score_work() const { return score_work_; }
+  const Work& guess_work() const { return guess_work_; }
   const Work& update_work() const { return update_work_; }
   const KernelTimes& kernel_times() const { return times_; }
   std::int64_t representative_bytes() const;
@@ -123,11 +139,20 @@ class HeadPolicies {
   /// Stages that act at the end of the prompt ask with its last queries, where they ask at all.
   void ask_last(const MatrixView<float>& window_queries);
   void tell_scorers(std::span<const Change> changes, const HeadView& view);
+  /// Of a stage that selects: what of the live entries it may choose, by selection.
+  std::vector<Candidates> candidates_of(const HeadStage& stage) const;
+  void note_choice(std::size_t stage, std::int64_t budget);
   void mark_chosen(const HeadStage& stage);
+  /// What the stage chose, over all query heads, by units of the clustering.
+  void sum_up(const HeadStage& stage, Selection& into) const;
   void demand_all();
   /// What is attended to besides pins: one for the group, or one for each of its query heads.
   std::span<const Selection> selections() const;
-  MatrixView<float> query_rows() const { return matrix_view<float>(queries_.data(), group_, head_dim_); }
+  MatrixView<float> rows_of(const std::vector<float>& queries) const {
+    return matrix_view<float>(queries.data(), group_, head_dim_);
+  }
+  MatrixView<float> query_rows() const { return rows_of(queries_); }
+  MatrixView<float> query_rows(Queries whose) const;
   void attend_to(const Selection& selection, std::int64_t first_query, std::int64_t queries);
   /// The scorers that want it.
   void tell_attention(std::int64_t first_query, std::int64_t queries);
@@ -144,6 +169,7 @@ class HeadPolicies {
   std::string clustering_name_;
   std::vector<std::unique_ptr<HeadStage>> stages_;
   std::optional<std::size_t> last_select_;
+  std::optional<std::size_t> guess_;
   PartitionCheck partition_;
   UnitVariance variance_;
   EntrySet live_;
@@ -153,10 +179,14 @@ class HeadPolicies {
   std::int64_t visible_ = 0;  ///< entries that stages rank
   CandidateRange range_;
   std::vector<float> queries_;
+  std::vector<float> last_queries_;  ///< of the step before
+  std::vector<float> speculated_;
   std::vector<EntryIndex> pending_;
   std::vector<std::vector<std::uint8_t>> chosen_;  ///< [selections][entries], between select stages
+  std::vector<std::int64_t> budgets_;              ///< [stages]: what each was allotted last
   std::int64_t allotted_ = 0;                      ///< to the last select stage
   Selection demanded_;
+  Selection guessed_;
   std::vector<Selection> all_;  ///< one, where there is no select stage
   std::int64_t entries_read_ = 0;
   SelectedAttention attention_;
@@ -165,6 +195,7 @@ class HeadPolicies {
   ChangeList removals_;
   HeadQuality quality_;
   Work score_work_;
+  Work guess_work_;
   Work update_work_;
   KernelTimes times_;
 };

@@ -26,7 +26,14 @@ HeadStage::HeadStage(StageConfig config, std::int64_t prompt, HeadId head, std::
       sinks_(config_.sinks.of(prompt)),
       recent_(config_.recent.of(prompt)),
       own_units_(std::move(own_units)),
-      scorer_(std::move(scorer)) {}
+      scorer_(std::move(scorer)),
+      chose_units_(!own_units_) {}
+
+void HeadStage::begin(const PromptView& prompt, Work& work) {
+  if (scorer_) {
+    blame_scorer([&] { scorer_->begin(prompt, work); });
+  }
+}
 
 void HeadStage::build(const HeadView& prompt, const EntrySet& live, Work& work) {
   if (own_units_) {
@@ -59,7 +66,7 @@ void HeadStage::update(std::span<const Change> changes, const Clustering& units,
 
 void HeadStage::follow(std::span<const Change> changes, const Clustering& clustering, const HeadView& view,
                        Work& work) {
-  if (!own_units_) {
+  if (scorer_ && !own_units_) {
     update(changes, clustering, view, work);
   }
 }

@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <cstdint>
 #include <memory>
 #include <span>
@@ -19,22 +20,27 @@ namespace kvr {
 /// One stage of one head: the units that it ranks, their scorer, and what it chose last.
 ///
 /// It hears of every change of its units (`follow`), then for each query: `score`, the Budget's answer from
-/// `candidates`, `choose`.
+/// `candidates`, `choose`. A stage that takes what another chose has neither units nor a scorer: `take` is
+/// all that it does.
 class HeadStage {
  public:
-  /// `own_units`: null where the stage ranks the head's clustering. `prompt`: entries when the replay begins.
+  /// `own_units`: null where the stage ranks the head's clustering. `scorer`: null where it takes. `prompt`:
+  /// entries when the replay begins.
   HeadStage(StageConfig config, std::int64_t prompt, HeadId head, std::int64_t group,
             std::unique_ptr<Clustering> own_units, std::unique_ptr<Scorer> scorer);
 
   const StageConfig& config() const { return config_; }
-  const Scorer& scorer() const { return *scorer_; }
+  bool wants_attention() const { return scorer_ && scorer_->wants_attention(); }
+  /// Of its units' summaries, and of units of its own.
+  std::int64_t summary_bytes() const { return scorer_ ? scorer_->dram_bytes() : 0; }
+  std::int64_t unit_bytes() const { return own_units_ ? own_units_->dram_bytes() : 0; }
   bool ranks_tokens() const { return own_units_ != nullptr; }
+  /// Whether the units of `selections` are those of the head's clustering.
+  bool chose_units() const { return chose_units_; }
   /// What is ranked where not the head's clustering is; else null.
   const Clustering* own_units() const { return own_units_.get(); }
 
-  void begin(const PromptView& prompt, Work& work) {
-    blame_scorer([&] { scorer_->begin(prompt, work); });
-  }
+  void begin(const PromptView& prompt, Work& work);
   /// Units of its own, of the entries `live`.
   void build(const HeadView& prompt, const EntrySet& live, Work& work);
   void append(EntryIndex entry, const HeadView& view, Work& work);
@@ -57,6 +63,18 @@ class HeadStage {
   std::span<const std::int32_t> sizes() const { return sizes_; }
   /// Takes units by rank until `budget` of `candidates` are chosen. `candidates` [1 or query heads].
   void choose(std::int64_t budget, const Clustering& units, std::span<const Candidates> candidates);
+  /// Of what `from` chose, in this head or another of its captured layer or below: what `allowed(s, entry)`
+  /// lets through for selection s of `count`. `same_head`: its units are this stage's.
+  template <class Allowed>
+  void take(const HeadStage& from, bool same_head, std::size_t count, Allowed allowed) {
+    chose_units_ = same_head && from.chose_units_;
+    selections_.resize(std::max(count, from.selections_.size()));
+    for (std::size_t s = 0; s < selections_.size(); ++s) {
+      narrow(
+          from.selections_[from.selections_.size() == 1 ? 0 : s],
+          [&](EntryIndex entry) { return allowed(s, entry); }, selections_[s]);
+    }
+  }
   /// One for each query head where the stage folds by `none` or is given candidates for each, else one.
   std::span<const Selection> selections() const { return selections_; }
 
@@ -83,6 +101,7 @@ class HeadStage {
   std::vector<float> folded_;         ///< [1 or group, units]
   std::vector<float> budget_scores_;  ///< [units], where the stage folds by `none`
   std::vector<std::int32_t> sizes_;
+  bool chose_units_;
   std::vector<Selection> selections_;
 };
 

@@ -1,6 +1,8 @@
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
+#include <iterator>
 #include <map>
 #include <span>
 #include <vector>
@@ -62,6 +64,20 @@ inline std::span<const EntryIndex> entries_of(const Selection& selection, const 
 /// Units without candidates are passed over and cost nothing.
 void select_units(std::span<const float> scores, const Clustering& clustering, const Candidates& candidates,
                   std::int64_t budget, LastUnit last_unit, Selection& selection);
+
+/// What `allowed` lets through of a selection, in its order.
+template <class Allowed>
+void narrow(const Selection& from, Allowed allowed, Selection& to) {
+  to.clear();
+  for (const UnitChoice& choice : from.units) {
+    const auto first = static_cast<std::int32_t>(to.entries.size());
+    std::ranges::copy_if(entries_of(from, choice), std::back_inserter(to.entries), allowed);
+    const auto count = static_cast<std::int32_t>(to.entries.size()) - first;
+    if (count > 0) {
+      to.units.push_back({choice.unit, first, count});
+    }
+  }
+}
 
 /// The union of the selections of a group's query heads: each unit once, ordered by its best rank, each entry
 /// once. With one selection it is that selection.

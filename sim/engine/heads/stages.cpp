@@ -12,6 +12,7 @@
 
 #include "sim/base/error.hpp"
 #include "sim/base/registry.hpp"
+#include "sim/engine/heads/stage_check.hpp"
 #include "sim/engine/walk/trace_demands.hpp"
 
 namespace kvr {
@@ -28,70 +29,87 @@ std::unique_ptr<Scorer> make_scorer(const StageConfig& stage, const RunConfig& c
 }  // namespace
 
 Stages::Stages(const RunConfig& config, const TraceWalk& walk) : config_(&config), walk_(&walk) {
-  check(config);
+  check_stages(config, walk.trace());
   for (const StageConfig& stage : config.system.stages) {
     budgets_.push_back(
         Registry<Budget>::instance().create(stage.budget.type, stage.budget.values,
                                             {walk.layers(), walk.kv_heads(), walk.steps().first_position}));
-    const auto scorer = make_scorer(stage, config, walk, walk.head_id(0));
-    const TraceNeeds needs = scorer->needs();
-    needs_.speculated_queries |= needs.speculated_queries;
-    needs_.prompt_attention_sums |= needs.prompt_attention_sums;
-    const std::int64_t last_query = stage.at_prompt_end && scorer->asks_queries() ? 1 : 0;
-    needs_.prompt_window = std::max({needs_.prompt_window, needs.prompt_window, last_query});
+    if (!stage.takes()) {
+      need(stage);
+    }
   }
   check_needs(needs_, config, walk.trace());
 }
 
-void Stages::check(const RunConfig& config) const {
-  std::vector<std::string> problems;
-  for (std::size_t i = 0; i < config.system.stages.size(); ++i) {
-    const StageConfig& stage = config.system.stages[i];
-    const auto place = [&](std::string_view key) {
-      return config.place(fmt::format("system.stages.{}.{}", i, key));
-    };
-    if (stage.effect == Effect::select && (stage.at_prompt_end || !stage.at_step)) {
-      problems.push_back(
-          fmt::format("{}: a stage that selects acts in steps alone; allowed: step", place("when")));
-    }
-    if (stage.effect == Effect::select && stage.every > 1) {
-      problems.push_back(fmt::format("{}: {} for a stage that selects, which acts in every step; allowed: 1",
-                                     place("every"), stage.every));
-    }
-    if (stage.every > 1 && !stage.at_step) {
-      problems.push_back(fmt::format("{}: {} for a stage that does not act in steps; allowed: 1",
-                                     place("every"), stage.every));
+void Stages::need(const StageConfig& stage) {
+  const auto scorer = make_scorer(stage, *config_, *walk_, walk_->head_id(0));
+  const TraceNeeds needs = scorer->needs();
+  const bool last_query =
+      scorer->asks_queries() && (stage.at_prompt_end || stage.queries == Queries::last_step);
+  needs_.prompt_attention_sums |= needs.prompt_attention_sums;
+  needs_.prompt_window =
+      std::max({needs_.prompt_window, needs.prompt_window, std::int64_t{last_query ? 1 : 0}});
+}
+
+std::vector<std::int64_t> Stages::speculating_layers() const {
+  std::vector<std::int64_t> layers;
+  for (std::int64_t layer = 0; layer < walk_->layers(); ++layer) {
+    const bool wanted = std::ranges::any_of(config_->system.stages, [&](const StageConfig& stage) {
+      return stage.speculates() && runs_in(stage, layer, walk_->trace().header());
+    });
+    if (wanted) {
+      layers.push_back(layer);
     }
   }
-  if (!problems.empty()) {
-    throw InputError(problems);
+  return layers;
+}
+
+std::int64_t Stages::lowest_for(std::int64_t layer) const {
+  const trace::Header& header = walk_->trace().header();
+  std::int64_t lowest = layer;
+  for (std::int64_t one = layer; one >= lowest; --one) {  // what is below may take from further below
+    for (std::size_t stage = 0; stage < budgets_.size(); ++stage) {
+      if (stage_config(stage).takes() && runs_in(stage_config(stage), one, header)) {
+        lowest = std::min(lowest, source_of(*config_, stage, one, header)->layer);
+      }
+    }
   }
+  return lowest;
+}
+
+std::int64_t Stages::most_lead() const {
+  std::int64_t most = 0;
+  for (const StageConfig& stage : config_->system.stages) {
+    most = std::max(most, stage.effect == Effect::prefetch ? stage.lead_layers : 0);
+  }
+  return most;
 }
 
 std::vector<std::unique_ptr<HeadStage>> Stages::of_head(HeadId head) const {
   const trace::Header& header = walk_->trace().header();
-  const std::int64_t layer = header.captured_layers[static_cast<std::size_t>(head.layer)];
   std::vector<std::unique_ptr<HeadStage>> stages;
   for (const StageConfig& stage : config_->system.stages) {
-    if (!stage.layers.contains(layer)) {
+    if (!runs_in(stage, head.layer, header)) {
       stages.push_back(nullptr);
       continue;
     }
     std::unique_ptr<Clustering> tokens;
-    if (stage.units == StageUnits::token) {
+    if (stage.units == StageUnits::token && !stage.takes()) {
       tokens = Registry<Clustering>::instance().create(
           "token", {}, {header.geometry.head_dim, head, static_cast<std::uint64_t>(config_->seed)});
     }
-    stages.push_back(std::make_unique<HeadStage>(stage, walk_->steps().first_position, head,
-                                                 header.geometry.group(), std::move(tokens),
-                                                 make_scorer(stage, *config_, *walk_, head)));
+    stages.push_back(std::make_unique<HeadStage>(
+        stage, walk_->steps().first_position, head, header.geometry.group(), std::move(tokens),
+        stage.takes() ? nullptr : make_scorer(stage, *config_, *walk_, head)));
   }
   return stages;
 }
 
 void Stages::select(std::span<HeadPolicies> heads, Workers& workers) const {
   for (std::size_t stage = 0; stage < budgets_.size(); ++stage) {
-    if (config_->system.stages[stage].effect == Effect::select) {
+    if (stage_config(stage).takes()) {
+      take(stage, heads, workers);
+    } else if (stage_config(stage).chooses()) {
       run(stage, heads, workers,
           [stage](HeadPolicies& head, std::int64_t entries) { head.choose(stage, entries); });
     }
@@ -101,9 +119,21 @@ void Stages::select(std::span<HeadPolicies> heads, Workers& workers) const {
   }
 }
 
+void Stages::take(std::size_t stage, std::span<HeadPolicies> heads, Workers& workers) const {
+  const trace::Header& header = walk_->trace().header();
+  workers.for_each(std::ssize(heads), [&](std::int64_t i) {
+    HeadPolicies& head = heads[static_cast<std::size_t>(i)];
+    if (head.runs(stage)) {
+      const StageSource from = *source_of(*config_, stage, head.id().layer, header);
+      const std::int64_t below = (head.id().layer - from.layer) * walk_->kv_heads();
+      head.take(stage, heads[static_cast<std::size_t>(i - below)], from.stage);
+    }
+  });
+}
+
 void Stages::evict_prompt(StageUnits units, std::span<HeadPolicies> heads, Workers& workers) const {
   for (std::size_t stage = 0; stage < budgets_.size(); ++stage) {
-    const StageConfig& config = config_->system.stages[stage];
+    const StageConfig& config = stage_config(stage);
     if (config.effect == Effect::evict && config.at_prompt_end && config.units == units) {
       evict(stage, heads, workers);
     }
@@ -113,7 +143,7 @@ void Stages::evict_prompt(StageUnits units, std::span<HeadPolicies> heads, Worke
 bool Stages::evict(std::int64_t step, std::span<HeadPolicies> heads, Workers& workers) const {
   bool fired = false;
   for (std::size_t stage = 0; stage < budgets_.size(); ++stage) {
-    const StageConfig& config = config_->system.stages[stage];
+    const StageConfig& config = stage_config(stage);
     if (config.effect == Effect::evict && config.at_step && (step + 1) % config.every == 0) {
       evict(stage, heads, workers);
       fired = true;
@@ -160,8 +190,8 @@ std::vector<std::int64_t> Stages::allot(std::size_t stage, std::span<HeadPolicie
   for (std::size_t i = 0; i < heads.size(); ++i) {
     if (allotted[i] < 0) {
       throw PolicyFault(fmt::format("budget '{}': layer {}, head {} is allotted {} entries",
-                                    config_->system.stages[stage].budget.type, candidates[i].layer,
-                                    candidates[i].head, allotted[i]));
+                                    stage_config(stage).budget.type, candidates[i].layer, candidates[i].head,
+                                    allotted[i]));
     }
   }
   return allotted;

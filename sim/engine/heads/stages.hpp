@@ -26,7 +26,15 @@ class Stages {
   /// What the scorers and the queries of the prompt's end need of the trace, all together.
   const TraceNeeds& needs() const { return needs_; }
 
-  /// All stages that select, each of what the one before it chose, for heads that were asked.
+  /// Captured layers in which a stage wants the queries that the layer below speculates on.
+  std::vector<std::int64_t> speculating_layers() const;
+  /// The lowest captured layer whose heads `select` needs beside those of `layer`.
+  std::int64_t lowest_for(std::int64_t layer) const;
+  /// How many layers ahead of its own any layer's entries are read.
+  std::int64_t most_lead() const;
+
+  /// All stages that select, each of what the one before it chose, or guess what will be, for heads that were
+  /// asked.
   void select(std::span<HeadPolicies> heads, Workers& workers) const;
   /// Those that evict when the prompt has been read, and rank `units`.
   void evict_prompt(StageUnits units, std::span<HeadPolicies> heads, Workers& workers) const;
@@ -36,7 +44,9 @@ class Stages {
  private:
   using Act = std::function<void(HeadPolicies&, std::int64_t entries)>;
 
-  void check(const RunConfig& config) const;
+  void need(const StageConfig& stage);
+  const StageConfig& stage_config(std::size_t stage) const { return config_->system.stages[stage]; }
+  void take(std::size_t stage, std::span<HeadPolicies> heads, Workers& workers) const;
   void run(std::size_t stage, std::span<HeadPolicies> heads, Workers& workers, const Act& act) const;
   void evict(std::size_t stage, std::span<HeadPolicies> heads, Workers& workers) const;
   std::vector<std::int64_t> allot(std::size_t stage, std::span<HeadPolicies* const> heads) const;

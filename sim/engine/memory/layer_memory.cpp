@@ -1,5 +1,8 @@
 #include "sim/engine/memory/layer_memory.hpp"
 
+#include <algorithm>
+#include <iterator>
+
 #include "sim/base/error.hpp"
 #include "sim/engine/memory/placement_check.hpp"
 #include "sim/engine/memory/representatives.hpp"
@@ -18,7 +21,8 @@ LayerMemory::LayerMemory(std::int64_t layer, std::span<HeadPolicies> heads, std:
       caches_(std::move(caches)),
       tiers_(&tiers),
       traffic_(heads.size()),
-      unit_hit_(heads.size()) {
+      unit_hit_(heads.size()),
+      guessed_(heads.size()) {
   for (const HeadPolicies& head : heads_) {
     residencies_.emplace_back(capacity_entries, head.clustering(), has_lower_tier());
   }
@@ -140,6 +144,33 @@ std::int64_t LayerMemory::space_bytes() const {
          (swap_area_ ? swap_area_->space_bytes() : 0);
 }
 
+void LayerMemory::prefetch() {
+  prefetch_reads_.clear();
+  for (std::size_t head = 0; head < heads_.size(); ++head) {
+    prefetch_head(static_cast<std::int64_t>(head));
+  }
+  merge_extents(prefetch_reads_);
+  runs_ = prefetch_reads_;
+  align_and_merge(prefetch_reads_, block_bytes_);
+}
+
+void LayerMemory::prefetch_head(std::int64_t head) {
+  const auto h = static_cast<std::size_t>(head);
+  const Selection& guessed = heads_[h].guessed();
+  residencies_[h].set_candidates(heads_[h].range());
+  guessed_[h].clear();
+  for (const UnitChoice& choice : guessed.units) {
+    missing_.clear();
+    std::ranges::copy_if(entries_of(guessed, choice), std::back_inserter(missing_),
+                         [&](EntryIndex entry) { return !residencies_[h].in_dram(entry); });
+    if (!missing_.empty()) {
+      locate(head, choice.unit, missing_, prefetch_reads_);
+      guessed_[h].insert(guessed_[h].end(), missing_.begin(), missing_.end());
+    }
+  }
+  std::ranges::sort(guessed_[h]);
+}
+
 void LayerMemory::read() {
   reads_.clear();
   tiers_->begin_step(layer_);
@@ -147,7 +178,8 @@ void LayerMemory::read() {
     read_head(static_cast<std::int64_t>(head));
   }
   merge_extents(reads_);
-  contiguity_ = contiguity_of(reads_, entry_bytes_);
+  runs_.insert(runs_.end(), reads_.begin(), reads_.end());
+  contiguity_ = contiguity_of(runs_, entry_bytes_);
   align_and_merge(reads_, block_bytes_);
 }
 
@@ -155,43 +187,48 @@ void LayerMemory::read_head(std::int64_t head) {
   const auto h = static_cast<std::size_t>(head);
   const Selection& demanded = heads_[h].demanded();
   HeadResidency& residency = residencies_[h];
-  residency.set_candidates(heads_[h].range());
   HeadTraffic& traffic = traffic_[h];
-  traffic = {};
+  traffic = {.guessed_entries = std::ssize(guessed_[h])};
   unit_hit_[h].clear();
   for (const UnitChoice& choice : demanded.units) {
+    std::int64_t missed = 0;
     missing_.clear();
     for (const EntryIndex entry : entries_of(demanded, choice)) {
       if (!residency.in_dram(entry)) {
-        missing_.push_back(entry);
+        ++missed;
         residency.add(choice.unit, entry);
+        if (!std::ranges::binary_search(guessed_[h], entry)) {
+          missing_.push_back(entry);
+        }
       }
     }
-    const auto missed = std::ssize(missing_);
+    caches_[h]->loaded(missed);
+    const std::int64_t guessed = missed - std::ssize(missing_);
     bring_up(head, choice.unit, TierUse::attention, reads_);
     unit_hit_[h].push_back(missed == 0 ? 1 : 0);
     ++traffic.demanded_units;
     traffic.hit_units += missed == 0 ? 1 : 0;
     traffic.demanded_entries += choice.count;
     traffic.hit_entries += choice.count - missed;
-    traffic.read_entries += std::ssize(missing_);
+    traffic.rightly_guessed_entries += guessed;
+    traffic.read_entries += guessed + std::ssize(missing_);
   }
 }
 
 void LayerMemory::bring_up(std::int64_t head, UnitId unit, TierUse use, std::vector<Extent>& records) {
-  caches_[static_cast<std::size_t>(head)]->loaded(std::ssize(missing_));
   tiers_->bring_up(id(head), unit, use, missing_);
   if (!missing_.empty()) {
     locate(head, unit, missing_, records);
   }
 }
 
-std::int64_t LayerMemory::missed_entries() const {
-  std::int64_t missed = 0;
+std::int64_t LayerMemory::entries_brought() const {
+  std::int64_t brought = 0;
   for (const HeadTraffic& traffic : traffic_) {
-    missed += traffic.demanded_entries - traffic.hit_entries;
+    brought += traffic.demanded_entries - traffic.hit_entries;
+    brought += traffic.guessed_entries - traffic.rightly_guessed_entries;
   }
-  return missed;
+  return brought;
 }
 
 void LayerMemory::settle(std::span<HeadResidency* const> all) {
@@ -332,6 +369,7 @@ void LayerMemory::load_wanted(std::int64_t head) {
       }
     }
     const bool hit = missing_.empty();
+    caches_[h]->loaded(std::ssize(missing_));
     bring_up(head, unit, TierUse::update, update_reads_);
     if (caches_[h]->enabled() && residencies_[h].partly_resident(unit)) {
       caches_[h]->touched(object(head, unit), residencies_[h].count(unit), hit);

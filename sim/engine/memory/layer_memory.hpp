@@ -27,7 +27,9 @@ struct HeadTraffic {
   std::int64_t hit_units = 0;  ///< all of the unit's demanded entries were in the cache
   std::int64_t demanded_entries = 0;
   std::int64_t hit_entries = 0;
-  std::int64_t read_entries = 0;  ///< from flash; the rest came from memory below the first tier
+  std::int64_t read_entries = 0;             ///< from flash; the rest came from memory below the first tier
+  std::int64_t guessed_entries = 0;          ///< read before they were demanded
+  std::int64_t rightly_guessed_entries = 0;  ///< of those, demanded
 };
 
 /// The memory side of one captured layer: where its entries lie on flash, what its heads have in DRAM, and
@@ -36,10 +38,11 @@ struct HeadTraffic {
 /// DRAM is the first tier here, whatever the system calls it. Without a tier below it all entries are in DRAM
 /// and nothing is read or written; where the last tier is memory instead of flash there is no layout.
 ///
-/// In a step, after every head has selected: `swap_in` plans what virtual memory brings back, `read` splits
-/// demands into hits and misses and plans the reads; after the heads have followed the new entry: `settle`
-/// applies their changes, lets the cache evict and brings the swap area up to date, and
-/// `write_representatives` follows where they live on flash; `forget` after stages that evict.
+/// In a step, after every head has selected: `swap_in` plans what virtual memory brings back, `prefetch`
+/// plans the reads of what heads guessed and DRAM lacks, `read` splits demands into hits and misses and plans
+/// the reads of what was not guessed; after the heads have followed the new entry: `settle` applies their
+/// changes, lets the cache evict and brings the swap area up to date, and `write_representatives` follows
+/// where they live on flash; `forget` after stages that evict.
 class LayerMemory {
  public:
   /// `layout`: null without flash; what it does wrong is told as a PolicyFault of `layout_name`. `caches`
@@ -58,6 +61,9 @@ class LayerMemory {
   void place(std::span<const std::vector<CoRetrieval>> co_retrieval);
   /// `dim_ratio`: head dimension of the timed model over the captured one.
   void swap_in(const VirtualMemory& memory, double dim_ratio);
+  /// An entry is looked up once a step: what is guessed is a miss, if it is demanded. Guesses that come true
+  /// are admitted as what is read on demand; the others are given up with the step.
+  void prefetch();
   void read();
   /// `all` [layer * heads + head]: the residencies of every layer, because a shared cache may evict any.
   void settle(std::span<HeadResidency* const> all);
@@ -69,6 +75,8 @@ class LayerMemory {
   std::span<const HeadTraffic> head_traffic() const { return traffic_; }
   /// Whole blocks, merged: what the device is asked for.
   std::span<const Extent> reads() const { return reads_; }
+  /// Likewise, before the layer asks.
+  std::span<const Extent> prefetch_reads() const { return prefetch_reads_; }
   /// Read back and written behind the step's attention.
   std::span<const Extent> update_reads() const { return update_reads_; }
   std::span<const Extent> writes() const { return writes_; }
@@ -81,7 +89,8 @@ class LayerMemory {
   const Contiguity& contiguity() const { return contiguity_; }
   /// [links] of the memory below the first tier, in the last step.
   std::span<const TierTraffic> tier_traffic() const { return std::as_const(*tiers_).traffic(layer_); }
-  std::int64_t missed_entries() const;
+  /// That the step brings in for attention, wrong guesses included.
+  std::int64_t entries_brought() const;
   /// What the layout did in the last step.
   const LayoutTraffic& layout_traffic() const { return flash_; }
   /// Entries in DRAM for no other reason than that the layout has not written them yet.
@@ -107,6 +116,7 @@ class LayerMemory {
   void locate_cached(std::int64_t head);
   void swap_cache_in(CacheSwap swap);
   void check_regions() const;
+  void prefetch_head(std::int64_t head);
   void read_head(std::int64_t head);
   void settle_head(std::int64_t head);
   /// Gives up what the step has read, where nothing is cached.
@@ -114,8 +124,8 @@ class LayerMemory {
   void update_layout(std::int64_t head);
   void apply_to_cache(std::int64_t head, const Change& change);
   void load_wanted(std::int64_t head);
-  /// `missing_` of `unit` comes into the cache from the fastest tier that has it; what flash must give is
-  /// left in it and its records are appended.
+  /// `missing_` of `unit` comes up from the fastest tier that has it; what flash must give is left in it and
+  /// its records are appended.
   void bring_up(std::int64_t head, UnitId unit, TierUse use, std::vector<Extent>& records);
   HeadId id(std::int64_t head) const { return {layer_, head}; }
   CacheObject object(std::int64_t head, UnitId unit) const;
@@ -134,7 +144,10 @@ class LayerMemory {
   std::vector<HeadTraffic> traffic_;
   std::vector<std::vector<std::uint8_t>> unit_hit_;  ///< [heads][demanded units]
   std::vector<EntryIndex> missing_;
+  std::vector<std::vector<EntryIndex>> guessed_;  ///< [heads]: what comes before it is demanded, ascending
   std::vector<Extent> reads_;
+  std::vector<Extent> prefetch_reads_;
+  std::vector<Extent> runs_;  ///< of entries, guessed ones first
   std::vector<Extent> update_reads_;
   std::vector<Extent> writes_;
   std::vector<Extent> representative_reads_;

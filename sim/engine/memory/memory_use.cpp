@@ -71,7 +71,7 @@ bool swaps_layers(const MemoryGeometry& geometry) {
 }
 
 DramUse dram_use_of(std::span<const LayerMemory> layers, std::span<const HeadPolicies> heads,
-                    std::int64_t missed_entries, const MemoryGeometry& geometry) {
+                    std::int64_t buffered_entries, const MemoryGeometry& geometry) {
   const Extrapolation& model = geometry.model;
   const auto entry_bytes = static_cast<double>(geometry.entry_bytes);
   double metadata = 0.0;
@@ -86,7 +86,8 @@ DramUse dram_use_of(std::span<const LayerMemory> layers, std::span<const HeadPol
   }
   DramUse use;
   add_cache(layers, geometry, use);
-  use.working_buffer_bytes = static_cast<double>(missed_entries * geometry.entry_bytes) * model.head_share();
+  use.working_buffer_bytes =
+      static_cast<double>(buffered_entries * geometry.entry_bytes) * model.head_share();
   use.write_buffer_bytes = model.model_share(waiting * entry_bytes);
   use.pinned_bytes = model.model_share(visible * entry_bytes);
   use.representatives_bytes = representatives_bytes_of(heads, geometry);

@@ -10,14 +10,15 @@ void record_flash(const LayerMemory& memory, double copies, LayerRow row, PointD
   // For attention, for updates and for virtual memory: what the device is asked for.
   std::size_t requests = 0;
   std::int64_t bytes = 0;
-  for (const std::span<const Extent> reads :
-       {memory.reads(), memory.update_reads(), memory.representative_reads(), memory.swap_reads()}) {
+  for (const std::span<const Extent> reads : {memory.reads(), memory.prefetch_reads(), memory.update_reads(),
+                                              memory.representative_reads(), memory.swap_reads()}) {
     requests += reads.size();
     bytes += total_bytes(reads);
   }
   set(Metric::read_requests, copies * static_cast<double>(requests));
   set(Metric::read_bytes, copies * static_cast<double>(bytes));
   set(Metric::update_read_bytes, copies * static_cast<double>(total_bytes(memory.update_reads())));
+  set(Metric::prefetch_read_bytes, copies * static_cast<double>(total_bytes(memory.prefetch_reads())));
   if (memory.contiguity().runs > 0) {
     set(Metric::contiguous_mean_entries, memory.contiguity().mean_entries);
     set(Metric::contiguous_max_entries, memory.contiguity().max_entries);
@@ -50,6 +51,8 @@ void record_head(const HeadPolicies& policies, const HeadTraffic& traffic, doubl
   set(Metric::demanded_bytes, entry_bytes * static_cast<double>(traffic.demanded_entries));
   set(Metric::hit_bytes, entry_bytes * static_cast<double>(traffic.hit_entries));
   set(Metric::useful_read_bytes, entry_bytes * static_cast<double>(traffic.read_entries));
+  set(Metric::guessed_bytes, entry_bytes * static_cast<double>(traffic.guessed_entries));
+  set(Metric::rightly_guessed_bytes, entry_bytes * static_cast<double>(traffic.rightly_guessed_entries));
 }
 
 }  // namespace
@@ -117,6 +120,12 @@ void record_tiers(std::span<const LayerMemory> layers, std::span<const std::int6
     set(Metric::tier_down_bytes, bytes_of([](const TierTraffic& moved) { return moved.down(); }));
     set(Metric::tier_held_bytes, model.model_share(static_cast<double>(held_entries[tier]) * entry_bytes));
   }
+}
+
+void record_lateness(const Machine& machine, std::int64_t step, PointData& data) {
+  const Lateness late = machine.lateness();
+  data.set(Metric::late_prefetches, step, static_cast<double>(late.prefetches));
+  data.set(Metric::prefetch_wait_s, step, late.waited_s);
 }
 
 void record_energy(const StepEnergy& energy, std::int64_t step, PointData& data) {

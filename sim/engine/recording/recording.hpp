@@ -28,6 +28,8 @@ void record_critical(const Machine& machine, std::int64_t step, PointData& data)
 /// What the tiers of memory below the first were asked for, moved and hold. `held_entries` [tiers].
 void record_tiers(std::span<const LayerMemory> layers, std::span<const std::int64_t> held_entries,
                   const Machine& machine, std::int64_t step, PointData& data);
+/// What of its reads ahead came late.
+void record_lateness(const Machine& machine, std::int64_t step, PointData& data);
 void record_energy(const StepEnergy& energy, std::int64_t step, PointData& data);
 /// Seconds of this machine that the kernels of all heads took.
 void record_kernel_times(std::span<const HeadPolicies> heads, std::int64_t step, PointData& data);

@@ -78,7 +78,7 @@ class HeadWatch {
   /// `truth`: where the step is judged.
   void step(std::span<const Half> queries, HeadTruth* truth) {
     for (Contender& contender : contenders_) {
-      contender.replay.begin_step(queries);
+      contender.replay.begin_step({queries});
     }
     if (truth != nullptr) {
       judge(*truth);

@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <cmath>
 #include <limits>
 
@@ -51,7 +52,8 @@ Machine::Machine(const RunConfig& config, const trace::Header& header)
       link_times_(config.system.tiers),
       on_flash_(config.system.on_flash),
       configured_working_set_bytes_(config.working_set_bytes),
-      requests_(static_cast<std::size_t>(extrapolation_.layers)) {
+      requests_(static_cast<std::size_t>(extrapolation_.layers)),
+      guesses_(requests_.size()) {
   const std::int64_t d = model_->geometry().head_dim;
   entry_bytes_ = key_codec_->row_bytes(d) + value_codec_->row_bytes(d);
 }
@@ -80,13 +82,14 @@ double Machine::time_s(const Work& work, WeightFormat format) const {
 }
 
 Machine::LayerCost Machine::cost_of(std::int64_t captured, std::span<const HeadPolicies> heads) const {
-  const auto per_layer = static_cast<std::int64_t>(heads.size()) / extrapolation_.captured_layers;
+  const std::int64_t per_layer = std::ssize(heads) / extrapolation_.captured_layers;
+  const auto own =
+      heads.subspan(static_cast<std::size_t>(captured * per_layer), static_cast<std::size_t>(per_layer));
   const double copies = extrapolation_.head_share();
   Work score;
   Work update;
   Work attention;
-  for (const HeadPolicies& head :
-       heads.subspan(static_cast<std::size_t>(captured * per_layer), static_cast<std::size_t>(per_layer))) {
+  for (const HeadPolicies& head : own) {
     score += head.score_work();
     update += head.update_work();
     // Every query head computes over its own selection; what any of them needs is read from DRAM once.
@@ -104,13 +107,39 @@ Machine::LayerCost Machine::cost_of(std::int64_t captured, std::span<const HeadP
   LayerDemand& demand = cost.demand;
   demand.query_projection_s = take(model_->query_projection(), weights);
   demand.key_value_projection_s = take(model_->key_value_projection(), weights);
-  demand.score_s =
-      take({copies * dim * extrapolation_.group_ratio * score.flops, copies * dim * score.bytes});
+  const auto scaled = [&](const Work& work) {
+    return Work{copies * dim * extrapolation_.group_ratio * work.flops, copies * dim * work.bytes};
+  };
+  demand.score_s = take(scaled(score));
   demand.attention_s = take(copies * attention);
   demand.output_projection_s = take(model_->output_projection(), weights);
   demand.feed_forward_s = take(model_->feed_forward(), weights);
   demand.update_s = take(copies * dim * update);
+  if (const StageConfig* guess = own.front().guess()) {
+    cost.lead_layers = guess->lead_layers;
+    cost.guess_s = take(scaled(guess_work(own)));
+    if (guess->speculates()) {
+      cost.guess_s += take(model_->query_projection(), weights);
+    }
+  }
   return cost;
+}
+
+Work Machine::guess_work(std::span<const HeadPolicies> heads) const {
+  Work work;
+  for (const HeadPolicies& head : heads) {
+    work += head.guess_work();
+  }
+  return work;
+}
+
+void Machine::guess_ahead(std::int64_t layer, const LayerCost& cost) {
+  if (cost.lead_layers > 0) {
+    const std::int64_t from = std::max<std::int64_t>(0, layer - cost.lead_layers);
+    guesses_[static_cast<std::size_t>(from)].push_back(
+        {static_cast<std::int32_t>(layer), cost.guess_s,
+         requests_[static_cast<std::size_t>(layer)].prefetch_reads.requests});
+  }
 }
 
 bool Machine::RequestList::deals_one(const Extrapolation& extrapolation) {
@@ -131,7 +160,8 @@ void Machine::add_request(const Extent& extent, IoKind kind, std::int64_t region
 
 void Machine::ask_for(std::int64_t layer, const LayerMemory& from, LayerDemand& demand) {
   LayerRequests& lists = requests_[static_cast<std::size_t>(layer)];
-  for (RequestList* list : {&lists.reads, &lists.writes, &lists.representative_reads, &lists.swap_reads}) {
+  for (RequestList* list :
+       {&lists.reads, &lists.prefetch_reads, &lists.writes, &lists.representative_reads, &lists.swap_reads}) {
     list->requests.clear();
   }
   for (std::int64_t copy = 0; copy < extrapolation_.copies(); ++copy) {
@@ -144,6 +174,7 @@ void Machine::ask_for(std::int64_t layer, const LayerMemory& from, LayerDemand& 
       }
     };
     issue(from.reads(), IoKind::read, lists.reads);
+    issue(from.prefetch_reads(), IoKind::read, lists.prefetch_reads);
     issue(from.update_reads(), IoKind::read, lists.writes);
     issue(from.writes(), IoKind::write, lists.writes);
     issue(from.representative_reads(), IoKind::read, lists.representative_reads);
@@ -170,6 +201,7 @@ StepTimes Machine::run_step(std::span<const LayerMemory> layers, std::span<const
   double computed_bytes = output_head.bytes;
   policy_s_ = 0.0;
   demands_.clear();
+  std::ranges::for_each(guesses_, [](auto& guesses) { guesses.clear(); });
   std::vector<LayerCost> captured;
   for (std::int64_t layer = 0; layer < extrapolation_.captured_layers; ++layer) {
     captured.push_back(cost_of(layer, heads));
@@ -180,8 +212,12 @@ StepTimes Machine::run_step(std::span<const LayerMemory> layers, std::span<const
     computed_bytes += captured[from].bytes;
     ask_for(m, layers[from], demand);
     space_bytes += static_cast<double>(layers[from].space_bytes()) * extrapolation_.head_share();
-    policy_s_ += demand.score_s + demand.update_s;
+    policy_s_ += demand.score_s + demand.update_s + captured[from].guess_s;
     demands_.push_back(demand);
+    guess_ahead(m, captured[from]);
+  }
+  for (std::size_t m = 0; m < demands_.size(); ++m) {
+    demands_[m].guesses = guesses_[m];
   }
   set_working_set(space_bytes);
   graph_.clear();

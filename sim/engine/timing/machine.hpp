@@ -13,6 +13,7 @@
 #include "sim/engine/memory/memory_geometry.hpp"
 #include "sim/engine/timing/critical_path.hpp"
 #include "sim/engine/timing/energy_meter.hpp"
+#include "sim/engine/timing/lateness.hpp"
 #include "sim/engine/timing/link_times.hpp"
 #include "sim/engine/timing/scheduler.hpp"
 #include "sim/interfaces/codec.hpp"
@@ -59,6 +60,8 @@ class Machine {
   std::span<const Span> spans() const { return spans_; }
   /// What the last step's time was spent on where nothing hid it.
   CriticalTimes critical_times() const { return kvr::critical_times(graph_, spans_); }
+  /// What of the last step's prefetches came late.
+  Lateness lateness() const { return kvr::lateness(graph_, spans_); }
   /// Memory of the phone; 0: not known.
   std::int64_t dram_bytes() const { return phone_->dram_bytes(); }
   /// Simulated seconds that scoring and updating took in the last step.
@@ -72,6 +75,8 @@ class Machine {
   /// The computing of one layer and what it moves between DRAM and the cores.
   struct LayerCost {
     LayerDemand demand;
+    double guess_s = 0.0;
+    std::int64_t lead_layers = 0;  ///< 0: nothing is guessed for it
     double bytes = 0.0;
   };
 
@@ -87,6 +92,7 @@ class Machine {
   /// Behind the spans of a demand.
   struct LayerRequests {
     RequestList reads;
+    RequestList prefetch_reads;
     RequestList writes;
     RequestList representative_reads;
     RequestList swap_reads;
@@ -94,6 +100,8 @@ class Machine {
   };
 
   LayerCost cost_of(std::int64_t captured, std::span<const HeadPolicies> heads) const;
+  Work guess_work(std::span<const HeadPolicies> heads) const;
+  void guess_ahead(std::int64_t layer, const LayerCost& cost);
   void ask_for(std::int64_t layer, const LayerMemory& from, LayerDemand& demand);
   void add_request(const Extent& extent, IoKind kind, std::int64_t region, RequestList& list);
   double time_s(const Work& work, WeightFormat format) const;
@@ -120,6 +128,7 @@ class Machine {
   std::int64_t asked_write_bytes_ = 0;
   std::vector<LayerRequests> requests_;  ///< [model layers]
   std::vector<LayerDemand> demands_;
+  std::vector<std::vector<GuessDemand>> guesses_;  ///< [model layers]: what each guesses for later ones
   OperationGraph graph_;
   std::vector<Span> spans_;
 };

@@ -51,10 +51,6 @@ void check_needs(const TraceNeeds& needs, const RunConfig& config, const trace::
   const auto layers = static_cast<std::int64_t>(trace.header().captured_layers.size());
   for (std::int64_t layer = 0; layer < layers; ++layer) {
     const auto number = trace.header().captured_layers[static_cast<std::size_t>(layer)];
-    if (needs.speculated_queries && number > 0 && !trace.has(trace::Field::speculated_queries, layer)) {
-      problems.push_back(fmt::format("{}: layer {} has no speculated_queries, which a policy of '{}' needs",
-                                     config.trace_path.string(), number, config.system.name));
-    }
     if (needs.prompt_attention_sums && !trace.has_prompt_attention_sums(layer)) {
       problems.push_back(
           fmt::format("{}: layer {} has no prompt_attention_sums, which a policy of '{}' needs",

@@ -10,7 +10,7 @@ TraceFeed::TraceFeed(const trace::Reader& trace)
   for (std::int64_t layer = 0; layer < layers; ++layer) {
     for (std::int64_t head = 0; head < heads_; ++head) {
       HeadWindows windows{
-          {trace, trace::Field::keys, layer, head}, {trace, trace::Field::values, layer, head}, {}};
+          {trace, trace::Field::keys, layer, head}, {trace, trace::Field::values, layer, head}, {}, {}};
       for (std::int64_t g = 0; g < group_; ++g) {
         windows.queries.emplace_back(trace, trace::Field::queries, layer, head * group_ + g);
       }
@@ -34,15 +34,26 @@ void TraceFeed::fill(HeadId head, std::int64_t count, CapturedHead& into) const 
 }
 
 TraceFeed::Rows TraceFeed::rows(HeadId head, std::int64_t position) {
-  HeadWindows& windows = windows_[static_cast<std::size_t>(head.layer * heads_ + head.head)];
+  HeadWindows& windows = windows_of(head);
   return {queries(head, position), windows.key.row(position), windows.value.row(position)};
 }
 
 std::span<const Half> TraceFeed::queries(HeadId head, std::int64_t position) {
-  HeadWindows& windows = windows_[static_cast<std::size_t>(head.layer * heads_ + head.head)];
+  return rows_of(windows_of(head).queries, position);
+}
+
+std::span<const Half> TraceFeed::speculated(HeadId head, std::int64_t position) {
+  std::vector<trace::Window>& windows = windows_of(head).speculated;
+  for (std::int64_t g = std::ssize(windows); g < group_; ++g) {
+    windows.emplace_back(*trace_, trace::Field::speculated_queries, head.layer, head.head * group_ + g);
+  }
+  return rows_of(windows, position);
+}
+
+std::span<const Half> TraceFeed::rows_of(std::vector<trace::Window>& windows, std::int64_t position) {
   const std::int64_t query_row = trace_->query_row(position);
   queries_.clear();
-  for (trace::Window& window : windows.queries) {
+  for (trace::Window& window : windows) {
     const auto row = window.row(query_row);
     queries_.insert(queries_.end(), row.begin(), row.end());
   }

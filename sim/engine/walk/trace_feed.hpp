@@ -26,6 +26,8 @@ class TraceFeed {
   Rows rows(HeadId head, std::int64_t position);
   /// The queries [group, head_dim] of one head at `position`, which must have some; valid as long.
   std::span<const Half> queries(HeadId head, std::int64_t position);
+  /// The same of the queries that the layer below speculates on; the trace has them for this layer.
+  std::span<const Half> speculated(HeadId head, std::int64_t position);
   /// The last positions before `position` that have queries, ascending, `most` of them at most.
   std::vector<std::int64_t> query_positions_before(std::int64_t position, std::int64_t most) const;
 
@@ -33,8 +35,14 @@ class TraceFeed {
   struct HeadWindows {
     trace::Window key;
     trace::Window value;
-    std::vector<trace::Window> queries;  ///< [group]
+    std::vector<trace::Window> queries;     ///< [group]
+    std::vector<trace::Window> speculated;  ///< [group], once they were asked for
   };
+
+  HeadWindows& windows_of(HeadId head) {
+    return windows_[static_cast<std::size_t>(head.layer * heads_ + head.head)];
+  }
+  std::span<const Half> rows_of(std::vector<trace::Window>& windows, std::int64_t position);
 
   const trace::Reader* trace_;
   std::int64_t heads_;

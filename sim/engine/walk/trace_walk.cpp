@@ -15,7 +15,9 @@ TraceWalk::TraceWalk(const trace::Reader& trace, const StepRange& steps, std::in
       kv_heads_(trace.header().kv_heads_captured()),
       feed_(trace),
       workers_(threads),
-      queries_(static_cast<std::size_t>(head_count())) {
+      queries_(static_cast<std::size_t>(head_count())),
+      speculates_(static_cast<std::size_t>(layers.count), 0),
+      speculated_(queries_.size()) {
   const trace::Geometry& g = trace.header().geometry;
   for (std::int64_t head = 0; head < head_count(); ++head) {
     rows_.emplace_back(steps.first_position + steps.count, g.head_dim);
@@ -36,6 +38,10 @@ void TraceWalk::enter(std::int64_t position) {
     const TraceFeed::Rows rows = feed_.rows(head_id(head), position);
     queries_[h].assign(rows.queries.begin(), rows.queries.end());
     rows_[h].append(rows.key, rows.value);
+    if (speculates_[h / static_cast<std::size_t>(kv_heads_)] != 0) {
+      const auto speculated = feed_.speculated(head_id(head), position);
+      speculated_[h].assign(speculated.begin(), speculated.end());
+    }
     truths_[h].ask(queries_[h], rows_[h].view(position + 1));
   }
 }

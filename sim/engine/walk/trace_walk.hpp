@@ -39,6 +39,10 @@ class TraceWalk {
   std::int64_t head_count() const { return layers_.count * kv_heads_; }
   HeadId head_id(std::int64_t index) const { return {layers_.first + index / kv_heads_, index % kv_heads_}; }
 
+  /// From now on the queries that the layer below speculates on come along in a layer, counted from
+  /// the first that is walked.
+  void want_speculated(std::int64_t layer) { speculates_[static_cast<std::size_t>(layer)] = 1; }
+
   void enter_prompt();
   /// The rows and queries of `position`, which follows the last one, for every head.
   void enter(std::int64_t position);
@@ -46,6 +50,10 @@ class TraceWalk {
   const CapturedHead& rows(std::int64_t head) const { return rows_[static_cast<std::size_t>(head)]; }
   /// [group, head_dim], of the position entered last.
   std::span<const Half> queries(std::int64_t head) const { return queries_[static_cast<std::size_t>(head)]; }
+  /// The same of the queries that the layer below speculates on; empty where nobody wants them.
+  std::span<const Half> speculated(std::int64_t head) const {
+    return speculated_[static_cast<std::size_t>(head)];
+  }
   /// Of the position entered last; not computed yet where no one has asked it to be.
   HeadTruth& truth(std::int64_t head) { return truths_[static_cast<std::size_t>(head)]; }
   TraceFeed& feed() { return feed_; }
@@ -60,6 +68,8 @@ class TraceWalk {
   Workers workers_;
   std::vector<CapturedHead> rows_;
   std::vector<std::vector<Half>> queries_;
+  std::vector<std::uint8_t> speculates_;  ///< [layers]
+  std::vector<std::vector<Half>> speculated_;
   std::vector<HeadTruth> truths_;
 };
 

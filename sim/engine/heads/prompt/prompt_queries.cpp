@@ -2,6 +2,8 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
+
 #include "sim/engine/heads/prompt/co_retrieval.hpp"
 
 namespace kvr {
@@ -12,16 +14,25 @@ PromptQueries::PromptQueries(TraceFeed& feed, std::int64_t prompt)
 std::vector<std::vector<CoRetrieval>> PromptQueries::co_retrieval(std::int64_t layer,
                                                                   std::span<HeadPolicies> heads,
                                                                   const Stages& stages, Workers& workers) {
-  const auto kv_heads = std::ssize(heads);
-  std::vector<CoRetrievalCount> counts(heads.size());
+  const auto of_layers = [&](std::int64_t first, std::int64_t last) {
+    const auto in = [&](const HeadPolicies& head) {
+      return head.id().layer >= first && head.id().layer <= last;
+    };
+    const auto begin = std::ranges::find_if(heads, in);
+    return std::span(begin, std::find_if_not(begin, heads.end(), in));
+  };
+  const std::span<HeadPolicies> own = of_layers(layer, layer);
+  const std::span<HeadPolicies> asked = of_layers(stages.lowest_for(layer), layer);
+  const std::vector<std::int64_t> speculating = stages.speculating_layers();
+  std::vector<CoRetrievalCount> counts(own.size());
   for (const std::int64_t position : positions_) {
-    for (std::int64_t head = 0; head < kv_heads; ++head) {
-      heads[static_cast<std::size_t>(head)].ask(feed_->queries({layer, head}, position));
+    for (HeadPolicies& head : asked) {
+      ask(head, position, std::ranges::find(speculating, head.id().layer) != speculating.end());
     }
-    stages.select(heads, workers);
-    workers.for_each(kv_heads, [&](std::int64_t head) {
+    stages.select(asked, workers);
+    workers.for_each(std::ssize(own), [&](std::int64_t head) {
       const auto h = static_cast<std::size_t>(head);
-      counts[h].add(heads[h].demanded().units);
+      counts[h].add(own[h].demanded().units);
     });
   }
   std::vector<std::vector<CoRetrieval>> pairs;
@@ -29,6 +40,12 @@ std::vector<std::vector<CoRetrieval>> PromptQueries::co_retrieval(std::int64_t l
     pairs.push_back(count.pairs());
   }
   return pairs;
+}
+
+void PromptQueries::ask(HeadPolicies& head, std::int64_t position, bool speculates) {
+  const auto own = feed_->queries(head.id(), position);
+  const std::vector<Half> kept(own.begin(), own.end());  // the feed has room for one row
+  head.ask({kept, speculates ? feed_->speculated(head.id(), position) : std::span<const Half>()});
 }
 
 std::string PromptQueries::note() const {

@@ -21,13 +21,16 @@ class PromptQueries {
   /// `prompt`: entries that the policies take for the prompt; queries from there on are not asked.
   PromptQueries(TraceFeed& feed, std::int64_t prompt);
 
-  /// For each of a layer's heads, with its own scorer and the system's budget, pins and folding.
+  /// For each of a layer's heads, with its own scorer and the system's budget, pins and folding. `heads`: of
+  /// all layers.
   std::vector<std::vector<CoRetrieval>> co_retrieval(std::int64_t layer, std::span<HeadPolicies> heads,
                                                      const Stages& stages, Workers& workers);
   /// What a reader of the results must know.
   std::string note() const;
 
  private:
+  void ask(HeadPolicies& head, std::int64_t position, bool speculates);
+
   TraceFeed* feed_;
   std::vector<std::int64_t> positions_;
 };

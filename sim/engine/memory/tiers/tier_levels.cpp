@@ -22,6 +22,19 @@ void refuse_virtual_memory(const RunConfig& config, const MemoryGeometry& geomet
   }
 }
 
+/// What is read ahead would have to pass every tier between as well.
+void refuse_reading_ahead(const RunConfig& config) {
+  const auto& stages = config.system.stages;
+  const auto prefetch = std::ranges::find(stages, Effect::prefetch, &StageConfig::effect);
+  if (!config.system.tiers.empty() && prefetch != stages.end()) {
+    throw InputError(fmt::format(
+        "{}: 'prefetch' reads from flash into the first tier, and '{}' lies below it; allowed: stages that "
+        "select or evict",
+        config.place(fmt::format("system.stages.{}.effect", prefetch - stages.begin())),
+        config.system.tiers.front().name));
+  }
+}
+
 /// What a level is asked for depends on what the tiers above it hold.
 void refuse_oracles(const RunConfig& config) {
   std::vector<std::string> problems;
@@ -50,6 +63,7 @@ TierLevels::TierLevels(const RunConfig& config, const MemoryGeometry& geometry, 
       traffic_(links_ * static_cast<std::size_t>(layers)),
       written_(static_cast<std::size_t>(layers * kv_heads), 0) {
   refuse_virtual_memory(config, geometry);
+  refuse_reading_ahead(config);
   refuse_oracles(config);
   for (const TierConfig& tier : config.system.tiers) {
     if (tier.capacity_bytes > 0) {

@@ -1,0 +1,183 @@
+#include "sim/engine/heads/stage_check.hpp"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include "sim/base/error.hpp"
+
+namespace kvr {
+namespace {
+
+/// Looks at one stage at a time and keeps what is wrong.
+class StageCheck {
+ public:
+  StageCheck(const RunConfig& config, const trace::Reader& trace) : config_(config), trace_(trace) {}
+
+  void check(std::size_t index) {
+    index_ = index;
+    check_moments();
+    check_name();
+    check_take();
+    check_queries();
+    check_guess();
+  }
+
+  void throw_if_any() const {
+    if (!problems_.empty()) {
+      throw InputError(problems_);
+    }
+  }
+
+ private:
+  const StageConfig& stage() const { return stages()[index_]; }
+  const std::vector<StageConfig>& stages() const { return config_.system.stages; }
+  const trace::Header& header() const { return trace_.header(); }
+  std::int64_t layers() const { return std::ssize(header().captured_layers); }
+  std::int64_t number(std::int64_t layer) const {
+    return header().captured_layers[static_cast<std::size_t>(layer)];
+  }
+
+  template <class... Args>
+  void add(std::string_view key, fmt::format_string<Args...> what, Args&&... args) {
+    problems_.push_back(fmt::format("{}: {}", config_.place(fmt::format("system.stages.{}.{}", index_, key)),
+                                    fmt::format(what, std::forward<Args>(args)...)));
+  }
+
+  void check_moments() {
+    const std::string_view act = stage().effect == Effect::select ? "selects" : "prefetches";
+    if (stage().chooses() && (stage().at_prompt_end || !stage().at_step)) {
+      add("when", "a stage that {} acts in steps alone; allowed: step", act);
+    }
+    if (stage().chooses() && stage().every > 1) {
+      add("every", "{} for a stage that {}, which acts in every step; allowed: 1", stage().every, act);
+    }
+    if (stage().every > 1 && !stage().at_step) {
+      add("every", "{} for a stage that does not act in steps; allowed: 1", stage().every);
+    }
+  }
+
+  void check_name() {
+    const auto before = std::span(stages()).first(index_);
+    if (!stage().name.empty() &&
+        std::ranges::find(before, stage().name, &StageConfig::name) != before.end()) {
+      add("name", "'{}' is the name of an earlier stage; allowed: another", stage().name);
+    }
+  }
+
+  std::vector<std::string_view> names_before() const {
+    std::vector<std::string_view> names;
+    for (const StageConfig& one : std::span(stages()).first(index_)) {
+      if (!one.name.empty() && one.chooses() && !one.takes()) {
+        names.push_back(one.name);
+      }
+    }
+    return names;
+  }
+
+  void check_take() {
+    if (!stage().takes()) {
+      return;
+    }
+    if (stage().effect != Effect::select) {
+      add("effect", "a stage that takes what '{}' chose selects; allowed: select", stage().take);
+    }
+    if (const auto names = names_before(); std::ranges::find(names, stage().take) == names.end()) {
+      add("take", "no stage of that name before it chooses for itself ('{}'); allowed: {}", stage().take,
+          names.empty() ? "none, for none has a name" : fmt::format("{}", fmt::join(names, ", ")));
+      return;
+    }
+    for (std::int64_t layer = 0; layer < layers(); ++layer) {
+      if (runs_in(stage(), layer, header()) && !source_of(config_, index_, layer, header())) {
+        add("take", "'{}' acts neither in layer {} nor in a captured layer below it; {} has layers {}",
+            stage().take, number(layer), config_.trace_path.string(),
+            fmt::join(header().captured_layers, ", "));
+      }
+    }
+  }
+
+  void check_queries() {
+    if (stage().takes()) {
+      return;
+    }
+    if (stage().effect == Effect::evict && stage().queries != Queries::own) {
+      add("queries", "a stage that evicts asks with the layer's own; allowed: own");
+    }
+    if (stage().effect == Effect::select && stage().queries == Queries::oracle) {
+      add("queries",
+          "in the layer itself its own queries are known; allowed: own, previous_layer, last_step");
+    }
+    if (stage().effect == Effect::prefetch && stage().queries == Queries::own) {
+      add("queries", "the layer's own are not known before it; allowed: previous_layer, last_step, oracle");
+    }
+    for (std::int64_t layer = 0; stage().speculates() && layer < layers(); ++layer) {
+      if (runs_in(stage(), layer, header())) {
+        check_speculated(layer);
+      }
+    }
+  }
+
+  void check_speculated(std::int64_t layer) {
+    if (number(layer) == 0) {
+      add("queries", "no layer speculates on the queries of layer 0; allowed: layers from 1 on");
+    } else if (!trace_.has(trace::Field::speculated_queries, layer)) {
+      problems_.push_back(fmt::format("{}: layer {} has no speculated_queries, which {} asks for",
+                                      config_.trace_path.string(), number(layer),
+                                      config_.place(fmt::format("system.stages.{}.queries", index_))));
+    }
+  }
+
+  /// One buffer a layer, so one guess.
+  void check_guess() {
+    if (stage().effect != Effect::prefetch) {
+      return;
+    }
+    for (std::size_t earlier = 0; earlier < index_; ++earlier) {
+      for (std::int64_t layer = 0; layer < layers(); ++layer) {
+        if (stages()[earlier].effect == Effect::prefetch && runs_in(stages()[earlier], layer, header()) &&
+            runs_in(stage(), layer, header())) {
+          add("layers", "stage {} prefetches for layer {} too; allowed: one stage a layer", earlier,
+              number(layer));
+        }
+      }
+    }
+  }
+
+  const RunConfig& config_;
+  const trace::Reader& trace_;
+  std::size_t index_ = 0;
+  std::vector<std::string> problems_;
+};
+
+}  // namespace
+
+bool runs_in(const StageConfig& stage, std::int64_t layer, const trace::Header& header) {
+  return stage.layers.contains(header.captured_layers[static_cast<std::size_t>(layer)]);
+}
+
+std::optional<StageSource> source_of(const RunConfig& config, std::size_t stage, std::int64_t layer,
+                                     const trace::Header& header) {
+  const std::vector<StageConfig>& stages = config.system.stages;
+  for (std::int64_t below = layer; below >= 0; --below) {
+    for (std::size_t i = 0; i < stage; ++i) {
+      if (stages[i].name == stages[stage].take && runs_in(stages[i], below, header)) {
+        return StageSource{i, below};
+      }
+    }
+  }
+  return std::nullopt;
+}
+
+void check_stages(const RunConfig& config, const trace::Reader& trace) {
+  StageCheck check(config, trace);
+  for (std::size_t stage = 0; stage < config.system.stages.size(); ++stage) {
+    check.check(stage);
+  }
+  check.throw_if_any();
+}
+
+}  // namespace kvr
