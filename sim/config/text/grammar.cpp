@@ -20,8 +20,8 @@ constexpr std::array kKindDocs = {
     KindDoc{"layout", "places the entries of a layer on flash"},
     KindDoc{"model", "the decoder that timing is done for"},
     KindDoc{"phone", "processor and memory"},
-    KindDoc{"replacement", "decides which units stay in the cache"},
-    KindDoc{"schedule", "lays the operations of a step on compute and flash"},
+    KindDoc{"replacement", "decides which units stay in the caches of a tier"},
+    KindDoc{"schedule", "lays the operations of a step on compute, flash and links"},
     KindDoc{"scorer", "says what each unit is worth to the current queries"},
 };
 
