@@ -239,7 +239,7 @@ class Checker {
       resolved.children.back().key.clear();
     }
     if (field.is_tiers) {
-      check_tiers(resolved, path, problems_);
+      check_tiers(*node, resolved, path, problems_);
     }
   }
 

@@ -104,19 +104,19 @@ class TierCheck {
   Problems& problems_;
 };
 
-void check_names(const Resolved& tiers, std::string_view path, Problems& problems) {
+void check_names(const Node& tiers, std::string_view path, Problems& problems) {
   std::set<std::string> names;
   for (std::size_t i = 0; i < tiers.children.size(); ++i) {
-    const Resolved* name = find(tiers.children[i], "name");
-    if (name == nullptr || name->mark.is_default()) {
+    const Node* name = tiers.children[i].find("name");
+    if (name == nullptr || name->kind != NodeKind::scalar) {
       continue;
     }
-    const auto text = std::get<std::string>(name->value);
-    if (text.empty() || !names.insert(text).second) {
-      problems.add(
-          name->mark, fmt::format("{}.{}.name", path, i),
-          fmt::format("{} ({}); allowed: a name of its own", text.empty() ? "is no name" : "names two tiers",
-                      text.empty() ? "an empty text" : text));
+    const std::string key = fmt::format("{}.{}.name", path, i);
+    if (name->text.empty()) {
+      problems.add(name->mark, key, "is no name (an empty text); allowed: a name of its own");
+    } else if (!names.insert(name->text).second) {
+      problems.add(name->mark, key,
+                   fmt::format("names two tiers ({}); allowed: a name of its own", name->text));
     }
   }
 }
@@ -133,8 +133,8 @@ bool has_tiers_for(Needed needed, const Node& system) {
   return below && (needed == Needed::over_lower_tier || tiers->children.back().find("bandwidth") == nullptr);
 }
 
-void check_tiers(Resolved& tiers, std::string_view path, Problems& problems) {
-  check_names(tiers, path, problems);
+void check_tiers(const Node& given, Resolved& tiers, std::string_view path, Problems& problems) {
+  check_names(given, path, problems);
   for (std::size_t i = 0; i < tiers.children.size(); ++i) {
     TierCheck(tiers.children[i], place_of(tiers, i), fmt::format("{}.{}", path, i), problems).check();
   }

@@ -15,9 +15,9 @@ namespace kvr::config {
 /// flash.
 bool has_tiers_for(Needed needed, const Node& system);
 
-/// Holds a checked list of tiers against what each place in it allows, and takes off the keys that have no
-/// meaning there.
-void check_tiers(Resolved& tiers, std::string_view path, Problems& problems);
+/// Holds a checked list of tiers, and how it was `given`, against what each place in it allows, and takes off
+/// the keys that have no meaning there.
+void check_tiers(const Node& given, Resolved& tiers, std::string_view path, Problems& problems);
 
 /// Of a list that `check_tiers` has found nothing wrong with.
 bool ends_in_flash(const Resolved& tiers);
