@@ -50,7 +50,8 @@ class BoxBound final : public Scorer {
       }
     }
     const auto elements = static_cast<double>(units_ * context_.head_dim);
-    work += {4.0 * static_cast<double>(queries.rows) * elements, 2.0 * kBytes * elements};
+    const auto products = static_cast<double>(queries.rows * units_ * context_.query_dim());
+    work += {4.0 * products, 2.0 * kBytes * elements};
   }
 
   /// Both ends of the box in fp16.

@@ -46,7 +46,8 @@ class Centroid final : public Scorer {
       }
     }
     const auto elements = static_cast<double>(units() * context_.head_dim);
-    work += {2.0 * static_cast<double>(queries.rows) * elements, kBytes * elements};
+    const auto products = static_cast<double>(queries.rows * units() * context_.query_dim());
+    work += {2.0 * products, kBytes * elements};
   }
 
   /// The means in fp16 and a 32-bit count of members for each unit.

@@ -59,7 +59,8 @@ class Exact final : public Scorer {
   Work score_work(std::int64_t group, std::int64_t entries) const {
     const auto d = static_cast<double>(context_.head_dim);
     const auto keys = static_cast<double>(entries);
-    return {static_cast<double>(group) * keys * (2.0 * d + 2.0), 2.0 * keys * d};
+    const auto products = static_cast<double>(context_.query_dim());
+    return {static_cast<double>(group) * keys * (2.0 * products + 2.0), 2.0 * keys * d};
   }
 
   UnitWorth worth_;

@@ -170,8 +170,9 @@ class ProductQuantisation final : public Scorer {
   Work score_work(std::int64_t group, std::int64_t entries) const {
     const auto g = static_cast<double>(group);
     const auto elements = static_cast<double>(centroids_ * context_.head_dim);
+    const auto products = static_cast<double>(centroids_ * context_.query_dim());
     const auto logits = static_cast<double>(entries);
-    return {g * (2.0 * elements + logits * static_cast<double>(params_.subspaces + 1)),
+    return {g * (2.0 * products + logits * static_cast<double>(params_.subspaces + 1)),
             2.0 * elements + static_cast<double>(code_bytes(entries))};
   }
 

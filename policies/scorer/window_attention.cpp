@@ -83,7 +83,7 @@ class WindowAttention final : public Scorer {
 
  private:
   Work key_work() const {
-    const auto d = static_cast<double>(context_.head_dim);
+    const auto d = static_cast<double>(context_.query_dim());
     return {.flops = 2.0 * d, .bytes = 2.0 * d};
   }
 

@@ -20,8 +20,12 @@ namespace kvr {
 
 struct SystemConfig {
   std::string name;
+  bool heads_together = false;  ///< all KV heads of a layer decide as one
   ComponentChoice clustering;
   std::vector<StageConfig> stages;
+
+  /// Of a layer's KV heads, how many decide together.
+  std::int64_t set_size(std::int64_t kv_heads) const { return heads_together ? kv_heads : 1; }
   ComponentChoice key_codec;
   ComponentChoice value_codec;
   bool on_flash = true;  ///< the last tier is the flash device; without it no layout has anything to do

@@ -32,11 +32,11 @@ PointReplay::PointReplay(const RunConfig& config, TraceWalk& walk, AccessRecord*
       walk_(walk),
       machine_(config, walk.trace().header()),
       stages_(config, walk),
-      caches_(config, caches_of(config), machine_.memory_geometry(), walk.layers(), walk.kv_heads(),
-              accesses),
-      tiers_(config, machine_.memory_geometry(), walk.layers(), walk.kv_heads()),
+      members_(config.system.set_size(walk.kv_heads())),
+      caches_(config, caches_of(config), machine_.memory_geometry(), walk.layers(), sets(), accesses),
+      tiers_(config, machine_.memory_geometry(), walk.layers(), sets()),
       dram_budget_(config, machine_.memory_geometry(), caches_),
-      reuses_(static_cast<std::size_t>(walk.head_count())),
+      reuses_(static_cast<std::size_t>(walk.layers() * sets())),
       data_(config.point, walk.steps().count, walk.layers(), walk.kv_heads()) {
   data_.set_layer_numbers(walk.trace().header().captured_layers);
   data_.set_head_numbers(walk.trace().header().captured_kv_heads);
@@ -51,14 +51,19 @@ PointReplay::PointReplay(const RunConfig& config, TraceWalk& walk, AccessRecord*
 void PointReplay::make_heads() {
   const auto seed = static_cast<std::uint64_t>(config_.seed);
   const trace::Geometry& g = walk_.trace().header().geometry;
-  heads_.reserve(static_cast<std::size_t>(walk_.head_count()));
-  for (std::int64_t i = 0; i < walk_.head_count(); ++i) {
-    const HeadId head = walk_.head_id(i);
+  heads_.reserve(reuses_.size());
+  for (std::int64_t set = 0; set < std::ssize(reuses_); ++set) {
+    const HeadId id{set / sets(), set % sets()};
+    std::vector<MemberHead> members;
+    for (std::int64_t member = 0; member < members_; ++member) {
+      members.emplace_back(
+          g.group(), g.attention_scale,
+          HeadStore(walk_.rows(set * members_ + member), machine_.key_codec(), machine_.value_codec()));
+    }
     auto clustering = Registry<Clustering>::instance().create(
-        config_.system.clustering.type, config_.system.clustering.values, {g.head_dim, head, seed});
-    heads_.emplace_back(head, g.group(), g.attention_scale,
-                        HeadStore(walk_.rows(i), machine_.key_codec(), machine_.value_codec()),
-                        std::move(clustering), config_.system.clustering.type, stages_.of_head(head));
+        config_.system.clustering.type, config_.system.clustering.values, {members_ * g.head_dim, id, seed});
+    heads_.emplace_back(id, std::move(members), std::move(clustering), config_.system.clustering.type,
+                        stages_.of_head(id));
   }
 }
 
@@ -69,11 +74,10 @@ void PointReplay::make_layers() {
     if (config_.system.on_flash) {
       layout = Registry<Layout>::instance().create(
           config_.system.layout.type, config_.system.layout.values,
-          {walk_.kv_heads(), machine_.entry_bytes(), machine_.block_bytes(),
-           static_cast<std::uint64_t>(config_.seed)});
+          {sets(), machine_.entry_bytes(), machine_.block_bytes(), static_cast<std::uint64_t>(config_.seed)});
     }
     std::vector<Cache*> caches;
-    for (std::int64_t head = 0; head < walk_.kv_heads(); ++head) {
+    for (std::int64_t head = 0; head < sets(); ++head) {
       caches.push_back(&caches_.of(layer, head));
     }
     memories_.emplace_back(layer, heads_of(layer), std::move(layout), config_.system.layout.type,
@@ -81,7 +85,7 @@ void PointReplay::make_layers() {
                            machine_.block_bytes(), std::move(caches), tiers_);
   }
   for (LayerMemory& layer : memories_) {
-    for (std::int64_t head = 0; head < walk_.kv_heads(); ++head) {
+    for (std::int64_t head = 0; head < sets(); ++head) {
       residencies_.push_back(&layer.residency(head));
     }
   }
@@ -93,14 +97,14 @@ void PointReplay::make_layers() {
 /// What stages remove of single entries is never clustered.
 void PointReplay::begin_heads() {
   std::vector<PromptRecord> records;
-  for (std::int64_t i = 0; i < walk_.head_count(); ++i) {
-    records.emplace_back(walk_, i, stages_.needs());
+  for (std::int64_t set = 0; set < std::ssize(heads_); ++set) {
+    records.emplace_back(walk_, set * members_, members_, stages_.needs());
   }
-  walk_.workers().for_each(walk_.head_count(), [&](std::int64_t i) {
+  walk_.workers().for_each(std::ssize(heads_), [&](std::int64_t i) {
     heads_[static_cast<std::size_t>(i)].begin(records[static_cast<std::size_t>(i)].view());
   });
   stages_.evict_prompt(StageUnits::token, heads_, walk_.workers());
-  walk_.workers().for_each(walk_.head_count(),
+  walk_.workers().for_each(std::ssize(heads_),
                            [this](std::int64_t i) { heads_[static_cast<std::size_t>(i)].build(); });
   stages_.evict_prompt(StageUnits::clustering, heads_, walk_.workers());
 }
@@ -134,17 +138,25 @@ void PointReplay::check_space() const {
 }
 
 void PointReplay::select() {
-  walk_.workers().for_each(walk_.head_count(), [this](std::int64_t i) {
-    heads_[static_cast<std::size_t>(i)].begin_step({walk_.queries(i), walk_.speculated(i)});
+  walk_.workers().for_each(std::ssize(heads_), [this](std::int64_t set) {
+    std::vector<HeadQueries> queries;
+    for (std::int64_t head = set * members_; head < (set + 1) * members_; ++head) {
+      queries.push_back({walk_.queries(head), walk_.speculated(head)});
+    }
+    heads_[static_cast<std::size_t>(set)].begin_step(queries);
   });
   stages_.select(heads_, walk_.workers());
 }
 
 void PointReplay::attend(bool judge) {
-  walk_.workers().for_each(walk_.head_count(), [this, judge](std::int64_t i) {
-    HeadPolicies& head = heads_[static_cast<std::size_t>(i)];
-    if (judge || head.wants_attention()) {
-      head.attend(judge ? &walk_.truth(i) : nullptr);
+  walk_.workers().for_each(std::ssize(heads_), [this, judge](std::int64_t set) {
+    HeadPolicies& policies = heads_[static_cast<std::size_t>(set)];
+    std::vector<HeadTruth*> truths;
+    for (std::int64_t head = set * members_; judge && head < (set + 1) * members_; ++head) {
+      truths.push_back(&walk_.truth(head));
+    }
+    if (judge || policies.wants_attention()) {
+      policies.attend(truths);
     }
   });
 }
@@ -156,7 +168,7 @@ void PointReplay::move_entries() {
     memory.swap_in(machine_.virtual_memory(), machine_.extrapolation().dim_ratio);
     memory.prefetch();
     memory.read();
-    walk_.workers().for_each(walk_.kv_heads(), [&](std::int64_t head) {
+    walk_.workers().for_each(sets(), [&](std::int64_t head) {
       heads_of(layer)[static_cast<std::size_t>(head)].follow(memory.residency(head));
     });
     memory.settle(residencies_);
@@ -219,9 +231,11 @@ void PointReplay::record(std::int64_t step, std::int64_t position, const StepTim
     record_layer(memories_[static_cast<std::size_t>(layer)], heads_of(layer), machine_, {step, layer}, data_);
   }
   for (std::size_t i = 0; i < heads_.size(); ++i) {
-    const HeadId head = walk_.head_id(static_cast<std::int64_t>(i));
     reuses_[i].follow(heads_[i].demanded().units, heads_[i].changes());
-    record_reuse(reuses_[i], {step, head.layer}, head.head, data_);
+    const std::int64_t first = static_cast<std::int64_t>(i) * members_;
+    for (std::int64_t head = first; head < first + members_; ++head) {
+      record_reuse(reuses_[i], {step, walk_.head_id(head).layer}, walk_.head_id(head).head, data_);
+    }
   }
   if (config_.host_timing) {
     record_kernel_times(heads_, step, data_);

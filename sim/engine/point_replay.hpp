@@ -52,16 +52,19 @@ class PointReplay {
   void keep_to_dram(std::int64_t buffered_entries);
   void record(std::int64_t step, std::int64_t position, const StepTimes& times);
 
+  /// Of a layer: its KV heads, or one where they decide together.
+  std::int64_t sets() const { return walk_.kv_heads() / members_; }
   std::span<HeadPolicies> heads_of(std::int64_t layer) {
-    return std::span(heads_).subspan(static_cast<std::size_t>(layer * walk_.kv_heads()),
-                                     static_cast<std::size_t>(walk_.kv_heads()));
+    return std::span(heads_).subspan(static_cast<std::size_t>(layer * sets()),
+                                     static_cast<std::size_t>(sets()));
   }
 
   const RunConfig& config_;
   TraceWalk& walk_;
   Machine machine_;
   Stages stages_;
-  std::vector<HeadPolicies> heads_;
+  std::int64_t members_;             ///< KV heads of a set
+  std::vector<HeadPolicies> heads_;  ///< [layers * sets]
   CacheSet caches_;
   TierLevels tiers_;
   DramBudget dram_budget_;
@@ -71,7 +74,7 @@ class PointReplay {
   std::optional<PromptQueries> prompt_queries_;  ///< where the layout wants co-retrieval
   std::int64_t buffered_entries_ = 0;            ///< in the step, see `move_entries`
   DramUse dram_use_;                             ///< at the end of the step
-  std::vector<UpdateReuse> reuses_;              ///< [layers * heads]
+  std::vector<UpdateReuse> reuses_;              ///< [layers * sets]
   PointData data_;
   std::size_t timeline_point_ = 0;
 };

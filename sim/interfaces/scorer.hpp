@@ -37,11 +37,15 @@ class Scorer {
  public:
   static constexpr std::string_view kKind = "scorer";
   struct Context {
-    std::int64_t head_dim;
-    std::int64_t group;
+    std::int64_t head_dim;   ///< of all heads that decide together, whose rows lie side by side
+    std::int64_t group;      ///< query heads of all of them
     double attention_scale;  ///< what q.k is multiplied by before the softmax
-    HeadId head;
+    HeadId head;             ///< the first of them
     std::uint64_t root_seed;
+    std::int64_t heads = 1;  ///< how many decide together
+
+    /// Channels of a query that may be other than zero, those of its own head: what Work of a product counts.
+    std::int64_t query_dim() const { return head_dim / heads; }
   };
 
   virtual ~Scorer() = default;
@@ -59,9 +63,10 @@ class Scorer {
                         std::span<const float> /*weights*/, Work& /*work*/) {}
   virtual void update(std::span<const Change> changes, const Clustering& clustering, const HeadView& view,
                       Work& work) = 0;
-  /// `queries` [group, head_dim]; `scores` [group, unit_count], finite where the unit has members (what is
-  /// said of others counts for nothing), higher is better. Scores are scaled logits (q.k times
-  /// `attention_scale`), so that a softmax over them means something.
+  /// `queries` [group, head_dim], where several heads decide together each in its own head's columns and zero
+  /// in the others'; `scores` [group, unit_count], finite where the unit has members (what is said of others
+  /// counts for nothing), higher is better. Scores are scaled logits (q.k times `attention_scale`), so that a
+  /// softmax over them means something.
   virtual void score(const MatrixView<float>& queries, const Clustering& clustering, const HeadView& view,
                      const MatrixRef<float>& scores, Work& work) = 0;
   /// DRAM for the units' summaries ("representatives"), as a phone would store them: see Work. Of removed

@@ -71,13 +71,14 @@ system:
   replacement: {}
   cache: {{capacity: {}B, scope: {}}}
   schedule: {}
-{}run: {{threads: {}, first_step: {}, steps: {}, check: {}}}
+{}{}run: {{threads: {}, first_step: {}, steps: {}, check: {}}}
 )",
                                trace_path_.string(), setup.model, setup.phone, setup.device, setup.clustering,
                                stages_of(setup), setup.tiers, setup.codec, setup.codec, setup.layout,
                                setup.replacement, setup.cache_bytes, setup.cache_scope, setup.schedule,
                                setup.dram_bytes > 0 ? fmt::format("  dram: {}B\n", setup.dram_bytes) : "",
-                               setup.threads, setup.first_step, setup.steps, setup.check));
+                               setup.heads_together ? "  heads: together\n" : "", setup.threads,
+                               setup.first_step, setup.steps, setup.check));
   return load_config(file, {}).front();
 }
 

@@ -33,7 +33,8 @@ struct Setup {
   std::string cache_scope = "model";
   std::string schedule = "serial";
   std::string stages_before = "";  ///< elements of the list, flow maps
-  bool selects = true;             ///< false: `stages_before` are all there are
+  bool heads_together = false;
+  bool selects = true;  ///< false: `stages_before` are all there are
   std::string tiers = "[]";
   std::int64_t cache_bytes = 0;
   std::int64_t dram_bytes = 0;

@@ -235,6 +235,10 @@ Field dram() {
 Field system() {
   return table("system", "a named composition of policies",
                {text("name", "", {.doc = "name of the system in results"}),
+                text("heads", "each",
+                     {.doc = "which KV heads of a layer decide together. together: they share units, live "
+                             "entries and choices; an entry is all of a token's, side by side",
+                      .choices = "each|together"}),
                 component("clustering", "clustering"), stages(),
                 table("codec", "stored form of keys and of values",
                       {component("k", "codec", "fp16", "stored form of keys"),

@@ -9,20 +9,20 @@
 #include "sim/base/error.hpp"
 
 namespace kvr {
-HeadPolicies::HeadPolicies(HeadId head, std::int64_t group, double attention_scale, HeadStore store,
+
+HeadPolicies::HeadPolicies(HeadId head, std::vector<MemberHead> members,
                            std::unique_ptr<Clustering> clustering, std::string clustering_name,
                            std::vector<std::unique_ptr<HeadStage>> stages)
     : head_(head),
-      group_(group),
-      head_dim_(store.head_dim()),
-      store_(std::move(store)),
+      members_(std::move(members)),
+      group_(std::ssize(members_) * members_.front().group()),
+      head_dim_(std::ssize(members_) * members_.front().head_dim()),
       clustering_(std::move(clustering)),
       clustering_name_(std::move(clustering_name)),
       stages_(std::move(stages)),
-      queries_(static_cast<std::size_t>(group * head_dim_)),
+      queries_(static_cast<std::size_t>(group_ * head_dim_)),
       budgets_(stages_.size(), 0),
-      all_(1),
-      attention_(group, head_dim_, static_cast<float>(attention_scale)) {
+      all_(1) {
   for (std::size_t stage = 0; stage < stages_.size(); ++stage) {
     if (runs(stage) && stages_[stage]->config().effect == Effect::select) {
       last_select_ = stage;
@@ -62,8 +62,8 @@ std::int64_t HeadPolicies::metadata_bytes() const {
 }
 
 void HeadPolicies::begin(const PromptView& prompt) {
-  store_.catch_up();
-  visible_ = store_.entries();
+  catch_up();
+  visible_ = entries();
   live_ = EntrySet::first(visible_);
   PromptView whole = prompt;
   whole.rows = visible();
@@ -75,6 +75,13 @@ void HeadPolicies::begin(const PromptView& prompt) {
       stage->build(whole.rows, live_, prefill);
     }
   }
+}
+
+void HeadPolicies::catch_up() {
+  for (MemberHead& member : members_) {
+    member.store().catch_up();
+  }
+  rows_.catch_up(members_);
 }
 
 void HeadPolicies::ask_last(const MatrixView<float>& window_queries) {
@@ -102,18 +109,24 @@ void HeadPolicies::build() {
 void HeadPolicies::check_units() const {
   blame_clustering([&] {
     partition_.check(*clustering_);
-    clustering_->check(store_.view(store_.entries()));
+    clustering_->check(rows(entries()));
   });
 }
 
-void HeadPolicies::ask(const HeadQueries& queries) {
-  before_current_ = store_.entries();
+void HeadPolicies::ask(std::span<const HeadQueries> queries) {
+  before_current_ = entries();
   visible_ = before_current_;
   std::swap(last_queries_, queries_);
-  queries_.resize(queries.own.size());
-  to_float(queries.own, queries_);
-  speculated_.resize(queries.speculated.size());
-  to_float(queries.speculated, speculated_);
+  queries_.assign(static_cast<std::size_t>(group_ * head_dim_), 0.0F);
+  speculated_.assign(queries_.size(), 0.0F);
+  const std::int64_t heads = std::ssize(members_);
+  for (std::int64_t head = 0; head < heads; ++head) {
+    const HeadQueries& one = queries[static_cast<std::size_t>(head)];
+    MemberHead& member = members_[static_cast<std::size_t>(head)];
+    member.ask(one.own);
+    place_queries(one.own, head, heads, member.head_dim(), queries_);
+    place_queries(one.speculated, head, heads, member.head_dim(), speculated_);
+  }
   range_ = {0, static_cast<EntryIndex>(before_current_)};
   for (const auto& stage : stages_) {
     if (stage && stage->config().effect == Effect::select) {
@@ -130,12 +143,12 @@ void HeadPolicies::ask(const HeadQueries& queries) {
   chosen_.clear();
 }
 
-void HeadPolicies::begin_step(const HeadQueries& queries) {
+void HeadPolicies::begin_step(std::span<const HeadQueries> queries) {
   ask(queries);
-  store_.catch_up();
+  catch_up();
   live_.add(static_cast<EntryIndex>(before_current_));
   removals_.clear();
-  quality_ = {};
+  std::ranges::for_each(members_, &MemberHead::begin_step);
   score_work_ = {};
   guess_work_ = {};
   update_work_ = {};
@@ -153,7 +166,7 @@ MatrixView<float> HeadPolicies::query_rows(Queries whose) const {
   switch (whose) {
     case Queries::own:
     case Queries::oracle:
-      return query_rows();
+      return rows_of(queries_);
     case Queries::previous_layer:
       return rows_of(speculated_);
     case Queries::last_step:
@@ -277,33 +290,42 @@ std::span<const Selection> HeadPolicies::selections() const {
 
 std::int64_t HeadPolicies::always_visible() const {
   const auto current = static_cast<EntryIndex>(before_current_);
-  const bool current_left = before_current_ < store_.entries() && !live_.contains(current);
+  const bool current_left = before_current_ < entries() && !live_.contains(current);
   return live_.count_in({0, range_.begin}) + live_.count_in({range_.end, current}) + (current_left ? 0 : 1) +
          pending_candidates();
 }
 
-void HeadPolicies::attend(HeadTruth* truth) {
-  if (truth != nullptr) {
+void HeadPolicies::attend(std::span<HeadTruth* const> truths) {
+  for (HeadTruth* const truth : truths) {
     const Stopwatch watch(times_.truth_s);
     truth->find();
   }
+  for (std::size_t member = 0; member < members_.size(); ++member) {
+    attend(member, truths.empty() ? nullptr : truths[member]);
+  }
+}
+
+void HeadPolicies::attend(std::size_t member, HeadTruth* truth) {
   const auto chosen = selections();
-  for (std::int64_t g = 0; g < group_; ++g) {
-    const std::size_t s = chosen.size() == 1 ? 0 : static_cast<std::size_t>(g);
-    if (g == 0 || s > 0) {
-      const std::int64_t queries = chosen.size() == 1 ? group_ : 1;
-      attend_to(chosen[s], g, queries);
-      tell_attention(g, queries);
+  MemberHead& head = members_[member];
+  for (std::int64_t g = 0; g < head.group(); ++g) {
+    const std::size_t query = member * static_cast<std::size_t>(head.group()) + static_cast<std::size_t>(g);
+    const Selection& selection = chosen[chosen.size() == 1 ? 0 : query];
+    if (g == 0 || chosen.size() > 1) {
+      const std::int64_t queries = chosen.size() == 1 ? head.group() : 1;
+      attend_to(selection, head, g, queries);
+      tell_attention(member, g, queries);
     }
     if (truth != nullptr) {
-      judge(chosen[s], g, *truth);
+      judge(selection, head, g, *truth);
     }
   }
 }
 
 /// What is live outside the candidates, the selection, and what is pending: consecutive query heads share
 /// one.
-void HeadPolicies::attend_to(const Selection& selection, std::int64_t first_query, std::int64_t queries) {
+void HeadPolicies::attend_to(const Selection& selection, MemberHead& member, std::int64_t first_query,
+                             std::int64_t queries) {
   std::vector<EntryIndex> entries;
   const auto add_live = [&](EntryIndex begin, EntryIndex end) {
     for (const EntrySet::Interval& one : live_.intervals()) {
@@ -319,40 +341,42 @@ void HeadPolicies::attend_to(const Selection& selection, std::int64_t first_quer
   add_live(range_.end, static_cast<EntryIndex>(before_current_ + 1));
   const Stopwatch watch(times_.attention_s);
   blame_clustering([&] {  // whose units overlap where an entry is there twice
-    attention_.attend(query_rows(), first_query, queries, store_.view(before_current_ + 1), entries);
+    member.attend(first_query, queries, before_current_ + 1, entries);
   });
 }
 
-void HeadPolicies::tell_attention(std::int64_t first_query, std::int64_t queries) {
+void HeadPolicies::tell_attention(std::size_t member, std::int64_t first_query, std::int64_t queries) {
   if (!wants_attention()) {
     return;
   }
-  const HeadView view = store_.view(before_current_ + 1);
+  MemberHead& head = members_[member];
+  const std::int64_t first_of_member = static_cast<std::int64_t>(member) * head.group();
   for (std::int64_t query = first_query; query < first_query + queries; ++query) {
-    const std::span<const float> weights = attention_.weights(query_rows(), query, view);
+    const std::span<const float> weights = head.weights(query, before_current_ + 1);
     for (const auto& stage : stages_) {
       if (stage && stage->wants_attention()) {
-        stage->attended(query, attention_.entries(), weights, update_work_);
+        stage->attended(first_of_member + query, head.attention().entries(), weights, update_work_);
       }
     }
   }
 }
 
-void HeadPolicies::judge(const Selection& selection, std::int64_t query, HeadTruth& truth) {
+void HeadPolicies::judge(const Selection& selection, MemberHead& member, std::int64_t query,
+                         HeadTruth& truth) {
   const std::int64_t pending = pending_candidates();
-  add_quality({.entries = attention_.entries(),
-               .marked = attention_.marked(),
-               .chosen = std::ssize(selection.entries) + pending,
-               .out = attention_.out(query),
-               .live = live_,
-               .range = range_,
-               .budget = allotted_,
-               .pending = pending},
-              query, truth, 1.0 / static_cast<double>(group_), quality_);
+  member.judge({.entries = member.attention().entries(),
+                .marked = member.attention().marked(),
+                .chosen = std::ssize(selection.entries) + pending,
+                .out = member.attention().out(query),
+                .live = live_,
+                .range = range_,
+                .budget = allotted_,
+                .pending = pending},
+               query, truth);
 }
 
 void HeadPolicies::follow(const ResidentUnits& resident) {
-  const HeadView view = store_.view(before_current_ + 1);
+  const HeadView view = rows(before_current_ + 1);
   const auto current = static_cast<EntryIndex>(before_current_);
   changes_.clear();
   {
@@ -378,7 +402,7 @@ void HeadPolicies::follow(const ResidentUnits& resident) {
 }
 
 void HeadPolicies::follow_loads(std::span<const UnitId> units) {
-  const HeadView view = store_.view(before_current_ + 1);
+  const HeadView view = rows(before_current_ + 1);
   ChangeList more;
   {
     const Stopwatch watch(times_.update_s);

@@ -7,13 +7,13 @@
 #include <string>
 #include <vector>
 
+#include "sim/engine/heads/head_queries.hpp"
 #include "sim/engine/heads/head_stage.hpp"
-#include "sim/engine/heads/head_store.hpp"
 #include "sim/engine/heads/kernel_times.hpp"
+#include "sim/engine/heads/member_head.hpp"
 #include "sim/engine/heads/partition_check.hpp"
-#include "sim/engine/heads/quality.hpp"
-#include "sim/engine/heads/selected_attention.hpp"
 #include "sim/engine/heads/selection.hpp"
+#include "sim/engine/heads/set_rows.hpp"
 #include "sim/engine/heads/unit_variance.hpp"
 #include "sim/engine/walk/truth.hpp"
 #include "sim/interfaces/budget.hpp"
@@ -23,14 +23,10 @@
 
 namespace kvr {
 
-/// The queries of one position, [group, head_dim].
-struct HeadQueries {
-  std::span<const Half> own;
-  std::span<const Half> speculated = {};  ///< what the layer below takes them to be; empty where not wanted
-};
-
-/// The policies of one KV head of one layer and what they do in a step. Heads share nothing, so the methods
-/// of different heads may run at the same time.
+/// The policies of the KV heads of one layer that decide together, one head or all of the layer, and what
+/// they do in a step. Such a set has one clustering, one live set and one choice, and its policies see rows
+/// and queries of its heads side by side (SetRows, place_queries); each head attends for itself. Sets share
+/// nothing, so the methods of different sets may run at the same time.
 ///
 /// It owns the live set: the entries that no stage has removed. Nothing else removes entries, and one that is
 /// removed never comes back.
@@ -43,13 +39,14 @@ struct HeadQueries {
 /// for every evict stage that fires, after `see_all`, `score` and `evict`.
 class HeadPolicies {
  public:
-  /// `stages`: those of the system in its order, null where one does not run in this layer. What the
-  /// clustering, called `clustering_name`, or a scorer does wrong is told as a PolicyFault.
-  HeadPolicies(HeadId head, std::int64_t group, double attention_scale, HeadStore store,
-               std::unique_ptr<Clustering> clustering, std::string clustering_name,
-               std::vector<std::unique_ptr<HeadStage>> stages);
+  /// `head`: the set, counted in its layer. `members`: its heads, at least one. `stages`: those of the system
+  /// in its order, null where one does not run in this layer. What the clustering, called `clustering_name`,
+  /// or a scorer does wrong is told as a PolicyFault.
+  HeadPolicies(HeadId head, std::vector<MemberHead> members, std::unique_ptr<Clustering> clustering,
+               std::string clustering_name, std::vector<std::unique_ptr<HeadStage>> stages);
 
   HeadId id() const { return head_; }
+  std::span<const MemberHead> members() const { return members_; }
   const Clustering& clustering() const { return *clustering_; }
   const EntrySet& live() const { return live_; }
   /// Units that have entries.
@@ -64,13 +61,13 @@ class HeadPolicies {
 
   bool runs(std::size_t stage) const { return stages_[stage] != nullptr; }
   bool ranks_tokens(std::size_t stage) const { return stages_[stage]->ranks_tokens(); }
-  /// A query over the entries that exist, outside any step: `score`, `candidates`, `choose`, `take` and
-  /// `demand` answer it as they would in a step.
-  void ask(const HeadQueries& queries);
-  /// `queries` of the entry that was captured last.
-  void begin_step(const HeadQueries& queries);
+  /// Queries over the entries that exist, outside any step: `score`, `candidates`, `choose`, `take` and
+  /// `demand` answer them as they would in a step. `queries` [members].
+  void ask(std::span<const HeadQueries> queries);
+  /// `queries` [members] of the entry that was captured last.
+  void begin_step(std::span<const HeadQueries> queries);
   /// From now on stages rank all entries that exist, the current one included.
-  void see_all() { visible_ = store_.entries(); }
+  void see_all() { visible_ = entries(); }
   /// Ranks the units of a stage that runs here.
   void score(std::size_t stage);
   /// Valid after `score`.
@@ -81,8 +78,8 @@ class HeadPolicies {
   /// A select stage chooses what `chosen` did in `from`, this head or its like in a layer below.
   void take(std::size_t stage, const HeadPolicies& from, std::size_t chosen);
   void demand();
-  /// `truth` of the same step, or null: then nothing is judged. Judging only measures.
-  void attend(HeadTruth* truth);
+  /// `truths` [members] of the same step, or none: then nothing is judged. Judging only measures.
+  void attend(std::span<HeadTruth* const> truths);
   /// The units that must be in DRAM for this step, best first, with the entries needed of each.
   const Selection& demanded() const { return demanded_; }
   /// What the layer's prefetch stage guessed of them, likewise; nothing without one.
@@ -98,7 +95,6 @@ class HeadPolicies {
   /// An evict stage removes what is neither among its `budget` best entries nor pinned by it nor pending.
   void evict(std::size_t stage, std::int64_t budget);
 
-  const HeadQuality& quality() const { return quality_; }
   /// Of the units as they are, on average.
   double unit_variance() const { return variance_.mean(); }
   /// Of the step so far, but for what was removed.
@@ -124,14 +120,16 @@ class HeadPolicies {
   const Clustering& units_of(const HeadStage& stage) const {
     return stage.ranks_tokens() ? *stage.own_units() : *clustering_;
   }
-  HeadView visible() const { return store_.view(visible_); }
+  std::int64_t entries() const { return members_.front().store().entries(); }
+  /// Rows of all members side by side, of the first `count` entries.
+  HeadView rows(std::int64_t count) const { return rows_.view(members_, count); }
+  HeadView visible() const { return rows(visible_); }
+  void catch_up();
   template <class Act>
   void blame_clustering(Act act) const {
     blaming(
         Clustering::kKind, clustering_name_,
-        [this] {
-          return fmt::format("layer {}, head {}, {} entries", head_.layer, head_.head, store_.entries());
-        },
+        [this] { return fmt::format("layer {}, head {}, {} entries", head_.layer, head_.head, entries()); },
         act);
   }
   /// What the engine, not the phone, keeps about the units.
@@ -151,20 +149,22 @@ class HeadPolicies {
   MatrixView<float> rows_of(const std::vector<float>& queries) const {
     return matrix_view<float>(queries.data(), group_, head_dim_);
   }
-  MatrixView<float> query_rows() const { return rows_of(queries_); }
   MatrixView<float> query_rows(Queries whose) const;
-  void attend_to(const Selection& selection, std::int64_t first_query, std::int64_t queries);
-  /// The scorers that want it.
-  void tell_attention(std::int64_t first_query, std::int64_t queries);
-  void judge(const Selection& selection, std::int64_t query, HeadTruth& truth);
+  void attend(std::size_t member, HeadTruth* truth);
+  void attend_to(const Selection& selection, MemberHead& member, std::int64_t first_query,
+                 std::int64_t queries);
+  /// The scorers that want it, of a member's query heads.
+  void tell_attention(std::size_t member, std::int64_t first_query, std::int64_t queries);
+  void judge(const Selection& selection, MemberHead& member, std::int64_t query, HeadTruth& truth);
   std::vector<EntryIndex> left_over(const HeadStage& stage) const;
   void remove(std::span<const EntryIndex> entries);
   std::int64_t pending_candidates() const;
 
   HeadId head_;
-  std::int64_t group_;
-  std::int64_t head_dim_;
-  HeadStore store_;
+  std::vector<MemberHead> members_;
+  SetRows rows_;
+  std::int64_t group_;     ///< query heads of all members
+  std::int64_t head_dim_;  ///< channels of all members
   std::unique_ptr<Clustering> clustering_;
   std::string clustering_name_;
   std::vector<std::unique_ptr<HeadStage>> stages_;
@@ -189,11 +189,9 @@ class HeadPolicies {
   Selection guessed_;
   std::vector<Selection> all_;  ///< one, where there is no select stage
   std::int64_t entries_read_ = 0;
-  SelectedAttention attention_;
   std::vector<UnitId> loaded_;
   ChangeList changes_;
   ChangeList removals_;
-  HeadQuality quality_;
   Work score_work_;
   Work guess_work_;
   Work update_work_;

@@ -21,19 +21,20 @@ namespace {
 std::unique_ptr<Scorer> make_scorer(const StageConfig& stage, const RunConfig& config, const TraceWalk& walk,
                                     HeadId head) {
   const trace::Geometry& g = walk.trace().header().geometry;
-  return Registry<Scorer>::instance().create(
-      stage.scorer.type, stage.scorer.values,
-      {g.head_dim, g.group(), g.attention_scale, head, static_cast<std::uint64_t>(config.seed)});
+  const std::int64_t heads = config.system.set_size(walk.kv_heads());
+  return Registry<Scorer>::instance().create(stage.scorer.type, stage.scorer.values,
+                                             {heads * g.head_dim, heads * g.group(), g.attention_scale, head,
+                                              static_cast<std::uint64_t>(config.seed), heads});
 }
 
 }  // namespace
 
-Stages::Stages(const RunConfig& config, const TraceWalk& walk) : config_(&config), walk_(&walk) {
+Stages::Stages(const RunConfig& config, const TraceWalk& walk)
+    : config_(&config), walk_(&walk), sets_(walk.kv_heads() / config.system.set_size(walk.kv_heads())) {
   check_stages(config, walk.trace());
   for (const StageConfig& stage : config.system.stages) {
-    budgets_.push_back(
-        Registry<Budget>::instance().create(stage.budget.type, stage.budget.values,
-                                            {walk.layers(), walk.kv_heads(), walk.steps().first_position}));
+    budgets_.push_back(Registry<Budget>::instance().create(
+        stage.budget.type, stage.budget.values, {walk.layers(), sets_, walk.steps().first_position}));
     if (!stage.takes()) {
       need(stage);
     }
@@ -87,6 +88,7 @@ std::int64_t Stages::most_lead() const {
 
 std::vector<std::unique_ptr<HeadStage>> Stages::of_head(HeadId head) const {
   const trace::Header& header = walk_->trace().header();
+  const std::int64_t members = config_->system.set_size(walk_->kv_heads());
   std::vector<std::unique_ptr<HeadStage>> stages;
   for (const StageConfig& stage : config_->system.stages) {
     if (!runs_in(stage, head.layer, header)) {
@@ -96,10 +98,10 @@ std::vector<std::unique_ptr<HeadStage>> Stages::of_head(HeadId head) const {
     std::unique_ptr<Clustering> tokens;
     if (stage.units == StageUnits::token && !stage.takes()) {
       tokens = Registry<Clustering>::instance().create(
-          "token", {}, {header.geometry.head_dim, head, static_cast<std::uint64_t>(config_->seed)});
+          "token", {}, {members * header.geometry.head_dim, head, static_cast<std::uint64_t>(config_->seed)});
     }
     stages.push_back(std::make_unique<HeadStage>(
-        stage, walk_->steps().first_position, head, header.geometry.group(), std::move(tokens),
+        stage, walk_->steps().first_position, head, members * header.geometry.group(), std::move(tokens),
         stage.takes() ? nullptr : make_scorer(stage, *config_, *walk_, head)));
   }
   return stages;
@@ -125,7 +127,7 @@ void Stages::take(std::size_t stage, std::span<HeadPolicies> heads, Workers& wor
     HeadPolicies& head = heads[static_cast<std::size_t>(i)];
     if (head.runs(stage)) {
       const StageSource from = *source_of(*config_, stage, head.id().layer, header);
-      const std::int64_t below = (head.id().layer - from.layer) * walk_->kv_heads();
+      const std::int64_t below = (head.id().layer - from.layer) * sets_;
       head.take(stage, heads[static_cast<std::size_t>(i - below)], from.stage);
     }
   });
@@ -182,7 +184,7 @@ std::vector<std::int64_t> Stages::allot(std::size_t stage, std::span<HeadPolicie
     candidates.push_back(head->candidates(stage));
   }
   const Budget& budget = *budgets_[stage];
-  const auto scope = static_cast<std::size_t>(budget.scope() == BudgetScope::head ? 1 : walk_->kv_heads());
+  const auto scope = static_cast<std::size_t>(budget.scope() == BudgetScope::head ? 1 : sets_);
   std::vector<std::int64_t> allotted(heads.size());
   for (std::size_t first = 0; first < heads.size(); first += scope) {
     budget.allot(std::span(candidates).subspan(first, scope), std::span(allotted).subspan(first, scope));

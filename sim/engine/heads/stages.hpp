@@ -21,7 +21,7 @@ class Stages {
   /// Throws InputError where a stage asks for what cannot be done or what the trace does not have.
   Stages(const RunConfig& config, const TraceWalk& walk);
 
-  /// The stages of one head; null for those that do not run in its layer.
+  /// The stages of one set of heads; null for those that do not run in its layer.
   std::vector<std::unique_ptr<HeadStage>> of_head(HeadId head) const;
   /// What the scorers and the queries of the prompt's end need of the trace, all together.
   const TraceNeeds& needs() const { return needs_; }
@@ -53,6 +53,7 @@ class Stages {
 
   const RunConfig* config_;
   const TraceWalk* walk_;
+  std::int64_t sets_;  ///< of a layer: its KV heads, or one where they decide together
   std::vector<std::unique_ptr<Budget>> budgets_;  ///< of each stage
   TraceNeeds needs_;
 };

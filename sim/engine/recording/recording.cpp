@@ -30,10 +30,8 @@ void record_flash(const LayerMemory& memory, double copies, LayerRow row, PointD
   set(Metric::outgrown_units, copies * static_cast<double>(traffic.outgrown));
 }
 
-void record_head(const HeadPolicies& policies, const HeadTraffic& traffic, double entry_bytes, LayerRow row,
-                 std::int64_t head, PointData& data) {
+void record_quality(const HeadQuality& quality, LayerRow row, std::int64_t head, PointData& data) {
   const auto set = [&](Metric metric, double value) { data.set(metric, row.step, row.layer, head, value); };
-  const HeadQuality& quality = policies.quality();
   set(Metric::recall, quality.recall);
   set(Metric::mass, quality.mass);
   set(Metric::relative_mass, quality.relative_mass);
@@ -44,6 +42,12 @@ void record_head(const HeadPolicies& policies, const HeadTraffic& traffic, doubl
   set(Metric::retained_mass, quality.retained_mass);
   set(Metric::retained_recall, quality.retained_recall);
   set(Metric::needed_loaded, quality.needed_loaded);
+}
+
+/// `entry_bytes`: of one KV head, of all that it stands for.
+void record_units(const HeadPolicies& policies, const HeadTraffic& traffic, double entry_bytes, LayerRow row,
+                  std::int64_t head, PointData& data) {
+  const auto set = [&](Metric metric, double value) { data.set(metric, row.step, row.layer, head, value); };
   set(Metric::units, static_cast<double>(policies.occupied_units()));
   set(Metric::unit_variance, policies.unit_variance());
   set(Metric::demanded_units, static_cast<double>(traffic.demanded_units));
@@ -61,9 +65,15 @@ void record_layer(const LayerMemory& memory, std::span<const HeadPolicies> heads
                   LayerRow row, PointData& data) {
   const double copies = machine.extrapolation().heads_of(row.layer);
   record_flash(memory, copies, row, data);
-  for (std::size_t head = 0; head < heads.size(); ++head) {
-    record_head(heads[head], memory.head_traffic()[head], copies * static_cast<double>(machine.entry_bytes()),
-                row, static_cast<std::int64_t>(head), data);
+  const double entry_bytes =
+      machine.head_extrapolation().heads_of(row.layer) * static_cast<double>(machine.head_entry_bytes());
+  std::int64_t head = 0;
+  for (std::size_t set = 0; set < heads.size(); ++set) {
+    for (const MemberHead& member : heads[set].members()) {
+      record_quality(member.quality(), row, head, data);
+      record_units(heads[set], memory.head_traffic()[set], entry_bytes, row, head, data);
+      ++head;
+    }
   }
 }
 

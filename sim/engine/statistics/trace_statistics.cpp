@@ -78,7 +78,8 @@ class HeadWatch {
   /// `truth`: where the step is judged.
   void step(std::span<const Half> queries, HeadTruth* truth) {
     for (Contender& contender : contenders_) {
-      contender.replay.begin_step({queries});
+      const HeadQueries asked{queries};
+      contender.replay.begin_step({&asked, 1});
     }
     if (truth != nullptr) {
       judge(*truth);
@@ -124,14 +125,12 @@ class HeadWatch {
         std::move(select), plan_.steps.first_position, head_, group, nullptr,
         Registry<Scorer>::instance().create(units.scorer.type, units.scorer.values,
                                             {d, group, scale, head_, seed})));
-    return {head_,
-            group,
-            scale,
-            HeadStore(captured_, codec_, codec_),
+    std::vector<MemberHead> own;
+    own.emplace_back(group, scale, HeadStore(captured_, codec_, codec_));
+    return {head_, std::move(own),
             Registry<Clustering>::instance().create(units.clustering.type, units.clustering.values,
                                                     {d, head_, seed}),
-            units.clustering.type,
-            std::move(stages)};
+            units.clustering.type, std::move(stages)};
   }
 
   HeadView visible() const { return captured_.view(captured_.entries()); }
@@ -145,9 +144,11 @@ class HeadWatch {
       contender.replay.score(kStage);
       contender.replay.choose(kStage, allotted(contender.replay));
       contender.replay.demand();
-      contender.replay.attend(&truth);
-      contender.sums.recall += contender.replay.quality().recall;
-      contender.sums.mass += contender.replay.quality().mass;
+      HeadTruth* const of_head = &truth;
+      contender.replay.attend({&of_head, 1});
+      const HeadQuality& quality = contender.replay.members().front().quality();
+      contender.sums.recall += quality.recall;
+      contender.sums.mass += quality.mass;
     }
   }
 

@@ -48,20 +48,22 @@ Machine::Machine(const RunConfig& config, const trace::Header& header)
       scheduler_(*device_, schedule_->batches_outstanding(),
                  {phone_->io_contention(), phone_->host_cost(), device_->limits()}),
       energy_meter_(phone_->power(), *device_),
-      extrapolation_(extrapolate(config, model_->geometry(), header)),
+      heads_(extrapolate(config, model_->geometry(), header)),
+      extrapolation_(config.system.heads_together ? as_one(heads_) : heads_),
       link_times_(config.system.tiers),
       on_flash_(config.system.on_flash),
       configured_working_set_bytes_(config.working_set_bytes),
       requests_(static_cast<std::size_t>(extrapolation_.layers)),
       guesses_(requests_.size()) {
   const std::int64_t d = model_->geometry().head_dim;
-  entry_bytes_ = key_codec_->row_bytes(d) + value_codec_->row_bytes(d);
+  head_entry_bytes_ = key_codec_->row_bytes(d) + value_codec_->row_bytes(d);
+  entry_bytes_ = config.system.set_size(heads_.kv_heads) * head_entry_bytes_;
 }
 
 std::vector<std::string> Machine::notes() const {
   std::vector<std::string> notes;
   if (model_->borrowed()) {
-    notes.push_back("extrapolated: " + extrapolation_text(model_->geometry(), extrapolation_));
+    notes.push_back("extrapolated: " + extrapolation_text(model_->geometry(), heads_));
   }
   for (std::string& note : device_->notes()) {
     notes.push_back(std::move(note));
@@ -93,9 +95,11 @@ Machine::LayerCost Machine::cost_of(std::int64_t captured, std::span<const HeadP
     score += head.score_work();
     update += head.update_work();
     // Every query head computes over its own selection; what any of them needs is read from DRAM once.
-    const double attended = head.quality().attended;
-    const double shared = static_cast<double>(head.entries_read()) / attended;
-    attention += model_->attention(attended, shared * static_cast<double>(entry_bytes_));
+    for (const MemberHead& member : head.members()) {
+      const double attended = member.quality().attended;
+      const double shared = static_cast<double>(head.entries_read()) / attended;
+      attention += model_->attention(attended, shared * static_cast<double>(head_entry_bytes_));
+    }
   }
   const double dim = extrapolation_.dim_ratio;
   LayerCost cost;
@@ -111,7 +115,7 @@ Machine::LayerCost Machine::cost_of(std::int64_t captured, std::span<const HeadP
     return Work{copies * dim * extrapolation_.group_ratio * work.flops, copies * dim * work.bytes};
   };
   demand.score_s = take(scaled(score));
-  demand.attention_s = take(copies * attention);
+  demand.attention_s = take(heads_.head_share() * attention);
   demand.output_projection_s = take(model_->output_projection(), weights);
   demand.feed_forward_s = take(model_->feed_forward(), weights);
   demand.update_s = take(copies * dim * update);

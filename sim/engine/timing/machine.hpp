@@ -32,7 +32,10 @@ class Machine {
   /// Throws InputError when the model cannot be made from the captured streams.
   Machine(const RunConfig& config, const trace::Header& header);
 
+  /// Of what decides together: the layer's KV heads each, or all as one.
   const Extrapolation& extrapolation() const { return extrapolation_; }
+  /// Of KV heads.
+  const Extrapolation& head_extrapolation() const { return heads_; }
   /// What the schedule leaves on flash between layers; nothing where there is no flash.
   VirtualMemory virtual_memory() const { return on_flash_ ? schedule_->virtual_memory() : VirtualMemory{}; }
   MemoryGeometry memory_geometry() const {
@@ -50,6 +53,8 @@ class Machine {
   std::vector<std::string> notes() const;
 
   /// K and V of one entry of one KV head of the model, as the codecs store them.
+  std::int64_t head_entry_bytes() const { return head_entry_bytes_; }
+  /// The same of all KV heads that decide together.
   std::int64_t entry_bytes() const { return entry_bytes_; }
   const Codec& key_codec() const { return *key_codec_; }
   const Codec& value_codec() const { return *value_codec_; }
@@ -115,9 +120,11 @@ class Machine {
   std::unique_ptr<Schedule> schedule_;
   Scheduler scheduler_;
   EnergyMeter energy_meter_;
+  Extrapolation heads_;
   Extrapolation extrapolation_;
   LinkTimes link_times_;
   bool on_flash_;
+  std::int64_t head_entry_bytes_ = 0;
   std::int64_t entry_bytes_ = 0;
   double configured_working_set_bytes_ = 0.0;
 

@@ -52,6 +52,14 @@ Extrapolation extrapolate(const RunConfig& config, const DecoderGeometry& model,
   return result;
 }
 
+Extrapolation as_one(const Extrapolation& heads) {
+  Extrapolation one = heads;
+  one.kv_heads = 1;
+  one.captured_kv_heads = 1;
+  one.dim_ratio = heads.dim_ratio * heads.head_share();
+  return one;
+}
+
 std::string extrapolation_text(const DecoderGeometry& model, const Extrapolation& e) {
   std::string text = fmt::format(
       "timing is for {} layers of {} KV heads ({} query heads, head_dim {}); "

@@ -46,6 +46,9 @@ struct Extrapolation {
   }
 };
 
+/// The same of all KV heads of a layer as one, as wide as they are together.
+Extrapolation as_one(const Extrapolation& heads);
+
 /// Throws InputError when the model cannot be made from the captured streams.
 Extrapolation extrapolate(const RunConfig& config, const DecoderGeometry& model, const trace::Header& header);
 

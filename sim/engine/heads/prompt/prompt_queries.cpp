@@ -43,9 +43,21 @@ std::vector<std::vector<CoRetrieval>> PromptQueries::co_retrieval(std::int64_t l
 }
 
 void PromptQueries::ask(HeadPolicies& head, std::int64_t position, bool speculates) {
-  const auto own = feed_->queries(head.id(), position);
-  const std::vector<Half> kept(own.begin(), own.end());  // the feed has room for one row
-  head.ask({kept, speculates ? feed_->speculated(head.id(), position) : std::span<const Half>()});
+  // The feed has room for one row, so each is kept.
+  const auto kept = [](std::span<const Half> row) { return std::vector<Half>(row.begin(), row.end()); };
+  const std::int64_t members = std::ssize(head.members());
+  std::vector<std::vector<Half>> own;
+  std::vector<std::vector<Half>> speculated;
+  for (std::int64_t member = 0; member < members; ++member) {
+    const HeadId id{head.id().layer, head.id().head * members + member};
+    own.push_back(kept(feed_->queries(id, position)));
+    speculated.push_back(speculates ? kept(feed_->speculated(id, position)) : std::vector<Half>());
+  }
+  std::vector<HeadQueries> queries;
+  for (std::size_t member = 0; member < own.size(); ++member) {
+    queries.push_back({own[member], speculated[member]});
+  }
+  head.ask(queries);
 }
 
 std::string PromptQueries::note() const {

@@ -8,22 +8,27 @@
 
 namespace kvr {
 
-/// What a trace keeps of one head's prompt beside its rows, as far as scorers need it.
+/// What a trace keeps of the prompt of one head, or of several side by side, beside its rows, as far as
+/// scorers need it.
 class PromptRecord {
  public:
-  /// `head` counts as in TraceWalk; the trace has what `needs` says.
-  PromptRecord(TraceWalk& walk, std::int64_t head, const TraceNeeds& needs);
+  /// `heads` from `first_head` on, which count as in TraceWalk; the trace has what `needs` says.
+  PromptRecord(TraceWalk& walk, std::int64_t first_head, std::int64_t heads, const TraceNeeds& needs);
 
   /// Without rows; valid as long as the record.
   PromptView view() const;
 
  private:
-  std::int64_t group_;
-  std::int64_t head_dim_;
+  void read_queries(TraceWalk& walk, HeadId head, std::int64_t in_set);
+  void read_sums(const TraceWalk& walk, HeadId head, std::int64_t in_set);
+
+  std::int64_t heads_;
+  std::int64_t group_;     ///< of a head
+  std::int64_t head_dim_;  ///< of a head
   std::int64_t entries_;
   std::vector<std::int64_t> positions_;
-  std::vector<float> queries_;  ///< [positions, group, head_dim]
-  std::vector<float> sums_;     ///< [group, entries], or empty
+  std::vector<float> queries_;  ///< [positions, heads * group, heads * head_dim], see place_queries
+  std::vector<float> sums_;     ///< [heads * group, entries], or empty
 };
 
 }  // namespace kvr

@@ -116,7 +116,9 @@ std::vector<HeadPolicies> prompt_heads(const TraceWalk& walk, const Codec& codec
   std::vector<HeadPolicies> heads;
   for (std::int64_t head = 0; head < 2; ++head) {
     const HeadId id = {1, head};
-    heads.emplace_back(id, g.group(), g.attention_scale, HeadStore(walk.rows(2 + head), codec, codec),
+    std::vector<MemberHead> own;
+    own.emplace_back(g.group(), g.attention_scale, HeadStore(walk.rows(2 + head), codec, codec));
+    heads.emplace_back(id, std::move(own),
                        Registry<Clustering>::instance().create("token", {}, {g.head_dim, id, 1}), "token",
                        stages.of_head(id));
     heads.back().begin({});

@@ -1,0 +1,27 @@
+#pragma once
+
+#include <cstdint>
+#include <span>
+#include <vector>
+
+#include "sim/engine/heads/member_head.hpp"
+#include "sim/interfaces/types.hpp"
+
+namespace kvr {
+
+/// K and V of all heads of a set side by side, [entries, heads * head_dim]: what decides for them together
+/// sees as rows of one head. Those of a single head are its own and not copied.
+class SetRows {
+ public:
+  /// Takes in the entries that its heads have beyond those it knows.
+  void catch_up(std::span<const MemberHead> heads);
+  /// The first `count` entries of the same heads; valid until the next `catch_up`.
+  HeadView view(std::span<const MemberHead> heads, std::int64_t count) const;
+
+ private:
+  std::int64_t entries_ = 0;
+  std::vector<Half> keys_;
+  std::vector<Half> values_;
+};
+
+}  // namespace kvr
