@@ -15,7 +15,9 @@
 //   write                [update]                         with what goes to the swap area: pipeline 2
 //
 // The output head follows the feed forward of the last layer. Compute and flash are one resource each and
-// take what has been ready for longest; the flash takes reads_outstanding operations at once.
+// take what has been ready for longest; the flash takes reads_outstanding operations at once. Where memory
+// lies between, its links are resources beside them: what a tier has comes with the read, what goes down with
+// the write.
 //
 // Room: while layer l computes, its cache is in use and that of l+1 comes in, so swapping in waits until
 // layer l-2 has left: until its attention is over, or until it is written to its area. The first layer's
@@ -24,6 +26,7 @@
 
 #include "sim/base/registry.hpp"
 #include "sim/interfaces/graph_builder.hpp"
+#include "sim/interfaces/lower_tiers.hpp"
 #include "sim/interfaces/schedule.hpp"
 
 namespace kvr {
@@ -114,7 +117,7 @@ class DynaKv final : public Schedule {
           builder.compute(Purpose::output_projection, layer, demand.output_projection_s, attention);
       done = builder.compute(Purpose::feed_forward, layer, demand.feed_forward_s, projected);
       const After updated = builder.compute(Purpose::update, layer, demand.update_s, attention);
-      const After written = builder.flash(Purpose::write, layer, demand.writes, updated);
+      const After written = lay_writes(builder, demand, layer, updated, Transfers::at_once).flash;
       room = left;
       left = cache_swap() == CacheSwap::area ? written : attention;
       ++layer;
@@ -144,7 +147,7 @@ class DynaKv final : public Schedule {
                                         params_.overlap_projections ? done : projected);
     const After scored =
         builder.compute(Purpose::score, layer, demand.score_s, GraphBuilder::joined({projected, fetched}));
-    const After read = builder.flash(Purpose::read, layer, demand.reads, scored);
+    const After read = lay_reads(builder, demand, layer, scored, Transfers::at_once);
     const After key_value =
         builder.compute(Purpose::key_value_projection, layer, demand.key_value_projection_s,
                         params_.overlap_projections ? projected : read);

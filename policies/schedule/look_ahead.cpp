@@ -18,6 +18,7 @@
 // operations at once, so with 1 one layer's read is in flight.
 #include "sim/base/registry.hpp"
 #include "sim/interfaces/graph_builder.hpp"
+#include "sim/interfaces/lower_tiers.hpp"
 #include "sim/interfaces/schedule.hpp"
 
 namespace kvr {
@@ -65,7 +66,7 @@ class LookAhead final : public Schedule {
           builder.compute(Purpose::output_projection, layer, demand.output_projection_s, attention);
       done = builder.compute(Purpose::feed_forward, layer, demand.feed_forward_s, projected);
       const After updated = builder.compute(Purpose::update, layer, demand.update_s, attention);
-      builder.flash(Purpose::write, layer, demand.writes, updated);
+      lay_writes(builder, demand, layer, updated, Transfers::at_once);
       ++layer;
     }
     builder.compute(Purpose::output_head, layer, output_head_s, done);
@@ -78,7 +79,7 @@ class LookAhead final : public Schedule {
     After last = builder.compute(Purpose::query_projection, layer, demand.query_projection_s, done);
     last = builder.compute(Purpose::key_value_projection, layer, demand.key_value_projection_s, last);
     last = builder.compute(Purpose::score, layer, demand.score_s, last);
-    return builder.flash(Purpose::read, layer, demand.reads, last);
+    return lay_reads(builder, demand, layer, last, Transfers::at_once);
   }
 
   Params params_;

@@ -1,13 +1,14 @@
 // One operation after another, on whichever resource:
 //
 //   for each layer: guess and prefetch of each later layer that it leads to, Q projection, K/V projection,
-//   score, read, attention, output projection, feed forward,
-//                   update, write
+//                   score, read, attention, output projection, feed forward, update, write; what several
+//                   tiers have to read or write in turn
 //   then the output head
 //
 // Nothing overlaps, so the step takes the sum of its parts: what every pipeline is measured against.
 #include "sim/base/registry.hpp"
 #include "sim/interfaces/graph_builder.hpp"
+#include "sim/interfaces/lower_tiers.hpp"
 #include "sim/interfaces/schedule.hpp"
 
 namespace kvr {
@@ -35,12 +36,12 @@ class Serial final : public Schedule {
       last = builder.compute(Purpose::query_projection, layer, demand.query_projection_s, last);
       last = builder.compute(Purpose::key_value_projection, layer, demand.key_value_projection_s, last);
       last = builder.compute(Purpose::score, layer, demand.score_s, last);
-      last = builder.flash(Purpose::read, layer, demand.reads, last);
+      last = lay_reads(builder, demand, layer, last, Transfers::in_turn);
       last = builder.compute(Purpose::attention, layer, demand.attention_s, last);
       last = builder.compute(Purpose::output_projection, layer, demand.output_projection_s, last);
       last = builder.compute(Purpose::feed_forward, layer, demand.feed_forward_s, last);
       last = builder.compute(Purpose::update, layer, demand.update_s, last);
-      last = builder.flash(Purpose::write, layer, demand.writes, last);
+      last = lay_writes(builder, demand, layer, last, Transfers::in_turn).all;
       ++layer;
     }
     builder.compute(Purpose::output_head, layer, output_head_s, last);

@@ -13,6 +13,7 @@
 #include "sim/config/text/source.hpp"
 #include "sim/config/text/suggest.hpp"
 #include "sim/config/text/text_check.hpp"
+#include "sim/config/tiers.hpp"
 #include "sim/config/values.hpp"
 
 namespace kvr::config {
@@ -75,7 +76,7 @@ class Checker {
   /// `node` is null where nothing is given; problems about that are reported at `parent`.
   Resolved check(const Field& field, const Node* node, const std::string& path, const Mark& parent) {
     Resolved resolved{.key = field.name, .mark = node != nullptr ? node->mark : Mark{}};
-    if (node == nullptr && is_required(field) && !is_moot(field)) {
+    if (node == nullptr && is_required(field) && is_needed(field)) {
       problems_.add(parent, path, fmt::format("is missing; required: {}", wanted(field)));
       return resolved;
     }
@@ -195,33 +196,24 @@ class Checker {
     if (node != nullptr) {
       refuse_unknown_keys(*node, path, keys);
     }
-    const bool dram_alone = std::exchange(dram_alone_, node != nullptr && has_dram_alone(*node));
-    const bool taken = std::exchange(taken_, node != nullptr && takes(*node));
+    const Node* const outer = std::exchange(table_, node);
     for (const Field& inner : field.fields) {
       if (!is_composition(inner)) {
         const Node* child = node != nullptr ? node->find(inner.name) : nullptr;
         resolved.children.push_back(check(inner, child, join_path(path, inner.name), resolved.mark));
       }
     }
-    dram_alone_ = dram_alone;
-    taken_ = taken;
+    table_ = outer;
   }
 
-  bool is_moot(const Field& field) const {
-    return (field.needed == Needed::on_flash && dram_alone_) ||
-           (field.needed == Needed::unless_taken && taken_);
+  bool is_needed(const Field& field) const {
+    return table_ == nullptr ||
+           (field.needed == Needed::unless_taken ? !takes(*table_) : has_tiers_for(field.needed, *table_));
   }
 
   static bool takes(const Node& table) {
     const Node* take = table.find("take");
     return take != nullptr && !take->text.empty();
-  }
-
-  static bool has_dram_alone(const Node& table) {
-    const Node* tiers = table.find("tiers");
-    const bool one = tiers != nullptr && tiers->kind == NodeKind::list && tiers->children.size() == 1;
-    const Node* name = one ? tiers->children.front().find("name") : nullptr;
-    return name != nullptr && name->text == "dram";
   }
 
   void check_list(const Field& field, const Node* node, const std::string& path, Resolved& resolved) {
@@ -245,6 +237,9 @@ class Checker {
       resolved.children.push_back(
           check(field.fields.front(), &element, join_path(path, std::to_string(i)), element.mark));
       resolved.children.back().key.clear();
+    }
+    if (field.is_tiers) {
+      check_tiers(*node, resolved, path, problems_);
     }
   }
 
@@ -307,9 +302,7 @@ class Checker {
 
   const Catalogue& catalogue_;
   Problems& problems_;
-  // Of the table that is being checked:
-  bool dram_alone_ = false;
-  bool taken_ = false;
+  const Node* table_ = nullptr;  ///< that is being checked; null where none is given
 };
 
 }  // namespace

@@ -10,6 +10,7 @@
 #include "sim/config/compose.hpp"
 #include "sim/config/layers.hpp"
 #include "sim/config/resolved.hpp"
+#include "sim/config/tiers.hpp"
 
 namespace kvr {
 
@@ -39,20 +40,8 @@ std::int64_t integer(const Resolved& root, std::string_view path) {
   return get<std::int64_t>(root, path);
 }
 
-ComponentChoice component(const Resolved& node) {
-  ComponentChoice choice;
-  for (const Resolved& param : node.children) {
-    if (param.key == "type") {
-      choice.type = std::get<std::string>(param.value);
-    } else {
-      choice.values.emplace(param.key, param.value);
-    }
-  }
-  return choice;
-}
-
 ComponentChoice component(const Resolved& root, std::string_view path) {
-  return component(root.at(path));
+  return component_of(root.at(path));
 }
 
 /// The place of `text` among the choices of its own key, which are in the order of the enumeration.
@@ -99,10 +88,6 @@ StageConfig stage(const Resolved& root) {
           .recent = pinned(root, "recent")};
 }
 
-bool has_flash(const Resolved& tiers) {
-  return tiers.children.empty() || tiers.children.size() > 1;
-}
-
 SystemConfig system(const Resolved& root) {
   SystemConfig config{.name = text(root, "name"),
                       .heads_together = text(root, "heads") == "together",
@@ -110,7 +95,8 @@ SystemConfig system(const Resolved& root) {
                       .stages = {},
                       .key_codec = component(root, "codec.k"),
                       .value_codec = component(root, "codec.v"),
-                      .on_flash = has_flash(root.at("tiers")),
+                      .on_flash = ends_in_flash(root.at("tiers")),
+                      .tiers = memory_below_first(root.at("tiers")),
                       .layout = component(root, "layout"),
                       .replacement = component(root, "replacement"),
                       .schedule = component(root, "schedule"),
@@ -169,7 +155,7 @@ class GivenHere {
 
   void look_at_component(const Field& field, const Resolved& node, const std::string& path,
                          RunConfig& config) const {
-    const ComponentChoice choice = component(node);
+    const ComponentChoice choice = component_of(node);
     const Implementation* chosen = catalogue_.find(field.kind, choice.type);
     std::map<std::string, std::string> idle;
     if (chosen->idle) {
@@ -254,6 +240,18 @@ Field part_grammar(std::string_view part) {
 }
 
 }  // namespace
+
+ComponentChoice component_of(const Resolved& node) {
+  ComponentChoice choice;
+  for (const Resolved& param : node.children) {
+    if (param.key == "type") {
+      choice.type = std::get<std::string>(param.value);
+    } else {
+      choice.values.emplace(param.key, param.value);
+    }
+  }
+  return choice;
+}
 
 const Resolved& Resolved::at(std::string_view path) const {
   const Resolved* node = this;

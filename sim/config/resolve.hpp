@@ -14,6 +14,7 @@
 #include "sim/base/params.hpp"
 #include "sim/base/registry.hpp"
 #include "sim/config/stage_config.hpp"
+#include "sim/config/tier_config.hpp"
 
 namespace kvr {
 
@@ -27,13 +28,17 @@ struct SystemConfig {
   std::int64_t set_size(std::int64_t kv_heads) const { return heads_together ? kv_heads : 1; }
   ComponentChoice key_codec;
   ComponentChoice value_codec;
-  bool on_flash = true;  ///< a tier below DRAM; without it neither layout nor cache have anything to do
+  bool on_flash = true;  ///< the last tier is the flash device; without it no layout has anything to do
+  std::vector<TierConfig> tiers;  ///< memory below the first tier, fastest first
   ComponentChoice layout;
   ComponentChoice replacement;
   ComponentChoice schedule;
   std::int64_t dram_bytes = 0;            ///< that everything together may take; 0: not limited
   std::int64_t cache_capacity_bytes = 0;  ///< 0: all that `dram_bytes` leaves
   std::string cache_scope;                ///< what shares one capacity: model, layer, head
+
+  /// Without it no cache has anything to do.
+  bool has_lower_tier() const { return on_flash || !tiers.empty(); }
 };
 
 /// One point: everything a run needs, nothing left to default.

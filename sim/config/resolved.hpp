@@ -8,6 +8,7 @@
 
 #include "sim/base/params.hpp"
 #include "sim/base/registry.hpp"
+#include "sim/config/stage_config.hpp"
 #include "sim/config/text/grammar.hpp"
 #include "sim/config/text/tree.hpp"
 
@@ -26,6 +27,9 @@ struct Resolved {
   /// The node at a dotted path that the grammar promises.
   const Resolved& at(std::string_view path) const;
 };
+
+/// Of a checked component.
+ComponentChoice component_of(const Resolved& node);
 
 /// Holds `root` against the grammar and the catalogue; what comes back means nothing once a problem is
 /// reported.

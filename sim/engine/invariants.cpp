@@ -5,16 +5,17 @@
 namespace kvr {
 
 void check_invariants(std::span<const HeadPolicies> heads, std::span<const LayerMemory> layers,
-                      const CacheSet& caches) {
+                      const CacheSet& caches, const TierLevels& tiers) {
   for (const HeadPolicies& head : heads) {
     head.check_units();
   }
   std::int64_t resident = 0;
   for (const LayerMemory& layer : layers) {
     layer.check_placement();
-    resident += layer.on_flash() ? layer.cached_entries() : 0;
+    resident += layer.has_lower_tier() ? layer.cached_entries() : 0;
   }
   caches.check_budget(resident);
+  tiers.check();
 }
 
 }  // namespace kvr

@@ -45,16 +45,35 @@ std::vector<std::string> cache_notes(const RunConfig& config, bool caches, std::
   return notes;
 }
 
-/// What was asked of a flash that is not there.
-std::vector<std::string> flash_notes(const RunConfig& config) {
+/// What was asked of a tier that is not there.
+std::vector<std::string> tier_notes(const RunConfig& config) {
+  const SystemConfig& system = config.system;
   std::vector<std::string> notes;
-  for (const std::string_view key : {"system.layout", "system.replacement", "system.cache"}) {
+  const auto tell = [&](std::string_view key, std::string_view why) {
     const auto said = config.said_at.find(key);
-    if (!config.system.on_flash && config.given_here.contains(key) && said != config.said_at.end()) {
-      notes.push_back(fmt::format("no effect: {} ({}): system.tiers has DRAM alone", key, said->second));
+    if (config.given_here.contains(key) && said != config.said_at.end()) {
+      notes.push_back(fmt::format("no effect: {} ({}): {}", key, said->second, why));
     }
+  };
+  if (!system.on_flash) {
+    tell("system.layout",
+         system.has_lower_tier() ? "system.tiers has no flash" : "system.tiers has DRAM alone");
+  }
+  if (!system.has_lower_tier()) {
+    tell("system.replacement", "system.tiers has DRAM alone");
+    tell("system.cache", "system.tiers has DRAM alone");
   }
   return notes;
+}
+
+/// What the links of tiers would cost beside time.
+std::vector<std::string> link_notes(const Machine& machine) {
+  const std::vector<std::string> names = machine.link_names();
+  return names.empty() ? std::vector<std::string>{}
+                       : std::vector<std::string>{fmt::format(
+                             "left out: energy of the links of tiers, and what they take of the bandwidth of "
+                             "memory ({})",
+                             fmt::join(names, ", "))};
 }
 
 /// What was asked of a stage that does not look at it, and whether it knows what no system can.
@@ -125,10 +144,11 @@ std::vector<std::string> point_notes(const RunConfig& config, const Machine& mac
     std::ranges::copy(more, std::back_inserter(notes));
   };
   add(cache_notes(config, caches, machine.dram_bytes()));
-  add(flash_notes(config));
+  add(tier_notes(config));
   for (std::size_t stage = 0; stage < config.system.stages.size(); ++stage) {
     add(stage_notes(config, stage));
   }
+  add(link_notes(machine));
   add(idle_notes(config, machine.device()));
   add(machine.notes());
   if (!co_retrieval.empty()) {

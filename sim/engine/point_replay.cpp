@@ -33,12 +33,14 @@ PointReplay::PointReplay(const RunConfig& config, TraceWalk& walk, AccessRecord*
       machine_(config, walk.trace().header()),
       stages_(config, walk),
       members_(config.system.set_size(walk.kv_heads())),
-      caches_(config, machine_.memory_geometry(), walk.layers(), sets(), accesses),
+      caches_(config, caches_of(config), machine_.memory_geometry(), walk.layers(), sets(), accesses),
+      tiers_(config, machine_.memory_geometry(), walk.layers(), sets()),
       dram_budget_(config, machine_.memory_geometry(), caches_),
       reuses_(static_cast<std::size_t>(walk.layers() * sets())),
       data_(config.point, walk.steps().count, walk.layers(), walk.kv_heads()) {
   data_.set_layer_numbers(walk.trace().header().captured_layers);
   data_.set_head_numbers(walk.trace().header().captured_kv_heads);
+  data_.set_tier_names(machine_.link_names());
   for (const std::int64_t layer : stages_.speculating_layers()) {
     walk_.want_speculated(layer);
   }
@@ -80,13 +82,16 @@ void PointReplay::make_layers() {
     }
     memories_.emplace_back(layer, heads_of(layer), std::move(layout), config_.system.layout.type,
                            walk_.steps().first_position + walk_.steps().count, machine_.entry_bytes(),
-                           machine_.block_bytes(), std::move(caches));
+                           machine_.block_bytes(), std::move(caches), tiers_);
   }
   for (LayerMemory& layer : memories_) {
     for (std::int64_t head = 0; head < sets(); ++head) {
       residencies_.push_back(&layer.residency(head));
     }
   }
+  std::ranges::transform(heads_, std::back_inserter(clusterings_),
+                         [](const HeadPolicies& head) { return &head.clustering(); });
+  tiers_.put_under(caches_, residencies_, clusterings_, walk_.steps().first_position + walk_.steps().count);
 }
 
 /// What stages remove of single entries is never clustered.
@@ -190,6 +195,7 @@ void PointReplay::keep_to_dram(std::int64_t buffered_entries) {
   dram_use_ = dram_use_of(memories_, heads_, buffered_entries, machine_.memory_geometry());
   while (dram_budget_.reserve(dram_use_)) {  // again where what is evicted still waits to be written
     caches_.give_room(dram_budget_.room_bytes(), residencies_);
+    tiers_.evict();
     dram_use_ = dram_use_of(memories_, heads_, buffered_entries, machine_.memory_geometry());
   }
 }
@@ -202,6 +208,11 @@ void PointReplay::record(std::int64_t step, std::int64_t position, const StepTim
   data_.set(Metric::io_s, step, times.io_s);
   data_.set(Metric::exposed_io_s, step, times.exposed_io_s);
   data_.set(Metric::hidden_io_s, step, times.hidden_io_s);
+  if (tiers_.links() > 0) {
+    data_.set(Metric::link_s, step, times.link_s);
+    data_.set(Metric::exposed_link_s, step, times.exposed_link_s);
+    record_tiers(memories_, tiers_.held_entries(), machine_, step, data_);
+  }
   record_critical(machine_, step, data_);
   record_lateness(machine_, step, data_);
   double space = 0.0;
@@ -240,7 +251,8 @@ void PointReplay::step_policies(std::int64_t step) {
 
 void PointReplay::begin(Timeline* timeline) {
   if (timeline != nullptr) {
-    timeline_point_ = timeline->begin_point(config_.point, machine_.batches_outstanding());
+    timeline_point_ =
+        timeline->begin_point(config_.point, machine_.batches_outstanding(), machine_.link_names());
   }
 }
 
@@ -255,7 +267,7 @@ void PointReplay::step(std::int64_t position, Timeline* timeline) {
   move_entries();
   evict(step);
   if (config_.check_every_step) {
-    check_invariants(heads_, memories_, caches_);
+    check_invariants(heads_, memories_, caches_, tiers_);
   }
   const StepTimes times = machine_.run_step(memories_, heads_);
   record(step, position, times);
@@ -266,7 +278,7 @@ void PointReplay::step(std::int64_t position, Timeline* timeline) {
 
 PointResult PointReplay::finish() {
   dram_budget_.check();
-  check_invariants(heads_, memories_, caches_);
+  check_invariants(heads_, memories_, caches_, tiers_);
   machine_.check_conservation();
   caches_.check_accesses();
   std::vector<std::string> notes = point_notes(config_, machine_, data_, caches_.of(0, 0).enabled(),

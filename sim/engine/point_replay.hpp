@@ -14,6 +14,7 @@
 #include "sim/engine/memory/cache_set.hpp"
 #include "sim/engine/memory/dram_budget.hpp"
 #include "sim/engine/memory/layer_memory.hpp"
+#include "sim/engine/memory/tiers/tier_levels.hpp"
 #include "sim/engine/recording/update_reuse.hpp"
 #include "sim/engine/timing/machine.hpp"
 #include "sim/engine/timing/timeline.hpp"
@@ -65,9 +66,11 @@ class PointReplay {
   std::int64_t members_;             ///< KV heads of a set
   std::vector<HeadPolicies> heads_;  ///< [layers * sets]
   CacheSet caches_;
+  TierLevels tiers_;
   DramBudget dram_budget_;
   std::vector<LayerMemory> memories_;
   std::vector<HeadResidency*> residencies_;
+  std::vector<const Clustering*> clusterings_;
   std::optional<PromptQueries> prompt_queries_;  ///< where the layout wants co-retrieval
   std::int64_t buffered_entries_ = 0;            ///< in the step, see `move_entries`
   DramUse dram_use_;                             ///< at the end of the step

@@ -42,6 +42,18 @@ class GraphBuilder {
                          .after = after})};
   }
 
+  After link(Purpose purpose, std::int32_t layer, std::size_t link, double duration_s, const After& after) {
+    if (!(duration_s > 0.0)) {
+      return after;
+    }
+    return {graph_->add({.purpose = purpose,
+                         .layer = layer,
+                         .resource = Resource::link,
+                         .duration_s = duration_s,
+                         .after = after,
+                         .link = static_cast<std::int32_t>(link)})};
+  }
+
   /// All of them, each once, in the order of their first mention.
   static After joined(std::initializer_list<After> parts) {
     After all;

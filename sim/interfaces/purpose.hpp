@@ -23,15 +23,17 @@ enum class Purpose : std::uint8_t {
   swap_in,
   guess,
   prefetch,
+  tier_read,  ///< over the link of a tier, up
+  demotion,   ///< over the link of a tier, down
 };
-constexpr std::size_t kPurposes = 14;
+constexpr std::size_t kPurposes = 16;
 
 /// What timelines and summaries call it.
 constexpr std::string_view purpose_name(Purpose purpose) {
   constexpr std::array<std::string_view, kPurposes> kNames = {
-      "Q projection",        "K/V projection", "score",  "read",    "attention",
-      "O projection",        "feed forward",   "update", "write",   "output head",
-      "representative read", "swap in",        "guess",  "prefetch"};
+      "Q projection", "K/V projection", "score",     "read",        "attention",           "O projection",
+      "feed forward", "update",         "write",     "output head", "representative read", "swap in",
+      "guess",        "prefetch",       "tier read", "demotion"};
   return kNames.at(static_cast<std::size_t>(purpose));
 }
 

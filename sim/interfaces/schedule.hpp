@@ -10,12 +10,12 @@
 
 namespace kvr {
 
-enum class Resource : std::uint8_t { compute, flash };
-constexpr std::size_t kResources = 2;
+enum class Resource : std::uint8_t { compute, flash, link };
+constexpr std::size_t kResources = 3;
 
 using OperationId = std::int32_t;
 
-/// One piece of work on one resource. Either `duration_s` counts (compute) or `requests` do (flash).
+/// One piece of work on one resource. Either `duration_s` counts (compute, link) or `requests` do (flash).
 struct Operation {
   Purpose purpose;
   std::int32_t layer;
@@ -23,7 +23,16 @@ struct Operation {
   double duration_s = 0.0;
   std::span<const IoRequest> requests = {};
   std::vector<OperationId> after = {};
+  std::int32_t link = 0;  ///< which one, where it runs on a link
 };
+
+/// What takes its operations by itself: computing, the flash, and each link after them.
+constexpr std::size_t lane_of(Resource resource, std::int32_t link = 0) {
+  return static_cast<std::size_t>(resource) + static_cast<std::size_t>(link);
+}
+inline std::size_t lane_of(const Operation& operation) {
+  return lane_of(operation.resource, operation.link);
+}
 
 /// The operations of one step; an operation may depend on earlier ones only, so the graph has no cycle.
 class OperationGraph {
@@ -37,6 +46,16 @@ class OperationGraph {
 
  private:
   std::vector<Operation> operations_;
+};
+
+/// Seconds that a layer needs of the link of one tier of memory below the first in one step, each for one
+/// transfer.
+struct LinkDemand {
+  double read_s = 0.0;     ///< up: what attention misses and the tier has
+  double forward_s = 0.0;  ///< up: what attention misses and the flash has, once it is read
+  double update_s = 0.0;   ///< up: what updates of units ask for, whether the tier or the flash has it
+  double demote_s = 0.0;   ///< down: what the tier above has evicted
+  double write_s = 0.0;    ///< down: new entries, to a last tier
 };
 
 /// What is guessed of a later layer's selection while this one computes, and read ahead of it.
@@ -59,6 +78,7 @@ struct LayerDemand {
   std::span<const IoRequest> writes = {};
   std::span<const IoRequest> representative_reads = {};  ///< none unless they live on flash
   std::span<const IoRequest> swap_reads = {};  ///< what the cache holds of this layer, if it is virtual
+  std::span<const LinkDemand> links = {};      ///< fastest tier first
   /// What may start as soon as this layer's input is there; where a layer has fewer layers before it than it
   /// leads by, it is guessed for in the first, itself if it is that.
   std::span<const GuessDemand> guesses = {};

@@ -67,8 +67,10 @@ constexpr std::array kMetrics{
                "hit bytes + missed bytes", step_layer_head, simulated},
     MetricInfo{Metric::hit_bytes, "hit_bytes", "B", "demanded bytes that were in DRAM already", "hit bytes",
                step_layer_head, simulated},
-    MetricInfo{Metric::useful_read_bytes, "useful_read_bytes", "B", "bytes read that attention needed",
-               "stored size of the missed entries", step_layer_head, simulated},
+    MetricInfo{Metric::useful_read_bytes, "useful_read_bytes", "B",
+               "bytes read from the flash that attention needed",
+               "stored size of the missed entries that no memory below the first tier has", step_layer_head,
+               simulated},
 
     MetricInfo{Metric::guessed_bytes, "guessed_bytes", "B", "bytes of entries read before they were demanded",
                "stored size of the guessed entries that were not in DRAM", step_layer_head, simulated},
@@ -129,7 +131,7 @@ constexpr std::array kMetrics{
     MetricInfo{Metric::position, "position", "tokens", "position of the step's token in the sequence",
                "entries before it", step, simulated},
     MetricInfo{Metric::latency_s, "latency_s", "s", "time of the decode step",
-               "makespan of the step's operations on compute and flash", step, simulated},
+               "makespan of the step's operations on compute, flash and links", step, simulated},
     MetricInfo{Metric::compute_s, "compute_s", "s", "time the processor is busy",
                "sum of compute durations, policy included", step, simulated},
     MetricInfo{Metric::policy_s, "policy_s", "s", "part of the compute time that the policy takes",
@@ -141,14 +143,21 @@ constexpr std::array kMetrics{
                "time with the flash busy and the processor idle", step, simulated},
     MetricInfo{Metric::hidden_io_s, "hidden_io_s", "s", "I/O time under computation", "io_s - exposed_io_s",
                step, simulated},
+    MetricInfo{Metric::link_s, "link_s", "s", "time the links of tiers are busy",
+               "time with at least one transfer under way; where there are such tiers", step, simulated},
+    MetricInfo{Metric::exposed_link_s, "exposed_link_s", "s", "time of the links that nothing hides",
+               "time with a link busy, the processor idle and the flash idle; where there are such tiers",
+               step, simulated},
     MetricInfo{
         Metric::critical_compute_s, "critical_compute_s", "s", "on the critical path: computing",
         "sum of compute durations on the critical path: the operation that ends last, what it began upon "
         "(the last that it depends on or, if later, the one before it on its resource), and so on back "
-        "to the step's begin; critical_compute_s + critical_flash_s = latency_s",
+        "to the step's begin; critical_compute_s + critical_flash_s + critical_link_s = latency_s",
         step, simulated},
     MetricInfo{Metric::critical_flash_s, "critical_flash_s", "s", "on the critical path: the flash",
                "sum of flash durations on the critical path", step, simulated},
+    MetricInfo{Metric::critical_link_s, "critical_link_s", "s", "on the critical path: the links of tiers",
+               "sum of transfer durations on the critical path; where there are such tiers", step, simulated},
     critical(Metric::critical_query_projection_s, "critical_query_projection_s",
              "on the critical path: Q projections", "part of critical_compute_s"),
     critical(Metric::critical_key_value_projection_s, "critical_key_value_projection_s",
@@ -178,6 +187,10 @@ constexpr std::array kMetrics{
              "on the critical path: guessing what later layers need", "part of critical_compute_s"),
     critical(Metric::critical_prefetch_s, "critical_prefetch_s",
              "on the critical path: reads before their layer asks", "part of critical_flash_s"),
+    critical(Metric::critical_tier_read_s, "critical_tier_read_s",
+             "on the critical path: entries that come up from tiers", "part of critical_link_s"),
+    critical(Metric::critical_demotion_s, "critical_demotion_s",
+             "on the critical path: evicted entries that go down to tiers", "part of critical_link_s"),
     MetricInfo{Metric::late_prefetches, "late_prefetches", "reads", "prefetches that came late",
                "count of those upon whose end computing began that waited for nothing else any more", step,
                simulated},
@@ -227,6 +240,22 @@ constexpr std::array kMetrics{
     MetricInfo{Metric::base_energy_j, "base_energy_j", "J", "energy of the rest of the phone",
                "base power * latency_s", step, simulated},
 
+    MetricInfo{Metric::tier_asked_bytes, "tier_asked_bytes", "B", "demanded bytes that no tier above has",
+               "stored size of what attention needs and is looked for in the tier", step_tier, simulated},
+    MetricInfo{Metric::tier_hit_bytes, "tier_hit_bytes", "B", "of those, what the tier has",
+               "stored size; a last tier has everything", step_tier, simulated},
+    MetricInfo{Metric::tier_up_bytes, "tier_up_bytes", "B", "bytes that the tier's link moves up",
+               "stored size of what attention and updates read from the tier or, through it, from flash",
+               step_tier, simulated},
+    MetricInfo{
+        Metric::tier_down_bytes, "tier_down_bytes", "B", "bytes that the tier's link moves down",
+        "stored size of what the tier above has evicted to an exclusive tier and of new entries that a "
+        "last tier takes",
+        step_tier, simulated},
+    MetricInfo{Metric::tier_held_bytes, "tier_held_bytes", "B", "bytes of entries that the tier holds",
+               "stored size at the end of the step; 0 of a last tier, which has everything", step_tier,
+               simulated},
+
     MetricInfo{Metric::score_kernel_s, "score_kernel_s", "s", "scoring and selecting, measured",
                "wall-clock time, sum over layers and heads", step, host},
     MetricInfo{Metric::update_kernel_s, "update_kernel_s", "s", "updating clusters and summaries, measured",
@@ -249,6 +278,8 @@ std::string_view dims_text(Dims dims) {
       return "point, step, layer";
     case step_layer_head:
       return "point, step, layer, head";
+    case step_tier:
+      return "point, step, tier";
   }
   KVR_CHECK(false, "dims {}", static_cast<int>(dims));
 }

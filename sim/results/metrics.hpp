@@ -12,7 +12,7 @@ namespace kvr {
 class PointData;
 
 /// Over what a metric has one value.
-enum class Dims { point, step, step_layer, step_layer_head };
+enum class Dims { point, step, step_layer, step_layer_head, step_tier };
 
 enum class Origin {
   simulated,  ///< the same on every machine and with any number of threads
@@ -65,8 +65,11 @@ enum class Metric : std::size_t {
   io_s,
   exposed_io_s,
   hidden_io_s,
+  link_s,
+  exposed_link_s,
   critical_compute_s,
   critical_flash_s,
+  critical_link_s,
   critical_query_projection_s,
   critical_key_value_projection_s,
   critical_score_s,
@@ -81,6 +84,8 @@ enum class Metric : std::size_t {
   critical_swap_in_s,
   critical_guess_s,
   critical_prefetch_s,
+  critical_tier_read_s,
+  critical_demotion_s,
   late_prefetches,
   prefetch_wait_s,
   cache_bytes,
@@ -96,6 +101,12 @@ enum class Metric : std::size_t {
   host_io_energy_j,
   compute_energy_j,
   base_energy_j,
+  // One value per step and tier of memory below the first.
+  tier_asked_bytes,
+  tier_hit_bytes,
+  tier_up_bytes,
+  tier_down_bytes,
+  tier_held_bytes,
   // One value per step, measured on the host.
   score_kernel_s,
   update_kernel_s,

@@ -93,6 +93,9 @@ std::string PointData::place_name(const MetricInfo& metric, std::int64_t place) 
   if (metric.dims == Dims::step) {
     return name;
   }
+  if (metric.dims == Dims::step_tier) {
+    return name + fmt::format(", tier {}", tier_names_[static_cast<std::size_t>(place % row)]);
+  }
   const std::int64_t heads_in_row = metric.dims == Dims::step_layer_head ? heads() : 1;
   name += fmt::format(", layer {}", layer_numbers_[static_cast<std::size_t>(place % row / heads_in_row)]);
   if (metric.dims == Dims::step_layer_head) {
@@ -107,6 +110,8 @@ std::int64_t PointData::row_size(Metric metric) const {
       return layers();
     case Dims::step_layer_head:
       return layers() * heads();
+    case Dims::step_tier:
+      return std::ssize(tier_names_);
     default:
       return 1;
   }
@@ -124,6 +129,10 @@ void PointData::set(Metric metric, std::int64_t step, std::int64_t layer, std::i
   store(metric, place(metric, Dims::step_layer_head, step, layer, head), value);
 }
 
+void PointData::set_of_tier(Metric metric, std::int64_t step, std::int64_t tier, double value) {
+  store(metric, tier_place(metric, step, tier), value);
+}
+
 double PointData::at(Metric metric, std::int64_t step) const {
   return load(metric, place(metric, Dims::step, step, 0, 0));
 }
@@ -134,6 +143,17 @@ double PointData::at(Metric metric, std::int64_t step, std::int64_t layer) const
 
 double PointData::at(Metric metric, std::int64_t step, std::int64_t layer, std::int64_t head) const {
   return load(metric, place(metric, Dims::step_layer_head, step, layer, head));
+}
+
+double PointData::at_tier(Metric metric, std::int64_t step, std::int64_t tier) const {
+  return load(metric, tier_place(metric, step, tier));
+}
+
+std::size_t PointData::tier_place(Metric metric, std::int64_t step, std::int64_t tier) const {
+  KVR_CHECK(info(metric).dims == Dims::step_tier, "{} is not of tiers", info(metric).name);
+  KVR_CHECK(0 <= step && step < steps_ && 0 <= tier && tier < row_size(metric),
+            "{} at step {} of {}, tier {} of {}", info(metric).name, step, steps_, tier, row_size(metric));
+  return static_cast<std::size_t>(step * row_size(metric) + tier);
 }
 
 std::size_t PointData::place(Metric metric, Dims dims, std::int64_t step, std::int64_t layer,

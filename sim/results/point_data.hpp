@@ -3,13 +3,15 @@
 #include <cstdint>
 #include <span>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "sim/results/metrics.hpp"
 
 namespace kvr {
 
-/// The metrics of one point: float64 [step], [step, layer] or [step, layer, head], as the metric's Dims say.
+/// The metrics of one point: float64 [step], [step, layer], [step, layer, head] or [step,
+/// tier], as the metric's Dims say.
 ///
 /// What nobody set is NaN: not recorded, or not defined there (a ratio over nothing). A NaN that is set is
 /// one that arithmetic came to; it is told apart unless the metric may lack values. A metric takes memory
@@ -31,6 +33,10 @@ class PointData {
   std::span<const std::int64_t> layer_numbers() const { return layer_numbers_; }
   std::span<const std::int64_t> head_numbers() const { return head_numbers_; }
 
+  /// The tiers of memory below the first, before any metric of theirs is set; none unless set.
+  void set_tier_names(std::vector<std::string> names) { tier_names_ = std::move(names); }
+  std::span<const std::string> tier_names() const { return tier_names_; }
+
   /// Makes room for `metric`, all NaN; does nothing if there is room already.
   void record(Metric metric);
   bool recorded(Metric metric) const { return !values(metric).empty(); }
@@ -39,16 +45,18 @@ class PointData {
   /// What a reader of the summaries must know: which metrics are broken and where first, and which have
   /// values in some steps only, whatever the length of the run.
   std::vector<std::string> notes() const;
-  /// Values per step: 1, layers or layers * heads.
+  /// Values per step: 1, layers, layers * heads or tiers.
   std::int64_t row_size(Metric metric) const;
 
   /// The number of indices must be that of the metric's Dims; indices count from 0.
   void set(Metric metric, std::int64_t step, double value);
   void set(Metric metric, std::int64_t step, std::int64_t layer, double value);
   void set(Metric metric, std::int64_t step, std::int64_t layer, std::int64_t head, double value);
+  void set_of_tier(Metric metric, std::int64_t step, std::int64_t tier, double value);
   double at(Metric metric, std::int64_t step) const;
   double at(Metric metric, std::int64_t step, std::int64_t layer) const;
   double at(Metric metric, std::int64_t step, std::int64_t layer, std::int64_t head) const;
+  double at_tier(Metric metric, std::int64_t step, std::int64_t tier) const;
 
   /// All values in C order; empty if the metric was never set.
   std::span<const double> values(Metric metric) const { return values_[static_cast<std::size_t>(metric)]; }
@@ -56,6 +64,7 @@ class PointData {
  private:
   std::size_t place(Metric metric, Dims dims, std::int64_t step, std::int64_t layer, std::int64_t head) const;
   void store(Metric metric, std::size_t place, double value);
+  std::size_t tier_place(Metric metric, std::int64_t step, std::int64_t tier) const;
   double load(Metric metric, std::size_t place) const;
   /// "step 3, layer 7, head 0", of an index into the values.
   std::string place_name(const MetricInfo& metric, std::int64_t place) const;
@@ -64,6 +73,7 @@ class PointData {
   std::int64_t steps_;
   std::vector<std::int64_t> layer_numbers_;
   std::vector<std::int64_t> head_numbers_;
+  std::vector<std::string> tier_names_;
   std::vector<std::vector<double>> values_;  ///< by metric
 };
 

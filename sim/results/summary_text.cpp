@@ -137,6 +137,9 @@ std::string bound_by(const Variant& variant) {
     double critical_s = 0.0;
     for (const PointResult* point : variant.points) {
       const Metric metric = critical_metric(static_cast<Purpose>(p));
+      if (!point->data.recorded(metric)) {
+        continue;  // a resource that the point does not have
+      }
       critical_s += point->data.broken(metric) ? kNan : sum(point->data.values(metric));
     }
     all_s += critical_s;
@@ -207,6 +210,32 @@ std::string seeds_text(std::span<const Variant> variants) {
   return fmt::format("\nmean of {} seeds, +- half of its 95 % interval (Student's t)\n", seeds);
 }
 
+/// Mean over the steps; no value where arithmetic failed.
+double tier_mean(const PointData& data, Metric metric, std::size_t tier) {
+  double all = data.broken(metric) ? kNan : 0.0;
+  for (std::int64_t step = 0; step < data.steps(); ++step) {
+    all += data.at_tier(metric, step, static_cast<std::int64_t>(tier));
+  }
+  return all / static_cast<double>(data.steps());
+}
+
+/// A row per point and tier of memory below its first; only the heading where there is none.
+std::vector<Row> row_per_tier(std::span<const PointResult> points) {
+  std::vector<Row> rows{{"memory below the first tier", "tier", "hit rate", "up/step", "down/step", "held"}};
+  for (const PointResult& point : points) {
+    const PointData& data = point.data;
+    for (std::size_t tier = 0; tier < data.tier_names().size(); ++tier) {
+      const double asked = tier_mean(data, Metric::tier_asked_bytes, tier);
+      const double hit = tier_mean(data, Metric::tier_hit_bytes, tier);
+      rows.push_back({data.name(), data.tier_names()[tier], human(asked > 0.0 ? hit / asked : kNan, "1"),
+                      human(tier_mean(data, Metric::tier_up_bytes, tier), "B"),
+                      human(tier_mean(data, Metric::tier_down_bytes, tier), "B"),
+                      human(tier_mean(data, Metric::tier_held_bytes, tier), "B")});
+    }
+  }
+  return rows;
+}
+
 /// A row per point and model; only the heading where nothing was compared.
 std::vector<Row> row_per_model_error(std::span<const PointResult> points) {
   std::vector<Row> rows{{"batches, model against device", "model", "batches", "median error", "p95 error",
@@ -229,6 +258,9 @@ std::string summary_text(std::span<const PointResult> points) {
   std::string text =
       aligned(variants.size() == 1 || total_width(rows) <= kWidth ? rows : row_per_variant(variants));
   text += seeds_text(variants);
+  if (const std::vector<Row> tiers = row_per_tier(points); tiers.size() > 1) {
+    text += '\n' + aligned(tiers);
+  }
   if (const std::vector<Row> errors = row_per_model_error(points); errors.size() > 1) {
     text += '\n' + aligned(errors);
   }

@@ -1,6 +1,6 @@
 // The HDF5 file of results. One dataset after another, one point after another:
 //
-//   axes = the longest point's steps, the union of the points' layer and head numbers
+//   axes = the longest point's steps, the union of the points' layer and head numbers and of their tiers
 //   for the groups / (simulated) and /host (measured):
 //     write the scales
 //     for each metric that some point recorded: for each point: write its values, NaN where it has none
@@ -12,6 +12,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <iterator>
 #include <limits>
 #include <set>
 
@@ -35,6 +36,7 @@ struct Axes {
   std::int64_t steps = 0;
   std::vector<std::int64_t> layers;
   std::vector<std::int64_t> heads;
+  std::vector<std::string> tiers;  ///< in the order in which points name them
 };
 
 std::vector<std::int64_t> sorted(const std::set<std::int64_t>& numbers) {
@@ -52,6 +54,9 @@ Axes axes_of(std::span<const PointResult> points) {
     axes.steps = std::max(axes.steps, point.data.steps());
     layers.insert(point.data.layer_numbers().begin(), point.data.layer_numbers().end());
     heads.insert(point.data.head_numbers().begin(), point.data.head_numbers().end());
+    std::ranges::copy_if(
+        point.data.tier_names(), std::back_inserter(axes.tiers),
+        [&](const std::string& name) { return std::ranges::find(axes.tiers, name) == axes.tiers.end(); });
   }
   axes.layers = sorted(layers);
   axes.heads = sorted(heads);
@@ -59,6 +64,9 @@ Axes axes_of(std::span<const PointResult> points) {
 }
 
 Shape shape_of(const Axes& axes, Dims dims) {
+  if (dims == Dims::step_tier) {
+    return {axes.points.size(), static_cast<hsize_t>(axes.steps), axes.tiers.size()};
+  }
   const Shape full{axes.points.size(), static_cast<hsize_t>(axes.steps), axes.layers.size(),
                    axes.heads.size()};
   return {full.begin(), full.begin() + static_cast<std::ptrdiff_t>(dims) + 1};
@@ -125,13 +133,17 @@ class Scales {
     add(write_integers(group, "step", steps), "step", "decode step, from the first one replayed");
     add(write_integers(group, "layer", axes.layers), "layer", "layer, as numbered in the model");
     add(write_integers(group, "head", axes.heads), "head", "KV head, as numbered in the model");
+    if (!axes.tiers.empty()) {
+      add(write_texts(group, "tier", axes.tiers), "tier", "memory below the first tier");
+    }
   }
 
   /// Ties the dimensions of `dataset` to the scales.
-  void attach(hid_t dataset) const {
+  void attach(hid_t dataset, Dims dims = Dims::point) const {
     const auto rank = hdf5::shape_of(dataset).size();
     for (std::size_t axis = 0; axis < rank; ++axis) {
-      require(H5DSattach_scale(dataset, scales_[axis].get(), static_cast<unsigned>(axis)), dataset);
+      const Handle& scale = dims == Dims::step_tier && axis == 2 ? scales_.back() : scales_[axis];
+      require(H5DSattach_scale(dataset, scale.get(), static_cast<unsigned>(axis)), dataset);
     }
   }
 
@@ -145,28 +157,33 @@ class Scales {
   std::vector<Handle> scales_;
 };
 
-/// Where each of `numbers` stands in `axis`, which has them all.
-std::vector<std::size_t> places(std::span<const std::int64_t> numbers,
-                                const std::vector<std::int64_t>& axis) {
+/// Where each of `names` stands in `axis`, which has them all.
+template <class Name>
+std::vector<std::size_t> places(std::span<const Name> names, const std::vector<Name>& axis) {
   std::vector<std::size_t> found;
-  for (const std::int64_t number : numbers) {
-    found.push_back(static_cast<std::size_t>(std::ranges::lower_bound(axis, number) - axis.begin()));
+  for (const Name& name : names) {
+    found.push_back(static_cast<std::size_t>(std::ranges::find(axis, name) - axis.begin()));
   }
   return found;
 }
 
-/// [steps of the file(, its layers(, its heads))]: a point's values, NaN where the point has none.
+/// [steps of the file(, its tiers or layers(, its heads))]: a point's values, NaN where the point has none.
 std::vector<double> on_axes(const PointResult& point, const MetricInfo& metric, const Axes& axes) {
   const PointData& data = point.data;
-  const std::size_t layers = metric.dims >= Dims::step_layer ? axes.layers.size() : 1;
-  const std::size_t heads = metric.dims >= Dims::step_layer_head ? axes.heads.size() : 1;
+  const bool by_tier = metric.dims == Dims::step_tier;
+  const bool by_head = metric.dims == Dims::step_layer_head;
+  const bool by_layer = by_head || metric.dims == Dims::step_layer;
+  const std::size_t layers = by_tier ? axes.tiers.size() : by_layer ? axes.layers.size() : 1;
+  const std::size_t heads = by_head ? axes.heads.size() : 1;
   std::vector<double> padded(static_cast<std::size_t>(axes.steps) * layers * heads,
                              std::numeric_limits<double>::quiet_NaN());
   if (!point.writes(metric.id)) {
     return padded;
   }
   const std::vector<std::size_t> zero{0};
-  const auto layer_places = layers == 1 ? zero : places(data.layer_numbers(), axes.layers);
+  const auto layer_places = by_tier       ? places(data.tier_names(), axes.tiers)
+                            : layers == 1 ? zero
+                                          : places(data.layer_numbers(), axes.layers);
   const auto head_places = heads == 1 ? zero : places(data.head_numbers(), axes.heads);
   auto value = data.values(metric.id).begin();
   for (std::size_t step = 0; step < static_cast<std::size_t>(data.steps()); ++step) {
@@ -193,7 +210,7 @@ void write_metric(hid_t group, const MetricInfo& metric, std::span<const PointRe
     ++begin[0];
   }
   describe(dataset.get(), metric.unit, metric.long_name, metric.formula);
-  scales.attach(dataset.get());
+  scales.attach(dataset.get(), metric.dims);
 }
 
 void write_summary(hid_t group, const SummaryInfo& summary, std::span<const PointResult> points,

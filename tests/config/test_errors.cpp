@@ -209,11 +209,57 @@ TEST_CASE("a component is a known name or a map with one") {
   });
 }
 
+TEST_CASE("each place among the tiers has keys of its own") {
+  const auto with_tiers = [](std::string_view tiers) {
+    return error_of_text(good_with("  layout:", fmt::format("  tiers: {}\n  layout:", tiers)));
+  };
+  CHECK(
+      with_tiers("[{name: hbm, bandwidth: 1GB/s, latency: 1us, capacity: 1MB, replacement: lru, copies: "
+                 "inclusive}, {name: flash}]") ==
+      "c.yaml:11:23: system.tiers.0.bandwidth: has no place here (1GB/s): attention reads the first tier, at "
+      "the phone's bandwidth; allowed: no such key\n"
+      "c.yaml:11:41: system.tiers.0.latency: has no place here (1us): attention reads the first tier, at the "
+      "phone's bandwidth; allowed: no such key\n"
+      "c.yaml:11:55: system.tiers.0.capacity: has no place here (1MB): system.cache.capacity and system.dram "
+      "say it of the first tier; allowed: no such key\n"
+      "c.yaml:11:70: system.tiers.0.replacement: has no place here (lru): system.replacement says it of the "
+      "first tier; allowed: no such key\n"
+      "c.yaml:11:88: system.tiers.0.copies: has no place here (inclusive): it is said of tiers between the "
+      "first and the last; allowed: no such key");
+  const std::string missing = fmt::format(
+      "c.yaml:11:24: system.tiers.1.bandwidth: is missing; required of a tier between the first and the "
+      "last: "
+      "a number with a unit (B/s, kB/s, MB/s, GB/s, KiB/s, MiB/s, GiB/s), 1kB/s to 1000000GB/s\n"
+      "c.yaml:11:24: system.tiers.1.capacity: is missing; required of a tier between the first and the last: "
+      "{}, at least 1B\n",
+      kByteUnits);
+  CHECK(
+      with_tiers("[{name: hbm}, {name: dram}, {name: hbm, latency: 1us, capacity: 1MB}]") ==
+      missing +
+          "c.yaml:11:39: system.tiers.2.name: names two tiers (hbm); allowed: a name of its own\n"
+          "c.yaml:11:50: system.tiers.2.latency: has no place here (1us): a tier without a bandwidth is the "
+          "flash device, which says it itself; allowed: no such key\n"
+          "c.yaml:11:64: system.tiers.2.capacity: has no place here (1MB): the last tier holds everything; "
+          "allowed: no such key");
+  CHECK(with_tiers("[{name: hbm}, {name: dram, bandwidth: 1GB/s, copies: exclusive, replacement: none}]") ==
+        "c.yaml:11:55: system.tiers.1.copies: has no place here (exclusive): the last tier holds everything; "
+        "allowed: no such key\n"
+        "c.yaml:11:74: system.tiers.1.replacement: has no place here (none): the last tier holds everything; "
+        "allowed: no such key");
+  CHECK(with_tiers("[{name: hbm}, {name: ''}, {bandwidth: 1}]") ==
+        missing +
+            "c.yaml:11:25: system.tiers.1.name: is no name (an empty text); allowed: a name of its own\n"
+            "c.yaml:11:36: system.tiers.2.name: is missing; required: a text\n"
+            "c.yaml:11:37: system.tiers.2.bandwidth: has no unit (1); allowed: a number with a unit (B/s, "
+            "kB/s, "
+            "MB/s, GB/s, KiB/s, MiB/s, GiB/s), 1kB/s to 1000000GB/s");
+}
+
 TEST_CASE("the structure of a file is checked") {
   check_all({
       {"{path: t.h5}", "t.h5", "c.yaml:2:1: trace: is not a map (t.h5); allowed: path"},
-      {"  layout:", "  tiers: [{name: dram}, {name: flash}, {name: flash}]\n  layout:",
-       "c.yaml:11:3: system.tiers: is not a list of that length (3 elements); allowed: 0 to 2"},
+      {"  layout:", "  tiers: [{}, {}, {}, {}, {}, {}, {}, {}, {}]\n  layout:",
+       "c.yaml:11:3: system.tiers: is not a list of that length (9 elements); allowed: 0 to 8"},
       {kGood, "- a\n", "c.yaml:1:1: is not a map (a list); allowed: keys and values"},
       {"  seed: 7\n", "  seed: 7\n  threads: 2\n  seed: 8\n",
        "c.yaml:17:3: run.seed: given twice (first at c.yaml:15:3); allowed: once"},

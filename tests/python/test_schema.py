@@ -80,7 +80,7 @@ def test_a_full_configuration_fits(validator: jsonschema.Draft202012Validator) -
         ("system/clustering", {"type": "token", "iterations": 3}),
         ("system/clustering", {"no_such_parameter": 3}),
         ("system/stages", {}),
-        ("system/tiers", [{"name": "dram"}] * 3),
+        ("system/tiers", [{"name": "dram"}] * 9),
         ("system/stages/0/fold", "median"),
         ("system/stages/0/budget", {"type": "fraction", "share": 2}),
         ("system/stages/0/budget", {"type": "fraction", "share": "much"}),

@@ -20,8 +20,8 @@ constexpr std::array kKindDocs = {
     KindDoc{"layout", "places the entries of a layer on flash"},
     KindDoc{"model", "the decoder that timing is done for"},
     KindDoc{"phone", "processor and memory"},
-    KindDoc{"replacement", "decides which units stay in the cache"},
-    KindDoc{"schedule", "lays the operations of a step on compute and flash"},
+    KindDoc{"replacement", "decides which units stay in the caches of a tier"},
+    KindDoc{"schedule", "lays the operations of a step on compute, flash and links"},
     KindDoc{"scorer", "says what each unit is worth to the current queries"},
 };
 
@@ -182,16 +182,45 @@ Field stages() {
           .may_lack = false};
 }
 
+Field tier() {
+  return table(
+      "tier", "a kind of memory or, where it is the last and has no bandwidth, the flash device",
+      {text("name", "", {.doc = "what results call it", .required = true}),
+       value("bandwidth", ValueType::real, 0.0,
+             {.doc = "of the link by which entries come up to the first tier",
+              .quantity = Quantity::bytes_per_second,
+              .min = bounds::kSlowest,
+              .max = bounds::kFastest}),
+       value("latency", ValueType::real, 0.0,
+             {.doc = "of that link, once for each transfer of a layer",
+              .quantity = Quantity::seconds,
+              .min = 0,
+              .max = bounds::kLongest}),
+       value("capacity", ValueType::integer, std::int64_t{0},
+             {.doc = "room for entries of the whole model; of a tier between the first and the last",
+              .unit = "bytes",
+              .quantity = Quantity::bytes,
+              .min = 1,
+              .max = bounds::kExactInteger}),
+       component("replacement", "replacement", "lru",
+                 "decides which units stay in a tier between the first and the last"),
+       text("copies", "inclusive",
+            {.doc = "what a tier between the first and the last holds. inclusive: what was read through it; "
+                    "exclusive: what the tier above it has evicted, until it is read again",
+             .choices = "inclusive|exclusive"})});
+}
+
 Field tiers() {
   return {.name = "tiers",
           .shape = Shape::list,
           .doc =
-              "where entries are kept, fastest first; none given: DRAM over flash. DRAM alone: nothing is "
-              "ever read or written",
-          .fields = {table("tier", "a kind of memory",
-                           {text("name", "", {.doc = "which", .required = true, .choices = "dram|flash"})})},
+              "where entries are kept, fastest first; none given: DRAM over flash. Attention reads the "
+              "first, whose room are `cache`, `replacement` and `dram`; the last holds everything. One "
+              "alone: nothing is ever read or written",
+          .fields = {tier()},
           .min_items = 0,
-          .max_items = 2};
+          .max_items = 8,
+          .is_tiers = true};
 }
 
 Field cache() {
@@ -230,7 +259,7 @@ Field system() {
                       {component("k", "codec", "fp16", "stored form of keys"),
                        component("v", "codec", "fp16", "stored form of values")}),
                 tiers(), needed(Needed::on_flash, "layout", "token_order"),
-                needed(Needed::on_flash, "replacement", "none"), cache(), dram(),
+                needed(Needed::over_lower_tier, "replacement", "none"), cache(), dram(),
                 component("schedule", "schedule", "serial")});
 }
 

@@ -24,8 +24,9 @@ enum class Shape {
 /// Where a component that has no default of its own must be given.
 enum class Needed {
   always,
-  on_flash,      ///< unless `tiers` beside it has DRAM alone
-  unless_taken,  ///< unless `take` beside it names a stage
+  on_flash,         ///< unless the last of `tiers` beside it is memory
+  over_lower_tier,  ///< unless `tiers` beside it has one alone
+  unless_taken,     ///< unless `take` beside it names a stage
 };
 
 /// One key of a configuration.
@@ -43,6 +44,7 @@ struct Field {
   std::size_t min_items = 0;  ///< list
   std::size_t max_items = 0;  ///< list
   bool may_lack = true;       ///< list: nothing need be given
+  bool is_tiers = false;      ///< list: see check_tiers
 
   const Field* find(std::string_view name) const;
 };

@@ -21,22 +21,38 @@ class KeepsAll final : public Replacement {
   CacheObject victim() override { throw InternalError("a cache without limits was asked for a victim"); }
 };
 
-std::unique_ptr<Replacement> make_policy(const RunConfig& config, std::int64_t capacity_bytes,
-                                         std::span<const CacheObject> future) {
-  return Registry<Replacement>::instance().create(
-      config.system.replacement.type, config.system.replacement.values,
-      {capacity_bytes, static_cast<std::uint64_t>(config.seed), future});
+std::unique_ptr<Replacement> make_policy(const ComponentChoice& choice, const Replacement::Context& context) {
+  return Registry<Replacement>::instance().create(choice.type, choice.values, context);
 }
 
 }  // namespace
 
-bool needs_future(const RunConfig& config) {
-  return make_policy(config, config.system.cache_capacity_bytes, {})->needs_future();
+CacheSetting caches_of(const RunConfig& config) {
+  const SystemConfig& system = config.system;
+  return {system.replacement, "system.replacement", system.cache_capacity_bytes, "system.cache.capacity",
+          system.dram_bytes};
 }
 
-CacheSet::CacheSet(const RunConfig& config, const MemoryGeometry& geometry, std::int64_t layers,
-                   std::int64_t kv_heads, AccessRecord* accesses)
-    : config_(config), entry_bytes_(geometry.entry_bytes), kv_heads_(kv_heads), accesses_(accesses) {
+CacheSetting caches_of(const TierConfig& tier) {
+  const std::string key = fmt::format("system.tiers.{}", tier.place);
+  return {tier.replacement, key + ".replacement", tier.capacity_bytes, key + ".capacity", 0};
+}
+
+bool needs_future(const RunConfig& config) {
+  return is_oracle(config.system.replacement);
+}
+
+bool is_oracle(const ComponentChoice& replacement) {
+  return make_policy(replacement, {.capacity_bytes = 0, .root_seed = 0})->needs_future();
+}
+
+CacheSet::CacheSet(const RunConfig& config, CacheSetting setting, const MemoryGeometry& geometry,
+                   std::int64_t layers, std::int64_t kv_heads, AccessRecord* accesses)
+    : config_(config),
+      setting_(std::move(setting)),
+      entry_bytes_(geometry.entry_bytes),
+      kv_heads_(kv_heads),
+      accesses_(accesses) {
   // The capacity is the model's; the captured heads get the share of it that they stand for.
   const Extrapolation& model = geometry.model;
   const auto model_heads = static_cast<double>(model.layers * model.kv_heads);
@@ -48,9 +64,9 @@ CacheSet::CacheSet(const RunConfig& config, const MemoryGeometry& geometry, std:
                        ? 2.0 * model.head_share() * static_cast<double>(scope == "head" ? kv_heads : 1)
                        : 1.0 / share;
   capacity_bytes_ =
-      config.system.cache_capacity_bytes > 0
-          ? static_cast<std::int64_t>(static_cast<double>(config.system.cache_capacity_bytes) * share)
-          : static_cast<std::int64_t>(static_cast<double>(config.system.dram_bytes) / dram_per_byte_);
+      setting_.capacity_bytes > 0
+          ? static_cast<std::int64_t>(static_cast<double>(setting_.capacity_bytes) * share)
+          : static_cast<std::int64_t>(static_cast<double>(setting_.dram_bytes) / dram_per_byte_);
   for (std::int64_t i = 0; i < caches; ++i) {
     caches_.push_back(make_cache(static_cast<std::size_t>(i), capacity_bytes_));
   }
@@ -75,24 +91,25 @@ void CacheSet::give_room(double room_bytes, std::span<HeadResidency* const> resi
 }
 
 std::unique_ptr<Cache> CacheSet::make_cache(std::size_t index, std::int64_t capacity_bytes) const {
-  auto policy = make_policy(config_, capacity_bytes,
-                            accesses_ == nullptr ? std::span<const CacheObject>() : accesses_->of(index));
-  const bool by_capacity = config_.system.dram_bytes == 0 || config_.system.cache_capacity_bytes > 0;
+  auto policy = make_policy(setting_.replacement,
+                            {capacity_bytes, static_cast<std::uint64_t>(config_.seed),
+                             accesses_ == nullptr ? std::span<const CacheObject>() : accesses_->of(index)});
+  const bool by_capacity = setting_.dram_bytes == 0 || setting_.capacity_bytes > 0;
   if (policy->caches() && by_capacity && capacity_bytes < entry_bytes_) {
     throw InputError(fmt::format(
         "{}: {} bytes for the whole model leave '{}' {} bytes in a cache, less than one entry of {}; "
         "give more, or replacement none",
-        config_.place("system.cache.capacity"), config_.system.cache_capacity_bytes,
-        config_.system.replacement.type, capacity_bytes, entry_bytes_));
+        config_.place(setting_.capacity_key), setting_.capacity_bytes, setting_.replacement.type,
+        capacity_bytes, entry_bytes_));
   }
   if (accesses_ == nullptr) {
     return std::make_unique<Cache>(std::move(policy), capacity_bytes, entry_bytes_,
-                                   config_.system.replacement.type);
+                                   setting_.replacement.type);
   }
   auto cache = keeps_all() ? std::make_unique<Cache>(std::make_unique<KeepsAll>(),
                                                      std::numeric_limits<std::int64_t>::max(), entry_bytes_)
                            : std::make_unique<Cache>(std::move(policy), capacity_bytes, entry_bytes_,
-                                                     config_.system.replacement.type);
+                                                     setting_.replacement.type);
   cache->watch([this, index](CacheObject object) {
     if (!accesses_->follow(index, object)) {
       throw depends_on_cache();
@@ -106,6 +123,12 @@ Cache& CacheSet::of(std::int64_t layer, std::int64_t head) {
                              : config_.system.cache_scope == "layer" ? layer
                                                                      : layer * kv_heads_ + head;
   return *caches_[static_cast<std::size_t>(index)];
+}
+
+void CacheSet::on_evict(const Cache::Evicted& listener) {
+  for (const auto& cache : caches_) {
+    cache->on_evict(listener);
+  }
 }
 
 std::int64_t CacheSet::bytes() const {

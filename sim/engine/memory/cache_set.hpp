@@ -12,23 +12,40 @@
 
 namespace kvr {
 
+/// What the caches of a tier are made of, and which keys say so.
+struct CacheSetting {
+  ComponentChoice replacement;
+  std::string replacement_key;
+  std::int64_t capacity_bytes;  ///< of the whole model; 0: all that `dram_bytes` leaves
+  std::string capacity_key;
+  std::int64_t dram_bytes;  ///< that everything in the tier together may take; 0: not limited
+};
+
+/// Of the first tier.
+CacheSetting caches_of(const RunConfig& config);
+CacheSetting caches_of(const TierConfig& tier);
+
 /// Whether the configured replacement policy must be told the accesses to come.
 bool needs_future(const RunConfig& config);
+/// The same of any tier's.
+bool is_oracle(const ComponentChoice& replacement);
 
-/// The caches of one replay: one for the model, or one for each layer or head, with equal shares of the
-/// capacity.
+/// The caches of one tier in a replay: one for the model, or one for each layer or head, with equal shares of
+/// the capacity.
 class CacheSet {
  public:
   /// `accesses` is null, or outlives this. While it is not complete, the caches keep everything, whatever the
   /// configured policy, and note what they are touched for; once it is, the policy is given the accesses to
   /// come. Throws InputError when a cache could not hold a single entry; `touched` then throws one when the
   /// accesses are not the recorded ones.
-  CacheSet(const RunConfig& config, const MemoryGeometry& geometry, std::int64_t layers,
+  CacheSet(const RunConfig& config, CacheSetting setting, const MemoryGeometry& geometry, std::int64_t layers,
            std::int64_t kv_heads, AccessRecord* accesses);
   CacheSet(const CacheSet&) = delete;
   CacheSet& operator=(const CacheSet&) = delete;
 
   Cache& of(std::int64_t layer, std::int64_t head);
+  /// Calls `listener` with all that any cache evicts.
+  void on_evict(const Cache::Evicted& listener);
   std::int64_t bytes() const;
   /// DRAM of the whole model for the smallest caches: an entry each, of each layer or head.
   double least_dram_bytes() const;
@@ -48,6 +65,7 @@ class CacheSet {
   InputError depends_on_cache() const;
 
   const RunConfig& config_;
+  CacheSetting setting_;
   std::int64_t entry_bytes_;
   std::int64_t kv_heads_;
   double dram_per_byte_;         ///< of the whole model, where every cache grows by a byte

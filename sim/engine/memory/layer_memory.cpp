@@ -11,7 +11,7 @@ namespace kvr {
 
 LayerMemory::LayerMemory(std::int64_t layer, std::span<HeadPolicies> heads, std::unique_ptr<Layout> layout,
                          std::string layout_name, std::int64_t capacity_entries, std::int64_t entry_bytes,
-                         std::int64_t block_bytes, std::vector<Cache*> caches)
+                         std::int64_t block_bytes, std::vector<Cache*> caches, TierLevels& tiers)
     : layer_(layer),
       heads_(heads),
       layout_(std::move(layout)),
@@ -19,11 +19,12 @@ LayerMemory::LayerMemory(std::int64_t layer, std::span<HeadPolicies> heads, std:
       entry_bytes_(entry_bytes),
       block_bytes_(block_bytes),
       caches_(std::move(caches)),
+      tiers_(&tiers),
       traffic_(heads.size()),
       unit_hit_(heads.size()),
       guessed_(heads.size()) {
   for (const HeadPolicies& head : heads_) {
-    residencies_.emplace_back(capacity_entries, head.clustering(), on_flash());
+    residencies_.emplace_back(capacity_entries, head.clustering(), has_lower_tier());
   }
 }
 
@@ -31,7 +32,15 @@ CacheObject LayerMemory::object(std::int64_t head, UnitId unit) const {
   return {static_cast<std::int32_t>(layer_), static_cast<std::int32_t>(head), unit};
 }
 
+HeadCache LayerMemory::cache_of(std::int64_t head) {
+  const auto h = static_cast<std::size_t>(head);
+  return {id(head), heads_[h].clustering(), residencies_[h], *caches_[h]};
+}
+
 void LayerMemory::place(std::span<const std::vector<CoRetrieval>> co_retrieval) {
+  for (std::int64_t head = 0; head < std::ssize(heads_); ++head) {
+    tiers_->count_written(id(head));
+  }
   if (!on_flash()) {
     return;
   }
@@ -109,7 +118,7 @@ void LayerMemory::locate_cached(std::int64_t head) {
 std::int64_t LayerMemory::cached_entries() const {
   std::int64_t entries = 0;
   for (std::size_t head = 0; head < heads_.size(); ++head) {
-    if (!on_flash()) {
+    if (!has_lower_tier()) {
       entries += heads_[head].live().size() - heads_[head].always_visible();
       continue;
     }
@@ -164,6 +173,7 @@ void LayerMemory::prefetch_head(std::int64_t head) {
 
 void LayerMemory::read() {
   reads_.clear();
+  tiers_->begin_step(layer_);
   for (std::size_t head = 0; head < heads_.size(); ++head) {
     read_head(static_cast<std::int64_t>(head));
   }
@@ -192,16 +202,23 @@ void LayerMemory::read_head(std::int64_t head) {
         }
       }
     }
-    if (!missing_.empty()) {
-      locate(head, choice.unit, missing_, reads_);
-    }
     caches_[h]->loaded(missed);
+    const std::int64_t guessed = missed - std::ssize(missing_);
+    bring_up(head, choice.unit, TierUse::attention, reads_);
     unit_hit_[h].push_back(missed == 0 ? 1 : 0);
     ++traffic.demanded_units;
     traffic.hit_units += missed == 0 ? 1 : 0;
     traffic.demanded_entries += choice.count;
     traffic.hit_entries += choice.count - missed;
-    traffic.rightly_guessed_entries += missed - std::ssize(missing_);
+    traffic.rightly_guessed_entries += guessed;
+    traffic.read_entries += guessed + std::ssize(missing_);
+  }
+}
+
+void LayerMemory::bring_up(std::int64_t head, UnitId unit, TierUse use, std::vector<Extent>& records) {
+  tiers_->bring_up(id(head), unit, use, missing_);
+  if (!missing_.empty()) {
+    locate(head, unit, missing_, records);
   }
 }
 
@@ -228,6 +245,7 @@ void LayerMemory::settle(std::span<HeadResidency* const> all) {
       cache->evict(all, static_cast<std::int64_t>(heads_.size()));
     }
   }
+  tiers_->evict();
   align_and_merge(update_reads_, block_bytes_);
   written_bytes_ += total_bytes(flash_.writes) - flash_.moved_bytes();
   writes_ = flash_.writes;
@@ -242,8 +260,10 @@ void LayerMemory::forget() {
   for (std::size_t head = 0; head < heads_.size(); ++head) {
     const ChangeList& removals = heads_[head].removals();
     for (const Change& change : removals) {
-      apply_removal(static_cast<std::int64_t>(head), change);
+      cache_of(static_cast<std::int64_t>(head)).remove(change.unit, change.entry);
+      tiers_->remove(id(static_cast<std::int64_t>(head)), change);
     }
+    tiers_->count_written(id(static_cast<std::int64_t>(head)));
     if (on_flash() && !removals.empty()) {
       blame_layout([&] {
         layout_->update(static_cast<std::int64_t>(head), removals, heads_[head].clustering(), flash_);
@@ -255,23 +275,6 @@ void LayerMemory::forget() {
     KVR_CHECK(flash_.writes.size() == before, "{} ranges are written where entries were only removed",
               flash_.writes.size() - before);
   });
-}
-
-void LayerMemory::apply_removal(std::int64_t head, const Change& change) {
-  const auto h = static_cast<std::size_t>(head);
-  Cache& cache = *caches_[h];
-  if (!residencies_[h].remove(change.unit, change.entry)) {
-    return;
-  }
-  cache.dropped(1);
-  if (!cache.enabled()) {
-    return;
-  }
-  if (const std::int64_t left = residencies_[h].count(change.unit); left > 0) {
-    cache.updated(object(head, change.unit), left);
-  } else {
-    cache.emptied(object(head, change.unit));
-  }
 }
 
 void LayerMemory::write_representatives(double dim_ratio) {
@@ -292,10 +295,14 @@ void LayerMemory::settle_head(std::int64_t head) {
       }
     }
   }
+  tiers_->touch(id(head));
   load_wanted(head);
+  tiers_->touch(id(head));
   for (const Change& change : policies.changes()) {
     apply_to_cache(head, change);
+    tiers_->restructure(id(head), change);
   }
+  tiers_->write_new(id(head));
   update_layout(head);
 }
 
@@ -306,7 +313,7 @@ void LayerMemory::drop_uncached(std::int64_t head) {
   }
   for (UnitId unit = 0; unit < heads_[h].clustering().unit_count(); ++unit) {
     if (residencies_[h].partly_resident(unit)) {
-      caches_[h]->dropped(residencies_[h].drop(unit));
+      caches_[h]->give_up(object(head, unit), residencies_[h]);
     }
   }
 }
@@ -321,7 +328,9 @@ void LayerMemory::update_layout(std::int64_t head) {
   blame_layout([&] { layout_->update(head, heads_[h].changes(), heads_[h].clustering(), flash_); });
   for (const MovedRecord& record : std::span(flash_.moved).subspan(before)) {
     const auto owner = record.head < 0 ? h : static_cast<std::size_t>(record.head);
-    if (!residencies_[owner].in_dram(record.entry)) {
+    const bool in_memory = residencies_[owner].in_dram(record.entry) ||
+                           tiers_->has(id(static_cast<std::int64_t>(owner)), record.entry);
+    if (!in_memory) {
       update_reads_.push_back(record.from);
     }
   }
@@ -338,60 +347,8 @@ void LayerMemory::apply_to_cache(std::int64_t head, const Change& change) {
     cache.updated(object(head, change.unit), residency.count(change.unit));
   } else if (change.kind == ChangeKind::buffered) {
     residency.set_pending(change.entry, true);
-  } else if (change.kind == ChangeKind::created) {
-    take_in_pending(head, change.unit, false);
-  } else if (change.kind == ChangeKind::split) {
-    apply_split(head, change);
-  } else if (change.kind == ChangeKind::regrouped) {
-    apply_regrouping(head);
-  }
-}
-
-void LayerMemory::apply_split(std::int64_t head, const Change& change) {
-  const auto h = static_cast<std::size_t>(head);
-  HeadResidency& residency = residencies_[h];
-  Cache& cache = *caches_[h];
-  const bool was_resident = residency.partly_resident(change.unit);
-  residency.recount(change.unit, change.other);
-  for (const UnitId part : {change.unit, change.other}) {
-    take_in_pending(head, part, was_resident);
-    if (cache.enabled() && residency.partly_resident(part)) {
-      cache.updated(object(head, part), residency.count(part));
-    }
-  }
-  if (cache.enabled() && was_resident && !residency.partly_resident(change.unit)) {
-    cache.emptied(object(head, change.unit));
-  }
-}
-
-/// What is cached stays; how much of each unit it is has changed.
-void LayerMemory::apply_regrouping(std::int64_t head) {
-  const auto h = static_cast<std::size_t>(head);
-  HeadResidency& residency = residencies_[h];
-  Cache& cache = *caches_[h];
-  for (UnitId unit = 0; unit < heads_[h].clustering().unit_count(); ++unit) {
-    const bool was_resident = residency.partly_resident(unit);
-    residency.recount(unit);
-    take_in_pending(head, unit, residency.partly_resident(unit));
-    if (cache.enabled() && residency.partly_resident(unit)) {
-      cache.updated(object(head, unit), residency.count(unit));
-    } else if (cache.enabled() && was_resident) {
-      cache.emptied(object(head, unit));
-    }
-  }
-}
-
-void LayerMemory::take_in_pending(std::int64_t head, UnitId unit, bool cached) {
-  const auto h = static_cast<std::size_t>(head);
-  for (const EntryIndex entry : heads_[h].clustering().members(unit)) {
-    if (!residencies_[h].entry_pending(entry)) {
-      continue;
-    }
-    residencies_[h].set_pending(entry, false);
-    if (cached && caches_[h]->enabled()) {
-      residencies_[h].add(unit, entry);
-      caches_[h]->loaded(1);
-    }
+  } else {
+    cache_of(head).restructure(change);
   }
 }
 
@@ -411,12 +368,11 @@ void LayerMemory::load_wanted(std::int64_t head) {
         residencies_[h].add(unit, entry);
       }
     }
-    if (!missing_.empty()) {
-      locate(head, unit, missing_, update_reads_);
-      caches_[h]->loaded(static_cast<std::int64_t>(missing_.size()));
-    }
+    const bool hit = missing_.empty();
+    caches_[h]->loaded(std::ssize(missing_));
+    bring_up(head, unit, TierUse::update, update_reads_);
     if (caches_[h]->enabled() && residencies_[h].partly_resident(unit)) {
-      caches_[h]->touched(object(head, unit), residencies_[h].count(unit), missing_.empty());
+      caches_[h]->touched(object(head, unit), residencies_[h].count(unit), hit);
     }
   }
   if (!wanted.empty()) {

@@ -7,12 +7,15 @@
 #include <optional>
 #include <span>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "sim/engine/heads/head_policies.hpp"
 #include "sim/engine/memory/flash_requests.hpp"
 #include "sim/engine/memory/residency.hpp"
 #include "sim/engine/memory/swap_area.hpp"
+#include "sim/engine/memory/tiers/head_cache.hpp"
+#include "sim/engine/memory/tiers/tier_levels.hpp"
 #include "sim/interfaces/layout.hpp"
 #include "sim/interfaces/schedule.hpp"
 
@@ -24,6 +27,7 @@ struct HeadTraffic {
   std::int64_t hit_units = 0;  ///< all of the unit's demanded entries were in the cache
   std::int64_t demanded_entries = 0;
   std::int64_t hit_entries = 0;
+  std::int64_t read_entries = 0;             ///< from flash; the rest came from memory below the first tier
   std::int64_t guessed_entries = 0;          ///< read before they were demanded
   std::int64_t rightly_guessed_entries = 0;  ///< of those, demanded
 };
@@ -31,7 +35,8 @@ struct HeadTraffic {
 /// The memory side of one captured layer: where its entries lie on flash, what its heads have in DRAM, and
 /// what a step reads and writes. Heads of a layer share one layout, hence requests that span heads.
 ///
-/// Without flash, which is without a layout, all entries are in DRAM and nothing is read or written.
+/// DRAM is the first tier here, whatever the system calls it. Without a tier below it all entries are in DRAM
+/// and nothing is read or written; where the last tier is memory instead of flash there is no layout.
 ///
 /// In a step, after every head has selected: `swap_in` plans what virtual memory brings back, `prefetch`
 /// plans the reads of what heads guessed and DRAM lacks, `read` splits demands into hits and misses and plans
@@ -41,14 +46,16 @@ struct HeadTraffic {
 class LayerMemory {
  public:
   /// `layout`: null without flash; what it does wrong is told as a PolicyFault of `layout_name`. `caches`
-  /// [heads]: the cache each head belongs to; heads may share one.
+  /// [heads]: the cache each head belongs to; heads may share one. `tiers`: the memory below, which outlives
+  /// this.
   LayerMemory(std::int64_t layer, std::span<HeadPolicies> heads, std::unique_ptr<Layout> layout,
               std::string layout_name, std::int64_t capacity_entries, std::int64_t entry_bytes,
-              std::int64_t block_bytes, std::vector<Cache*> caches);
+              std::int64_t block_bytes, std::vector<Cache*> caches, TierLevels& tiers);
 
   HeadResidency& residency(std::int64_t head) { return residencies_[static_cast<std::size_t>(head)]; }
 
   bool on_flash() const { return layout_ != nullptr; }
+  bool has_lower_tier() const { return on_flash() || tiers_->links() > 0; }
   bool wants_co_retrieval() const { return on_flash() && layout_->wants_co_retrieval(); }
   /// Places the prompt's units. `co_retrieval` [heads], or empty where the layout does not want it.
   void place(std::span<const std::vector<CoRetrieval>> co_retrieval);
@@ -75,11 +82,13 @@ class LayerMemory {
   std::span<const Extent> writes() const { return writes_; }
   std::span<const Extent> representative_reads() const { return representative_reads_; }
   std::span<const Extent> swap_reads() const { return swap_reads_; }
-  /// In the cache at the moment; without flash, all that is not in DRAM on other grounds.
+  /// In the cache at the moment; without a lower tier, all that is not in DRAM on other grounds.
   std::int64_t cached_entries() const;
   /// Of those, what the layout has not written yet.
   std::int64_t unwritten_cached_entries() const;
   const Contiguity& contiguity() const { return contiguity_; }
+  /// [links] of the memory below the first tier, in the last step.
+  std::span<const TierTraffic> tier_traffic() const { return std::as_const(*tiers_).traffic(layer_); }
   /// That the step brings in for attention, wrong guesses included.
   std::int64_t entries_brought() const;
   /// What the layout did in the last step.
@@ -114,13 +123,13 @@ class LayerMemory {
   void drop_uncached(std::int64_t head);
   void update_layout(std::int64_t head);
   void apply_to_cache(std::int64_t head, const Change& change);
-  void apply_removal(std::int64_t head, const Change& change);
-  void apply_split(std::int64_t head, const Change& change);
-  void apply_regrouping(std::int64_t head);
-  /// Members of `unit` that were pending have a place on flash; they stay in DRAM where the unit is cached.
-  void take_in_pending(std::int64_t head, UnitId unit, bool cached);
   void load_wanted(std::int64_t head);
+  /// `missing_` of `unit` comes up from the fastest tier that has it; what flash must give is left in it and
+  /// its records are appended.
+  void bring_up(std::int64_t head, UnitId unit, TierUse use, std::vector<Extent>& records);
+  HeadId id(std::int64_t head) const { return {layer_, head}; }
   CacheObject object(std::int64_t head, UnitId unit) const;
+  HeadCache cache_of(std::int64_t head);
 
   std::int64_t layer_;
   std::span<HeadPolicies> heads_;
@@ -129,6 +138,7 @@ class LayerMemory {
   std::int64_t entry_bytes_;
   std::int64_t block_bytes_;
   std::vector<Cache*> caches_;
+  TierLevels* tiers_;
   std::vector<HeadResidency> residencies_;
 
   std::vector<HeadTraffic> traffic_;

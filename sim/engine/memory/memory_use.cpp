@@ -42,7 +42,7 @@ void add_cache(std::span<const LayerMemory> layers, const MemoryGeometry& geomet
     return static_cast<double>(entries) * static_cast<double>(geometry.entry_bytes);
   };
   const double staying_bytes = model.model_share(bytes_of(staying));
-  const bool given_back = layers.front().on_flash() && swap != CacheSwap::in_place;  // by evicting
+  const bool given_back = layers.front().has_lower_tier() && swap != CacheSwap::in_place;  // by evicting
   use.kept_cache_bytes = given_back ? 0.0 : staying_bytes;
   use.cache_bytes = staying_bytes + bytes_of(neighbours) * model.head_share();
 }

@@ -51,11 +51,14 @@ void HeadResidency::add(UnitId unit, EntryIndex entry) {
   ++slot(unit);
 }
 
-std::int64_t HeadResidency::drop(UnitId unit) {
+std::int64_t HeadResidency::drop(UnitId unit, std::vector<EntryIndex>* entries) {
   const std::int64_t before = count(unit);
   std::int64_t dropped = 0;
   for (const EntryIndex entry : clustering_->members(unit)) {
     std::uint8_t& flag = flags_[static_cast<std::size_t>(entry)];
+    if (flag != 0 && entries != nullptr) {
+      entries->push_back(entry);
+    }
     dropped += flag;
     flag = 0;
   }
@@ -81,6 +84,21 @@ void HeadResidency::recount(UnitId unit) {
   slot(unit) = resident;
 }
 
+void HeadResidency::check_counts() const {
+  std::int64_t counted = 0;
+  for (UnitId unit = 0; unit < clustering_->unit_count(); ++unit) {
+    std::int64_t cached = 0;
+    for (const EntryIndex entry : clustering_->members(unit)) {
+      cached += flags_[static_cast<std::size_t>(entry)];
+    }
+    KVR_CHECK(cached == count(unit), "unit {} has {} cached entries, {} are counted", unit, cached,
+              count(unit));
+    counted += cached;
+  }
+  const auto flagged = std::ranges::count(flags_, 1);
+  KVR_CHECK(flagged == counted, "{} entries are cached, {} of them in units", flagged, counted);
+}
+
 Cache::Cache(std::unique_ptr<Replacement> policy, std::int64_t capacity_bytes, std::int64_t entry_bytes,
              std::string policy_name)
     : policy_(std::move(policy)),
@@ -97,14 +115,23 @@ void Cache::evict(std::span<HeadResidency* const> heads, std::int64_t heads_per_
   while (bytes_ > capacity_bytes_) {
     const CacheObject object = policy_->victim();
     HeadResidency& head = *heads[static_cast<std::size_t>(object.layer * heads_per_layer + object.head)];
-    const std::int64_t dropped = head.drop(object.unit);
+    const std::int64_t dropped = give_up(object, head);
     if (dropped == 0 && emptied_.erase(object) == 0) {
       throw PolicyFault(
           fmt::format("replacement '{}': layer {}, head {}, unit {}: is given up and not resident",
                       policy_name_, object.layer, object.head, object.unit));
     }
-    bytes_ -= dropped * entry_bytes_;
   }
+}
+
+std::int64_t Cache::give_up(CacheObject object, HeadResidency& head) {
+  dropped_.clear();
+  const std::int64_t dropped = head.drop(object.unit, evicted_ ? &dropped_ : nullptr);
+  bytes_ -= dropped * entry_bytes_;
+  if (evicted_ && dropped > 0) {
+    evicted_(object, dropped_);
+  }
+  return dropped;
 }
 
 }  // namespace kvr

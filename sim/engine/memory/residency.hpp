@@ -46,8 +46,8 @@ class HeadResidency final : public ResidentUnits {
   std::int64_t count(UnitId unit) const;
 
   void add(UnitId unit, EntryIndex entry);
-  /// Drops the unit's entries; returns how many there were.
-  std::int64_t drop(UnitId unit);
+  /// Drops the unit's entries; returns how many there were, and in `entries`, unless null, which.
+  std::int64_t drop(UnitId unit, std::vector<EntryIndex>* entries = nullptr);
   /// `entry` left `unit` for good; returns whether it was cached.
   bool remove(UnitId unit, EntryIndex entry);
   /// `entries` wait to be written from now on, and none but they.
@@ -60,6 +60,8 @@ class HeadResidency final : public ResidentUnits {
     recount(unit);
     recount(other);
   }
+  /// Throws InternalError unless the counts are those of the cached entries, each in one unit.
+  void check_counts() const;
 
  private:
   std::int64_t& slot(UnitId unit);
@@ -85,6 +87,9 @@ class Cache {
 
   /// Calls `watcher` with every object that is touched, before the policy is told.
   void watch(std::function<void(CacheObject)> watcher) { watcher_ = std::move(watcher); }
+  /// Calls `listener` with what the policy or `give_up` has dropped.
+  using Evicted = std::function<void(CacheObject, std::span<const EntryIndex>)>;
+  void on_evict(Evicted listener) { evicted_ = std::move(listener); }
   /// Entries of `object` came in with this step's reads; its place in the order follows by `touched`.
   void loaded(std::int64_t entries) { bytes_ += entries * entry_bytes_; }
   void touched(CacheObject object, std::int64_t entries, bool hit) {
@@ -102,6 +107,8 @@ class Cache {
   }
   /// Entries left on other grounds than the policy's choice.
   void dropped(std::int64_t entries) { bytes_ -= entries * entry_bytes_; }
+  /// Drops what `head` has of `object`; returns how many entries that was.
+  std::int64_t give_up(CacheObject object, HeadResidency& head);
   /// A policy that caches nothing stays as it is.
   void resize(std::int64_t capacity_bytes) {
     capacity_bytes_ = capacity_bytes;
@@ -116,6 +123,8 @@ class Cache {
   std::unique_ptr<Replacement> policy_;
   std::string policy_name_;
   std::function<void(CacheObject)> watcher_;
+  Evicted evicted_;
+  std::vector<EntryIndex> dropped_;
   std::int64_t capacity_bytes_;
   std::int64_t entry_bytes_;
   std::int64_t bytes_ = 0;

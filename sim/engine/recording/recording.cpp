@@ -54,8 +54,7 @@ void record_units(const HeadPolicies& policies, const HeadTraffic& traffic, doub
   set(Metric::hit_units, static_cast<double>(traffic.hit_units));
   set(Metric::demanded_bytes, entry_bytes * static_cast<double>(traffic.demanded_entries));
   set(Metric::hit_bytes, entry_bytes * static_cast<double>(traffic.hit_entries));
-  set(Metric::useful_read_bytes,
-      entry_bytes * static_cast<double>(traffic.demanded_entries - traffic.hit_entries));
+  set(Metric::useful_read_bytes, entry_bytes * static_cast<double>(traffic.read_entries));
   set(Metric::guessed_bytes, entry_bytes * static_cast<double>(traffic.guessed_entries));
   set(Metric::rightly_guessed_bytes, entry_bytes * static_cast<double>(traffic.rightly_guessed_entries));
 }
@@ -96,9 +95,40 @@ void record_critical(const Machine& machine, std::int64_t step, PointData& data)
   const CriticalTimes times = machine.critical_times();
   data.set(Metric::critical_compute_s, step, times.of(Resource::compute));
   data.set(Metric::critical_flash_s, step, times.of(Resource::flash));
+  const bool links = !data.tier_names().empty();
+  if (links) {
+    data.set(Metric::critical_link_s, step, times.of(Resource::link));
+  }
   for (std::size_t p = 0; p < kPurposes; ++p) {
     const auto purpose = static_cast<Purpose>(p);
+    if (!links && (purpose == Purpose::tier_read || purpose == Purpose::demotion)) {
+      continue;
+    }
     data.set(critical_metric(purpose), step, times.of(purpose));
+  }
+}
+
+void record_tiers(std::span<const LayerMemory> layers, std::span<const std::int64_t> held_entries,
+                  const Machine& machine, std::int64_t step, PointData& data) {
+  const Extrapolation& model = machine.extrapolation();
+  const auto entry_bytes = static_cast<double>(machine.entry_bytes());
+  for (std::size_t tier = 0; tier < data.tier_names().size(); ++tier) {
+    const auto set = [&](Metric metric, double value) {
+      data.set_of_tier(metric, step, static_cast<std::int64_t>(tier), value);
+    };
+    const auto bytes_of = [&](auto entries_of) {
+      double bytes = 0.0;
+      for (std::size_t layer = 0; layer < layers.size(); ++layer) {
+        bytes += static_cast<double>(entries_of(layers[layer].tier_traffic()[tier])) * entry_bytes *
+                 model.heads_of(static_cast<std::int64_t>(layer));
+      }
+      return bytes;
+    };
+    set(Metric::tier_asked_bytes, bytes_of([](const TierTraffic& moved) { return moved.asked; }));
+    set(Metric::tier_hit_bytes, bytes_of([](const TierTraffic& moved) { return moved.read; }));
+    set(Metric::tier_up_bytes, bytes_of([](const TierTraffic& moved) { return moved.up(); }));
+    set(Metric::tier_down_bytes, bytes_of([](const TierTraffic& moved) { return moved.down(); }));
+    set(Metric::tier_held_bytes, model.model_share(static_cast<double>(held_entries[tier]) * entry_bytes));
   }
 }
 

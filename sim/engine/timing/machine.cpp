@@ -50,6 +50,7 @@ Machine::Machine(const RunConfig& config, const trace::Header& header)
       energy_meter_(phone_->power(), *device_),
       heads_(extrapolate(config, model_->geometry(), header)),
       extrapolation_(config.system.heads_together ? as_one(heads_) : heads_),
+      link_times_(config.system.tiers),
       on_flash_(config.system.on_flash),
       configured_working_set_bytes_(config.working_set_bytes),
       requests_(static_cast<std::size_t>(extrapolation_.layers)),
@@ -187,6 +188,9 @@ void Machine::ask_for(std::int64_t layer, const LayerMemory& from, LayerDemand& 
   demand.writes = lists.writes.requests;
   demand.representative_reads = lists.representative_reads.requests;
   demand.swap_reads = lists.swap_reads.requests;
+  lists.links =
+      link_times_.of(from.tier_traffic(), extrapolation_.head_share() * static_cast<double>(entry_bytes_));
+  demand.links = lists.links;
 }
 
 void Machine::set_working_set(double space_bytes) {

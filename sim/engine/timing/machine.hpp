@@ -14,6 +14,7 @@
 #include "sim/engine/timing/critical_path.hpp"
 #include "sim/engine/timing/energy_meter.hpp"
 #include "sim/engine/timing/lateness.hpp"
+#include "sim/engine/timing/link_times.hpp"
 #include "sim/engine/timing/scheduler.hpp"
 #include "sim/interfaces/codec.hpp"
 #include "sim/interfaces/compute_model.hpp"
@@ -44,6 +45,7 @@ class Machine {
   std::int64_t batches_outstanding() const { return schedule_->batches_outstanding(); }
   /// What it costs to read under computation, and whether it is counted.
   std::vector<std::pair<std::string_view, bool>> overlap_costs() const;
+  std::vector<std::string> link_names() const { return link_times_.names(); }
   const LanguageModel& model() const { return *model_; }
   const FlashDevice& device() const { return *device_; }
   std::int64_t block_bytes() const { return device_->limits().block_bytes; }
@@ -99,6 +101,7 @@ class Machine {
     RequestList writes;
     RequestList representative_reads;
     RequestList swap_reads;
+    std::vector<LinkDemand> links;
   };
 
   LayerCost cost_of(std::int64_t captured, std::span<const HeadPolicies> heads) const;
@@ -119,6 +122,7 @@ class Machine {
   EnergyMeter energy_meter_;
   Extrapolation heads_;
   Extrapolation extrapolation_;
+  LinkTimes link_times_;
   bool on_flash_;
   std::int64_t head_entry_bytes_ = 0;
   std::int64_t entry_bytes_ = 0;

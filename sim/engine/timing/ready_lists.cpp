@@ -12,7 +12,8 @@ ReadyLists::ReadyLists(std::span<const Operation> operations, double begin_s)
       waits_for_(operations.size(), 0),
       dependents_(operations.size()),
       since_s_(operations.size(), begin_s),
-      upon_(operations.size(), -1) {
+      upon_(operations.size(), -1),
+      ready_(lane_of(Resource::link)) {
   for (std::size_t i = 0; i < operations.size(); ++i) {
     const auto id = static_cast<OperationId>(i);
     for (const OperationId before : operations[i].after) {
@@ -20,17 +21,18 @@ ReadyLists::ReadyLists(std::span<const Operation> operations, double begin_s)
       dependents_[static_cast<std::size_t>(before)].push_back(id);
     }
     waits_for_[i] = operations[i].after.size();
+    ready_.resize(std::max(ready_.size(), lane_of(operations[i]) + 1));
     if (waits_for_[i] == 0) {
       add(id);
     }
   }
 }
 
-std::optional<ReadyLists::Ready> ReadyLists::longest_ready(Resource resource) const {
+std::optional<ReadyLists::Ready> ReadyLists::longest_ready(std::size_t lane) const {
   const auto earlier = [](const Ready& a, const Ready& b) {
     return std::pair(a.since_s, a.id) < std::pair(b.since_s, b.id);
   };
-  const auto& ready = ready_[static_cast<std::size_t>(resource)];
+  const auto& ready = ready_[lane];
   const auto first = std::min_element(ready.begin(), ready.end(), earlier);
   return first == ready.end() ? std::nullopt : std::optional(*first);
 }
@@ -53,7 +55,7 @@ void ReadyLists::finish(OperationId id, double end_s) {
 }
 
 std::vector<ReadyLists::Ready>& ReadyLists::list_of(OperationId id) {
-  return ready_[static_cast<std::size_t>(operations_[static_cast<std::size_t>(id)].resource)];
+  return ready_[lane_of(operations_[static_cast<std::size_t>(id)])];
 }
 
 void ReadyLists::add(OperationId id) {

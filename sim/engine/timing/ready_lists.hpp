@@ -1,6 +1,5 @@
 #pragma once
 
-#include <array>
 #include <optional>
 #include <span>
 #include <vector>
@@ -20,8 +19,10 @@ class ReadyLists {
 
   ReadyLists(std::span<const Operation> operations, double begin_s);
 
-  /// The operation that has been ready on `resource` for longest, ties by position in the graph.
-  std::optional<Ready> longest_ready(Resource resource) const;
+  /// Of every operation: computing, the flash and as many links as are used.
+  std::size_t lanes() const { return ready_.size(); }
+  /// The operation that has been ready on `lane` for longest, ties by position in the graph.
+  std::optional<Ready> longest_ready(std::size_t lane) const;
   /// `id` is on its way and no longer on its list.
   void start(OperationId id);
   /// Lets what waited for `id` alone become ready.
@@ -36,7 +37,7 @@ class ReadyLists {
   std::vector<std::vector<OperationId>> dependents_;  ///< [operations]
   std::vector<double> since_s_;                       ///< [operations], latest end of those before it
   std::vector<OperationId> upon_;                     ///< [operations], whose end that was
-  std::array<std::vector<Ready>, kResources> ready_;
+  std::vector<std::vector<Ready>> ready_;             ///< [lanes]
 };
 
 }  // namespace kvr

@@ -1,7 +1,6 @@
 #include "sim/engine/timing/scheduler.hpp"
 
 #include <algorithm>
-#include <array>
 #include <cmath>
 #include <deque>
 #include <limits>
@@ -32,9 +31,13 @@ class StepRun {
         contention_(contention),
         flash_(flash),
         spans_(spans),
+        room_(lists_.lanes()),
+        running_(lists_.lanes()),
         unfinished_(operations.size()) {
-    room_of(Resource::compute).assign(1, {begin_s});
-    room_of(Resource::flash).assign(static_cast<std::size_t>(batches_outstanding), {begin_s});
+    for (std::deque<Room>& rooms : room_) {
+      rooms.assign(1, {begin_s});
+    }
+    room_[kFlash].assign(static_cast<std::size_t>(batches_outstanding), {begin_s});
   }
 
   void run() {
@@ -46,26 +49,32 @@ class StepRun {
   }
 
  private:
-  struct Computing {
+  /// On a lane that takes one operation at a time, for as long as it says: computing or a link.
+  struct Running {
     OperationId id;
     double end_s;
   };
+  static constexpr std::size_t kCompute = lane_of(Resource::compute);
+  static constexpr std::size_t kFlash = lane_of(Resource::flash);
 
-  std::deque<Room>& room_of(Resource resource) { return room_[static_cast<std::size_t>(resource)]; }
   const Operation& operation(OperationId id) const { return operations_[static_cast<std::size_t>(id)]; }
 
   /// Computing first: what takes no time may make something else ready.
   void start_all() {
-    for (const Resource resource : {Resource::compute, Resource::flash}) {
-      while (start_next(resource)) {
+    for (bool started = true; started;) {
+      started = false;
+      for (std::size_t lane = 0; lane < room_.size(); ++lane) {
+        while (start_next(lane)) {
+          started = true;
+        }
       }
     }
   }
 
   /// Whether there was something to start and room for it.
-  bool start_next(Resource resource) {
-    std::deque<Room>& rooms = room_of(resource);
-    const auto ready = lists_.longest_ready(resource);
+  bool start_next(std::size_t lane) {
+    std::deque<Room>& rooms = room_[lane];
+    const auto ready = lists_.longest_ready(lane);
     if (!ready || rooms.empty()) {
       return false;
     }
@@ -75,45 +84,57 @@ class StepRun {
     const double at_s = waited_for_room ? room.since_s : ready->since_s;
     spans_[static_cast<std::size_t>(ready->id)] = {at_s, at_s, waited_for_room ? room.upon : ready->upon};
     lists_.start(ready->id);
-    if (resource == Resource::flash) {
+    if (lane == kFlash) {
       flash_.submit(ready->id, operation(ready->id).requests, at_s);
     } else {
-      compute(ready->id, at_s);
+      begin(lane, ready->id, at_s);
     }
     return true;
   }
 
-  void compute(OperationId id, double at_s) {
+  void begin(std::size_t lane, OperationId id, double at_s) {
     const double duration_s = operation(id).duration_s;
     KVR_CHECK(std::isfinite(duration_s) && duration_s >= 0.0, "an operation lasts {} s", duration_s);
-    computing_ = {id, at_s + duration_s};
-    finish_computing(at_s);
+    running_[lane] = {id, at_s + duration_s};
+    finish_running(lane, at_s);
   }
 
-  /// The next end of a computation, completion of a request or both; all that happens at the same time.
+  double next_end_s() const {
+    double next_s = kNever;
+    for (const std::optional<Running>& running : running_) {
+      next_s = running ? std::min(next_s, running->end_s) : next_s;
+    }
+    return next_s;
+  }
+
+  /// The next end of what is computed or transferred, completion of a request or several; all that happens at
+  /// the same time.
   void pass_moment() {
-    const double computed_s = computing_ ? computing_->end_s : kNever;
-    const double completed_s = flash_.outstanding() > 0 ? flash_.next_s(computed_s) : kNever;
-    const double now_s = std::min(computed_s, completed_s);
+    const double ended_s = next_end_s();
+    const double completed_s = flash_.outstanding() > 0 ? flash_.next_s(ended_s) : kNever;
+    const double now_s = std::min(ended_s, completed_s);
     KVR_CHECK(now_s < kNever, "{} of {} operations can never start", unfinished_, operations_.size());
     if (completed_s == now_s) {
       for (const FlashBatches::Completed& one : flash_.advance(now_s)) {
-        if (computing_) {
-          computing_->end_s += contention_.delay_s(*one.request);
+        if (running_[kCompute]) {
+          running_[kCompute]->end_s += contention_.delay_s(*one.request);
         }
         if (one.last) {
           finish(one.operation, one.done_s);
         }
       }
     }
-    finish_computing(now_s);
+    for (std::size_t lane = 0; lane < running_.size(); ++lane) {
+      finish_running(lane, now_s);
+    }
   }
 
   /// If it is over by `now_s`.
-  void finish_computing(double now_s) {
-    if (computing_ && computing_->end_s <= now_s) {
-      const Computing done = *computing_;
-      computing_.reset();
+  void finish_running(std::size_t lane, double now_s) {
+    std::optional<Running>& running = running_[lane];
+    if (running && running->end_s <= now_s) {
+      const Running done = *running;
+      running.reset();
       finish(done.id, done.end_s);
     }
   }
@@ -121,7 +142,7 @@ class StepRun {
   void finish(OperationId id, double end_s) {
     spans_[static_cast<std::size_t>(id)].end_s = end_s;
     lists_.finish(id, end_s);
-    room_of(operation(id).resource).push_back({end_s, id});
+    room_[lane_of(operation(id))].push_back({end_s, id});
     --unfinished_;
   }
 
@@ -130,8 +151,8 @@ class StepRun {
   const Contention& contention_;
   FlashBatches& flash_;
   std::span<Span> spans_;
-  std::array<std::deque<Room>, kResources> room_;
-  std::optional<Computing> computing_;
+  std::vector<std::deque<Room>> room_;           ///< [lanes]
+  std::vector<std::optional<Running>> running_;  ///< [lanes], of the flash none
   std::size_t unfinished_;
 };
 

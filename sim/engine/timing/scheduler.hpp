@@ -11,11 +11,11 @@
 
 namespace kvr {
 
-/// Runs the operations of a step on their resources, event by event. Computing is one operation at a time,
-/// the flash takes up to `batches_outstanding`, which meet in the device. An operation starts when its
-/// resource has room and all that it depends on is done; among those that could start first the one that
-/// became ready earlier goes first, ties by position in the graph. A request that completes delays what is
-/// computed meanwhile.
+/// Runs the operations of a step on their resources, event by event. Computing and each link take one
+/// operation at a time, the flash takes up to `batches_outstanding`, which meet in the device. An operation
+/// starts when its resource has room and all that it depends on is done; among those that could start first
+/// the one that became ready earlier goes first, ties by position in the graph. A request that completes
+/// delays what is computed meanwhile.
 class Scheduler {
  public:
   explicit Scheduler(FlashDevice& device, std::int64_t batches_outstanding = 1,

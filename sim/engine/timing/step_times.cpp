@@ -1,6 +1,7 @@
 #include "sim/engine/timing/step_times.hpp"
 
 #include <algorithm>
+#include <initializer_list>
 #include <vector>
 
 #include "sim/base/error.hpp"
@@ -8,12 +9,12 @@
 namespace kvr {
 namespace {
 
-/// When `resource` was busy: sorted, and what overlaps joined.
+/// When any of `resources` was busy: sorted, and what overlaps joined.
 std::vector<Span> busy(std::span<const Operation> operations, std::span<const Span> spans,
-                       Resource resource) {
+                       std::initializer_list<Resource> resources) {
   std::vector<Span> used;
   for (std::size_t i = 0; i < operations.size(); ++i) {
-    if (operations[i].resource == resource) {
+    if (std::ranges::find(resources, operations[i].resource) != resources.end()) {
       used.push_back(spans[i]);
     }
   }
@@ -58,17 +59,21 @@ double total(const std::vector<Span>& spans) {
 }  // namespace
 
 StepTimes step_times(std::span<const Operation> operations, std::span<const Span> spans, double begin_s) {
-  const std::vector<Span> compute = busy(operations, spans, Resource::compute);
-  const std::vector<Span> flash = busy(operations, spans, Resource::flash);
-  StepTimes times{begin_s, begin_s, total(compute), total(flash), uncovered(flash, compute), 0.0};
+  const std::vector<Span> compute = busy(operations, spans, {Resource::compute});
+  const std::vector<Span> flash = busy(operations, spans, {Resource::flash});
+  const std::vector<Span> links = busy(operations, spans, {Resource::link});
+  StepTimes times{begin_s, begin_s, total(compute), total(flash), uncovered(flash, compute)};
+  times.link_s = total(links);
+  times.exposed_link_s =
+      links.empty() ? 0.0 : uncovered(links, busy(operations, spans, {Resource::compute, Resource::flash}));
   for (const Span& span : spans) {
     times.end_s = std::max(times.end_s, span.end_s);
   }
   times.hidden_io_s = times.io_s - times.exposed_io_s;
   const double slack = 1e-9 * std::max(1.0, times.end_s);
-  KVR_CHECK(times.latency_s() + slack >= std::max(times.compute_s, times.io_s),
-            "a step of {} s has resources busy for {} s and {} s", times.latency_s(), times.compute_s,
-            times.io_s);
+  KVR_CHECK(times.latency_s() + slack >= std::max({times.compute_s, times.io_s, times.link_s}),
+            "a step of {} s has resources busy for {} s, {} s and {} s", times.latency_s(), times.compute_s,
+            times.io_s, times.link_s);
   return times;
 }
 

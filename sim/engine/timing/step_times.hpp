@@ -18,8 +18,8 @@ struct Span {
 };
 
 /// What a step took. Exposed I/O is the time when flash works and compute waits, hidden I/O the rest of the
-/// time flash works, so io = exposed + hidden and, on these two resources, latency = compute + exposed +
-/// idle.
+/// time flash works, so io = exposed + hidden. Links count where the flash does not work, exposed where
+/// compute does not either: latency = compute + exposed I/O + exposed links + idle.
 struct StepTimes {
   double begin_s = 0.0;
   double end_s = 0.0;
@@ -27,6 +27,8 @@ struct StepTimes {
   double io_s = 0.0;
   double exposed_io_s = 0.0;
   double hidden_io_s = 0.0;
+  double link_s = 0.0;          ///< any link is busy
+  double exposed_link_s = 0.0;  ///< and neither compute nor flash is
 
   double latency_s() const { return end_s - begin_s; }
 };

@@ -16,8 +16,9 @@
 namespace kvr {
 namespace {
 
-constexpr std::array<std::string_view, kResources> kResourceNames = {"compute", "flash"};
-constexpr std::size_t kStepTrack = kResources;
+constexpr std::array<std::string_view, 2> kTrackNames = {"compute", "flash"};
+constexpr std::size_t kStepTrack = kTrackNames.size();
+constexpr std::size_t kFirstLinkTrack = 2048;  // above those of the flash
 
 /// Viewers tell no less apart.
 double nanosecond_us(double seconds) {
@@ -46,6 +47,9 @@ Json arguments_of(const Operation& operation, bool critical) {
   if (critical) {
     arguments["critical"] = true;
   }
+  if (operation.resource == Resource::link) {
+    arguments["link"] = operation.link;
+  }
   if (operation.resource != Resource::flash) {
     return arguments;
   }
@@ -63,12 +67,21 @@ std::size_t flash_track(std::size_t place) {
   return place == 0 ? static_cast<std::size_t>(Resource::flash) : kStepTrack + place;
 }
 
+std::size_t link_track(std::size_t link) {
+  return kFirstLinkTrack + link;
+}
+
 /// The track of each operation, so that those on one track follow one another.
 std::vector<std::size_t> tracks_of(std::span<const Operation> operations, std::span<const Span> spans) {
   std::vector<std::size_t> by_time(operations.size());
   std::iota(by_time.begin(), by_time.end(), 0U);
   std::ranges::stable_sort(by_time, {}, [&](std::size_t i) { return spans[i].begin_s; });
   std::vector<std::size_t> tracks(operations.size(), static_cast<std::size_t>(Resource::compute));
+  for (std::size_t i = 0; i < operations.size(); ++i) {
+    if (operations[i].resource == Resource::link) {
+      tracks[i] = link_track(static_cast<std::size_t>(operations[i].link));
+    }
+  }
   std::vector<double> ends_s;  // of the last operation on each track of the flash
   for (const std::size_t i : by_time) {
     if (operations[i].resource == Resource::flash) {
@@ -89,18 +102,23 @@ std::int64_t process_of(std::size_t point) {
 
 }  // namespace
 
-std::size_t Timeline::begin_point(const std::string& name, std::int64_t flash_tracks) {
+std::size_t Timeline::begin_point(const std::string& name, std::int64_t flash_tracks,
+                                  std::span<const std::string> links) {
   const std::size_t point = events_.size();
   const std::int64_t process = process_of(point);
   std::vector<std::string>& events = events_.emplace_back();
   events.push_back(name_event("process_name", process, 0, name));
-  for (std::size_t r = 0; r < kResources; ++r) {
-    events.push_back(name_event("thread_name", process, r, kResourceNames[r]));
+  for (std::size_t track = 0; track < kTrackNames.size(); ++track) {
+    events.push_back(name_event("thread_name", process, track, kTrackNames[track]));
   }
   events.push_back(name_event("thread_name", process, kStepTrack, "step"));
   for (std::size_t place = 1; place < static_cast<std::size_t>(flash_tracks); ++place) {
     events.push_back(
         name_event("thread_name", process, flash_track(place), fmt::format("flash, beside {}", place)));
+  }
+  for (std::size_t link = 0; link < links.size(); ++link) {
+    events.push_back(
+        name_event("thread_name", process, link_track(link), fmt::format("link of {}", links[link])));
   }
   return point;
 }

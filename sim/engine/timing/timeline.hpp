@@ -20,16 +20,18 @@ struct TimelineSteps {
 };
 
 /// Collects the operations of chosen steps and writes them in the Chrome trace event format, which Perfetto
-/// and chrome://tracing open: one process per point, one thread per resource, further ones for flash
-/// operations that overlap, times in simulated us. The spans of the critical path say so ("critical": true).
+/// and chrome://tracing open: one process per point, one thread per resource, each link among them, further
+/// ones for flash operations that overlap, times in simulated us. The spans of the critical path say so
+/// ("critical": true).
 class Timeline {
  public:
   explicit Timeline(TimelineSteps steps) : steps_(steps) {}
 
   const TimelineSteps& steps() const { return steps_; }
   /// The number of the point, for its steps. Points may take their steps in turns.
-  /// `flash_tracks`: how many flash operations there may be at once.
-  std::size_t begin_point(const std::string& name, std::int64_t flash_tracks = 1);
+  /// `flash_tracks`: how many flash operations there may be at once. `links`: the names of their tiers.
+  std::size_t begin_point(const std::string& name, std::int64_t flash_tracks = 1,
+                          std::span<const std::string> links = {});
   void add_step(std::size_t point, std::int64_t step, std::int64_t position, const OperationGraph& graph,
                 std::span<const Span> spans, const StepTimes& times);
   /// Whole or not at all; SystemError if it cannot be written.

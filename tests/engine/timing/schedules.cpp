@@ -40,6 +40,15 @@ Operation compute(double duration_s, std::vector<OperationId> after) {
           .after = std::move(after)};
 }
 
+Operation transfer(std::int32_t link, double duration_s, std::vector<OperationId> after) {
+  return {.purpose = Purpose::tier_read,
+          .layer = 0,
+          .resource = Resource::link,
+          .duration_s = duration_s,
+          .after = std::move(after),
+          .link = link};
+}
+
 Operation flash(std::span<const IoRequest> requests, std::vector<OperationId> after) {
   return {.purpose = Purpose::read,
           .layer = 0,
@@ -66,8 +75,11 @@ OperationGraph random_graph(Rng& rng, std::span<const std::vector<IoRequest>> ba
         after.push_back(static_cast<OperationId>(before));
       }
     }
-    graph.add(rng.below(2) == 0 ? compute(rng.uniform() * 1e-3, after)
-                                : flash(batches[rng.below(batches.size())], after));
+    const std::uint64_t resource = rng.below(kResources);
+    graph.add(resource == 0 ? compute(rng.uniform() * 1e-3, after)
+              : resource == 1
+                  ? flash(batches[rng.below(batches.size())], after)
+                  : transfer(static_cast<std::int32_t>(rng.below(2)), rng.uniform() * 1e-3, after));
   }
   return graph;
 }

@@ -21,6 +21,7 @@ std::vector<IoRequest> reads(std::initializer_list<std::int64_t> blocks);
 double alone_s(std::span<const IoRequest> requests);
 
 Operation compute(double duration_s, std::vector<OperationId> after = {});
+Operation transfer(std::int32_t link, double duration_s, std::vector<OperationId> after = {});
 Operation flash(std::span<const IoRequest> requests, std::vector<OperationId> after = {});
 
 struct Outcome {
@@ -31,7 +32,7 @@ struct Outcome {
 /// One step on a device of its own.
 Outcome run(const OperationGraph& graph, double begin_s = 0.0);
 
-/// Up to 30 operations, each on either resource, after any of those before it.
+/// Up to 30 operations, each on any resource, of two links, after any of those before it.
 OperationGraph random_graph(Rng& rng, std::span<const std::vector<IoRequest>> batches);
 
 }  // namespace kvr::test

@@ -123,7 +123,8 @@ void check_path(const OperationGraph& graph, const Outcome& o) {
   const CriticalTimes times = critical_times(graph, o.spans);
   CHECK(std::accumulate(times.by_purpose_s.begin(), times.by_purpose_s.end(), 0.0) ==
         about(o.times.latency_s()));
-  CHECK(times.of(Resource::compute) + times.of(Resource::flash) == about(o.times.latency_s()));
+  CHECK(times.of(Resource::compute) + times.of(Resource::flash) + times.of(Resource::link) ==
+        about(o.times.latency_s()));
   CHECK(times.of(Resource::compute) <= o.times.compute_s * (1.0 + 1e-9));
   CHECK(times.of(Resource::flash) <= o.times.io_s * (1.0 + 1e-9));
 }
@@ -136,10 +137,10 @@ double longest_path_s(const OperationGraph& graph, std::span<const Span> spans) 
   std::iota(by_time.begin(), by_time.end(), 0U);
   std::ranges::stable_sort(by_time, {}, [&](std::size_t i) { return spans[i].begin_s; });
   std::vector<double> longest_s(operations.size(), 0.0);
-  std::array<double, kResources> on_resource_s = {};
+  std::array<double, lane_of(Resource::link, 2)> on_lane_s = {};
   double longest = 0.0;
   for (const std::size_t i : by_time) {
-    double& queue_s = on_resource_s[static_cast<std::size_t>(operations[i].resource)];
+    double& queue_s = on_lane_s[lane_of(operations[i])];
     double before_s = queue_s;
     for (const OperationId before : operations[i].after) {
       before_s = std::max(before_s, longest_s[static_cast<std::size_t>(before)]);

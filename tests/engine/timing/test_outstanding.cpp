@@ -112,7 +112,7 @@ void check_sound(const OperationGraph& graph, const Outcome& o, std::int64_t out
     }
     std::int64_t beside = 0;
     for (std::size_t j = 0; j < operations.size(); ++j) {
-      beside += operations[j].resource == operations[i].resource && o.spans[j].begin_s <= span.begin_s &&
+      beside += lane_of(operations[j]) == lane_of(operations[i]) && o.spans[j].begin_s <= span.begin_s &&
                         span.begin_s < o.spans[j].end_s
                     ? 1
                     : 0;
@@ -133,7 +133,8 @@ TEST_CASE("200 random graphs with up to four batches outstanding are sound, and 
     const Outcome o = run(type, outstanding, graph, begin_s);
     check_sound(graph, o, outstanding);
     const CriticalTimes times = critical_times(graph, o.spans);
-    CHECK(times.of(Resource::compute) + times.of(Resource::flash) == about(o.times.latency_s()));
+    CHECK(times.of(Resource::compute) + times.of(Resource::flash) + times.of(Resource::link) ==
+          about(o.times.latency_s()));
     CHECK(o.times.exposed_io_s + o.times.hidden_io_s == about(o.times.io_s));
     const Outcome again = run(type, outstanding, graph, begin_s);
     CHECK(std::ranges::equal(again.spans, o.spans, [](const Span& a, const Span& b) {

@@ -1,0 +1,211 @@
+#include "sim/engine/memory/tiers/tier_levels.hpp"
+
+#include <algorithm>
+#include <iterator>
+#include <ranges>
+
+#include "sim/base/error.hpp"
+#include "sim/engine/memory/tiers/tier_refusals.hpp"
+
+namespace kvr {
+TierLevels::TierLevels(const RunConfig& config, const MemoryGeometry& geometry, std::int64_t layers,
+                       std::int64_t kv_heads)
+    : kv_heads_(kv_heads),
+      links_(config.system.tiers.size()),
+      last_is_memory_(!config.system.on_flash && links_ > 0),
+      traffic_(links_ * static_cast<std::size_t>(layers)),
+      written_(static_cast<std::size_t>(layers * kv_heads), 0) {
+  refuse_tiers(config, geometry);
+  for (const TierConfig& tier : config.system.tiers) {
+    if (tier.capacity_bytes > 0) {
+      levels_.emplace_back(config, tier, geometry, layers, kv_heads);
+    }
+  }
+}
+
+void TierLevels::put_under(CacheSet& caches, std::span<HeadResidency* const> first,
+                           std::span<const Clustering* const> clusterings, std::int64_t capacity_entries) {
+  first_ = first;
+  clusterings_ = clusterings;
+  lookups_.resize(levels_.size() * first.size());
+  for (std::size_t level = 0; level < levels_.size(); ++level) {
+    for (const Clustering* clustering : clusterings) {
+      levels_[level].add_head(*clustering, capacity_entries);
+    }
+    CacheSet& above = level == 0 ? caches : levels_[level - 1].caches();
+    if (levels_[level].exclusive()) {
+      above.on_evict([this, level](CacheObject object, std::span<const EntryIndex> entries) {
+        demote(level, object, entries);
+      });
+    }
+  }
+}
+
+bool TierLevels::has(HeadId head, EntryIndex entry) const {
+  return std::ranges::any_of(levels_, [&](const TierLevel& level) { return level.has(head, entry); });
+}
+
+std::vector<std::int64_t> TierLevels::held_entries() const {
+  std::vector<std::int64_t> held(links_, 0);
+  std::ranges::transform(levels_, held.begin(), &TierLevel::entries);
+  return held;
+}
+
+void TierLevels::begin_step(std::int64_t layer) {
+  layer_ = layer;
+  for (std::size_t link = 0; link < links_; ++link) {
+    traffic(layer, link) = {};
+  }
+  for (std::size_t level = 0; level < levels_.size(); ++level) {
+    for (std::int64_t head = 0; head < kv_heads_; ++head) {
+      lookups(level, {layer, head}).clear();
+    }
+  }
+}
+
+std::vector<EntryIndex> TierLevels::found_in(const TierLevel& level, HeadId head,
+                                             std::vector<EntryIndex>& missing) const {
+  const auto lacks = [&](EntryIndex entry) { return !level.has(head, entry); };
+  const auto found = std::ranges::stable_partition(missing, lacks);
+  std::vector<EntryIndex> entries(found.begin(), found.end());
+  missing.erase(found.begin(), found.end());
+  return entries;
+}
+
+void TierLevels::bring_up(HeadId head, UnitId unit, TierUse use, std::vector<EntryIndex>& missing) {
+  for (std::size_t i = 0; i < levels_.size() && !missing.empty(); ++i) {
+    TierLevel& level = levels_[i];
+    TierTraffic& moved = traffic(head.layer, i);
+    const std::int64_t asked = std::ssize(missing);
+    const std::vector<EntryIndex> found = found_in(level, head, missing);
+    if (use == TierUse::attention) {
+      moved.asked += asked;
+      moved.read += std::ssize(found);
+    } else {
+      moved.updated += std::ssize(found);
+    }
+    lookups(i, head).push_back({unit, missing.empty()});
+    if (level.exclusive()) {
+      level.give_up(head, unit, found);
+    } else {
+      level.admit(head, unit, missing);
+    }
+  }
+  come_from_last(head.layer, use, std::ssize(missing));
+  if (last_is_memory_) {
+    missing.clear();
+  }
+}
+
+void TierLevels::come_from_last(std::int64_t layer, TierUse use, std::int64_t entries) {
+  if (last_is_memory_) {
+    TierTraffic& last = traffic(layer, links_ - 1);
+    last.asked += use == TierUse::attention ? entries : 0;
+    (use == TierUse::attention ? last.read : last.updated) += entries;
+    return;
+  }
+  for (std::size_t link = 0; link < links_; ++link) {
+    TierTraffic& moved = traffic(layer, link);
+    (use == TierUse::attention ? moved.forwarded : moved.updated) += entries;
+  }
+}
+
+void TierLevels::touch(HeadId head) {
+  for (std::size_t level = 0; level < levels_.size(); ++level) {
+    for (const Lookup& lookup : std::views::reverse(lookups(level, head))) {
+      levels_[level].touch(head, lookup.unit, lookup.hit);
+    }
+    lookups(level, head).clear();
+  }
+}
+
+void TierLevels::restructure(HeadId head, const Change& change) {
+  for (TierLevel& level : levels_) {
+    level.restructure(head, change);
+  }
+}
+
+void TierLevels::remove(HeadId head, const Change& change) {
+  for (TierLevel& level : levels_) {
+    level.remove(head, change);
+  }
+}
+
+std::int64_t TierLevels::members(HeadId head) const {
+  const Clustering& clustering = *clusterings_[index(head)];
+  std::int64_t members = 0;
+  for (UnitId unit = 0; unit < clustering.unit_count(); ++unit) {
+    members += std::ssize(clustering.members(unit));
+  }
+  return members;
+}
+
+void TierLevels::count_written(HeadId head) {
+  if (last_is_memory_) {
+    written_[index(head)] = members(head);
+  }
+}
+
+void TierLevels::write_new(HeadId head) {
+  if (last_is_memory_) {
+    const std::int64_t before = written_[index(head)];
+    count_written(head);
+    traffic(head.layer, links_ - 1).written += written_[index(head)] - before;
+  }
+}
+
+bool TierLevels::held_above(std::size_t level, HeadId head, EntryIndex entry) const {
+  return std::any_of(levels_.begin(), levels_.begin() + static_cast<std::ptrdiff_t>(level),
+                     [&](const TierLevel& one) { return one.has(head, entry); });
+}
+
+void TierLevels::demote(std::size_t to, CacheObject object, std::span<const EntryIndex> entries) {
+  const HeadId head{object.layer, object.head};
+  TierLevel& level = levels_[to];
+  if (!level.caches().of(head.layer, head.head).enabled()) {
+    return;
+  }
+  std::vector<EntryIndex> demoted;
+  std::ranges::copy_if(entries, std::back_inserter(demoted), [&](EntryIndex entry) {
+    return !level.has(head, entry) && !first_[index(head)]->in_dram(entry) && !held_above(to, head, entry);
+  });
+  if (!demoted.empty()) {
+    level.admit(head, object.unit, demoted);
+    level.touch(head, object.unit, false);
+    traffic(layer_, to).demoted += std::ssize(demoted);
+  }
+}
+
+void TierLevels::evict() {
+  for (TierLevel& level : levels_) {
+    for (std::size_t head = 0; head < first_.size(); ++head) {
+      const auto h = static_cast<std::int64_t>(head);
+      level.evict({h / kv_heads_, h % kv_heads_});
+    }
+  }
+}
+
+void TierLevels::check() const {
+  for (std::size_t level = 0; level < levels_.size(); ++level) {
+    levels_[level].check();
+    if (levels_[level].exclusive()) {
+      check_exclusive(level);
+    }
+  }
+}
+
+void TierLevels::check_exclusive(std::size_t level) const {
+  for (std::size_t i = 0; i < first_.size(); ++i) {
+    const HeadId head{static_cast<std::int64_t>(i) / kv_heads_, static_cast<std::int64_t>(i) % kv_heads_};
+    for (UnitId unit = 0; unit < clusterings_[i]->unit_count(); ++unit) {
+      for (const EntryIndex entry : clusterings_[i]->members(unit)) {
+        const bool above = first_[i]->entry_resident(entry) || held_above(level, head, entry);
+        KVR_CHECK(!above || !levels_[level].has(head, entry),
+                  "layer {}, head {}, unit {}: entry {} is in exclusive tier {} and in one above it",
+                  head.layer, head.head, unit, entry, level + 1);
+      }
+    }
+  }
+}
+
+}  // namespace kvr
