@@ -173,6 +173,13 @@ def reuse_probability(within: int) -> Callable[[h5py.Group, int], float]:
     return share
 
 
+def where_guessed(of: Callable[[h5py.Group, int], float]) -> Callable[[h5py.Group, int], float]:
+    def value(data: h5py.Group, point: int) -> float:
+        return of(data, point) if np.nansum(data["guessed_bytes"][point]) > 0 else np.nan
+
+    return value
+
+
 def dram_total_max(data: h5py.Group, point: int) -> float:
     parts = (
         "cache_bytes",
@@ -208,6 +215,9 @@ SUMMARIES: dict[str, Callable[[h5py.Group, int], float]] = {
     "hidden_io_mean": mean_of("hidden_io_s"),
     "hit_rate": ratio_of("hit_units", "demanded_units"),
     "hit_rate_bytes": ratio_of("hit_bytes", "demanded_bytes"),
+    "guess_precision": ratio_of("rightly_guessed_bytes", "guessed_bytes"),
+    "guess_coverage": where_guessed(ratio_of("rightly_guessed_bytes", "useful_read_bytes")),
+    "prefetch_wait_mean": where_guessed(mean_of("prefetch_wait_s")),
     "reuse_probability_1": reuse_probability(1),
     "reuse_probability_2": reuse_probability(2),
     "reuse_probability_4": reuse_probability(4),
