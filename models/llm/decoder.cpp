@@ -132,6 +132,7 @@ class Decoder final : public LanguageModel {
 
   Decoder(const Params& params, const Context& context)
       : geometry_(resolve(params, context.trace)),
+        sequences_(static_cast<double>(context.sequences)),
         borrowed_(!same(geometry_, context.trace)),
         weight_format_(format_of(params.weight_format)),
         head_format_(format_of(params.head_format)) {
@@ -170,13 +171,16 @@ class Decoder final : public LanguageModel {
     return product(inputs, outputs, weight_format_);
   }
 
-  static Work product(std::int64_t inputs, std::int64_t outputs, WeightFormat format) {
+  /// Of one vector a sequence with the same weights.
+  Work product(std::int64_t inputs, std::int64_t outputs, WeightFormat format) const {
     const auto n = static_cast<double>(inputs);
     const auto m = static_cast<double>(outputs);
-    return {2.0 * n * m, n * m * info_of(format).bytes + kActivationBytes * (n + m)};
+    return {sequences_ * 2.0 * n * m,
+            n * m * info_of(format).bytes + sequences_ * kActivationBytes * (n + m)};
   }
 
   DecoderGeometry geometry_;
+  double sequences_;
   bool borrowed_;
   WeightFormat weight_format_;
   WeightFormat head_format_;

@@ -186,6 +186,7 @@ RunConfig run_config(const ResolvedPoint& point, const GivenHere& given_here) {
                    .variant = point.variant,
                    .name = text(root, "name"),
                    .description = text(root, "description"),
+                   .sequences = integer(root, "trace.sequences"),
                    .trace_path = text(root, "trace.path"),
                    .model = component(root, "model"),
                    .phone = component(root, "phone"),

@@ -47,6 +47,7 @@ struct RunConfig {
   std::string variant;  ///< the point's name without its seed
   std::string name;
   std::string description;
+  std::int64_t sequences = 1;        ///< that decode together, all copies of the trace
   std::filesystem::path trace_path;  ///< absolute, or relative to the working directory
   ComponentChoice model;
   ComponentChoice phone;

@@ -21,11 +21,24 @@
 #include "sim/base/registry.hpp"
 #include "sim/engine/heads/prompt/prompt_record.hpp"
 #include "sim/engine/invariants.hpp"
-#include "sim/engine/memory/representatives.hpp"
+#include "sim/engine/memory/address_regions.hpp"
 #include "sim/engine/point_notes.hpp"
 #include "sim/engine/recording/recording.hpp"
 
 namespace kvr {
+namespace {
+
+/// Says of a policy's fault when it happened.
+template <class Act>
+void dated(const std::string& when, Act act) {
+  try {
+    act();
+  } catch (const PolicyFault& fault) {
+    throw PolicyFault(fmt::format("{} ({})", fault.what(), when));
+  }
+}
+
+}  // namespace
 
 PointReplay::PointReplay(const RunConfig& config, TraceWalk& walk, AccessRecord* accesses)
     : config_(config),
@@ -38,6 +51,7 @@ PointReplay::PointReplay(const RunConfig& config, TraceWalk& walk, AccessRecord*
       dram_budget_(config, machine_.memory_geometry(), caches_),
       reuses_(static_cast<std::size_t>(walk.layers() * sets())),
       data_(config.point, walk.steps().count, walk.layers(), walk.kv_heads()) {
+  data_.set_sequences(config.sequences);
   data_.set_layer_numbers(walk.trace().header().captured_layers);
   data_.set_head_numbers(walk.trace().header().captured_kv_heads);
   data_.set_tier_names(machine_.link_names());
@@ -110,7 +124,7 @@ void PointReplay::begin_heads() {
 }
 
 void PointReplay::load_prompt() {
-  begin_heads();
+  dated("when the prompt has been read", [this] { begin_heads(); });
   if (memories_.front().wants_co_retrieval()) {
     prompt_queries_.emplace(walk_.feed(), walk_.steps().first_position);
   }
@@ -243,8 +257,12 @@ void PointReplay::record(std::int64_t step, std::int64_t position, const StepTim
 }
 
 void PointReplay::step_policies(std::int64_t step) {
+  dated(fmt::format("step {}", step), [&] { run_policies(step, false); });
+}
+
+void PointReplay::run_policies(std::int64_t step, bool judge) {
   select();
-  attend(false);
+  attend(judge);
   move_entries();
   evict(step);
 }
@@ -262,10 +280,11 @@ void PointReplay::step(std::int64_t position, Timeline* timeline) {
     step_policies(step);
     return;
   }
-  select();
-  attend(true);
-  move_entries();
-  evict(step);
+  dated(fmt::format("step {}", step), [&] { run_step(step, position, timeline); });
+}
+
+void PointReplay::run_step(std::int64_t step, std::int64_t position, Timeline* timeline) {
+  run_policies(step, true);
   if (config_.check_every_step) {
     check_invariants(heads_, memories_, caches_, tiers_);
   }

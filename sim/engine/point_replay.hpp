@@ -32,6 +32,7 @@ class PointReplay {
   /// What the policies do at the walk's position, without judging them and without the machine.
   void step_policies(std::int64_t step);
   /// `timeline` may be null, here and in `begin`.
+  /// A policy's fault says in which step it was, here and in `step_policies`.
   void step(std::int64_t position, Timeline* timeline);
   void begin(Timeline* timeline);
   PointResult finish();
@@ -40,6 +41,8 @@ class PointReplay {
   void make_heads();
   void make_layers();
   void check_space() const;
+  void run_policies(std::int64_t step, bool judge);
+  void run_step(std::int64_t step, std::int64_t position, Timeline* timeline);
   void begin_heads();
   void select();
   /// `judge`: also compares with the truth.

@@ -21,13 +21,14 @@ struct DecoderGeometry {
   std::int64_t group() const { return query_heads / kv_heads; }
 };
 
-/// What each operator of one decode step (one token) costs; weights are read once per token.
+/// What each operator of one decode step costs: one token of each sequence, for which weights are read once.
 class LanguageModel {
  public:
   static constexpr std::string_view kKind = "model";
   /// Geometry of the trace, used where the configuration gives none.
   struct Context {
     DecoderGeometry trace;
+    std::int64_t sequences = 1;  ///< that decode together
   };
 
   virtual ~LanguageModel() = default;
@@ -41,8 +42,8 @@ class LanguageModel {
   virtual Work key_value_projection() const = 0;  ///< one layer
   virtual Work output_projection() const = 0;     ///< one layer
   virtual Work feed_forward() const = 0;          ///< one layer
-  virtual Work output_head() const = 0;           ///< once per token
-  /// One KV head of one layer: its group attends to `entries` rows of `entry_bytes` each.
+  virtual Work output_head() const = 0;           ///< once per step
+  /// One KV head of one layer of one sequence: its group attends to `entries` rows of `entry_bytes` each.
   virtual Work attention(double entries, double entry_bytes) const = 0;
 };
 

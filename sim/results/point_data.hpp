@@ -33,6 +33,9 @@ class PointData {
   std::span<const std::int64_t> layer_numbers() const { return layer_numbers_; }
   std::span<const std::int64_t> head_numbers() const { return head_numbers_; }
 
+  /// Sequences that decode together; 1 unless set.
+  void set_sequences(std::int64_t sequences) { sequences_ = sequences; }
+  std::int64_t sequences() const { return sequences_; }
   /// The tiers of memory below the first, before any metric of theirs is set; none unless set.
   void set_tier_names(std::vector<std::string> names) { tier_names_ = std::move(names); }
   std::span<const std::string> tier_names() const { return tier_names_; }
@@ -73,6 +76,7 @@ class PointData {
   std::int64_t steps_;
   std::vector<std::int64_t> layer_numbers_;
   std::vector<std::int64_t> head_numbers_;
+  std::int64_t sequences_ = 1;
   std::vector<std::string> tier_names_;
   std::vector<std::vector<double>> values_;  ///< by metric
 };

@@ -9,7 +9,8 @@ TEST_CASE("the resolved dump holds every key in fixed order, with units") {
   const Folder folder;
   folder.write("c.yaml", kGood);
   CHECK(load("c.yaml")[0].resolved_yaml ==
-        "name: good\ndescription: \"\"\ntrace:\n  path: t.h5\nmodel:\n  type: decoder\n  layers: 0\n"
+        "name: good\ndescription: \"\"\ntrace:\n  path: t.h5\n  sequences: 1\nmodel:\n  type: decoder\n  "
+        "layers: 0\n"
         "phone:\n  type: soc\n  clock: 3.3GHz\n  npu: false\n"
         "device:\n  type: ufs\n  latency: 25us\n  bandwidth: 2.9GB/s\n  block: 4KiB\n  serial: A1\n"
         "system:\n  name: \"\"\n  heads: each\n  clustering:\n    type: page\n    page_tokens: 32\n    "

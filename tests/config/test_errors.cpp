@@ -257,7 +257,7 @@ TEST_CASE("each place among the tiers has keys of its own") {
 
 TEST_CASE("the structure of a file is checked") {
   check_all({
-      {"{path: t.h5}", "t.h5", "c.yaml:2:1: trace: is not a map (t.h5); allowed: path"},
+      {"{path: t.h5}", "t.h5", "c.yaml:2:1: trace: is not a map (t.h5); allowed: path, sequences"},
       {"  layout:", "  tiers: [{}, {}, {}, {}, {}, {}, {}, {}, {}]\n  layout:",
        "c.yaml:11:3: system.tiers: is not a list of that length (9 elements); allowed: 0 to 8"},
       {kGood, "- a\n", "c.yaml:1:1: is not a map (a list); allowed: keys and values"},

@@ -56,8 +56,9 @@ std::string stages_of(const Setup& setup) {
 
 RunConfig ReplayFixture::config(const Setup& setup) const {
   const std::filesystem::path file = folder_ / "config.yaml";
-  write_text(file, fmt::format(R"(name: test
-trace: {{path: {}}}
+  write_text(
+      file, fmt::format(R"(name: test
+trace: {{path: {}, sequences: {}}}
 model: {}
 phone: {}
 device: {}
@@ -73,12 +74,12 @@ system:
   schedule: {}
 {}{}run: {{threads: {}, first_step: {}, steps: {}, check: {}}}
 )",
-                               trace_path_.string(), setup.model, setup.phone, setup.device, setup.clustering,
-                               stages_of(setup), setup.tiers, setup.codec, setup.codec, setup.layout,
-                               setup.replacement, setup.cache_bytes, setup.cache_scope, setup.schedule,
-                               setup.dram_bytes > 0 ? fmt::format("  dram: {}B\n", setup.dram_bytes) : "",
-                               setup.heads_together ? "  heads: together\n" : "", setup.threads,
-                               setup.first_step, setup.steps, setup.check));
+                        trace_path_.string(), setup.sequences, setup.model, setup.phone, setup.device,
+                        setup.clustering, stages_of(setup), setup.tiers, setup.codec, setup.codec,
+                        setup.layout, setup.replacement, setup.cache_bytes, setup.cache_scope, setup.schedule,
+                        setup.dram_bytes > 0 ? fmt::format("  dram: {}B\n", setup.dram_bytes) : "",
+                        setup.heads_together ? "  heads: together\n" : "", setup.threads, setup.first_step,
+                        setup.steps, setup.check));
   return load_config(file, {}).front();
 }
 

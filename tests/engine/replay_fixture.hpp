@@ -41,6 +41,7 @@ struct Setup {
   std::int64_t sinks = 2;
   std::int64_t recent = 5;
   std::int64_t threads = 1;
+  std::int64_t sequences = 1;
   std::int64_t first_step = 0;
   std::int64_t steps = 0;
 

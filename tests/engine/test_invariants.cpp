@@ -52,7 +52,9 @@ TEST_CASE("a fault that heals is found after every step and not at the end") {
     CAPTURE(std::string(fault.message));
     const Setup setup = with(fault.units, fault.layout);
     CHECK(fault_of(setup, "end") == "");
-    CHECK(fault_of(setup, "every_step").find(fault.message) != std::string::npos);
+    const std::string found = fault_of(setup, "every_step");
+    CHECK(found.find(fault.message) != std::string::npos);
+    CHECK(found.ends_with("(step 15)"));
   }
   CHECK(fault_of(with("none", "none"), "every_step") == "");
 }

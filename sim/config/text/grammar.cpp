@@ -304,7 +304,14 @@ Field root() {
        text("name", "", {.doc = "name of the experiment; the file's stem where none is given"}),
        text("description", "", {.doc = "what it is about"}),
        table("trace", "the captured sequence that is replayed",
-             {path("path", {.doc = "kvtrace file, relative to the file that names it", .required = true})}),
+             {path("path", {.doc = "kvtrace file, relative to the file that names it", .required = true}),
+              integer(
+                  "sequences", 1,
+                  {.doc = "sequences that decode together, each a copy of this one with entries of its own: "
+                          "weights are read once for all, everything else is done for each",
+                   .unit = "sequences",
+                   .min = 1,
+                   .max = 4096})}),
        component("model", "model", "decoder"), component("phone", "phone"), component("device", "device"),
        system(), run(), record(),
        shaped("points", Shape::overlays, "named variants, each laid on the rest of the file"),

@@ -4,6 +4,7 @@
 #include <iterator>
 
 #include "sim/base/error.hpp"
+#include "sim/engine/memory/address_regions.hpp"
 #include "sim/engine/memory/placement_check.hpp"
 #include "sim/engine/memory/representatives.hpp"
 

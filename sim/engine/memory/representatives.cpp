@@ -3,14 +3,13 @@
 #include <cmath>
 
 #include "sim/base/error.hpp"
+#include "sim/engine/memory/address_regions.hpp"
 
 namespace kvr {
 namespace {
 
-constexpr std::int64_t kHeadBytes = std::int64_t{1} << 27;
-
-std::int64_t region_of(std::size_t head) {
-  return kFirstRepresentative + static_cast<std::int64_t>(head) * kHeadBytes;
+std::int64_t region_of(std::size_t head, std::size_t heads) {
+  return kFirstRepresentative + static_cast<std::int64_t>(head) * representative_room_bytes(heads);
 }
 
 double unit_bytes(const HeadPolicies& head, double dim_ratio) {
@@ -40,9 +39,10 @@ void read_all_representatives(std::span<const HeadPolicies> heads, double dim_ra
   for (std::size_t head = 0; head < heads.size(); ++head) {
     const auto bytes = static_cast<std::int64_t>(
         std::ceil(dim_ratio * static_cast<double>(heads[head].representative_bytes())));
-    KVR_CHECK(bytes <= kHeadBytes, "{} B of representatives in a region of {} B", bytes, kHeadBytes);
+    const std::int64_t room_bytes = representative_room_bytes(heads.size());
+    KVR_CHECK(bytes <= room_bytes, "{} B of representatives in a region of {} B", bytes, room_bytes);
     if (bytes > 0) {
-      reads.push_back({region_of(head), bytes});
+      reads.push_back({region_of(head, heads.size()), bytes});
     }
   }
 }
@@ -51,16 +51,17 @@ void locate_changed_representatives(std::span<const HeadPolicies> heads, double 
                                     std::vector<Extent>& writes) {
   for (std::size_t head = 0; head < heads.size(); ++head) {
     const double bytes_each = unit_bytes(heads[head], dim_ratio);
+    const std::int64_t region = region_of(head, heads.size());
     for (const Change& change : heads[head].changes()) {
       if (changes_summary(change)) {
-        add_unit(change.unit, bytes_each, region_of(head), writes);
+        add_unit(change.unit, bytes_each, region, writes);
       }
       if (change.kind == ChangeKind::split) {
-        add_unit(change.other, bytes_each, region_of(head), writes);
+        add_unit(change.other, bytes_each, region, writes);
       }
       if (change.kind == ChangeKind::regrouped) {
         for (UnitId unit = 0; unit < heads[head].clustering().unit_count(); ++unit) {
-          add_unit(unit, bytes_each, region_of(head), writes);
+          add_unit(unit, bytes_each, region, writes);
         }
       }
     }

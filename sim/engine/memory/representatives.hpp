@@ -9,9 +9,6 @@
 
 namespace kvr {
 
-/// From half of what a layer may address; its entries stay below.
-inline constexpr std::int64_t kFirstRepresentative = std::int64_t{1} << 35;
-
 /// Where a layer's representatives lie on flash when a schedule keeps them there: every head in a region of
 /// its own above the layer's entries, unit after unit. All units of a head take the same room, what the
 /// scorer keeps over the number of units, times `dim_ratio`.

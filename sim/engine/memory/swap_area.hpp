@@ -10,9 +10,6 @@
 
 namespace kvr {
 
-/// The last quarter of what a layer may address; its entries and representatives stay below.
-inline constexpr std::int64_t kFirstSwapped = std::int64_t{3} << 34;
-
 /// A second place on flash for what the cache holds of one layer, so that it comes back in one sequential
 /// read. Every cached entry has a slot. Slots come in groups of whole blocks, the least that can be written;
 /// none crosses into another group.

@@ -8,13 +8,10 @@
 
 #include "sim/base/error.hpp"
 #include "sim/base/registry.hpp"
+#include "sim/engine/memory/address_regions.hpp"
 
 namespace kvr {
 namespace {
-
-/// Every layer and copy has a region of its own, so that no two share an address. A power of two far above
-/// what a head's entries take, so that regions stay aligned to whatever the device stripes by.
-constexpr std::int64_t kRegionBytes = std::int64_t{1} << 36;
 
 /// `key`: where the configuration chooses the component.
 template <class Interface>
@@ -37,7 +34,7 @@ DecoderGeometry geometry_of(const trace::Header& header) {
 }  // namespace
 
 Machine::Machine(const RunConfig& config, const trace::Header& header)
-    : model_(make<LanguageModel>(config, "model", config.model, {geometry_of(header)})),
+    : model_(make<LanguageModel>(config, "model", config.model, {geometry_of(header), config.sequences})),
       phone_(make<ComputeModel>(config, "phone", config.phone, {})),
       device_(make<FlashDevice>(config, "device", config.device,
                                 {phone_->host_cost(), static_cast<std::uint64_t>(config.seed)})),
@@ -57,13 +54,19 @@ Machine::Machine(const RunConfig& config, const trace::Header& header)
       guesses_(requests_.size()) {
   const std::int64_t d = model_->geometry().head_dim;
   head_entry_bytes_ = key_codec_->row_bytes(d) + value_codec_->row_bytes(d);
-  entry_bytes_ = config.system.set_size(heads_.kv_heads) * head_entry_bytes_;
+  entry_bytes_ = config.system.set_size(model_->geometry().kv_heads) * head_entry_bytes_;
 }
 
 std::vector<std::string> Machine::notes() const {
   std::vector<std::string> notes;
   if (model_->borrowed()) {
     notes.push_back("extrapolated: " + extrapolation_text(model_->geometry(), heads_));
+  }
+  if (heads_.sequences > 1) {
+    notes.push_back(fmt::format(
+        "sequences: {} decode together, all copies of the trace, step by step and with entries of their own; "
+        "a step is a token of each, and metrics of bytes, DRAM and energy are of all",
+        heads_.sequences));
   }
   for (std::string& note : device_->notes()) {
     notes.push_back(std::move(note));
@@ -157,7 +160,7 @@ void Machine::add_request(const Extent& extent, IoKind kind, std::int64_t region
   const auto threads = static_cast<std::size_t>(phone_->host_cost().threads);
   list.requests.push_back({.kind = kind,
                            .thread = static_cast<std::uint16_t>(list.requests.size() % threads),
-                           .offset_bytes = region * kRegionBytes + extent.offset_bytes,
+                           .offset_bytes = region * kLayerRegionBytes + extent.offset_bytes,
                            .length_bytes = extent.length_bytes});
   (kind == IoKind::read ? asked_read_bytes_ : asked_write_bytes_) += extent.length_bytes;
 }

@@ -41,11 +41,17 @@ Extrapolation extrapolate(const RunConfig& config, const DecoderGeometry& model,
     problems.push_back(fmt::format("{}: {} layers of {} KV heads are {} heads; allowed: at most {} together",
                                    config.place("model.layers"), model.layers, model.kv_heads,
                                    model.layers * model.kv_heads, kMostHeads));
+  } else if (config.sequences * model.layers * model.kv_heads > kMostHeads) {
+    problems.push_back(
+        fmt::format("{}: {} sequences of {} layers of {} KV heads are {} heads; allowed: at most {} together",
+                    config.place("trace.sequences"), config.sequences, model.layers, model.kv_heads,
+                    config.sequences * model.layers * model.kv_heads, kMostHeads));
   }
   if (!problems.empty()) {
     throw InputError(problems);
   }
-  result.kv_heads = model.kv_heads;
+  result.sequences = config.sequences;
+  result.kv_heads = config.sequences * model.kv_heads;
   result.captured_kv_heads = header.kv_heads_captured();
   result.dim_ratio = static_cast<double>(model.head_dim) / static_cast<double>(header.geometry.head_dim);
   result.group_ratio = static_cast<double>(model.group()) / static_cast<double>(header.geometry.group());
@@ -54,13 +60,15 @@ Extrapolation extrapolate(const RunConfig& config, const DecoderGeometry& model,
 
 Extrapolation as_one(const Extrapolation& heads) {
   Extrapolation one = heads;
-  one.kv_heads = 1;
+  one.kv_heads = heads.sequences;
   one.captured_kv_heads = 1;
-  one.dim_ratio = heads.dim_ratio * heads.head_share();
+  one.dim_ratio = heads.dim_ratio * heads.head_share() / static_cast<double>(heads.sequences);
   return one;
 }
 
-std::string extrapolation_text(const DecoderGeometry& model, const Extrapolation& e) {
+std::string extrapolation_text(const DecoderGeometry& model, const Extrapolation& of_all) {
+  Extrapolation e = of_all;
+  e.kv_heads = model.kv_heads;  // of one sequence
   std::string text = fmt::format(
       "timing is for {} layers of {} KV heads ({} query heads, head_dim {}); "
       "each of the {} captured layers is replayed by up to {} model layers",

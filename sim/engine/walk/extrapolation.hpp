@@ -20,13 +20,14 @@ namespace kvr {
 struct Extrapolation {
   std::int64_t layers = 0;  ///< of the model
   std::int64_t captured_layers = 0;
-  std::int64_t kv_heads = 1;           ///< of a layer of the model
+  std::int64_t sequences = 1;          ///< that decode together, all copies of the trace
+  std::int64_t kv_heads = 1;           ///< of a layer of the model, of all sequences
   std::int64_t captured_kv_heads = 1;  ///< of a layer of the trace
   double dim_ratio = 1.0;              ///< model head_dim over the trace's
   double group_ratio = 1.0;
 
   std::int64_t captured_layer(std::int64_t layer) const { return layer % captured_layers; }
-  /// KV heads of a model layer that one captured head stands for.
+  /// KV heads of a model layer, of all sequences, that one captured head stands for.
   double head_share() const { return static_cast<double>(kv_heads) / static_cast<double>(captured_kv_heads); }
   /// Times that a layer of the model repeats all captured heads.
   std::int64_t repetitions() const { return kv_heads / captured_kv_heads; }
@@ -46,7 +47,7 @@ struct Extrapolation {
   }
 };
 
-/// The same of all KV heads of a layer as one, as wide as they are together.
+/// The same of all KV heads of a layer of a sequence as one, as wide as they are together.
 Extrapolation as_one(const Extrapolation& heads);
 
 /// Throws InputError when the model cannot be made from the captured streams.
