@@ -26,6 +26,7 @@
 
 #include "sim/base/registry.hpp"
 #include "sim/interfaces/graph_builder.hpp"
+#include "sim/interfaces/guessed_reads.hpp"
 #include "sim/interfaces/lower_tiers.hpp"
 #include "sim/interfaces/schedule.hpp"
 
@@ -104,7 +105,7 @@ class DynaKv final : public Schedule {
     GuessedReads ahead(layers.size());
     std::int32_t layer = 0;
     for (const LayerDemand& demand : layers) {
-      ahead.lay(demand.guesses, layer, done, false, builder);
+      ahead.lay(demand.guesses, layer, done, Transfers::at_once, builder);
       // Behind the representatives where both are ready, for scoring waits for those.
       const Queried queried = query(demand, layer, done, builder);
       const After swapped =

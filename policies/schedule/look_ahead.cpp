@@ -18,6 +18,7 @@
 // operations at once, so with 1 one layer's read is in flight.
 #include "sim/base/registry.hpp"
 #include "sim/interfaces/graph_builder.hpp"
+#include "sim/interfaces/guessed_reads.hpp"
 #include "sim/interfaces/lower_tiers.hpp"
 #include "sim/interfaces/schedule.hpp"
 
@@ -58,7 +59,7 @@ class LookAhead final : public Schedule {
     After done;  // of the layer before
     std::int32_t layer = 0;
     for (const LayerDemand& demand : layers) {
-      ahead.lay(demand.guesses, layer, done, false, builder);
+      ahead.lay(demand.guesses, layer, done, Transfers::at_once, builder);
       const After read = lay_read(demand, layer, done, builder);
       const After attention = builder.compute(Purpose::attention, layer, demand.attention_s,
                                               GraphBuilder::joined({read, ahead.of(layer)}));

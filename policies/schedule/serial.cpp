@@ -8,6 +8,7 @@
 // Nothing overlaps, so the step takes the sum of its parts: what every pipeline is measured against.
 #include "sim/base/registry.hpp"
 #include "sim/interfaces/graph_builder.hpp"
+#include "sim/interfaces/guessed_reads.hpp"
 #include "sim/interfaces/lower_tiers.hpp"
 #include "sim/interfaces/schedule.hpp"
 
@@ -32,7 +33,7 @@ class Serial final : public Schedule {
     GraphBuilder::After last;
     std::int32_t layer = 0;
     for (const LayerDemand& demand : layers) {
-      last = ahead.lay(demand.guesses, layer, last, true, builder);
+      last = ahead.lay(demand.guesses, layer, last, Transfers::in_turn, builder);
       last = builder.compute(Purpose::query_projection, layer, demand.query_projection_s, last);
       last = builder.compute(Purpose::key_value_projection, layer, demand.key_value_projection_s, last);
       last = builder.compute(Purpose::score, layer, demand.score_s, last);

@@ -46,14 +46,12 @@ class ProductQuantisation final : public Scorer {
       : params_(params), context_(context), worth_(params.reduce) {
     std::vector<std::string> problems;
     if (params.subspaces > context.head_dim) {
-      problems.push_back(
-          fmt::format("scorer {}: subspaces: {} pieces of {} channels; no more pieces than channels", kName,
-                      params.subspaces, context.head_dim));
+      problems.push_back(fmt::format("subspaces: {} pieces of {} channels; no more pieces than channels",
+                                     params.subspaces, context.head_dim));
     }
     if (params.code_bits > 0 && params.code_bits < params.bits) {
-      problems.push_back(
-          fmt::format("scorer {}: code_bits: {} bits cannot hold a code of {}; 0, or {} or more", kName,
-                      params.code_bits, params.bits, params.bits));
+      problems.push_back(fmt::format("code_bits: {} bits cannot hold a code of {}; 0, or {} or more",
+                                     params.code_bits, params.bits, params.bits));
     }
     if (!problems.empty()) {
       throw InputError(std::move(problems));

@@ -77,9 +77,16 @@ std::vector<std::string> link_notes(const Machine& machine) {
 }
 
 /// What was asked of a stage that does not look at it, and whether it knows what no system can.
-std::vector<std::string> stage_notes(const RunConfig& config, std::size_t index) {
+std::vector<std::string> stage_notes(const RunConfig& config, std::span<const std::int64_t> captured_layers,
+                                     std::size_t index) {
   const StageConfig& stage = config.system.stages[index];
   std::vector<std::string> notes;
+  if (std::ranges::none_of(captured_layers, [&](std::int64_t one) { return stage.layers.contains(one); })) {
+    notes.push_back(fmt::format("no effect: {}: the trace has layers {} alone",
+                                config.place(fmt::format("system.stages.{}", index)),
+                                fmt::join(captured_layers, ", ")));
+    return notes;
+  }
   const auto without_effect = [&](std::initializer_list<std::string_view> keys, std::string_view why) {
     for (const std::string_view key : keys) {
       const std::string path = fmt::format("system.stages.{}.{}", index, key);
@@ -91,6 +98,10 @@ std::vector<std::string> stage_notes(const RunConfig& config, std::size_t index)
   if (stage.takes()) {
     without_effect({"scorer", "budget", "queries", "units", "norm", "fold", "last_unit"},
                    "the stage takes what another chose");
+  }
+  if (stage.effect == Effect::prefetch && !config.system.has_lower_tier()) {
+    notes.push_back(fmt::format("no effect: {}: all entries are in the first tier",
+                                config.place(fmt::format("system.stages.{}", index))));
   }
   if (stage.effect == Effect::prefetch) {
     without_effect({"pins"}, "a guess is of what stages that select may choose, so their pins count");
@@ -135,6 +146,16 @@ std::vector<std::string> idle_notes(const RunConfig& config, const FlashDevice& 
   return notes;
 }
 
+/// A device that serves one batch after another has nothing from further ones that wait with it.
+std::vector<std::string> outstanding_notes(const RunConfig& config, const Machine& machine) {
+  constexpr std::string_view kKey = "system.schedule.reads_outstanding";
+  const bool idle = machine.batches_outstanding() > 1 && !machine.device().serves_batches_together();
+  return idle && config.given_here.contains(kKey)
+             ? std::vector{fmt::format("no effect: {} ({}): device type '{}' serves one batch after another",
+                                       kKey, config.said_at.find(kKey)->second, config.device.type)}
+             : std::vector<std::string>{};
+}
+
 }  // namespace
 
 std::vector<std::string> point_notes(const RunConfig& config, const Machine& machine, const PointData& data,
@@ -146,10 +167,11 @@ std::vector<std::string> point_notes(const RunConfig& config, const Machine& mac
   add(cache_notes(config, caches, machine.dram_bytes()));
   add(tier_notes(config));
   for (std::size_t stage = 0; stage < config.system.stages.size(); ++stage) {
-    add(stage_notes(config, stage));
+    add(stage_notes(config, data.layer_numbers(), stage));
   }
   add(link_notes(machine));
   add(idle_notes(config, machine.device()));
+  add(outstanding_notes(config, machine));
   add(machine.notes());
   if (!co_retrieval.empty()) {
     notes.push_back(co_retrieval);

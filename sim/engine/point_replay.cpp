@@ -118,9 +118,23 @@ void PointReplay::begin_heads() {
     heads_[static_cast<std::size_t>(i)].begin(records[static_cast<std::size_t>(i)].view());
   });
   stages_.evict_prompt(StageUnits::token, heads_, walk_.workers());
+  refuse_empty_heads();
   walk_.workers().for_each(std::ssize(heads_),
                            [this](std::int64_t i) { heads_[static_cast<std::size_t>(i)].build(); });
   stages_.evict_prompt(StageUnits::clustering, heads_, walk_.workers());
+}
+
+/// There would be nothing to make units of.
+void PointReplay::refuse_empty_heads() const {
+  for (const HeadPolicies& head : heads_) {
+    if (head.live().empty()) {
+      throw InputError(fmt::format(
+          "{}: layer {}, head {}: stages leave nothing of the prompt of {} entries; allowed: budgets or pins "
+          "that "
+          "keep an entry of every head",
+          config_.place("system.stages"), head.id().layer, head.id().head, walk_.steps().first_position));
+    }
+  }
 }
 
 void PointReplay::load_prompt() {

@@ -41,6 +41,7 @@ class PointReplay {
   void make_heads();
   void make_layers();
   void check_space() const;
+  void refuse_empty_heads() const;
   void run_policies(std::int64_t step, bool judge);
   void run_step(std::int64_t step, std::int64_t position, Timeline* timeline);
   void begin_heads();

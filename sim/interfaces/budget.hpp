@@ -15,7 +15,8 @@ struct HeadCandidates {
   std::int64_t candidates;        ///< of them, those that are neither pinned nor pending, and that earlier
                                   ///< select stages have chosen
   std::span<const float> scores;  ///< [units], folded over the group (mean where the stage folds by `none`)
-  std::span<const std::int32_t> sizes;  ///< [units], members of each unit, pinned ones included
+  std::span<const std::int32_t> sizes;  ///< [units], members of each unit; where the scope has several heads,
+                                        ///< those of `candidates`, else pinned ones too
 };
 
 /// Says how many entries each head may select, on top of what is pinned: integers, never a ratio.

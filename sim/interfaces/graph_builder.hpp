@@ -68,34 +68,4 @@ class GraphBuilder {
   OperationGraph* graph_;
 };
 
-/// Lays guesses and the reads that they lead to; a layer's attention waits for those made for it.
-class GuessedReads {
- public:
-  using After = GraphBuilder::After;
-
-  explicit GuessedReads(std::size_t layers) : read_(layers) {}
-
-  /// Each read after its guess, each guess after the one before it, all `after`. Returns the last guess; with
-  /// `reads_too` what must be waited for when the reads must be as well.
-  After lay(std::span<const GuessDemand> guesses, std::int32_t layer, const After& after, bool reads_too,
-            GraphBuilder& builder) {
-    After last = after;
-    for (const GuessDemand& guess : guesses) {
-      last = builder.compute(Purpose::guess, layer, guess.guess_s, last);
-      const After read = builder.flash(Purpose::prefetch, guess.for_layer, guess.reads, last);
-      if (!guess.reads.empty()) {
-        read_[static_cast<std::size_t>(guess.for_layer)] = read;
-      }
-      last = reads_too ? read : last;
-    }
-    return last;
-  }
-
-  /// What was read ahead for a layer; empty: nothing.
-  const After& of(std::int32_t layer) const { return read_[static_cast<std::size_t>(layer)]; }
-
- private:
-  std::vector<After> read_;
-};
-
 }  // namespace kvr

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
 #include <span>
 #include <string_view>
@@ -63,6 +64,12 @@ struct GuessDemand {
   std::int32_t for_layer;
   double guess_s = 0.0;
   std::span<const IoRequest> reads = {};
+  std::span<const LinkDemand> links = {};  ///< what comes up, fastest tier first
+
+  bool brings_something() const {
+    return !reads.empty() ||
+           std::ranges::any_of(links, [](const LinkDemand& one) { return one.read_s > 0.0; });
+  }
 };
 
 /// Everything one layer has to do in one step: compute in seconds on the phone, flash as requests.

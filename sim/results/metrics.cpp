@@ -186,18 +186,19 @@ constexpr std::array kMetrics{
     critical(Metric::critical_guess_s, "critical_guess_s",
              "on the critical path: guessing what later layers need", "part of critical_compute_s"),
     critical(Metric::critical_prefetch_s, "critical_prefetch_s",
-             "on the critical path: reads before their layer asks", "part of critical_flash_s"),
+             "on the critical path: reads before their layer asks",
+             "part of critical_flash_s and critical_link_s"),
     critical(Metric::critical_tier_read_s, "critical_tier_read_s",
              "on the critical path: entries that come up from tiers", "part of critical_link_s"),
     critical(Metric::critical_demotion_s, "critical_demotion_s",
              "on the critical path: evicted entries that go down to tiers", "part of critical_link_s"),
     MetricInfo{Metric::late_prefetches, "late_prefetches", "reads", "prefetches that came late",
-               "count of those upon whose end computing began that waited for nothing else any more", step,
+               "count of those upon whose end an operation began that waited for nothing else any more", step,
                simulated},
     MetricInfo{
-        Metric::prefetch_wait_s, "prefetch_wait_s", "s", "time that computing waited for prefetches alone",
+        Metric::prefetch_wait_s, "prefetch_wait_s", "s", "time that operations waited for prefetches alone",
         "sum over late_prefetches of: end - the end of the last of the rest that was waited for, at most "
-        "the prefetch's duration",
+        "the prefetch's duration; the processor may do something else meanwhile",
         step, simulated},
     MetricInfo{
         Metric::cache_bytes, "cache_bytes", "B", "DRAM of the entry cache at the end of the step",

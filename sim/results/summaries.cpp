@@ -93,6 +93,11 @@ double where_guessed(const PointData& data) {
   return sum(sound(data, Metric::guessed_bytes)) > 0.0 ? of(data) : kNan;
 }
 
+double guess_coverage(const PointData& data) {
+  const double missed = sum(sound(data, Metric::demanded_bytes)) - sum(sound(data, Metric::hit_bytes));
+  return ratio(sum(sound(data, Metric::rightly_guessed_bytes)), missed);
+}
+
 double tokens_per_second(const PointData& data) {
   return ratio(static_cast<double>(data.sequences()), mean(sound(data, Metric::latency_s)));
 }
@@ -159,10 +164,10 @@ constexpr std::array kSummaries{
                 "sum of rightly_guessed_bytes / sum of guessed_bytes", "guesses right", false, simulated,
                 ratio_of_sums<Metric::rightly_guessed_bytes, Metric::guessed_bytes>},
     SummaryInfo{"guess_coverage", "1", "share of the missed bytes that were read ahead",
-                "sum of rightly_guessed_bytes / sum of useful_read_bytes; NaN where nothing is guessed",
-                "misses guessed", false, simulated,
-                where_guessed<ratio_of_sums<Metric::rightly_guessed_bytes, Metric::useful_read_bytes>>},
-    SummaryInfo{"prefetch_wait_mean", "s", "mean time of a step that computing waits for reads ahead",
+                "sum of rightly_guessed_bytes / (sum of demanded_bytes - sum of hit_bytes); NaN where "
+                "nothing is guessed",
+                "misses guessed", false, simulated, where_guessed<guess_coverage>},
+    SummaryInfo{"prefetch_wait_mean", "s", "mean time of a step that operations wait for reads ahead",
                 "mean of prefetch_wait_s; NaN where nothing is guessed", "prefetch wait", false, simulated,
                 where_guessed<mean_of<Metric::prefetch_wait_s>>},
     SummaryInfo{"reuse_probability_1", "1", "share of the updated units that are demanded in the next step",

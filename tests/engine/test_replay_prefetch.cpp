@@ -253,6 +253,71 @@ TEST_CASE("guesses keep units, places, caches and sums consistent in every step,
   }
 }
 
+TEST_CASE("single entries are not chosen where they are pending, which are attended to anyway") {
+  Setup setup;
+  setup.selects = false;
+  setup.check = "every_step";
+  for (const char* clustering :
+       {"{type: kmeans_local, entries_per_cluster: 7, window: 16, window_clusters: 2}",
+        "{type: adaptive, entries_per_cluster: 7, buffer_entries: 9}"}) {
+    setup.clustering = clustering;
+    for (const char* queries : {"previous_layer", "last_step"}) {
+      setup.stages_before = fmt::format(
+          "{{layers: 0, units: token, {0}, {1}}}, {{name: guess, layers: 1, units: token, effect: prefetch, "
+          "queries: "
+          "{2}, {0}}}, {{layers: 1, units: token, {0}, {1}}}",
+          kRanksItself, kPins, queries);
+      const PointResult result = fixture().run(setup);
+      CHECK(largest(result, Metric::mass) <= 1.0 + 1e-6);
+    }
+  }
+}
+
+TEST_CASE("stages that leave a head nothing of its prompt are refused") {
+  Setup setup;
+  setup.selects = false;
+  setup.stages_before =
+      "{effect: evict, when: prefill_end, units: token, scorer: exact, budget: {type: fixed, entries: 0}, "
+      "pins: "
+      "{sinks: 0, recent: 0}}";
+  CHECK(fixture().error_of(setup).find(
+            "system.stages: layer 0, head 0: stages leave nothing of the prompt of 65 "
+            "entries; allowed: budgets or pins that keep an entry of every head") != std::string::npos);
+}
+
+TEST_CASE(
+    "over tiers of memory what an oracle guesses comes up earlier, and leaves every tier as it would be") {
+  for (const char* copies : {"inclusive", "exclusive"}) {
+    for (const char* last : {", {name: flash}", ", {name: far, bandwidth: 2GB/s, latency: 9us}"}) {
+      CAPTURE(copies);
+      CAPTURE(last);
+      Setup setup = guessing("oracle", "take: guess");
+      setup.replacement = "lru";
+      setup.cache_bytes = 40 * test::kEntryBytes;
+      setup.tiers = fmt::format(
+          "[{{name: hbm}}, {{name: dram, bandwidth: 10GB/s, latency: 5us, capacity: 4KiB, copies: {}}}{}]",
+          copies, last);
+      const PointResult ahead = fixture().run(setup);
+      const PointResult demanded = fixture().run(on_demand(setup));
+      for (const Metric metric : {Metric::recall, Metric::hit_units, Metric::useful_read_bytes,
+                                  Metric::read_bytes, Metric::tier_asked_bytes, Metric::tier_hit_bytes,
+                                  Metric::tier_up_bytes, Metric::tier_down_bytes, Metric::tier_held_bytes}) {
+        CAPTURE(info(metric).name);
+        CHECK(test::same_bits(ahead, demanded, metric));
+      }
+      CHECK(total(ahead, Metric::latency_s) < total(demanded, Metric::latency_s));
+      Setup below = guessing("last_step", kRanksItself);
+      below.tiers = setup.tiers;
+      below.replacement = "lru";
+      below.cache_bytes = setup.cache_bytes;
+      const PointResult one = fixture().run(below);
+      below.threads = 3;
+      CHECK(test::same_bits(one, fixture().run(below)));
+      CHECK(total(one, Metric::rightly_guessed_bytes) < total(one, Metric::guessed_bytes));
+    }
+  }
+}
+
 TEST_CASE("in DRAM alone there is nothing to read ahead") {
   Setup setup = guessing("previous_layer", "take: guess");
   setup.tiers = "[{name: dram}]";
@@ -275,7 +340,8 @@ TEST_CASE("guesses that cannot be made are refused, all of them") {
   setup.selects = false;
   setup.stages_before =
       "{name: a, effect: prefetch, scorer: exact, budget: fixed}, {name: a, effect: prefetch, queries: "
-      "previous_layer, when: prefill_end, scorer: exact, budget: fixed}, {take: b}, {layers: 1, take: a, "
+      "previous_layer, when: prefill_end, lead: {layers: 2}, scorer: exact, budget: fixed}, {take: b}, "
+      "{layers: 1, take: a, "
       "effect: evict}, {queries: oracle, scorer: exact, budget: fixed}, {effect: evict, queries: last_step, "
       "scorer: exact, budget: fixed}";
   const std::string text = fixture().error_of(setup);
@@ -286,6 +352,9 @@ TEST_CASE("guesses that cannot be made are refused, all of them") {
         "system.stages.1.name: 'a' is the name of an earlier stage; allowed: another",
         "system.stages.1.when: a stage that prefetches acts in steps alone; allowed: step",
         "system.stages.1.queries: no layer speculates on the queries of layer 0; allowed: layers from 1 on",
+        "system.stages.1.lead.layers: the layer below speculates on these queries, none before it has them "
+        "(2); "
+        "allowed: 1",
         "system.stages.1.layers: stage 0 prefetches for layer 1 too; allowed: one stage a layer",
         "system.stages.2.take: no stage of that name before it chooses for itself ('b'); allowed: a",
         "system.stages.3.effect: a stage that takes what 'a' chose selects; allowed: select",

@@ -180,6 +180,11 @@ def where_guessed(of: Callable[[h5py.Group, int], float]) -> Callable[[h5py.Grou
     return value
 
 
+def guess_coverage(data: h5py.Group, point: int) -> float:
+    missed = np.nansum(data["demanded_bytes"][point]) - np.nansum(data["hit_bytes"][point])
+    return np.nansum(data["rightly_guessed_bytes"][point]) / missed if missed != 0 else np.nan
+
+
 def dram_total_max(data: h5py.Group, point: int) -> float:
     parts = (
         "cache_bytes",
@@ -216,7 +221,7 @@ SUMMARIES: dict[str, Callable[[h5py.Group, int], float]] = {
     "hit_rate": ratio_of("hit_units", "demanded_units"),
     "hit_rate_bytes": ratio_of("hit_bytes", "demanded_bytes"),
     "guess_precision": ratio_of("rightly_guessed_bytes", "guessed_bytes"),
-    "guess_coverage": where_guessed(ratio_of("rightly_guessed_bytes", "useful_read_bytes")),
+    "guess_coverage": where_guessed(guess_coverage),
     "prefetch_wait_mean": where_guessed(mean_of("prefetch_wait_s")),
     "reuse_probability_1": reuse_probability(1),
     "reuse_probability_2": reuse_probability(2),

@@ -120,7 +120,7 @@ const std::map<std::string_view, double> kExpected{
     {"hit_rate", 14.0 / 32.0},
     {"hit_rate_bytes", 3600.0 / 8000.0},
     {"guess_precision", 300.0 / 400.0},
-    {"guess_coverage", 300.0 / 4000.0},
+    {"guess_coverage", 300.0 / 4400.0},
     {"prefetch_wait_mean", 0.002},
     {"reuse_probability_1", 28.0 / 36.0},
     {"reuse_probability_2", 32.0 / 36.0},

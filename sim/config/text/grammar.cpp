@@ -136,12 +136,15 @@ Field stage() {
                  "speculates them to be. last_step: the layer's own of the step before. oracle: the layer's "
                  "own before they are known, as no system can",
              .choices = "own|previous_layer|last_step|oracle"}),
-       table("lead", "how long before its layer a stage that prefetches reads",
-             {integer("layers", 1,
-                      {.doc = "layers; where there are fewer before it, from the step's begin",
-                       .unit = "layers",
-                       .min = 1,
-                       .max = bounds::kEntries})}),
+       table(
+           "lead", "how long before its layer a stage that prefetches reads",
+           {integer(
+               "layers", 1,
+               {.doc = "layers; where there are fewer before it, from the step's begin; 1 for queries of the "
+                       "previous_layer, which a model's first layer has not: it asks for itself",
+                .unit = "layers",
+                .min = 1,
+                .max = bounds::kEntries})}),
        layers(),
        text("units", "clustering",
             {.doc = "what is ranked: the units of the clustering, or single entries",
@@ -233,7 +236,9 @@ Field cache() {
                        .quantity = Quantity::bytes,
                        .min = 0,
                        .max = bounds::kExactInteger}),
-                text("scope", "model", {.doc = "what shares one capacity", .choices = "model|layer|head"})});
+                text("scope", "model",
+                     {.doc = "what shares one capacity, here and in each tier between the first and the last",
+                      .choices = "model|layer|head"})});
 }
 
 Field dram() {

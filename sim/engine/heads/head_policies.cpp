@@ -141,6 +141,7 @@ void HeadPolicies::ask(std::span<const HeadQueries> queries) {
     pending_.insert(pending_.end(), pending.begin(), pending.end());
   }
   chosen_.clear();
+  mark_settled();
 }
 
 void HeadPolicies::begin_step(std::span<const HeadQueries> queries) {
@@ -160,6 +161,11 @@ void HeadPolicies::score(std::size_t stage) {
   HeadStage& one = *stages_[stage];
   Work& work = one.config().effect == Effect::prefetch ? guess_work_ : score_work_;
   one.score(query_rows(one.config().queries), units_of(one), visible(), work);
+  if (one.config().scope != Scope::head) {
+    const bool evicts = one.config().effect == Effect::evict;
+    one.count_candidates(units_of(one),
+                         evicts ? Candidates{one.range(visible_)} : candidates_of(one).front());
+  }
 }
 
 MatrixView<float> HeadPolicies::query_rows(Queries whose) const {
@@ -219,10 +225,22 @@ void HeadPolicies::choose(std::size_t stage, std::int64_t budget) {
 std::vector<Candidates> HeadPolicies::candidates_of(const HeadStage& stage) const {
   const bool narrows = stage.config().effect == Effect::select && !chosen_.empty();
   std::vector<Candidates> candidates(narrows ? chosen_.size() : 1, Candidates{range_});
-  for (std::size_t s = 0; narrows && s < chosen_.size(); ++s) {
-    candidates[s].within = chosen_[s];
+  for (Candidates& one : candidates) {
+    if (narrows) {
+      one.within = chosen_[static_cast<std::size_t>(&one - candidates.data())];
+    } else if (stage.ranks_tokens() && pending_candidates() > 0) {
+      one.within = settled_;
+    }
   }
   return candidates;
+}
+
+/// What is pending is attended to anyway; the clustering's units do not have it, single entries would.
+void HeadPolicies::mark_settled() {
+  settled_.assign(pending_.empty() ? 0 : static_cast<std::size_t>(before_current_), 1);
+  for (const EntryIndex entry : pending_) {
+    settled_[static_cast<std::size_t>(entry)] = 0;
+  }
 }
 
 void HeadPolicies::take(std::size_t stage, const HeadPolicies& from, std::size_t chosen) {

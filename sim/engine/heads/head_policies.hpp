@@ -140,6 +140,7 @@ class HeadPolicies {
   void tell_scorers(std::span<const Change> changes, const HeadView& view);
   /// Of a stage that selects: what of the live entries it may choose, by selection.
   std::vector<Candidates> candidates_of(const HeadStage& stage) const;
+  void mark_settled();
   void note_choice(std::size_t stage, std::int64_t budget);
   void mark_chosen(const HeadStage& stage);
   /// What the stage chose, over all query heads, by units of the clustering.
@@ -183,6 +184,7 @@ class HeadPolicies {
   std::vector<float> last_queries_;  ///< of the step before
   std::vector<float> speculated_;
   std::vector<EntryIndex> pending_;
+  std::vector<std::uint8_t> settled_;              ///< [entries]: 0 where pending
   std::vector<std::vector<std::uint8_t>> chosen_;  ///< [selections][entries], between select stages
   std::vector<std::int64_t> budgets_;              ///< [stages]: what each was allotted last
   std::int64_t allotted_ = 0;                      ///< to the last select stage

@@ -147,6 +147,7 @@ std::int64_t LayerMemory::space_bytes() const {
 
 void LayerMemory::prefetch() {
   prefetch_reads_.clear();
+  tiers_->begin_step(layer_);
   for (std::size_t head = 0; head < heads_.size(); ++head) {
     prefetch_head(static_cast<std::int64_t>(head));
   }
@@ -164,9 +165,10 @@ void LayerMemory::prefetch_head(std::int64_t head) {
     missing_.clear();
     std::ranges::copy_if(entries_of(guessed, choice), std::back_inserter(missing_),
                          [&](EntryIndex entry) { return !residencies_[h].in_dram(entry); });
+    guessed_[h].insert(guessed_[h].end(), missing_.begin(), missing_.end());
+    tiers_->come_ahead(id(head), missing_);
     if (!missing_.empty()) {
       locate(head, choice.unit, missing_, prefetch_reads_);
-      guessed_[h].insert(guessed_[h].end(), missing_.begin(), missing_.end());
     }
   }
   std::ranges::sort(guessed_[h]);
@@ -174,7 +176,6 @@ void LayerMemory::prefetch_head(std::int64_t head) {
 
 void LayerMemory::read() {
   reads_.clear();
-  tiers_->begin_step(layer_);
   for (std::size_t head = 0; head < heads_.size(); ++head) {
     read_head(static_cast<std::int64_t>(head));
   }
@@ -194,25 +195,24 @@ void LayerMemory::read_head(std::int64_t head) {
   for (const UnitChoice& choice : demanded.units) {
     std::int64_t missed = 0;
     missing_.clear();
+    arrived_.clear();
     for (const EntryIndex entry : entries_of(demanded, choice)) {
       if (!residency.in_dram(entry)) {
         ++missed;
         residency.add(choice.unit, entry);
-        if (!std::ranges::binary_search(guessed_[h], entry)) {
-          missing_.push_back(entry);
-        }
+        (std::ranges::binary_search(guessed_[h], entry) ? arrived_ : missing_).push_back(entry);
       }
     }
     caches_[h]->loaded(missed);
-    const std::int64_t guessed = missed - std::ssize(missing_);
+    traffic.rightly_guessed_entries += std::ssize(arrived_);
+    tiers_->bring_up(id(head), choice.unit, TierUse::arrived, arrived_);
     bring_up(head, choice.unit, TierUse::attention, reads_);
     unit_hit_[h].push_back(missed == 0 ? 1 : 0);
     ++traffic.demanded_units;
     traffic.hit_units += missed == 0 ? 1 : 0;
     traffic.demanded_entries += choice.count;
     traffic.hit_entries += choice.count - missed;
-    traffic.rightly_guessed_entries += guessed;
-    traffic.read_entries += guessed + std::ssize(missing_);
+    traffic.read_entries += std::ssize(arrived_) + std::ssize(missing_);
   }
 }
 

@@ -144,6 +144,7 @@ class LayerMemory {
   std::vector<HeadTraffic> traffic_;
   std::vector<std::vector<std::uint8_t>> unit_hit_;  ///< [heads][demanded units]
   std::vector<EntryIndex> missing_;
+  std::vector<EntryIndex> arrived_;
   std::vector<std::vector<EntryIndex>> guessed_;  ///< [heads]: what comes before it is demanded, ascending
   std::vector<Extent> reads_;
   std::vector<Extent> prefetch_reads_;

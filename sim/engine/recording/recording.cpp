@@ -125,7 +125,7 @@ void record_tiers(std::span<const LayerMemory> layers, std::span<const std::int6
       return bytes;
     };
     set(Metric::tier_asked_bytes, bytes_of([](const TierTraffic& moved) { return moved.asked; }));
-    set(Metric::tier_hit_bytes, bytes_of([](const TierTraffic& moved) { return moved.read; }));
+    set(Metric::tier_hit_bytes, bytes_of([](const TierTraffic& moved) { return moved.hit(); }));
     set(Metric::tier_up_bytes, bytes_of([](const TierTraffic& moved) { return moved.up(); }));
     set(Metric::tier_down_bytes, bytes_of([](const TierTraffic& moved) { return moved.down(); }));
     set(Metric::tier_held_bytes, model.model_share(static_cast<double>(held_entries[tier]) * entry_bytes));

@@ -11,8 +11,9 @@ Lateness lateness(const OperationGraph& graph, std::span<const Span> spans) {
   };
   Lateness late;
   for (std::size_t i = 0; i < operations.size(); ++i) {
-    const bool on_flash = operations[i].resource == Resource::flash;  // waits for its turn, not for the data
-    if (on_flash || !is_prefetch(spans[i].upon)) {
+    const bool computes =
+        operations[i].resource == Resource::compute;  // others wait for their turn, not for data
+    if (!computes || !is_prefetch(spans[i].upon)) {
       continue;
     }
     double rest_s = spans[static_cast<std::size_t>(spans[i].upon)].begin_s;

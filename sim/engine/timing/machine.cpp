@@ -51,6 +51,7 @@ Machine::Machine(const RunConfig& config, const trace::Header& header)
       on_flash_(config.system.on_flash),
       configured_working_set_bytes_(config.working_set_bytes),
       requests_(static_cast<std::size_t>(extrapolation_.layers)),
+      guessed_links_(requests_.size()),
       guesses_(requests_.size()) {
   const std::int64_t d = model_->geometry().head_dim;
   head_entry_bytes_ = key_codec_->row_bytes(d) + value_codec_->row_bytes(d);
@@ -124,8 +125,10 @@ Machine::LayerCost Machine::cost_of(std::int64_t captured, std::span<const HeadP
   demand.update_s = take(copies * dim * update);
   if (const StageConfig* guess = own.front().guess()) {
     cost.lead_layers = guess->lead_layers;
-    cost.guess_s = take(scaled(guess_work(own)));
-    if (guess->speculates()) {
+    cost.rank_s = take(scaled(guess_work(own)));
+    cost.guess_s = cost.rank_s;
+    cost.speculates = guess->speculates();
+    if (cost.speculates) {
       cost.guess_s += take(model_->query_projection(), weights);
     }
   }
@@ -140,12 +143,15 @@ Work Machine::guess_work(std::span<const HeadPolicies> heads) const {
   return work;
 }
 
-void Machine::guess_ahead(std::int64_t layer, const LayerCost& cost) {
+void Machine::guess_ahead(std::int64_t layer, const LayerMemory& memory, const LayerCost& cost) {
   if (cost.lead_layers > 0) {
+    std::vector<LinkDemand>& links = guessed_links_[static_cast<std::size_t>(layer)];
+    links = link_times_.ahead(memory.tier_traffic(),
+                              extrapolation_.head_share() * static_cast<double>(entry_bytes_));
     const std::int64_t from = std::max<std::int64_t>(0, layer - cost.lead_layers);
     guesses_[static_cast<std::size_t>(from)].push_back(
         {static_cast<std::int32_t>(layer), cost.guess_s,
-         requests_[static_cast<std::size_t>(layer)].prefetch_reads.requests});
+         requests_[static_cast<std::size_t>(layer)].prefetch_reads.requests, links});
   }
 }
 
@@ -165,7 +171,7 @@ void Machine::add_request(const Extent& extent, IoKind kind, std::int64_t region
   (kind == IoKind::read ? asked_read_bytes_ : asked_write_bytes_) += extent.length_bytes;
 }
 
-void Machine::ask_for(std::int64_t layer, const LayerMemory& from, LayerDemand& demand) {
+void Machine::ask_for(std::int64_t layer, const LayerMemory& from, bool asks_itself, LayerDemand& demand) {
   LayerRequests& lists = requests_[static_cast<std::size_t>(layer)];
   for (RequestList* list :
        {&lists.reads, &lists.prefetch_reads, &lists.writes, &lists.representative_reads, &lists.swap_reads}) {
@@ -181,7 +187,7 @@ void Machine::ask_for(std::int64_t layer, const LayerMemory& from, LayerDemand& 
       }
     };
     issue(from.reads(), IoKind::read, lists.reads);
-    issue(from.prefetch_reads(), IoKind::read, lists.prefetch_reads);
+    issue(from.prefetch_reads(), IoKind::read, asks_itself ? lists.reads : lists.prefetch_reads);
     issue(from.update_reads(), IoKind::read, lists.writes);
     issue(from.writes(), IoKind::write, lists.writes);
     issue(from.representative_reads(), IoKind::read, lists.representative_reads);
@@ -191,8 +197,8 @@ void Machine::ask_for(std::int64_t layer, const LayerMemory& from, LayerDemand& 
   demand.writes = lists.writes.requests;
   demand.representative_reads = lists.representative_reads.requests;
   demand.swap_reads = lists.swap_reads.requests;
-  lists.links =
-      link_times_.of(from.tier_traffic(), extrapolation_.head_share() * static_cast<double>(entry_bytes_));
+  lists.links = link_times_.of(from.tier_traffic(), asks_itself,
+                               extrapolation_.head_share() * static_cast<double>(entry_bytes_));
   demand.links = lists.links;
 }
 
@@ -217,11 +223,16 @@ StepTimes Machine::run_step(std::span<const LayerMemory> layers, std::span<const
     const auto from = static_cast<std::size_t>(extrapolation_.captured_layer(m));
     LayerDemand demand = captured[from].demand;
     computed_bytes += captured[from].bytes;
-    ask_for(m, layers[from], demand);
+    // Below the first layer there is none that could speculate.
+    const bool asks_itself = m == 0 && captured[from].speculates;
+    ask_for(m, layers[from], asks_itself, demand);
     space_bytes += static_cast<double>(layers[from].space_bytes()) * extrapolation_.head_share();
-    policy_s_ += demand.score_s + demand.update_s + captured[from].guess_s;
+    demand.score_s += asks_itself ? captured[from].rank_s : 0.0;
+    policy_s_ += demand.score_s + demand.update_s + (asks_itself ? 0.0 : captured[from].guess_s);
     demands_.push_back(demand);
-    guess_ahead(m, captured[from]);
+    if (!asks_itself) {
+      guess_ahead(m, layers[from], captured[from]);
+    }
   }
   for (std::size_t m = 0; m < demands_.size(); ++m) {
     demands_[m].guesses = guesses_[m];

@@ -80,7 +80,9 @@ class Machine {
   /// The computing of one layer and what it moves between DRAM and the cores.
   struct LayerCost {
     LayerDemand demand;
+    double rank_s = 0.0;  ///< of `guess_s`, without projecting queries
     double guess_s = 0.0;
+    bool speculates = false;       ///< by the queries that the layer below takes its to be
     std::int64_t lead_layers = 0;  ///< 0: nothing is guessed for it
     double bytes = 0.0;
   };
@@ -106,8 +108,9 @@ class Machine {
 
   LayerCost cost_of(std::int64_t captured, std::span<const HeadPolicies> heads) const;
   Work guess_work(std::span<const HeadPolicies> heads) const;
-  void guess_ahead(std::int64_t layer, const LayerCost& cost);
-  void ask_for(std::int64_t layer, const LayerMemory& from, LayerDemand& demand);
+  void guess_ahead(std::int64_t layer, const LayerMemory& memory, const LayerCost& cost);
+  /// `asks_itself`: what is guessed for the layer is among what it asks for.
+  void ask_for(std::int64_t layer, const LayerMemory& from, bool asks_itself, LayerDemand& demand);
   void add_request(const Extent& extent, IoKind kind, std::int64_t region, RequestList& list);
   double time_s(const Work& work, WeightFormat format) const;
   void set_working_set(double space_bytes);
@@ -135,7 +138,8 @@ class Machine {
   std::int64_t asked_write_bytes_ = 0;
   std::vector<LayerRequests> requests_;  ///< [model layers]
   std::vector<LayerDemand> demands_;
-  std::vector<std::vector<GuessDemand>> guesses_;  ///< [model layers]: what each guesses for later ones
+  std::vector<std::vector<LinkDemand>> guessed_links_;  ///< [model layers]: what is guessed for each
+  std::vector<std::vector<GuessDemand>> guesses_;       ///< [model layers]: what each guesses for later ones
   OperationGraph graph_;
   std::vector<Span> spans_;
 };

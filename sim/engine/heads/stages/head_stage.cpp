@@ -92,6 +92,14 @@ void HeadStage::score(const MatrixView<float>& queries, const Clustering& units,
   }
 }
 
+void HeadStage::count_candidates(const Clustering& units, const Candidates& candidates) {
+  for (UnitId unit = 0; unit < units.unit_count(); ++unit) {
+    const auto members = units.members(unit);
+    sizes_[static_cast<std::size_t>(unit)] = static_cast<std::int32_t>(
+        std::ranges::count_if(members, [&](EntryIndex entry) { return candidates.contains(entry); }));
+  }
+}
+
 void HeadStage::check_scores(const MatrixRef<float>& scores) const {
   for (std::int64_t query = 0; query < scores.rows; ++query) {
     const std::span<float> row = scores.row(query);

@@ -58,6 +58,8 @@ class HeadStage {
 
   /// Ranks `units` for `queries` [group, head_dim]; `view` has the entries that count.
   void score(const MatrixView<float>& queries, const Clustering& units, const HeadView& view, Work& work);
+  /// After `score`, for a Budget that compares heads: sizes are of what may be chosen.
+  void count_candidates(const Clustering& units, const Candidates& candidates);
   /// Scores and sizes for the Budget.
   std::span<const float> budget_scores() const;
   std::span<const std::int32_t> sizes() const { return sizes_; }

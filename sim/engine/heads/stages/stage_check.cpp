@@ -100,7 +100,8 @@ class StageCheck {
     }
     if (const auto names = names_before(); std::ranges::find(names, stage().take) == names.end()) {
       add("take", "no stage of that name before it chooses for itself ('{}'); allowed: {}", stage().take,
-          names.empty() ? "none, for none has a name" : fmt::format("{}", fmt::join(names, ", ")));
+          names.empty() ? "none, for none before it that chooses for itself has a name"
+                        : fmt::format("{}", fmt::join(names, ", ")));
       return;
     }
     for (std::int64_t layer = 0; layer < layers(); ++layer) {
@@ -125,6 +126,11 @@ class StageCheck {
     }
     if (stage().effect == Effect::prefetch && stage().queries == Queries::own) {
       add("queries", "the layer's own are not known before it; allowed: previous_layer, last_step, oracle");
+    }
+    if (stage().effect == Effect::prefetch && stage().speculates() && stage().lead_layers > 1) {
+      add("lead.layers",
+          "the layer below speculates on these queries, none before it has them ({}); allowed: 1",
+          stage().lead_layers);
     }
     for (std::int64_t layer = 0; stage().speculates() && layer < layers(); ++layer) {
       if (runs_in(stage(), layer, header())) {

@@ -36,14 +36,19 @@ Stages::Stages(const RunConfig& config, const TraceWalk& walk)
     budgets_.push_back(Registry<Budget>::instance().create(
         stage.budget.type, stage.budget.values,
         {walk.layers(), sets_, walk.steps().first_position, walk.trace().header().geometry.layers}));
-    if (!stage.takes()) {
+    try {
       need(stage);
+    } catch (const InputError& error) {  // parameters that do not fit the trace
+      throw config.placed(fmt::format("system.stages.{}.scorer", budgets_.size() - 1), error);
     }
   }
   check_needs(needs_, config, walk.trace());
 }
 
 void Stages::need(const StageConfig& stage) {
+  if (stage.takes()) {
+    return;
+  }
   const auto scorer = make_scorer(stage, *config_, *walk_, walk_->head_id(0));
   const TraceNeeds needs = scorer->needs();
   const bool last_query =

@@ -72,19 +72,26 @@ std::vector<EntryIndex> TierLevels::found_in(const TierLevel& level, HeadId head
   return entries;
 }
 
+void TierLevels::come_ahead(HeadId head, std::vector<EntryIndex>& missing) {
+  for (std::size_t i = 0; i < levels_.size() && !missing.empty(); ++i) {
+    traffic(head.layer, i).ahead += std::ssize(found_in(levels_[i], head, missing));
+  }
+  if (last_is_memory_) {
+    traffic(head.layer, links_ - 1).ahead += std::ssize(missing);
+    missing.clear();
+  }
+  for (std::size_t link = 0; link < links_; ++link) {
+    traffic(head.layer, link).forwarded_ahead += std::ssize(missing);
+  }
+}
+
 void TierLevels::bring_up(HeadId head, UnitId unit, TierUse use, std::vector<EntryIndex>& missing) {
   for (std::size_t i = 0; i < levels_.size() && !missing.empty(); ++i) {
     TierLevel& level = levels_[i];
-    TierTraffic& moved = traffic(head.layer, i);
     const std::int64_t asked = std::ssize(missing);
     const std::vector<EntryIndex> found = found_in(level, head, missing);
-    if (use == TierUse::attention) {
-      moved.asked += asked;
-      moved.read += std::ssize(found);
-    } else {
-      moved.updated += std::ssize(found);
-    }
-    lookups(i, head).push_back({unit, missing.empty()});
+    count(use, asked, std::ssize(found), traffic(head.layer, i));
+    look_up(i, head, unit, missing.empty());
     if (level.exclusive()) {
       level.give_up(head, unit, found);
     } else {
@@ -97,16 +104,40 @@ void TierLevels::bring_up(HeadId head, UnitId unit, TierUse use, std::vector<Ent
   }
 }
 
+void TierLevels::count(TierUse use, std::int64_t asked, std::int64_t found, TierTraffic& moved) const {
+  moved.asked += use == TierUse::update ? 0 : asked;
+  switch (use) {
+    case TierUse::attention:
+      moved.read += found;
+      break;
+    case TierUse::arrived:
+      moved.arrived += found;
+      break;
+    case TierUse::update:
+      moved.updated += found;
+      break;
+  }
+}
+
+/// What came ahead of a unit and what did not are one lookup.
+void TierLevels::look_up(std::size_t level, HeadId head, UnitId unit, bool hit) {
+  std::vector<Lookup>& before = lookups(level, head);
+  if (!before.empty() && before.back().unit == unit) {
+    before.back().hit &= hit;
+  } else {
+    before.push_back({unit, hit});
+  }
+}
+
 void TierLevels::come_from_last(std::int64_t layer, TierUse use, std::int64_t entries) {
   if (last_is_memory_) {
-    TierTraffic& last = traffic(layer, links_ - 1);
-    last.asked += use == TierUse::attention ? entries : 0;
-    (use == TierUse::attention ? last.read : last.updated) += entries;
+    count(use, entries, entries, traffic(layer, links_ - 1));
     return;
   }
   for (std::size_t link = 0; link < links_; ++link) {
     TierTraffic& moved = traffic(layer, link);
-    (use == TierUse::attention ? moved.forwarded : moved.updated) += entries;
+    moved.forwarded += use == TierUse::attention ? entries : 0;
+    moved.updated += use == TierUse::update ? entries : 0;
   }
 }
 

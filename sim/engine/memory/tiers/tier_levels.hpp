@@ -43,6 +43,9 @@ class TierLevels {
   std::vector<std::int64_t> held_entries() const;
 
   void begin_step(std::int64_t layer);
+  /// What is guessed to be asked for comes up ahead, and stays where it was until it is (TierUse::arrived);
+  /// what only the flash has is left in `missing`.
+  void come_ahead(HeadId head, std::vector<EntryIndex>& missing);
   /// `missing`, of `unit`, comes up; what only the flash has is left in it.
   void bring_up(HeadId head, UnitId unit, TierUse use, std::vector<EntryIndex>& missing);
   /// After attention: the policies hear what was asked for, least wanted first.
@@ -78,6 +81,8 @@ class TierLevels {
   /// Takes out of `missing` what the level has and returns it.
   std::vector<EntryIndex> found_in(const TierLevel& level, HeadId head,
                                    std::vector<EntryIndex>& missing) const;
+  void count(TierUse use, std::int64_t asked, std::int64_t found, TierTraffic& moved) const;
+  void look_up(std::size_t level, HeadId head, UnitId unit, bool hit);
   void come_from_last(std::int64_t layer, TierUse use, std::int64_t entries);
   /// `entries` of `object` have left the tier above level `to`.
   void demote(std::size_t to, CacheObject object, std::span<const EntryIndex> entries);

@@ -24,19 +24,6 @@ void refuse_virtual_memory(const RunConfig& config, const MemoryGeometry& geomet
   }
 }
 
-/// What is read ahead would have to pass every tier between as well.
-void refuse_reading_ahead(const RunConfig& config) {
-  const auto& stages = config.system.stages;
-  const auto prefetch = std::ranges::find(stages, Effect::prefetch, &StageConfig::effect);
-  if (!config.system.tiers.empty() && prefetch != stages.end()) {
-    throw InputError(fmt::format(
-        "{}: 'prefetch' reads from flash into the first tier, and '{}' lies below it; allowed: stages that "
-        "select or evict",
-        config.place(fmt::format("system.stages.{}.effect", prefetch - stages.begin())),
-        config.system.tiers.front().name));
-  }
-}
-
 /// What a level is asked for depends on what the tiers above it hold.
 void refuse_oracles(const RunConfig& config) {
   std::vector<std::string> problems;
@@ -59,7 +46,6 @@ void refuse_oracles(const RunConfig& config) {
 
 void refuse_tiers(const RunConfig& config, const MemoryGeometry& geometry) {
   refuse_virtual_memory(config, geometry);
-  refuse_reading_ahead(config);
   refuse_oracles(config);
 }
 
