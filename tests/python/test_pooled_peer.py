@@ -52,11 +52,15 @@ def test_heads_keep_what_their_candidates_win_of_the_pool(
     )  # fmt: skip
     kvreplay("run", config, "-o", tmp_path / "out.h5")
     with h5py.File(sample) as trace:
-        scores = [attention_of_the_last_query(trace, layer, head) for layer in LAYERS for head in range(HEADS)]
+        scores = [
+            attention_of_the_last_query(trace, layer, head) for layer in LAYERS for head in range(HEADS)
+        ]
     candidates = np.array(scores)[:, SINKS : PROMPT - RECENT]
     best = np.argsort(-candidates.ravel(), kind="stable")[: ENTRIES * len(scores)]
     won = np.bincount(best // candidates.shape[1], minlength=len(scores))
     expected = np.floor((1 - SAFEGUARD) * won + SAFEGUARD * ENTRIES + 0.5)
     with h5py.File(tmp_path / "out.h5") as results:
-        kept = results["attended_entries"][0, 0].ravel() - 1 - SINKS - RECENT  # without the current one and pins
+        kept = (
+            results["attended_entries"][0, 0].ravel() - 1 - SINKS - RECENT
+        )  # without the current one and pins
     np.testing.assert_allclose(kept, expected, atol=1e-9)
