@@ -68,6 +68,7 @@ StageConfig stage(const Resolved& root) {
   const auto when = words_of(text(root, "when"));
   return {.name = text(root, "name"),
           .take = text(root, "take"),
+          .recheck = get<double>(root, "recheck"),
           .at_prompt_end = std::ranges::find(when, "prefill_end") != when.end(),
           .at_layer_end = std::ranges::find(when, "layer_end") != when.end(),
           .at_step = std::ranges::find(when, "step") != when.end(),

@@ -63,6 +63,7 @@ struct LayerSet {
 struct StageConfig {
   std::string name;  ///< for those that take from it; empty: none does
   std::string take;  ///< the stage that chooses for it; empty: it chooses itself, by `scorer` and `budget`
+  double recheck = 0.0;  ///< least cosine of a head's queries to those taken from; below it is ranked anew
   bool at_prompt_end = false;
   bool at_layer_end = false;
   bool at_step = false;

@@ -4,8 +4,10 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <cmath>
 #include <iterator>
 #include <set>
+#include <span>
 #include <utility>
 #include <vector>
 
@@ -111,19 +113,39 @@ class PlainHead {
     return best;
   }
 
+  /// Of the queries at `position` to those before, mean over both query heads.
+  double cosine(std::int64_t position) const {
+    double sum = 0.0;
+    for (std::int64_t g = 0; g < 2; ++g) {
+      const std::vector<Half> a = query(trace::Field::queries, g, position);
+      const std::vector<Half> b = query(trace::Field::queries, g, position - 1);
+      sum += product(a, b) / std::sqrt(product(a, a) * product(b, b));
+    }
+    return sum / 2.0;
+  }
+
  private:
   std::int64_t d() const { return reader_.header().geometry.head_dim; }
 
-  double logit(trace::Field field, std::int64_t g, std::int64_t position, std::int64_t entry) const {
-    std::vector<Half> query(static_cast<std::size_t>(d()));
-    const std::int64_t row = reader_.query_row(position);
-    reader_.read(field, 1, head_ * 2 + g, row, row + 1, query);
+  static double product(std::span<const Half> a, std::span<const Half> b) {
     double sum = 0.0;
-    for (std::size_t i = 0; i < query.size(); ++i) {
-      const std::size_t k = static_cast<std::size_t>(entry * d()) + i;
-      sum += static_cast<double>(to_float(query[i])) * static_cast<double>(to_float(keys_[k]));
+    for (std::size_t i = 0; i < a.size(); ++i) {
+      sum += static_cast<double>(to_float(a[i])) * static_cast<double>(to_float(b[i]));
     }
     return sum;
+  }
+
+  std::vector<Half> query(trace::Field field, std::int64_t g, std::int64_t position) const {
+    std::vector<Half> row(static_cast<std::size_t>(d()));
+    const std::int64_t at = reader_.query_row(position);
+    reader_.read(field, 1, head_ * 2 + g, at, at + 1, row);
+    return row;
+  }
+
+  double logit(trace::Field field, std::int64_t g, std::int64_t position, std::int64_t entry) const {
+    const std::span<const Half> key =
+        std::span(keys_).subspan(static_cast<std::size_t>(entry * d()), static_cast<std::size_t>(d()));
+    return product(query(field, g, position), key);
   }
 
   trace::Reader reader_;
@@ -181,6 +203,36 @@ TEST_CASE(
   }
   const PointResult itself = fixture().run(guessing("previous_layer", kRanksItself));
   CHECK(total(taken, Metric::recall) < total(itself, Metric::recall));
+}
+
+TEST_CASE("a head whose queries have turned is ranked anew, and what was read ahead stays what was guessed") {
+  const PointResult guess = fixture().run(guessing("last_step", "take: guess"));
+  const PointResult never = fixture().run(guessing("last_step", "take: guess, recheck: 1e-9"));
+  const PointResult always = fixture().run(guessing("last_step", "take: guess, recheck: 1"));
+  const PointResult itself = fixture().run(guessing("last_step", kRanksItself));
+  const PointResult some = fixture().run(guessing("last_step", "take: guess, recheck: 0.9"));
+  for (const Metric metric : {Metric::recall, Metric::useful_read_bytes, Metric::rightly_guessed_bytes}) {
+    CAPTURE(info(metric).name);
+    CHECK(test::same_bits(guess, never, metric));
+    CHECK(test::same_bits(always, itself, metric));
+  }
+  std::size_t anew = 0;
+  for (std::int64_t head = 0; head < 2; ++head) {
+    const PlainHead plain(head);
+    for (std::int64_t step = 1; step < some.data.steps(); ++step) {
+      const bool turned = plain.cosine(kPrompt + step) < 0.9;
+      anew += turned ? 1 : 0;
+      const auto at = [&](const PointResult& result, Metric metric) {
+        return result.data.at(metric, step, 1, head);
+      };
+      for (const Metric metric : {Metric::recall, Metric::rightly_guessed_bytes}) {
+        CHECK(at(some, metric) == at(turned ? always : guess, metric));
+      }
+      CHECK(at(some, Metric::guessed_bytes) == at(guess, Metric::guessed_bytes));
+    }
+  }
+  CHECK(anew > 0);
+  CHECK(anew < 2 * 39);
 }
 
 TEST_CASE("a layer takes what the nearest layer below chose, by its own units") {
@@ -343,7 +395,7 @@ TEST_CASE("guesses that cannot be made are refused, all of them") {
       "previous_layer, when: prefill_end, lead: {layers: 2}, scorer: exact, budget: fixed}, {take: b}, "
       "{layers: 1, take: a, "
       "effect: evict}, {queries: oracle, scorer: exact, budget: fixed}, {effect: evict, queries: last_step, "
-      "scorer: exact, budget: fixed}";
+      "recheck: 0.5, scorer: exact, budget: fixed}";
   const std::string text = fixture().error_of(setup);
   for (const char* what :
        {"system.stages.0.queries: the layer's own are not known before it; allowed: previous_layer, "

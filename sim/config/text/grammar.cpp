@@ -107,6 +107,15 @@ Field stage() {
             {.doc = "the stage before this one that chooses for it, in its layer or else in the nearest "
                     "captured layer below that it acts in; scorer, budget, queries, units, norm, fold and "
                     "last_unit are that one's"}),
+       value("recheck", ValueType::real, 0.0,
+             {.doc = "where the stage takes from one of its own layer: a head is ranked anew, for its own "
+                     "queries, by "
+                     "that one's scorer and within its budget, where their cosine to the queries that were "
+                     "ranked for "
+                     "is lower, mean over the query heads; 0: never",
+              .min = 0,
+              .max = 1,
+              .source = "FreeKV, arXiv 2505.13109 (fine-grained correction)"}),
        words("when", "step",
              {.doc = "when the stage acts: in decode steps, when the prompt has been read, or both; "
                      "layer_end: while "

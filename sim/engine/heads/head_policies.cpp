@@ -1,7 +1,9 @@
 #include "sim/engine/heads/head_policies.hpp"
 
 #include <algorithm>
+#include <cmath>
 #include <iterator>
+#include <numeric>
 #include <ranges>
 #include <utility>
 
@@ -213,11 +215,9 @@ HeadCandidates HeadPolicies::candidates(std::size_t stage) const {
 void HeadPolicies::choose(std::size_t stage, std::int64_t budget) {
   KVR_CHECK(budget >= 0, "layer {}, head {} is allotted {} entries", head_.layer, head_.head, budget);
   HeadStage& one = *stages_[stage];
-  // Entries that a clustering keeps visible on its own account are part of what it may select.
-  const std::int64_t to_select = std::max<std::int64_t>(0, budget - pending_candidates());
   {
     const Stopwatch watch(times_.score_s);
-    one.choose(to_select, units_of(one), candidates_of(one));
+    one.choose(without_pending(budget), units_of(one), candidates_of(one));
   }
   note_choice(stage, budget);
 }
@@ -243,8 +243,31 @@ void HeadPolicies::mark_settled() {
   }
 }
 
+void HeadPolicies::choose_anew(HeadStage& stage, std::int64_t budget) {
+  const Stopwatch watch(times_.score_s);
+  stage.score(query_rows(Queries::own), units_of(stage), visible(), score_work_);
+  stage.choose(without_pending(budget), units_of(stage), candidates_of(stage));
+}
+
+double HeadPolicies::cosine_to(const HeadStage& stage) const {
+  const MatrixView<float> own = query_rows(Queries::own);
+  const MatrixView<float> ranked = query_rows(stage.config().queries);
+  double sum = 0.0;
+  for (std::int64_t query = 0; query < group_; ++query) {
+    const std::span<const float> a = own.row(query);
+    const std::span<const float> b = ranked.row(query);
+    const double lengths = std::sqrt(std::inner_product(a.begin(), a.end(), a.begin(), 0.0) *
+                                     std::inner_product(b.begin(), b.end(), b.begin(), 0.0));
+    sum += lengths > 0.0 ? std::inner_product(a.begin(), a.end(), b.begin(), 0.0) / lengths : 1.0;
+  }
+  return sum / static_cast<double>(group_);
+}
+
 void HeadPolicies::take(std::size_t stage, const HeadPolicies& from, std::size_t chosen) {
   HeadStage& one = *stages_[stage];
+  if (one.config().recheck > 0.0 && cosine_to(*stages_[chosen]) < one.config().recheck) {
+    choose_anew(*stages_[chosen], budgets_[chosen]);
+  }
   const std::vector<Candidates> candidates = candidates_of(one);
   const auto is_pending = [this](EntryIndex entry) {
     return std::ranges::find(pending_, entry) != pending_.end();
@@ -258,6 +281,9 @@ void HeadPolicies::take(std::size_t stage, const HeadPolicies& from, std::size_t
 
 void HeadPolicies::note_choice(std::size_t stage, std::int64_t budget) {
   budgets_[stage] = budget;
+  if (stage == guess_) {
+    sum_up(*stages_[stage], guessed_);
+  }
   if (stage == last_select_) {
     allotted_ = budget;
   } else if (stages_[stage]->config().effect == Effect::select) {
@@ -280,9 +306,6 @@ void HeadPolicies::demand() {
     sum_up(*stages_[*last_select_], demanded_);
   } else {
     demand_all();
-  }
-  if (guess_) {
-    sum_up(*stages_[*guess_], guessed_);
   }
   entries_read_ = std::ssize(demanded_.entries) + always_visible();
 }

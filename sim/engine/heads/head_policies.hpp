@@ -76,7 +76,8 @@ class HeadPolicies {
   /// A stage that selects or prefetches chooses `budget` entries, whole units where it can; one that selects
   /// of those that stages before it chose.
   void choose(std::size_t stage, std::int64_t budget);
-  /// A select stage chooses what `chosen` did in `from`, this head or its like in a layer below.
+  /// A select stage chooses what `chosen` did in `from`, this head or its like in a layer below; where
+  /// `recheck` asks for it what that one ranks best for the head's own queries.
   void take(std::size_t stage, const HeadPolicies& from, std::size_t chosen);
   void demand();
   /// `truths` [members] of the same step, or none: then nothing is judged. Judging only measures.
@@ -141,6 +142,13 @@ class HeadPolicies {
   /// Of a stage that selects: what of the live entries it may choose, by selection.
   std::vector<Candidates> candidates_of(const HeadStage& stage) const;
   void mark_settled();
+  void choose_anew(HeadStage& stage, std::int64_t budget);
+  /// Of the head's queries to those that `stage` ranked for, mean over query heads; 1 for two of no length.
+  double cosine_to(const HeadStage& stage) const;
+  /// Entries that a clustering keeps visible on its own account are part of what it may select.
+  std::int64_t without_pending(std::int64_t budget) const {
+    return std::max<std::int64_t>(0, budget - pending_candidates());
+  }
   void note_choice(std::size_t stage, std::int64_t budget);
   void mark_chosen(const HeadStage& stage);
   /// What the stage chose, over all query heads, by units of the clustering.

@@ -116,8 +116,8 @@ class StepRun {
     KVR_CHECK(now_s < kNever, "{} of {} operations can never start", unfinished_, operations_.size());
     if (completed_s == now_s) {
       for (const FlashBatches::Completed& one : flash_.advance(now_s)) {
-        if (running_[kCompute]) {
-          running_[kCompute]->end_s += contention_.delay_s(*one.request);
+        if (std::optional<Running>& computing = running_[kCompute]) {
+          computing->end_s += contention_.delay_s(*one.request);
         }
         if (one.last) {
           finish(one.operation, one.done_s);

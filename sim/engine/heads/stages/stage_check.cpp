@@ -93,6 +93,10 @@ class StageCheck {
 
   void check_take() {
     if (!stage().takes()) {
+      if (stage().recheck > 0.0) {
+        add("recheck", "{} for a stage that chooses for itself; allowed: 0, or a stage to take from",
+            stage().recheck);
+      }
       return;
     }
     if (stage().effect != Effect::select) {
@@ -105,7 +109,15 @@ class StageCheck {
       return;
     }
     for (std::int64_t layer = 0; layer < layers(); ++layer) {
-      if (runs_in(stage(), layer, header()) && !source_of(config_, index_, layer, header())) {
+      if (!runs_in(stage(), layer, header())) {
+        continue;
+      }
+      const std::optional<StageSource> source = source_of(config_, index_, layer, header());
+      if (source && source->layer != layer && stage().recheck > 0.0) {
+        add("recheck", "{} in layer {}, which takes from layer {}; allowed: 0 there", stage().recheck,
+            number(layer), number(source->layer));
+      }
+      if (!source) {
         add("take", "'{}' acts neither in layer {} nor in a captured layer below it; {} has layers {}",
             stage().take, number(layer), config_.trace_path.string(),
             fmt::join(header().captured_layers, ", "));
