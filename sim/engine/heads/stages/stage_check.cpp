@@ -112,7 +112,7 @@ class StageCheck {
       if (!runs_in(stage(), layer, header())) {
         continue;
       }
-      const std::optional<StageSource> source = source_of(config_, index_, layer, header());
+      const std::optional<StageSource> source = find_source(config_, index_, layer, header());
       if (source && source->layer != layer && stage().recheck > 0.0) {
         add("recheck", "{} in layer {}, which takes from layer {}; allowed: 0 there", stage().recheck,
             number(layer), number(source->layer));
@@ -189,8 +189,8 @@ bool runs_in(const StageConfig& stage, std::int64_t layer, const trace::Header& 
   return stage.layers.contains(header.captured_layers[static_cast<std::size_t>(layer)]);
 }
 
-std::optional<StageSource> source_of(const RunConfig& config, std::size_t stage, std::int64_t layer,
-                                     const trace::Header& header) {
+std::optional<StageSource> find_source(const RunConfig& config, std::size_t stage, std::int64_t layer,
+                                       const trace::Header& header) {
   const std::vector<StageConfig>& stages = config.system.stages;
   for (std::int64_t below = layer; below >= 0; --below) {
     for (std::size_t i = 0; i < stage; ++i) {
@@ -200,6 +200,13 @@ std::optional<StageSource> source_of(const RunConfig& config, std::size_t stage,
     }
   }
   return std::nullopt;
+}
+
+StageSource source_of(const RunConfig& config, std::size_t stage, std::int64_t layer,
+                      const trace::Header& header) {
+  const std::optional<StageSource> source = find_source(config, stage, layer, header);
+  KVR_CHECK(source.has_value(), "stage {} takes from none in layer {}", stage, layer);
+  return *source;
 }
 
 void check_stages(const RunConfig& config, const trace::Reader& trace) {

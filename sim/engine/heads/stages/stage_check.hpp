@@ -20,8 +20,11 @@ struct StageSource {
 
 /// For captured `layer`, in which `stage` takes: the stage that it names, in this layer or the nearest
 /// captured one below; none where there is none.
-std::optional<StageSource> source_of(const RunConfig& config, std::size_t stage, std::int64_t layer,
-                                     const trace::Header& header);
+std::optional<StageSource> find_source(const RunConfig& config, std::size_t stage, std::int64_t layer,
+                                       const trace::Header& header);
+/// The same of stages that were checked.
+StageSource source_of(const RunConfig& config, std::size_t stage, std::int64_t layer,
+                      const trace::Header& header);
 
 /// Throws InputError, with all that is wrong, where a stage asks for what cannot be done or what the trace
 /// does not have; TraceNeeds apart.

@@ -77,7 +77,7 @@ std::int64_t Stages::lowest_for(std::int64_t layer) const {
   for (std::int64_t one = layer; one >= lowest; --one) {  // what is below may take from further below
     for (std::size_t stage = 0; stage < budgets_.size(); ++stage) {
       if (stage_config(stage).takes() && runs_in(stage_config(stage), one, header)) {
-        lowest = std::min(lowest, source_of(*config_, stage, one, header).value().layer);
+        lowest = std::min(lowest, source_of(*config_, stage, one, header).layer);
       }
     }
   }
@@ -132,7 +132,7 @@ void Stages::take(std::size_t stage, std::span<HeadPolicies> heads, Workers& wor
   workers.for_each(std::ssize(heads), [&](std::int64_t i) {
     HeadPolicies& head = heads[static_cast<std::size_t>(i)];
     if (head.runs(stage)) {
-      const StageSource from = source_of(*config_, stage, head.id().layer, header).value();
+      const StageSource from = source_of(*config_, stage, head.id().layer, header);
       const std::int64_t below = (head.id().layer - from.layer) * sets_;
       head.take(stage, heads[static_cast<std::size_t>(i - below)], from.stage);
     }
