@@ -24,6 +24,7 @@
 // entries come in from the start of the step.
 #include <string>
 
+#include "policies/schedule/reads_outstanding.hpp"
 #include "sim/base/registry.hpp"
 #include "sim/interfaces/graph_builder.hpp"
 #include "sim/interfaces/guessed_reads.hpp"
@@ -76,13 +77,8 @@ class DynaKv final : public Schedule {
           .choices = "area|in_place",
           .source = "DynaKV sec. 6: a layer's cached clusters go back to flash, the cache space is "
                     "virtualised across DRAM and flash; the form of the area is ours"}},
-        {"reads_outstanding",
-         &Params::reads_outstanding,
-         {.doc = "reads and writes, each of one layer and purpose, that may be outstanding on the flash "
-                 "device at once where they wait for nothing else",
-          .min = 1,
-          .max = 1024,
-          .source = "ours; 1: one is done before the next is submitted"}}};
+        {"reads_outstanding", &Params::reads_outstanding,
+         reads_outstanding_doc("ours; 1: one is done before the next is submitted")}};
   }
 
   static std::vector<IdleParam> idle(const Params& params) {

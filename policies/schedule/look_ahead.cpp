@@ -16,6 +16,7 @@
 // The output head follows the feed forward of the last layer. n is the stage's lead. Computing takes what has
 // been ready for longest, a guess before the projections of its layer; the flash takes reads_outstanding
 // operations at once, so with 1 one layer's read is in flight.
+#include "policies/schedule/reads_outstanding.hpp"
 #include "sim/base/registry.hpp"
 #include "sim/interfaces/graph_builder.hpp"
 #include "sim/interfaces/guessed_reads.hpp"
@@ -40,13 +41,8 @@ class LookAhead final : public Schedule {
     std::int64_t reads_outstanding = 1;
   };
   static ParamTable<Params> params() {
-    return {{"reads_outstanding",
-             &Params::reads_outstanding,
-             {.doc = "reads and writes, each of one layer and purpose, that may be outstanding on the flash "
-                     "device at once where they wait for nothing else",
-              .min = 1,
-              .max = 1024,
-              .source = "KVSwap: one layer's read is in flight"}}};
+    return {{"reads_outstanding", &Params::reads_outstanding,
+             reads_outstanding_doc("KVSwap: one layer's read is in flight")}};
   }
 
   LookAhead(Params params, const Context&) : params_(params) {}

@@ -1,9 +1,7 @@
 #include "sim/engine/heads/head_policies.hpp"
 
 #include <algorithm>
-#include <cmath>
 #include <iterator>
-#include <numeric>
 #include <ranges>
 #include <utility>
 
@@ -17,12 +15,10 @@ HeadPolicies::HeadPolicies(HeadId head, std::vector<MemberHead> members,
                            std::vector<std::unique_ptr<HeadStage>> stages)
     : head_(head),
       members_(std::move(members)),
-      group_(std::ssize(members_) * members_.front().group()),
-      head_dim_(std::ssize(members_) * members_.front().head_dim()),
       clustering_(std::move(clustering)),
       clustering_name_(std::move(clustering_name)),
       stages_(std::move(stages)),
-      queries_(static_cast<std::size_t>(group_ * head_dim_)),
+      queries_(std::ssize(members_), members_.front().group(), members_.front().head_dim()),
       budgets_(stages_.size(), 0),
       all_(1) {
   for (std::size_t stage = 0; stage < stages_.size(); ++stage) {
@@ -69,7 +65,7 @@ void HeadPolicies::begin(const PromptView& prompt) {
   live_ = EntrySet::first(visible_);
   PromptView whole = prompt;
   whole.rows = visible();
-  ask_last(prompt.window_queries);
+  queries_.begin_with_last(prompt.window_queries);
   Work prefill;
   for (const auto& stage : stages_) {
     if (stage) {
@@ -84,13 +80,6 @@ void HeadPolicies::catch_up() {
     member.store().catch_up();
   }
   rows_.catch_up(members_);
-}
-
-void HeadPolicies::ask_last(const MatrixView<float>& window_queries) {
-  const std::int64_t first = window_queries.rows - group_;
-  for (std::int64_t query = 0; first >= 0 && query < group_; ++query) {
-    std::ranges::copy(window_queries.row(first + query), queries_.begin() + query * head_dim_);
-  }
 }
 
 void HeadPolicies::build() {
@@ -118,16 +107,9 @@ void HeadPolicies::check_units() const {
 void HeadPolicies::ask(std::span<const HeadQueries> queries) {
   before_current_ = entries();
   visible_ = before_current_;
-  std::swap(last_queries_, queries_);
-  queries_.assign(static_cast<std::size_t>(group_ * head_dim_), 0.0F);
-  speculated_.assign(queries_.size(), 0.0F);
-  const std::int64_t heads = std::ssize(members_);
-  for (std::int64_t head = 0; head < heads; ++head) {
-    const HeadQueries& one = queries[static_cast<std::size_t>(head)];
-    MemberHead& member = members_[static_cast<std::size_t>(head)];
-    member.ask(one.own);
-    place_queries(one.own, head, heads, member.head_dim(), queries_);
-    place_queries(one.speculated, head, heads, member.head_dim(), speculated_);
+  queries_.ask(queries);
+  for (std::size_t member = 0; member < members_.size(); ++member) {
+    members_[member].ask(queries[member].own);
   }
   range_ = {0, static_cast<EntryIndex>(before_current_)};
   for (const auto& stage : stages_) {
@@ -162,25 +144,12 @@ void HeadPolicies::score(std::size_t stage) {
   const Stopwatch watch(times_.score_s);
   HeadStage& one = *stages_[stage];
   Work& work = one.config().effect == Effect::prefetch ? guess_work_ : score_work_;
-  one.score(query_rows(one.config().queries), units_of(one), visible(), work);
+  one.score(queries_.of(one.config().queries), units_of(one), visible(), work);
   if (one.config().scope != Scope::head) {
     const bool evicts = one.config().effect == Effect::evict;
     one.count_candidates(units_of(one),
                          evicts ? Candidates{one.range(visible_)} : candidates_of(one).front());
   }
-}
-
-MatrixView<float> HeadPolicies::query_rows(Queries whose) const {
-  switch (whose) {
-    case Queries::own:
-    case Queries::oracle:
-      return rows_of(queries_);
-    case Queries::previous_layer:
-      return rows_of(speculated_);
-    case Queries::last_step:
-      return rows_of(last_queries_);
-  }
-  throw InternalError("no such queries");
 }
 
 std::int64_t HeadPolicies::pending_candidates() const {
@@ -245,27 +214,14 @@ void HeadPolicies::mark_settled() {
 
 void HeadPolicies::choose_anew(HeadStage& stage, std::int64_t budget) {
   const Stopwatch watch(times_.score_s);
-  stage.score(query_rows(Queries::own), units_of(stage), visible(), score_work_);
+  stage.score(queries_.of(Queries::own), units_of(stage), visible(), score_work_);
   stage.choose(without_pending(budget), units_of(stage), candidates_of(stage));
-}
-
-double HeadPolicies::cosine_to(const HeadStage& stage) const {
-  const MatrixView<float> own = query_rows(Queries::own);
-  const MatrixView<float> ranked = query_rows(stage.config().queries);
-  double sum = 0.0;
-  for (std::int64_t query = 0; query < group_; ++query) {
-    const std::span<const float> a = own.row(query);
-    const std::span<const float> b = ranked.row(query);
-    const double lengths = std::sqrt(std::inner_product(a.begin(), a.end(), a.begin(), 0.0) *
-                                     std::inner_product(b.begin(), b.end(), b.begin(), 0.0));
-    sum += lengths > 0.0 ? std::inner_product(a.begin(), a.end(), b.begin(), 0.0) / lengths : 1.0;
-  }
-  return sum / static_cast<double>(group_);
 }
 
 void HeadPolicies::take(std::size_t stage, const HeadPolicies& from, std::size_t chosen) {
   HeadStage& one = *stages_[stage];
-  if (one.config().recheck > 0.0 && cosine_to(*stages_[chosen]) < one.config().recheck) {
+  if (one.config().recheck > 0.0 &&
+      queries_.cosine_to(stages_[chosen]->config().queries) < one.config().recheck) {
     choose_anew(*stages_[chosen], budgets_[chosen]);
   }
   const std::vector<Candidates> candidates = candidates_of(one);

@@ -136,15 +136,11 @@ class HeadPolicies {
   }
   /// What the engine, not the phone, keeps about the units.
   void observe(std::span<const Change> changes, const HeadView& view);
-  /// Stages that act at the end of the prompt ask with its last queries, where they ask at all.
-  void ask_last(const MatrixView<float>& window_queries);
   void tell_scorers(std::span<const Change> changes, const HeadView& view);
   /// Of a stage that selects: what of the live entries it may choose, by selection.
   std::vector<Candidates> candidates_of(const HeadStage& stage) const;
   void mark_settled();
   void choose_anew(HeadStage& stage, std::int64_t budget);
-  /// Of the head's queries to those that `stage` ranked for, mean over query heads; 1 for two of no length.
-  double cosine_to(const HeadStage& stage) const;
   /// Entries that a clustering keeps visible on its own account are part of what it may select.
   std::int64_t without_pending(std::int64_t budget) const {
     return std::max<std::int64_t>(0, budget - pending_candidates());
@@ -156,10 +152,6 @@ class HeadPolicies {
   void demand_all();
   /// What is attended to besides pins: one for the group, or one for each of its query heads.
   std::span<const Selection> selections() const;
-  MatrixView<float> rows_of(const std::vector<float>& queries) const {
-    return matrix_view<float>(queries.data(), group_, head_dim_);
-  }
-  MatrixView<float> query_rows(Queries whose) const;
   void attend(std::size_t member, HeadTruth* truth);
   void attend_to(const Selection& selection, MemberHead& member, std::int64_t first_query,
                  std::int64_t queries);
@@ -173,8 +165,6 @@ class HeadPolicies {
   HeadId head_;
   std::vector<MemberHead> members_;
   SetRows rows_;
-  std::int64_t group_;     ///< query heads of all members
-  std::int64_t head_dim_;  ///< channels of all members
   std::unique_ptr<Clustering> clustering_;
   std::string clustering_name_;
   std::vector<std::unique_ptr<HeadStage>> stages_;
@@ -188,9 +178,7 @@ class HeadPolicies {
   std::int64_t before_current_ = 0;
   std::int64_t visible_ = 0;  ///< entries that stages rank
   CandidateRange range_;
-  std::vector<float> queries_;
-  std::vector<float> last_queries_;  ///< of the step before
-  std::vector<float> speculated_;
+  SetQueries queries_;  ///< where none was asked yet and stages act, the prompt's last
   std::vector<EntryIndex> pending_;
   std::vector<std::uint8_t> settled_;              ///< [entries]: 0 where pending
   std::vector<std::vector<std::uint8_t>> chosen_;  ///< [selections][entries], between select stages

@@ -5,6 +5,8 @@
 #include <vector>
 
 #include "sim/base/half.hpp"
+#include "sim/base/matrix.hpp"
+#include "sim/config/stage_config.hpp"
 
 namespace kvr {
 
@@ -19,5 +21,34 @@ struct HeadQueries {
 /// `one` [group, head_dim] of head `head` into `all`, which is that large and zero elsewhere.
 void place_queries(std::span<const Half> one, std::int64_t head, std::int64_t heads, std::int64_t head_dim,
                    std::span<float> all);
+
+/// What a set's stages may rank for: the queries of the position asked last, those of the one before, and
+/// what the layer below takes the former to be; each as `place_queries` has them.
+class SetQueries {
+ public:
+  SetQueries(std::int64_t heads, std::int64_t group, std::int64_t head_dim)
+      : heads_(heads), head_dim_(head_dim), rows_(heads * group) {
+    own_.assign(static_cast<std::size_t>(rows_ * width()), 0.0F);
+  }
+
+  /// `queries` [heads] of a new position.
+  void ask(std::span<const HeadQueries> queries);
+  /// Before any position: the last of `window` [positions * heads * group, heads * head_dim], if it has one.
+  void begin_with_last(const MatrixView<float>& window);
+  /// [heads * group, heads * head_dim]
+  MatrixView<float> of(Queries whose) const;
+  /// Of its own to those of `whose`, mean over the query heads; 1 where either has no length.
+  double cosine_to(Queries whose) const;
+
+ private:
+  std::int64_t width() const { return heads_ * head_dim_; }
+
+  std::int64_t heads_;
+  std::int64_t head_dim_;
+  std::int64_t rows_;
+  std::vector<float> own_;
+  std::vector<float> last_;
+  std::vector<float> speculated_;
+};
 
 }  // namespace kvr
