@@ -101,9 +101,13 @@ class PlainHead {
 
   /// The kBudget best candidates of the step at `position`, ascending, by the mean logit of both query heads.
   std::set<std::int64_t> best(trace::Field field, std::int64_t position) const {
+    return best(field, position, position);
+  }
+  /// The same for the queries at another position.
+  std::set<std::int64_t> best(trace::Field field, std::int64_t position, std::int64_t queries_at) const {
     std::vector<std::pair<double, std::int64_t>> ranked;
     for (std::int64_t entry = kSinks; entry < position - kRecent; ++entry) {
-      ranked.emplace_back(-(logit(field, 0, position, entry) + logit(field, 1, position, entry)), entry);
+      ranked.emplace_back(-(logit(field, 0, queries_at, entry) + logit(field, 1, queries_at, entry)), entry);
     }
     std::ranges::sort(ranked);
     std::set<std::int64_t> best;
@@ -157,14 +161,16 @@ double bytes(std::size_t entries) {
   return static_cast<double>(entries) * static_cast<double>(test::kEntryBytes);
 }
 
-TEST_CASE("guesses by the layer below, right and wrong, as a plain ranking has them") {
-  const PointResult guessed = fixture().run(guessing("previous_layer", kRanksItself));
+/// `guess_of(head, position)`: what the queries of a guess rank best; `guessed`: a run in which layer 1
+/// guesses so.
+template <class GuessOf>
+void check_guesses(const PointResult& guessed, GuessOf guess_of) {
   std::size_t wrong = 0;
   for (std::int64_t head = 0; head < 2; ++head) {
     const PlainHead plain(head);
     for (std::int64_t step = 0; step < guessed.data.steps(); ++step) {
       const auto needed = plain.best(trace::Field::queries, kPrompt + step);
-      const auto guess = plain.best(trace::Field::speculated_queries, kPrompt + step);
+      const auto guess = guess_of(plain, kPrompt + step);
       std::vector<std::int64_t> right;
       std::ranges::set_intersection(needed, guess, std::back_inserter(right));
       wrong += guess.size() - right.size();
@@ -176,18 +182,18 @@ TEST_CASE("guesses by the layer below, right and wrong, as a plain ranking has t
   CHECK(wrong > 0);
 }
 
+TEST_CASE("guesses by the layer below, right and wrong, as a plain ranking has them") {
+  check_guesses(fixture().run(guessing("previous_layer", kRanksItself)),
+                [](const PlainHead& plain, std::int64_t position) {
+                  return plain.best(trace::Field::speculated_queries, position);
+                });
+}
+
 TEST_CASE("guesses by the step before, the first of them by the prompt's last query") {
-  const PointResult guessed = fixture().run(guessing("last_step", kRanksItself));
-  for (std::int64_t head = 0; head < 2; ++head) {
-    const PlainHead plain(head);
-    for (std::int64_t step = 0; step < guessed.data.steps(); ++step) {
-      CHECK(guessed.data.at(Metric::guessed_bytes, step, 1, head) == bytes(kBudget));
-    }
-  }
-  // The queries before, asked of what there was before: recent entries apart the same candidates and one
-  // more.
-  CHECK(total(guessed, Metric::rightly_guessed_bytes) > 0.0);
-  CHECK(total(guessed, Metric::rightly_guessed_bytes) < total(guessed, Metric::guessed_bytes));
+  check_guesses(fixture().run(guessing("last_step", kRanksItself)),
+                [](const PlainHead& plain, std::int64_t position) {
+                  return plain.best(trace::Field::queries, position, position - 1);
+                });
 }
 
 TEST_CASE(
