@@ -206,7 +206,10 @@ constexpr std::array kMetrics{
         "hold most, and of the others what has no place on flash",
         step, simulated},
     MetricInfo{Metric::working_buffer_bytes, "working_buffer_bytes", "B", "DRAM into which a layer reads",
-               "stored size of the missed entries of the layer that reads most", step, simulated},
+               "stored size of what the layer that reads most brings in, wrong guesses included; as much "
+               "again for each "
+               "layer that is read ahead",
+               step, simulated},
     MetricInfo{Metric::write_buffer_bytes, "write_buffer_bytes", "B",
                "DRAM of entries that wait to be written to flash",
                "stored size, without those that are pinned or cached", step, simulated},

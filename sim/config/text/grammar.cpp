@@ -266,7 +266,9 @@ Field system() {
                {text("name", "", {.doc = "name of the system in results"}),
                 text("heads", "each",
                      {.doc = "which KV heads of a layer decide together. together: they share units, live "
-                             "entries and choices; an entry is all of a token's, side by side",
+                             "entries and choices; an entry is all of a token's, side by side. What is "
+                             "theirs together, units "
+                             "and hits, stands in the results of each of them",
                       .choices = "each|together"}),
                 component("clustering", "clustering"), stages(),
                 table("codec", "stored form of keys and of values",
