@@ -25,7 +25,7 @@
 #include "sim/config/resolve.hpp"
 #include "sim/engine/replay.hpp"
 #include "sim/engine/timing/timeline.hpp"
-#include "sim/engine/walk/trace_demands.hpp"
+#include "sim/engine/walk/batch_walk.hpp"
 #include "sim/results/writer.hpp"
 #include "traces/checks/validate.hpp"
 #include "traces/reader.hpp"
@@ -115,6 +115,15 @@ class Traces {
     return known != traces_.end() ? known->second : traces_.emplace(path, open(path)).first->second;
   }
 
+  /// Of each sequence of a point; null where one cannot be opened.
+  std::vector<const trace::Reader*> of(const RunConfig& point) {
+    std::vector<const trace::Reader*> readers;
+    for (const SequenceConfig& sequence : point.sequences) {
+      readers.push_back(at(sequence.trace_path).reader.get());
+    }
+    return readers;
+  }
+
   void describe(Provenance& provenance) const {
     std::vector<std::string> names;
     std::vector<std::string> hashes;
@@ -160,8 +169,8 @@ void print_notes(std::span<const PointResult> results) {
 }
 
 /// Throws InputError unless the point has every step that the timeline is to show.
-void check_shown(const TimelineSteps& shown, const RunConfig& point, const trace::Reader& trace) {
-  const std::int64_t steps = step_range(point, trace.header()).count;
+void check_shown(const TimelineSteps& shown, const RunConfig& point, BatchTraces traces) {
+  const std::int64_t steps = timetable_of(point, traces).steps;
   const std::int64_t last = shown.first + shown.count - 1;
   if (last >= steps) {
     throw InputError(
@@ -175,13 +184,15 @@ void check_shown(const TimelineSteps& shown, const RunConfig& point, const trace
 void check_points(std::span<const RunConfig> points, Traces& traces, const TimelineSteps* shown) {
   std::vector<std::string> problems;
   for (const RunConfig& point : points) {
-    const Traces::Trace& trace = traces.at(point.trace_path);
-    add_new(problems, trace.problems);
-    if (trace.reader) {
+    for (const SequenceConfig& sequence : point.sequences) {
+      add_new(problems, traces.at(sequence.trace_path).problems);
+    }
+    const std::vector<const trace::Reader*> readers = traces.of(point);
+    if (std::ranges::find(readers, nullptr) == readers.end()) {
       try {
-        check_point(point, *trace.reader);
+        check_point(point, readers);
         if (shown != nullptr) {
-          check_shown(*shown, point, *trace.reader);
+          check_shown(*shown, point, readers);
         }
       } catch (const InputError& error) {
         add_new(problems, error.problems());
@@ -262,7 +273,8 @@ Order read_order(const Options& options, Traces& traces) {
   std::map<fs::path, std::string> devices;
   for (const RunConfig& point : order.points) {
     std::ranges::for_each(point.files, [&](const fs::path& file) { outputs.read(file); });
-    outputs.read(point.trace_path);
+    std::ranges::for_each(point.sequences,
+                          [&](const SequenceConfig& sequence) { outputs.read(sequence.trace_path); });
     if (const fs::path device = device_path_of(point); !device.empty()) {
       devices.emplace(device, point.place("device.path"));
     }
@@ -323,7 +335,7 @@ class Run {
     ProgressBar bar(label_of(group), quiet_);
     try {
       std::vector<PointResult> finished = replay_together(
-          group, *traces_.at(group.front().trace_path).reader,
+          group, traces_.of(group.front()),
           [&bar](std::int64_t done, std::int64_t total) {
             cli::throw_if_interrupted();
             bar.update(done, total);

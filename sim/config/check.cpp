@@ -14,6 +14,7 @@
 #include "sim/config/text/suggest.hpp"
 #include "sim/config/text/text_check.hpp"
 #include "sim/config/tiers.hpp"
+#include "sim/config/turns.hpp"
 #include "sim/config/values.hpp"
 
 namespace kvr::config {
@@ -69,6 +70,19 @@ const ParamSpec& type_spec() {
   return spec;
 }
 
+/// The elements of a list with commas between them, as a text.
+Node joined_text(const Node& list) {
+  std::vector<std::string> texts;
+  for (const Node& element : list.children) {
+    texts.push_back(element.kind == NodeKind::scalar ? element.text : describe(element));
+  }
+  Node joined = list;
+  joined.kind = NodeKind::scalar;
+  joined.text = fmt::format("{}", fmt::join(texts, ", "));
+  joined.children.clear();
+  return joined;
+}
+
 class Checker {
  public:
   Checker(const Catalogue& catalogue, Problems& problems) : catalogue_(catalogue), problems_(problems) {}
@@ -118,16 +132,23 @@ class Checker {
   }
 
   void check_value(const Field& field, const Node* node, const std::string& path, Resolved& resolved) {
+    if (field.is_numbers && node != nullptr && node->kind == NodeKind::list) {
+      const Node joined = joined_text(*node);
+      check_value(field, &joined, path, resolved);
+      return;
+    }
     resolve_value(field.spec, node, path, {}, resolved);
-    if (field.is_path && node != nullptr && node->kind == NodeKind::scalar) {
+    const bool may_be_empty = !field.spec.info.required;
+    if (field.is_path && node != nullptr && node->kind == NodeKind::scalar &&
+        !(may_be_empty && node->text.empty())) {
       resolved.value = resolve_path(*node, path);
     }
-    if (field.is_layers && node != nullptr && !parse_layers(std::get<std::string>(resolved.value))) {
+    if (field.is_numbers && node != nullptr && !parse_layers(std::get<std::string>(resolved.value))) {
       problems_.add(
           node->mark, path,
-          fmt::format("is no list of layers ({}); allowed: all, or numbers and ranges with commas between "
+          fmt::format("is no list of {} ({}); allowed: all, or numbers and ranges with commas between "
                       "them, as 0..1, 2.. or 0..3,8",
-                      describe(*node)));
+                      field.spec.info.unit, describe(*node)));
     }
   }
 
@@ -238,8 +259,10 @@ class Checker {
           check(field.fields.front(), &element, join_path(path, std::to_string(i)), element.mark));
       resolved.children.back().key.clear();
     }
-    if (field.is_tiers) {
+    if (field.rule == ListRule::tiers) {
       check_tiers(*node, resolved, path, problems_);
+    } else if (field.rule == ListRule::turns) {
+      check_turns(resolved, path, problems_);
     }
   }
 

@@ -58,9 +58,9 @@ PinnedEntries pinned(const Resolved& root, const std::string& which) {
   return {integer(root, "pins." + which), get<double>(root, "pins." + which + "_share")};
 }
 
-LayerSet layers(const Resolved& root) {
-  const std::optional<LayerSet> set = parse_layers(text(root, "layers"));
-  KVR_CHECK(set.has_value(), "'{}' was checked and is no list of layers", text(root, "layers"));
+LayerSet numbers(const Resolved& root, std::string_view path) {
+  const std::optional<LayerSet> set = parse_layers(text(root, path));
+  KVR_CHECK(set.has_value(), "'{}' was checked and is no list of numbers", text(root, path));
   return *set;
 }
 
@@ -75,7 +75,7 @@ StageConfig stage(const Resolved& root) {
           .every = integer(root, "every"),
           .overflow = integer(root, "overflow"),
           .effect = choice<Effect>(root, "effect"),
-          .layers = layers(root),
+          .layers = numbers(root, "layers"),
           .units = choice<StageUnits>(root, "units"),
           .queries = choice<Queries>(root, "queries"),
           .lead_layers = integer(root, "lead.layers"),
@@ -106,6 +106,39 @@ SystemConfig system(const Resolved& root) {
                       .cache_scope = text(root, "cache.scope")};
   std::ranges::transform(root.at("stages").children, std::back_inserter(config.stages), stage);
   return config;
+}
+
+/// As `workload.sequences` says; where it says nothing, the one that `trace` and `run` do.
+std::vector<SequenceConfig> sequences(const Resolved& root) {
+  const SequenceConfig plain{text(root, "trace.path"), integer(root, "run.first_step"), "trace.path",
+                             "run.first_step"};
+  std::vector<SequenceConfig> sequences;
+  for (const Resolved& given : root.at("workload.sequences").children) {
+    const std::string key = fmt::format("workload.sequences.{}.", sequences.size());
+    SequenceConfig& one = sequences.emplace_back(plain);
+    one.first_step += integer(given, "offset");
+    one.first_step_key = key + "offset";
+    if (!text(given, "trace").empty()) {
+      one.trace_path = text(given, "trace");
+      one.trace_key = key + "trace";
+    }
+  }
+  return sequences.empty() ? std::vector{plain} : sequences;
+}
+
+std::vector<TurnConfig> turns(const Resolved& root) {
+  std::vector<TurnConfig> turns;
+  for (const Resolved& given : root.at("workload.turns").children) {
+    const bool drops = get<bool>(given, "drop");
+    const std::int64_t prefill = integer(given, "prefill");
+    turns.push_back({.act = drops         ? TurnAct::drop
+                            : prefill > 0 ? TurnAct::prefill
+                                          : TurnAct::decode,
+                     .tokens = prefill + integer(given, "decode"),
+                     .sequences = numbers(given, "sequences"),
+                     .key = fmt::format("workload.turns.{}", turns.size())});
+  }
+  return turns;
 }
 
 void collect_places(const Resolved& node, const std::string& path,
@@ -187,15 +220,15 @@ RunConfig run_config(const ResolvedPoint& point, const GivenHere& given_here) {
                    .variant = point.variant,
                    .name = text(root, "name"),
                    .description = text(root, "description"),
-                   .sequences = integer(root, "trace.sequences"),
-                   .trace_path = text(root, "trace.path"),
+                   .sequences = sequences(root),
+                   .copies = integer(root, "trace.sequences"),
+                   .turns = turns(root),
                    .model = component(root, "model"),
                    .phone = component(root, "phone"),
                    .device = component(root, "device"),
                    .system = system(root.at("system")),
                    .seed = integer(root, "run.seed"),
                    .threads = integer(root, "run.threads"),
-                   .first_step = integer(root, "run.first_step"),
                    .steps = integer(root, "run.steps"),
                    .working_set_bytes = get<double>(root, "run.working_set"),
                    .check_every_step = text(root, "run.check") == "every_step",

@@ -15,6 +15,7 @@
 #include "sim/base/registry.hpp"
 #include "sim/config/stage_config.hpp"
 #include "sim/config/tier_config.hpp"
+#include "sim/config/workload.hpp"
 
 namespace kvr {
 
@@ -47,15 +48,15 @@ struct RunConfig {
   std::string variant;  ///< the point's name without its seed
   std::string name;
   std::string description;
-  std::int64_t sequences = 1;        ///< that decode together, all copies of the trace
-  std::filesystem::path trace_path;  ///< absolute, or relative to the working directory
+  std::vector<SequenceConfig> sequences;  ///< that decode together, at least one
+  std::int64_t copies = 1;                ///< of each of them
+  std::vector<TurnConfig> turns;          ///< none: they decode `steps`
   ComponentChoice model;
   ComponentChoice phone;
   ComponentChoice device;
   SystemConfig system;
   std::int64_t seed = 0;
   std::int64_t threads = 0;
-  std::int64_t first_step = 0;
   std::int64_t steps = 0;          ///< 0: all
   double working_set_bytes = 0.0;  ///< 0: the space that the layouts occupy
   bool check_every_step = false;   ///< or at the end alone

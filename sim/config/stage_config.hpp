@@ -49,6 +49,8 @@ struct LayerSet {
   struct Range {
     std::int64_t first;
     std::int64_t last;  ///< included
+
+    friend bool operator==(const Range&, const Range&) = default;
   };
   std::vector<Range> ranges;
 
@@ -57,6 +59,8 @@ struct LayerSet {
              return layer >= range.first && layer <= range.last;
            });
   }
+
+  friend bool operator==(const LayerSet&, const LayerSet&) = default;
 };
 
 /// One act of selecting, evicting or reading early.

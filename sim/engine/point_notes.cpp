@@ -115,6 +115,20 @@ std::vector<std::string> stage_notes(const RunConfig& config, std::span<const st
   return notes;
 }
 
+/// What happens between the steps and has no time.
+std::vector<std::string> turn_notes(const RunConfig& config) {
+  std::int64_t tokens = 0;
+  for (const TurnConfig& turn : config.turns) {
+    tokens += turn.act == TurnAct::prefill ? turn.tokens : 0;
+  }
+  return tokens == 0
+             ? std::vector<std::string>{}
+             : std::vector{fmt::format(
+                   "left out: time and traffic of the {} tokens of a sequence that turns read in; what they "
+                   "come to in DRAM and on flash is there afterwards",
+                   tokens)};
+}
+
 /// Which costs of reading under computation are in the times.
 std::vector<std::string> overlap_notes(std::span<const std::pair<std::string_view, bool>> costs) {
   std::vector<std::string_view> counted;
@@ -169,6 +183,7 @@ std::vector<std::string> point_notes(const RunConfig& config, const Machine& mac
   for (std::size_t stage = 0; stage < config.system.stages.size(); ++stage) {
     add(stage_notes(config, data.layer_numbers(), stage));
   }
+  add(turn_notes(config));
   add(link_notes(machine));
   add(idle_notes(config, machine.device()));
   add(outstanding_notes(config, machine));

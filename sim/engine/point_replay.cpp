@@ -1,6 +1,7 @@
 // The prompt:                 stages that rank entries evict; units of what is left; stages that rank units
 //                             evict; the layouts place what is left
-// One step at position p:
+// Turn by turn, for the sequences that take part; those of a turn that is read in: attend to all that is
+// live, follow as below; at its end stages evict as at the prompt's One step at position p:
 //   the walk:                 bring in row p and its queries
 //   each point:
 //     every select stage:       rank the units of entries 0..p-1, ask the budget, choose of what is chosen
@@ -40,20 +41,20 @@ void dated(const std::string& when, Act act) {
 
 }  // namespace
 
-PointReplay::PointReplay(const RunConfig& config, TraceWalk& walk, AccessRecord* accesses)
+PointReplay::PointReplay(const RunConfig& config, BatchWalk& walk, AccessRecord* accesses)
     : config_(config),
       walk_(walk),
-      machine_(config, walk.trace().header()),
+      machine_(config, walk.header()),
       stages_(config, walk),
       members_(config.system.set_size(walk.kv_heads())),
       caches_(config, caches_of(config), machine_.memory_geometry(), walk.layers(), sets(), accesses),
       tiers_(config, machine_.memory_geometry(), walk.layers(), sets()),
       dram_budget_(config, machine_.memory_geometry(), caches_),
       reuses_(static_cast<std::size_t>(walk.layers() * sets())),
-      data_(config.point, walk.steps().count, walk.layers(), walk.kv_heads()) {
-  data_.set_sequences(config.sequences);
-  data_.set_layer_numbers(walk.trace().header().captured_layers);
-  data_.set_head_numbers(walk.trace().header().captured_kv_heads);
+      data_(config.point, walk.steps(), walk.layers(), walk.kv_heads()) {
+  data_.set_sequences(machine_.head_extrapolation().sequences, walk.sequences());
+  data_.set_layer_numbers(walk.header().captured_layers);
+  data_.set_head_numbers(walk.header().captured_kv_heads);
   data_.set_tier_names(machine_.link_names());
   for (const std::int64_t layer : stages_.speculating_layers()) {
     walk_.want_speculated(layer);
@@ -64,10 +65,11 @@ PointReplay::PointReplay(const RunConfig& config, TraceWalk& walk, AccessRecord*
 
 void PointReplay::make_heads() {
   const auto seed = static_cast<std::uint64_t>(config_.seed);
-  const trace::Geometry& g = walk_.trace().header().geometry;
+  const trace::Geometry& g = walk_.header().geometry;
   heads_.reserve(reuses_.size());
   for (std::int64_t set = 0; set < std::ssize(reuses_); ++set) {
-    const HeadId id{set / sets(), set % sets()};
+    const HeadId first = walk_.head_id(set * members_);
+    const HeadId id{first.layer, first.head / members_, first.sequence};
     std::vector<MemberHead> members;
     for (std::int64_t member = 0; member < members_; ++member) {
       members.emplace_back(
@@ -84,19 +86,13 @@ void PointReplay::make_heads() {
 void PointReplay::make_layers() {
   memories_.reserve(static_cast<std::size_t>(walk_.layers()));
   for (std::int64_t layer = 0; layer < walk_.layers(); ++layer) {
-    std::unique_ptr<Layout> layout;
-    if (config_.system.on_flash) {
-      layout = Registry<Layout>::instance().create(
-          config_.system.layout.type, config_.system.layout.values,
-          {sets(), machine_.entry_bytes(), machine_.block_bytes(), static_cast<std::uint64_t>(config_.seed)});
-    }
     std::vector<Cache*> caches;
     for (std::int64_t head = 0; head < sets(); ++head) {
       caches.push_back(&caches_.of(layer, head));
     }
-    memories_.emplace_back(layer, heads_of(layer), std::move(layout), config_.system.layout.type,
-                           walk_.steps().first_position + walk_.steps().count, machine_.entry_bytes(),
-                           machine_.block_bytes(), std::move(caches), tiers_);
+    memories_.emplace_back(layer, heads_of(layer), make_layout(), config_.system.layout.type,
+                           walk_.most_entries(), machine_.entry_bytes(), machine_.block_bytes(),
+                           std::move(caches), tiers_);
   }
   for (LayerMemory& layer : memories_) {
     for (std::int64_t head = 0; head < sets(); ++head) {
@@ -105,14 +101,31 @@ void PointReplay::make_layers() {
   }
   std::ranges::transform(heads_, std::back_inserter(clusterings_),
                          [](const HeadPolicies& head) { return &head.clustering(); });
-  tiers_.put_under(caches_, residencies_, clusterings_, walk_.steps().first_position + walk_.steps().count);
+  tiers_.put_under(caches_, residencies_, clusterings_, walk_.most_entries());
+}
+
+BatchLayout PointReplay::make_layout() const {
+  if (!config_.system.on_flash) {
+    return {};
+  }
+  const std::int64_t sets_of_sequence = walk_.kv_heads() / members_;
+  std::vector<std::unique_ptr<Layout>> layouts;
+  for (std::int64_t sequence = 0; sequence < walk_.sequences(); ++sequence) {
+    layouts.push_back(
+        Registry<Layout>::instance().create(config_.system.layout.type, config_.system.layout.values,
+                                            {sets_of_sequence, machine_.entry_bytes(), machine_.block_bytes(),
+                                             static_cast<std::uint64_t>(config_.seed)}));
+  }
+  return {std::move(layouts), sets_of_sequence, machine_.regions_bytes()};
 }
 
 /// What stages remove of single entries is never clustered.
 void PointReplay::begin_heads() {
   std::vector<PromptRecord> records;
   for (std::int64_t set = 0; set < std::ssize(heads_); ++set) {
-    records.emplace_back(walk_, set * members_, members_, stages_.needs());
+    const HeadId first = walk_.head_id(set * members_);
+    records.emplace_back(walk_.sequence(first.sequence), first.layer * walk_.kv_heads() + first.head,
+                         members_, stages_.needs());
   }
   walk_.workers().for_each(std::ssize(heads_), [&](std::int64_t i) {
     heads_[static_cast<std::size_t>(i)].begin(records[static_cast<std::size_t>(i)].view());
@@ -132,7 +145,8 @@ void PointReplay::refuse_empty_heads() const {
           "{}: layer {}, head {}: stages leave nothing of the prompt of {} entries; allowed: budgets or pins "
           "that "
           "keep an entry of every head",
-          config_.place("system.stages"), head.id().layer, head.id().head, walk_.steps().first_position));
+          config_.place("system.stages"), head.id().layer, head.id().head,
+          walk_.sequence(head.id().sequence).steps().first_position));
     }
   }
 }
@@ -140,7 +154,7 @@ void PointReplay::refuse_empty_heads() const {
 void PointReplay::load_prompt() {
   dated("when the prompt has been read", [this] { begin_heads(); });
   if (memories_.front().wants_co_retrieval()) {
-    prompt_queries_.emplace(walk_.feed(), walk_.steps().first_position);
+    prompt_queries_.emplace(walk_);
   }
   for (std::int64_t layer = 0; layer < walk_.layers(); ++layer) {
     std::vector<std::vector<CoRetrieval>> co_retrieval;
@@ -165,20 +179,83 @@ void PointReplay::check_space() const {
   }
 }
 
-void PointReplay::select() {
+void PointReplay::begin_turn(const Turn& turn) {
+  ++turn_;
+  running_ = turn.sequences;
+  machine_.set_decoding(std::ssize(running_) * config_.copies);
+  for (HeadPolicies& head : heads_) {
+    if (std::ranges::find(running_, head.id().sequence) == running_.end()) {
+      head.rest();
+    }
+  }
+  if (turn.act == TurnAct::drop) {
+    dated(fmt::format("turn {}", turn_), [&] { drop(turn); });
+  }
+}
+
+void PointReplay::drop(const Turn& turn) {
+  for (std::size_t i = 0; i < heads_.size(); ++i) {
+    if (std::ranges::find(turn.sequences, heads_[i].id().sequence) != turn.sequences.end()) {
+      const auto set = static_cast<std::int64_t>(i);
+      heads_[i].end();
+      memories_[static_cast<std::size_t>(set / sets())].drop(set % sets());
+    }
+  }
+  forget();
+}
+
+void PointReplay::forget() {
+  for (LayerMemory& memory : memories_) {
+    memory.forget();
+  }
+  keep_to_dram(0);
+}
+
+/// As at the end of the prompt, but that there are units already.
+void PointReplay::end_turn(const Turn& turn) {
+  if (turn.act == TurnAct::prefill) {
+    dated(fmt::format("turn {}", turn_), [this] {
+      stages_.evict_prompt(StageUnits::token, heads_, walk_.workers());
+      stages_.evict_prompt(StageUnits::clustering, heads_, walk_.workers());
+      forget();
+    });
+  }
+}
+
+void PointReplay::read_in() {
+  dated(fmt::format("turn {}", turn_), [this] {
+    begin_step();
+    for (HeadPolicies& head : heads_) {
+      if (!head.resting()) {
+        head.read_in();
+      }
+    }
+    attend(false);
+    move_entries();
+    keep_to_dram(buffered_entries_);
+  });
+}
+
+void PointReplay::begin_step() {
   walk_.workers().for_each(std::ssize(heads_), [this](std::int64_t set) {
+    HeadPolicies& policies = heads_[static_cast<std::size_t>(set)];
+    if (std::ranges::find(running_, policies.id().sequence) == running_.end()) {
+      return;
+    }
     std::vector<HeadQueries> queries;
     for (std::int64_t head = set * members_; head < (set + 1) * members_; ++head) {
       queries.push_back({walk_.queries(head), walk_.speculated(head)});
     }
-    heads_[static_cast<std::size_t>(set)].begin_step(queries);
+    policies.begin_step(queries);
   });
-  stages_.select(heads_, walk_.workers());
 }
 
 void PointReplay::attend(bool judge) {
   walk_.workers().for_each(std::ssize(heads_), [this, judge](std::int64_t set) {
     HeadPolicies& policies = heads_[static_cast<std::size_t>(set)];
+    if (policies.resting()) {
+      return;
+    }
     std::vector<HeadTruth*> truths;
     for (std::int64_t head = set * members_; judge && head < (set + 1) * members_; ++head) {
       truths.push_back(&walk_.truth(head));
@@ -197,7 +274,9 @@ void PointReplay::move_entries() {
     memory.prefetch();
     memory.read();
     walk_.workers().for_each(sets(), [&](std::int64_t head) {
-      heads_of(layer)[static_cast<std::size_t>(head)].follow(memory.residency(head));
+      if (HeadPolicies& policies = heads_of(layer)[static_cast<std::size_t>(head)]; !policies.resting()) {
+        policies.follow(memory.residency(head));
+      }
     });
     memory.settle(residencies_);
     if (machine_.virtual_memory().representatives) {
@@ -228,8 +307,12 @@ void PointReplay::keep_to_dram(std::int64_t buffered_entries) {
   }
 }
 
-void PointReplay::record(std::int64_t step, std::int64_t position, const StepTimes& times) {
-  data_.set(Metric::position, step, static_cast<double>(position));
+void PointReplay::record(std::int64_t step, const StepTimes& times) {
+  data_.set(Metric::position, step, static_cast<double>(position()));
+  data_.count_tokens(std::ssize(running_) * config_.copies);
+  if (!config_.turns.empty()) {
+    data_.set(Metric::turn, step, static_cast<double>(turn_));
+  }
   data_.set(Metric::latency_s, step, times.latency_s());
   data_.set(Metric::compute_s, step, times.compute_s);
   data_.set(Metric::policy_s, step, machine_.policy_s());
@@ -262,7 +345,7 @@ void PointReplay::record(std::int64_t step, std::int64_t position, const StepTim
     reuses_[i].follow(heads_[i].demanded().units, heads_[i].changes());
     const std::int64_t first = static_cast<std::int64_t>(i) * members_;
     for (std::int64_t head = first; head < first + members_; ++head) {
-      record_reuse(reuses_[i], {step, walk_.head_id(head).layer}, walk_.head_id(head).head, data_);
+      record_reuse(reuses_[i], {step, heads_[i].id().layer}, head % walk_.heads_of_layer(), data_);
     }
   }
   if (config_.host_timing) {
@@ -275,7 +358,8 @@ void PointReplay::step_policies(std::int64_t step) {
 }
 
 void PointReplay::run_policies(std::int64_t step, bool judge) {
-  select();
+  begin_step();
+  stages_.select(heads_, walk_.workers());
   attend(judge);
   move_entries();
   evict(step);
@@ -288,24 +372,23 @@ void PointReplay::begin(Timeline* timeline) {
   }
 }
 
-void PointReplay::step(std::int64_t position, Timeline* timeline) {
-  const std::int64_t step = position - walk_.steps().first_position;
+void PointReplay::step(std::int64_t step, Timeline* timeline) {
   if (dram_budget_.exceeded()) {  // the run fails; what is left of it is for how much DRAM would do
     step_policies(step);
     return;
   }
-  dated(fmt::format("step {}", step), [&] { run_step(step, position, timeline); });
+  dated(fmt::format("step {}", step), [&] { run_step(step, timeline); });
 }
 
-void PointReplay::run_step(std::int64_t step, std::int64_t position, Timeline* timeline) {
+void PointReplay::run_step(std::int64_t step, Timeline* timeline) {
   run_policies(step, true);
   if (config_.check_every_step) {
     check_invariants(heads_, memories_, caches_, tiers_);
   }
   const StepTimes times = machine_.run_step(memories_, heads_);
-  record(step, position, times);
+  record(step, times);
   if (timeline != nullptr && timeline->steps().contains(step)) {
-    timeline->add_step(timeline_point_, step, position, machine_.graph(), machine_.spans(), times);
+    timeline->add_step(timeline_point_, step, position(), machine_.graph(), machine_.spans(), times);
   }
 }
 

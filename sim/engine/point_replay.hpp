@@ -18,7 +18,7 @@
 #include "sim/engine/recording/update_reuse.hpp"
 #include "sim/engine/timing/machine.hpp"
 #include "sim/engine/timing/timeline.hpp"
-#include "sim/engine/walk/trace_walk.hpp"
+#include "sim/engine/walk/batch_walk.hpp"
 #include "sim/results/writer.hpp"
 
 namespace kvr {
@@ -27,44 +27,56 @@ namespace kvr {
 class PointReplay {
  public:
   /// `accesses` may be null; see CacheSet.
-  PointReplay(const RunConfig& config, TraceWalk& walk, AccessRecord* accesses);
+  PointReplay(const RunConfig& config, BatchWalk& walk, AccessRecord* accesses);
   void load_prompt();
+  /// Before the first token of a turn and after its last.
+  void begin_turn(const Turn& turn);
+  void end_turn(const Turn& turn);
+  /// Takes in a token of a turn that decodes nothing.
+  void read_in();
   /// What the policies do at the walk's position, without judging them and without the machine.
   void step_policies(std::int64_t step);
   /// `timeline` may be null, here and in `begin`.
   /// A policy's fault says in which step it was, here and in `step_policies`.
-  void step(std::int64_t position, Timeline* timeline);
+  void step(std::int64_t step, Timeline* timeline);
   void begin(Timeline* timeline);
   PointResult finish();
 
  private:
   void make_heads();
   void make_layers();
+  BatchLayout make_layout() const;
   void check_space() const;
   void refuse_empty_heads() const;
   void run_policies(std::int64_t step, bool judge);
-  void run_step(std::int64_t step, std::int64_t position, Timeline* timeline);
+  void run_step(std::int64_t step, Timeline* timeline);
   void begin_heads();
-  void select();
+  /// Brings in the tokens of the sequences that take part in the turn.
+  void begin_step();
   /// `judge`: also compares with the truth.
   void attend(bool judge);
   /// The working buffer has room for what the layer that needs most brings in, and as much for each layer
   /// that is read ahead.
   void move_entries();
   void evict(std::int64_t step);
+  void drop(const Turn& turn);
+  /// What was removed outside a step leaves the memory.
+  void forget();
   /// Takes stock of what is in DRAM and gives the caches what it leaves.
   void keep_to_dram(std::int64_t buffered_entries);
-  void record(std::int64_t step, std::int64_t position, const StepTimes& times);
+  void record(std::int64_t step, const StepTimes& times);
+  /// Of the first sequence that takes part.
+  std::int64_t position() const { return walk_.sequence(running_.front()).entries() - 1; }
 
-  /// Of a layer: its KV heads, or one where they decide together.
-  std::int64_t sets() const { return walk_.kv_heads() / members_; }
+  /// Of a layer, of all sequences: KV heads, or as many as sequences where they decide together.
+  std::int64_t sets() const { return walk_.heads_of_layer() / members_; }
   std::span<HeadPolicies> heads_of(std::int64_t layer) {
     return std::span(heads_).subspan(static_cast<std::size_t>(layer * sets()),
                                      static_cast<std::size_t>(sets()));
   }
 
   const RunConfig& config_;
-  TraceWalk& walk_;
+  BatchWalk& walk_;
   Machine machine_;
   Stages stages_;
   std::int64_t members_;             ///< KV heads of a set
@@ -78,7 +90,9 @@ class PointReplay {
   std::optional<PromptQueries> prompt_queries_;  ///< where the layout wants co-retrieval
   std::int64_t buffered_entries_ = 0;            ///< in the step, see `move_entries`
   DramUse dram_use_;                             ///< at the end of the step
-  std::vector<UpdateReuse> reuses_;              ///< [layers * sets]
+  std::vector<std::int64_t> running_;            ///< sequences that take part in the turn
+  std::int64_t turn_ = -1;
+  std::vector<UpdateReuse> reuses_;  ///< [layers * sets]
   PointData data_;
   std::size_t timeline_point_ = 0;
 };

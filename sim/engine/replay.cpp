@@ -9,8 +9,6 @@
 #include "sim/engine/memory/access_record.hpp"
 #include "sim/engine/memory/cache_set.hpp"
 #include "sim/engine/point_replay.hpp"
-#include "sim/engine/walk/trace_demands.hpp"
-#include "sim/engine/walk/trace_walk.hpp"
 
 namespace kvr {
 namespace {
@@ -33,52 +31,79 @@ class StepCounter {
   std::int64_t done_ = 0;
 };
 
+std::int64_t tokens_of(const Timetable& timetable) {
+  std::int64_t tokens = 0;
+  for (const Turn& turn : timetable.turns) {
+    tokens += turn.tokens;
+  }
+  return tokens;
+}
+
+/// Takes a batch through its turns. `enter_turn` is called for each, `take_token` for each token of each,
+/// with the number of its step where it is decoded; `end_turn` follows.
+template <class EnterTurn, class TakeToken, class EndTurn>
+void walk_through(BatchWalk& walk, EnterTurn enter_turn, TakeToken take_token, EndTurn end_turn) {
+  std::int64_t step = 0;
+  for (const Turn& turn : walk.timetable().turns) {
+    enter_turn(turn);
+    for (std::int64_t token = 0; token < turn.tokens; ++token) {
+      walk.enter(turn.sequences);
+      take_token(turn, step);
+      step += turn.act == TurnAct::decode ? 1 : 0;
+    }
+    end_turn(turn);
+  }
+}
+
 /// The accesses of a point to its caches, from a replay that judges nothing.
-AccessRecord accesses_of(const RunConfig& config, const trace::Reader& trace, StepCounter& counter) {
+AccessRecord accesses_of(const RunConfig& config, BatchTraces traces, StepCounter& counter) {
   AccessRecord accesses;
-  const StepRange steps = step_range(config, trace.header());
-  TraceWalk walk(trace, steps, config.threads);
+  BatchWalk walk(config, traces);
   PointReplay replay(config, walk, &accesses);
   walk.enter_prompt();
   replay.load_prompt();
-  for (std::int64_t i = 0; i < steps.count; ++i) {
-    walk.enter(steps.first_position + i);
-    replay.step_policies(i);
-    counter.count();
-  }
+  walk_through(
+      walk, [&](const Turn& turn) { replay.begin_turn(turn); },
+      [&](const Turn& turn, std::int64_t step) {
+        if (turn.act == TurnAct::decode) {
+          replay.step_policies(step);
+        } else {
+          replay.read_in();
+        }
+        counter.count();
+      },
+      [&](const Turn& turn) { replay.end_turn(turn); });
   accesses.set_complete();
   return accesses;
 }
 
 }  // namespace
 
-void check_point(const RunConfig& config, const trace::Reader& trace) {
-  TraceWalk walk(trace, step_range(config, trace.header()), config.threads);
+void check_point(const RunConfig& config, BatchTraces traces) {
+  BatchWalk walk(config, traces);
   const PointReplay unused(config, walk, nullptr);
 }
 
 bool same_walk(const RunConfig& a, const RunConfig& b) {
-  const auto walk = [](const RunConfig& c) {
-    return std::tie(c.trace_path, c.first_step, c.steps, c.threads);
-  };
-  return walk(a) == walk(b);
+  const auto walk = [](const SequenceConfig& s) { return std::tie(s.trace_path, s.first_step); };
+  return a.steps == b.steps && a.threads == b.threads && a.turns == b.turns &&
+         std::ranges::equal(a.sequences, b.sequences, {}, walk, walk);
 }
 
-std::vector<PointResult> replay_together(std::span<const RunConfig> points, const trace::Reader& trace,
+std::vector<PointResult> replay_together(std::span<const RunConfig> points, BatchTraces traces,
                                          const Progress& progress, Timeline* timeline) {
   const RunConfig& first = points.front();
   KVR_CHECK(std::ranges::all_of(points, [&](const RunConfig& p) { return same_walk(first, p); }),
             "points of different walks");
-  const StepRange steps = step_range(first, trace.header());
+  BatchWalk walk(first, traces);
   const auto oracles = std::ranges::count_if(points, needs_future);
-  StepCounter counter(progress, steps.count * (std::ssize(points) + oracles));
+  StepCounter counter(progress, tokens_of(walk.timetable()) * (std::ssize(points) + oracles));
   std::vector<AccessRecord> accesses(points.size());
   for (std::size_t i = 0; i < points.size(); ++i) {
     if (needs_future(points[i])) {
-      accesses[i] = accesses_of(points[i], trace, counter);
+      accesses[i] = accesses_of(points[i], traces, counter);
     }
   }
-  TraceWalk walk(trace, steps, first.threads);
   std::deque<PointReplay> replays;  // which stay where they are
   for (std::size_t i = 0; i < points.size(); ++i) {
     replays.emplace_back(points[i], walk, needs_future(points[i]) ? &accesses[i] : nullptr);
@@ -88,21 +113,34 @@ std::vector<PointResult> replay_together(std::span<const RunConfig> points, cons
     replay.begin(timeline);
     replay.load_prompt();
   }
-  for (std::int64_t i = 0; i < steps.count; ++i) {
-    walk.enter(steps.first_position + i);
-    for (PointReplay& replay : replays) {
-      replay.step(steps.first_position + i, timeline);
-      counter.count();
-    }
-  }
+  walk_through(
+      walk,
+      [&](const Turn& turn) { std::ranges::for_each(replays, [&](auto& one) { one.begin_turn(turn); }); },
+      [&](const Turn& turn, std::int64_t step) {
+        for (PointReplay& replay : replays) {
+          if (turn.act == TurnAct::decode) {
+            replay.step(step, timeline);
+          } else {
+            replay.read_in();
+          }
+          counter.count();
+        }
+      },
+      [&](const Turn& turn) { std::ranges::for_each(replays, [&](auto& one) { one.end_turn(turn); }); });
   std::vector<PointResult> results;
   std::ranges::transform(replays, std::back_inserter(results), &PointReplay::finish);
   return results;
 }
 
+PointResult replay(const RunConfig& config, BatchTraces traces, const Progress& progress,
+                   Timeline* timeline) {
+  return std::move(replay_together({&config, 1}, traces, progress, timeline).front());
+}
+
 PointResult replay(const RunConfig& config, const trace::Reader& trace, const Progress& progress,
                    Timeline* timeline) {
-  return std::move(replay_together({&config, 1}, trace, progress, timeline).front());
+  const std::vector<const trace::Reader*> traces(config.sequences.size(), &trace);
+  return replay(config, traces, progress, timeline);
 }
 
 }  // namespace kvr

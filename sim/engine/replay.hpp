@@ -7,6 +7,7 @@
 
 #include "sim/config/resolve.hpp"
 #include "sim/engine/timing/timeline.hpp"
+#include "sim/engine/walk/batch_walk.hpp"
 #include "sim/results/writer.hpp"
 #include "traces/reader.hpp"
 
@@ -17,23 +18,25 @@ namespace kvr {
 using Progress = std::function<void(std::int64_t done, std::int64_t total)>;
 
 /// Throws InputError when the point asks for what the trace or the model does not have; costs next to
-/// nothing.
-void check_point(const RunConfig& config, const trace::Reader& trace);
+/// nothing. `traces`: of each of its sequences, here and below.
+void check_point(const RunConfig& config, BatchTraces traces);
 
-/// Replays one point of a configuration on its trace.
+/// Replays one point of a configuration on its traces.
 ///
 /// Throws InputError when the configuration asks for what the trace does not have, InternalError when a
 /// conservation check fails. `timeline` may be null.
+PointResult replay(const RunConfig& config, BatchTraces traces, const Progress& progress, Timeline* timeline);
+/// The same where all its sequences are of one trace.
 PointResult replay(const RunConfig& config, const trace::Reader& trace, const Progress& progress,
                    Timeline* timeline);
 
-/// Whether two points take the same steps of one trace, so that they can be replayed together.
+/// Whether two points take the same steps of the same traces, so that they can be replayed together.
 bool same_walk(const RunConfig& a, const RunConfig& b);
 
 /// Replays points of the `same_walk`, each step for all of them before the next: its rows are read and its
 /// exact attention is computed once. Results, in order, are those of `replay`, bit for bit, but for the times
 /// of this machine. Memory grows with the points.
-std::vector<PointResult> replay_together(std::span<const RunConfig> points, const trace::Reader& trace,
+std::vector<PointResult> replay_together(std::span<const RunConfig> points, BatchTraces traces,
                                          const Progress& progress, Timeline* timeline);
 
 }  // namespace kvr

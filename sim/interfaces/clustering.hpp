@@ -76,10 +76,10 @@ class Clustering {
                       Work& /*work*/) {}
 
   /// `entries`, ascending, leave their units for good; reported as `removed`, one change each. What does not
-  /// define it cannot stand under a stage that evicts.
+  /// define it cannot stand under a stage that evicts, or in a sequence that is dropped.
   virtual void remove(std::span<const EntryIndex> /*entries*/, const HeadView& /*view*/,
                       ChangeList& /*changes*/, Work& /*work*/) {
-    throw PolicyFault("the clustering cannot remove entries, and a stage evicts");
+    throw PolicyFault("the clustering cannot remove entries, and a stage evicts or a sequence ends");
   }
 
   /// Units that there ever were.

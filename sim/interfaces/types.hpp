@@ -13,10 +13,11 @@ using EntryIndex = std::int32_t;
 /// Index of a unit (token, page, cluster) within one head; never reused while the run lasts.
 using UnitId = std::int32_t;
 
-/// One KV head of one layer; indices into what the trace captured.
+/// One KV head of one layer of a sequence; indices into what its trace captured, and into the batch.
 struct HeadId {
   std::int64_t layer = 0;
   std::int64_t head = 0;
+  std::int64_t sequence = 0;
 };
 
 /// A contiguous byte range on flash.

@@ -129,7 +129,10 @@ constexpr std::array kMetrics{
                "count; the layout moves them or gives them more room elsewhere", step_layer, simulated},
 
     MetricInfo{Metric::position, "position", "tokens", "position of the step's token in the sequence",
-               "entries before it", step, simulated},
+               "entries before it; of several sequences, the first that takes part in the step", step,
+               simulated},
+    MetricInfo{Metric::turn, "turn", "1", "turn that the step is of", "number in workload.turns", step,
+               simulated},
     MetricInfo{Metric::latency_s, "latency_s", "s", "time of the decode step",
                "makespan of the step's operations on compute, flash and links", step, simulated},
     MetricInfo{Metric::compute_s, "compute_s", "s", "time the processor is busy",

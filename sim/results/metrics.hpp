@@ -59,6 +59,7 @@ enum class Metric : std::size_t {
   outgrown_units,
   // One value per step.
   position,
+  turn,
   latency_s,
   compute_s,
   policy_s,

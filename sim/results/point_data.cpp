@@ -96,9 +96,12 @@ std::string PointData::place_name(const MetricInfo& metric, std::int64_t place) 
   if (metric.dims == Dims::step_tier) {
     return name + fmt::format(", tier {}", tier_names_[static_cast<std::size_t>(place % row)]);
   }
-  const std::int64_t heads_in_row = metric.dims == Dims::step_layer_head ? heads() : 1;
+  const std::int64_t heads_in_row = metric.dims == Dims::step_layer_head ? heads_of_layer() : 1;
   name += fmt::format(", layer {}", layer_numbers_[static_cast<std::size_t>(place % row / heads_in_row)]);
   if (metric.dims == Dims::step_layer_head) {
+    if (walked_sequences_ > 1) {
+      name += fmt::format(", sequence {}", place % heads_of_layer() / heads());
+    }
     name += fmt::format(", head {}", head_numbers_[static_cast<std::size_t>(place % heads())]);
   }
   return name;
@@ -109,7 +112,7 @@ std::int64_t PointData::row_size(Metric metric) const {
     case Dims::step_layer:
       return layers();
     case Dims::step_layer_head:
-      return layers() * heads();
+      return layers() * heads_of_layer();
     case Dims::step_tier:
       return std::ssize(tier_names_);
     default:
@@ -159,10 +162,11 @@ std::size_t PointData::tier_place(Metric metric, std::int64_t step, std::int64_t
 std::size_t PointData::place(Metric metric, Dims dims, std::int64_t step, std::int64_t layer,
                              std::int64_t head) const {
   KVR_CHECK(info(metric).dims == dims, "{} has other dimensions than these indices", info(metric).name);
-  KVR_CHECK(0 <= step && step < steps_ && 0 <= layer && layer < layers() && 0 <= head && head < heads(),
-            "{} at step {} of {}, layer {} of {}, head {} of {}", info(metric).name, step, steps_, layer,
-            layers(), head, heads());
-  const std::int64_t row_heads = dims == Dims::step_layer_head ? heads() : 1;
+  KVR_CHECK(
+      0 <= step && step < steps_ && 0 <= layer && layer < layers() && 0 <= head && head < heads_of_layer(),
+      "{} at step {} of {}, layer {} of {}, head {} of {}", info(metric).name, step, steps_, layer, layers(),
+      head, heads_of_layer());
+  const std::int64_t row_heads = dims == Dims::step_layer_head ? heads_of_layer() : 1;
   return static_cast<std::size_t>(step * row_size(metric) + layer * row_heads + head);
 }
 

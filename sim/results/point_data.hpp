@@ -10,7 +10,7 @@
 
 namespace kvr {
 
-/// The metrics of one point: float64 [step], [step, layer], [step, layer, head] or [step,
+/// The metrics of one point: float64 [step], [step, layer], [step, layer, sequence, head] or [step,
 /// tier], as the metric's Dims say.
 ///
 /// What nobody set is NaN: not recorded, or not defined there (a ratio over nothing). A NaN that is set is
@@ -24,6 +24,7 @@ class PointData {
   const std::string& name() const { return name_; }
   std::int64_t steps() const { return steps_; }
   std::int64_t layers() const { return static_cast<std::int64_t>(layer_numbers_.size()); }
+  /// Of a layer of one sequence.
   std::int64_t heads() const { return static_cast<std::int64_t>(head_numbers_.size()); }
 
   /// What the layers and heads are called in the results: their numbers in the model, strictly increasing.
@@ -33,9 +34,20 @@ class PointData {
   std::span<const std::int64_t> layer_numbers() const { return layer_numbers_; }
   std::span<const std::int64_t> head_numbers() const { return head_numbers_; }
 
-  /// Sequences that decode together; 1 unless set.
-  void set_sequences(std::int64_t sequences) { sequences_ = sequences; }
+  /// Sequences that decode together, and those of them that are no copies of others, of which each has heads
+  /// of its own; both 1 unless set, before any metric is.
+  void set_sequences(std::int64_t sequences, std::int64_t walked) {
+    sequences_ = sequences;
+    walked_sequences_ = walked;
+  }
   std::int64_t sequences() const { return sequences_; }
+  std::int64_t walked_sequences() const { return walked_sequences_; }
+  /// The tokens of a step, one of each sequence that takes part; every sequence does where nobody counts.
+  void count_tokens(std::int64_t tokens) { tokens_ += tokens; }
+  /// On average over the steps.
+  double tokens_per_step() const {
+    return static_cast<double>(tokens_ > 0 ? tokens_ : sequences_ * steps_) / static_cast<double>(steps_);
+  }
   /// The tiers of memory below the first, before any metric of theirs is set; none unless set.
   void set_tier_names(std::vector<std::string> names) { tier_names_ = std::move(names); }
   std::span<const std::string> tier_names() const { return tier_names_; }
@@ -48,10 +60,11 @@ class PointData {
   /// What a reader of the summaries must know: which metrics are broken and where first, and which have
   /// values in some steps only, whatever the length of the run.
   std::vector<std::string> notes() const;
-  /// Values per step: 1, layers, layers * heads or tiers.
+  /// Values per step: 1, layers, layers * sequences * heads or tiers.
   std::int64_t row_size(Metric metric) const;
 
-  /// The number of indices must be that of the metric's Dims; indices count from 0.
+  /// The number of indices must be that of the metric's Dims; indices count from 0, heads over all sequences
+  /// that are walked: sequence * heads() + head.
   void set(Metric metric, std::int64_t step, double value);
   void set(Metric metric, std::int64_t step, std::int64_t layer, double value);
   void set(Metric metric, std::int64_t step, std::int64_t layer, std::int64_t head, double value);
@@ -69,6 +82,7 @@ class PointData {
   void store(Metric metric, std::size_t place, double value);
   std::size_t tier_place(Metric metric, std::int64_t step, std::int64_t tier) const;
   double load(Metric metric, std::size_t place) const;
+  std::int64_t heads_of_layer() const { return walked_sequences_ * heads(); }
   /// "step 3, layer 7, head 0", of an index into the values.
   std::string place_name(const MetricInfo& metric, std::int64_t place) const;
 
@@ -77,6 +91,8 @@ class PointData {
   std::vector<std::int64_t> layer_numbers_;
   std::vector<std::int64_t> head_numbers_;
   std::int64_t sequences_ = 1;
+  std::int64_t walked_sequences_ = 1;
+  std::int64_t tokens_ = 0;
   std::vector<std::string> tier_names_;
   std::vector<std::vector<double>> values_;  ///< by metric
 };

@@ -99,11 +99,11 @@ double guess_coverage(const PointData& data) {
 }
 
 double tokens_per_second(const PointData& data) {
-  return ratio(static_cast<double>(data.sequences()), mean(sound(data, Metric::latency_s)));
+  return ratio(data.tokens_per_step(), mean(sound(data, Metric::latency_s)));
 }
 
 double energy_per_token(const PointData& data) {
-  return mean(sound(data, Metric::energy_j)) / static_cast<double>(data.sequences());
+  return mean(sound(data, Metric::energy_j)) / data.tokens_per_step();
 }
 
 double dram_total_max(const PointData& data) {
@@ -144,8 +144,8 @@ constexpr std::array kSummaries{
     SummaryInfo{"latency_p99", "s", "99th percentile of the time of a step",
                 "0.99 quantile of latency_s, linear interpolation", "latency p99", false, simulated,
                 percentile_of<Metric::latency_s, 99>},
-    SummaryInfo{"tokens_per_s", "tokens/s", "decode rate", "sequences * steps / sum of latency_s", "tokens/s",
-                false, simulated, tokens_per_second},
+    SummaryInfo{"tokens_per_s", "tokens/s", "decode rate", "tokens of all steps / sum of latency_s",
+                "tokens/s", false, simulated, tokens_per_second},
     SummaryInfo{"compute_mean", "s", "mean compute time of a step", "mean of compute_s", "compute", false,
                 simulated, mean_of<Metric::compute_s>},
     SummaryInfo{"policy_mean", "s", "mean policy time of a step", "mean of policy_s", "policy", false,
@@ -226,7 +226,7 @@ constexpr std::array kSummaries{
                 "maximum over steps of cache_bytes + working_buffer_bytes + write_buffer_bytes + "
                 "pinned_bytes + representative_bytes + metadata_bytes",
                 "DRAM", true, simulated, dram_total_max},
-    SummaryInfo{"energy_per_token", "J", "mean energy of a token", "mean of energy_j / sequences",
+    SummaryInfo{"energy_per_token", "J", "mean energy of a token", "sum of energy_j / tokens of all steps",
                 "energy/token", true, simulated, energy_per_token},
     SummaryInfo{"flash_energy_share", "1", "share of the energy that the flash device takes",
                 "sum of flash_energy_j / sum of energy_j", "flash energy", false, simulated,

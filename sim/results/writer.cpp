@@ -14,6 +14,8 @@
 #include <cmath>
 #include <iterator>
 #include <limits>
+#include <map>
+#include <numeric>
 #include <set>
 
 #include "sim/base/error.hpp"
@@ -36,8 +38,30 @@ struct Axes {
   std::int64_t steps = 0;
   std::vector<std::int64_t> layers;
   std::vector<std::int64_t> heads;
+  std::int64_t sequences = 1;      ///< of the point that has most
   std::vector<std::string> tiers;  ///< in the order in which points name them
 };
+
+/// The names of the dimensions of a dataset, which are those of its scales.
+std::vector<std::string_view> dimensions(const Axes& axes, Dims dims) {
+  std::vector<std::string_view> names{"point"};
+  if (dims != Dims::point) {
+    names.push_back("step");
+  }
+  if (dims == Dims::step_tier) {
+    names.push_back("tier");
+  }
+  if (dims == Dims::step_layer || dims == Dims::step_layer_head) {
+    names.push_back("layer");
+  }
+  if (dims == Dims::step_layer_head && axes.sequences > 1) {
+    names.push_back("sequence");
+  }
+  if (dims == Dims::step_layer_head) {
+    names.push_back("head");
+  }
+  return names;
+}
 
 std::vector<std::int64_t> sorted(const std::set<std::int64_t>& numbers) {
   return {numbers.begin(), numbers.end()};
@@ -54,6 +78,7 @@ Axes axes_of(std::span<const PointResult> points) {
     axes.steps = std::max(axes.steps, point.data.steps());
     layers.insert(point.data.layer_numbers().begin(), point.data.layer_numbers().end());
     heads.insert(point.data.head_numbers().begin(), point.data.head_numbers().end());
+    axes.sequences = std::max(axes.sequences, point.data.walked_sequences());
     std::ranges::copy_if(
         point.data.tier_names(), std::back_inserter(axes.tiers),
         [&](const std::string& name) { return std::ranges::find(axes.tiers, name) == axes.tiers.end(); });
@@ -64,12 +89,15 @@ Axes axes_of(std::span<const PointResult> points) {
 }
 
 Shape shape_of(const Axes& axes, Dims dims) {
-  if (dims == Dims::step_tier) {
-    return {axes.points.size(), static_cast<hsize_t>(axes.steps), axes.tiers.size()};
+  const std::map<std::string_view, hsize_t> extents{
+      {"point", axes.points.size()}, {"step", static_cast<hsize_t>(axes.steps)},
+      {"layer", axes.layers.size()}, {"sequence", static_cast<hsize_t>(axes.sequences)},
+      {"head", axes.heads.size()},   {"tier", axes.tiers.size()}};
+  Shape shape;
+  for (const std::string_view name : dimensions(axes, dims)) {
+    shape.push_back(extents.at(name));
   }
-  const Shape full{axes.points.size(), static_cast<hsize_t>(axes.steps), axes.layers.size(),
-                   axes.heads.size()};
-  return {full.begin(), full.begin() + static_cast<std::ptrdiff_t>(dims) + 1};
+  return shape;
 }
 
 /// About kChunkValues values: whole rows of one point, or several whole points if they are small.
@@ -123,16 +151,25 @@ Handle write_integers(hid_t group, const std::string& name, const std::vector<st
   return dataset;
 }
 
-/// The dimension scales of one group, in the order of the dimensions.
+std::vector<std::int64_t> counted(std::int64_t count) {
+  std::vector<std::int64_t> numbers(static_cast<std::size_t>(count));
+  std::iota(numbers.begin(), numbers.end(), std::int64_t{0});
+  return numbers;
+}
+
+/// The dimension scales of one group.
 class Scales {
  public:
-  Scales(hid_t group, const Axes& axes) {
-    std::vector<std::int64_t> steps(static_cast<std::size_t>(axes.steps));
-    std::generate(steps.begin(), steps.end(), [next = std::int64_t{0}]() mutable { return next++; });
+  Scales(hid_t group, const Axes& axes) : axes_(axes) {
     add(write_texts(group, "point", axes.points), "point", "configuration");
-    add(write_integers(group, "step", steps), "step", "decode step, from the first one replayed");
+    add(write_integers(group, "step", counted(axes.steps)), "step",
+        "decode step, from the first one replayed");
     add(write_integers(group, "layer", axes.layers), "layer", "layer, as numbered in the model");
     add(write_integers(group, "head", axes.heads), "head", "KV head, as numbered in the model");
+    if (axes.sequences > 1) {
+      add(write_integers(group, "sequence", counted(axes.sequences)), "sequence",
+          "sequence, in the order of workload.sequences");
+    }
     if (!axes.tiers.empty()) {
       add(write_texts(group, "tier", axes.tiers), "tier", "memory below the first tier");
     }
@@ -140,10 +177,9 @@ class Scales {
 
   /// Ties the dimensions of `dataset` to the scales.
   void attach(hid_t dataset, Dims dims = Dims::point) const {
-    const auto rank = hdf5::shape_of(dataset).size();
-    for (std::size_t axis = 0; axis < rank; ++axis) {
-      const Handle& scale = dims == Dims::step_tier && axis == 2 ? scales_.back() : scales_[axis];
-      require(H5DSattach_scale(dataset, scale.get(), static_cast<unsigned>(axis)), dataset);
+    unsigned axis = 0;
+    for (const std::string_view name : dimensions(axes_, dims)) {
+      require(H5DSattach_scale(dataset, scales_.at(name).get(), axis++), dataset);
     }
   }
 
@@ -151,10 +187,11 @@ class Scales {
   void add(Handle scale, const char* name, std::string_view long_name) {
     require(H5DSset_scale(scale.get(), name), scale.get());
     hdf5::write_string(scale.get(), "long_name", long_name);
-    scales_.push_back(std::move(scale));
+    scales_.emplace(name, std::move(scale));
   }
 
-  std::vector<Handle> scales_;
+  const Axes& axes_;
+  std::map<std::string_view, Handle> scales_;
 };
 
 /// Where each of `names` stands in `axis`, which has them all.
@@ -167,15 +204,17 @@ std::vector<std::size_t> places(std::span<const Name> names, const std::vector<N
   return found;
 }
 
-/// [steps of the file(, its tiers or layers(, its heads))]: a point's values, NaN where the point has none.
+/// [steps of the file(, its tiers or layers(, its sequences and heads))]: a point's values, NaN where the
+/// point has none.
 std::vector<double> on_axes(const PointResult& point, const MetricInfo& metric, const Axes& axes) {
   const PointData& data = point.data;
   const bool by_tier = metric.dims == Dims::step_tier;
   const bool by_head = metric.dims == Dims::step_layer_head;
   const bool by_layer = by_head || metric.dims == Dims::step_layer;
   const std::size_t layers = by_tier ? axes.tiers.size() : by_layer ? axes.layers.size() : 1;
+  const std::size_t sequences = by_head ? static_cast<std::size_t>(axes.sequences) : 1;
   const std::size_t heads = by_head ? axes.heads.size() : 1;
-  std::vector<double> padded(static_cast<std::size_t>(axes.steps) * layers * heads,
+  std::vector<double> padded(static_cast<std::size_t>(axes.steps) * layers * sequences * heads,
                              std::numeric_limits<double>::quiet_NaN());
   if (!point.writes(metric.id)) {
     return padded;
@@ -185,11 +224,14 @@ std::vector<double> on_axes(const PointResult& point, const MetricInfo& metric, 
                             : layers == 1 ? zero
                                           : places(data.layer_numbers(), axes.layers);
   const auto head_places = heads == 1 ? zero : places(data.head_numbers(), axes.heads);
+  const std::size_t own_sequences = by_head ? static_cast<std::size_t>(data.walked_sequences()) : 1;
   auto value = data.values(metric.id).begin();
   for (std::size_t step = 0; step < static_cast<std::size_t>(data.steps()); ++step) {
     for (const std::size_t layer : layer_places) {
-      for (const std::size_t head : head_places) {
-        padded[(step * layers + layer) * heads + head] = *value++;
+      for (std::size_t sequence = 0; sequence < own_sequences; ++sequence) {
+        for (const std::size_t head : head_places) {
+          padded[((step * layers + layer) * sequences + sequence) * heads + head] = *value++;
+        }
       }
     }
   }

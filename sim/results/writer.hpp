@@ -35,14 +35,14 @@ struct PointResult {
 
 /// Writes an HDF5 file that h5py, pandas and xarray read.
 ///
-/// The root group has the dimension scales `point`, `step`, `layer` and `head` and, where some point has
-/// memory below its first tier, `tier`; a dataset [point(, step(, layer(, head) or tier))] for each metric
-/// that some point recorded and one [point] for each summary, for `variant` and for `seed`; `/host` has the
-/// same metrics and summaries for what was measured on this machine, with scales of its own; `/provenance`
-/// has `provenance` as attributes and, per point, the resolved configuration and the notes. Where some point
-/// ran on a real device, `/device/model_errors` has [point, model] datasets with the members of ModelError.
-/// Points may differ in steps, layers and heads; what one lacks is NaN. The root's datasets depend on nothing
-/// but `points`.
+/// The root group has the dimension scales `point`, `step`, `layer` and `head`, where some point walks
+/// several sequences `sequence`, and where some point has memory below its first tier `tier`; a dataset
+/// [point(, step(, layer(, (sequence,) head) or tier))] for each metric that some point recorded and one
+/// [point] for each summary, for `variant` and for `seed`; `/host` has the same metrics and summaries for
+/// what was measured on this machine, with scales of its own; `/provenance` has `provenance` as attributes
+/// and, per point, the resolved configuration and the notes. Where some point ran on a real device,
+/// `/device/model_errors` has [point, model] datasets with the members of ModelError. Points may differ in
+/// steps, layers and heads; what one lacks is NaN. The root's datasets depend on nothing but `points`.
 ///
 /// The file is written under a temporary name in the same folder and renamed when complete, so what was at
 /// `out` is replaced only on success. Memory: one metric of one point. Throws SystemError if it cannot be

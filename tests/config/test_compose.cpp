@@ -26,7 +26,7 @@ TEST_CASE("a good configuration gives typed values in SI, defaults filled in") {
   REQUIRE(runs.size() == 1);
   const RunConfig& run = runs[0];
   CHECK(run.point == "good");
-  CHECK(run.trace_path == "t.h5");
+  CHECK(run.sequences.front().trace_path == "t.h5");
   CHECK(run.model.type == "decoder");
   CHECK(std::get<std::int64_t>(run.model.values.at("layers")) == 0);
   CHECK(std::get<double>(run.device.values.at("latency")) == 25e-6);
@@ -56,7 +56,7 @@ TEST_CASE("a good configuration gives typed values in SI, defaults filled in") {
   CHECK(run.system.cache_scope == "model");
   CHECK(run.seed == 7);
   CHECK(run.threads == 1);
-  CHECK(run.first_step == 0);
+  CHECK(run.sequences.front().first_step == 0);
   CHECK(run.steps == 0);
   CHECK(run.working_set_bytes == 0.0);
   CHECK_FALSE(run.check_every_step);
@@ -83,9 +83,10 @@ TEST_CASE("later includes win over earlier ones, and the file over all that it i
   const RunConfig run = load("c.yaml")[0];
   CHECK(run.seed == 1);
   CHECK(run.threads == 2);
-  CHECK(run.first_step == 3);
+  CHECK(run.sequences.front().first_step == 3);
   CHECK(run.steps == 9);
-  CHECK_MESSAGE(run.trace_path == "deep/one.h5", "a path counts from the file that states it");
+  CHECK_MESSAGE(run.sequences.front().trace_path == "deep/one.h5",
+                "a path counts from the file that states it");
   CHECK_MESSAGE(run.name == "c", "without a name, the file's stem");
 }
 

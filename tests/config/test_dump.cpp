@@ -28,6 +28,7 @@ TEST_CASE("the resolved dump holds every key in fixed order, with units") {
         "  tiers: []\n  layout:\n    type: token_order\n  replacement:\n    type: lru\n"
         "  cache:\n    capacity: 64MiB\n    scope: model\n  dram: 0B\n"
         "  schedule:\n    type: serial\n"
+        "workload:\n  sequences: []\n  turns: []\n"
         "run:\n  seed: 7\n  threads: 1\n  first_step: 0\n  steps: 0\n  working_set: 0B\n  check: end\n"
         "record:\n  per_step: true\n  host_timing: true\n");
 }
@@ -47,7 +48,7 @@ TEST_CASE("a resolved dump is a configuration that resolves to itself, whatever 
       REQUIRE(again.size() == 1);
       CHECK(again[0].resolved_yaml == run.resolved_yaml);
       CHECK(again[0].name == run.name);
-      CHECK(again[0].trace_path == run.trace_path);
+      CHECK(again[0].sequences.front().trace_path == run.sequences.front().trace_path);
       CHECK(again[0].device.values == run.device.values);
     }
   }

@@ -11,7 +11,8 @@ namespace kvr::test {
 
 namespace {
 
-constexpr std::string_view kRootKeys = "name, description, trace, model, phone, device, system, run, record";
+constexpr std::string_view kRootKeys =
+    "name, description, trace, model, phone, device, system, workload, run, record";
 constexpr std::string_view kByteUnits = "a whole number with a unit (B, kB, MB, GB, TB, KiB, MiB, GiB, TiB)";
 
 struct Bad {

@@ -45,7 +45,7 @@ TEST_CASE("standard input is a configuration, relative to the working folder") {
     CAPTURE(name);
     const StandardInput input("c.yaml");
     const RunConfig config = load(name).front();
-    CHECK(config.trace_path == "t.h5");
+    CHECK(config.sequences.front().trace_path == "t.h5");
     CHECK(config.threads == 3);
     CHECK(config.name == "stdin");
     CHECK(config.place("run.seed").starts_with(fmt::format("{}:15:3", name)));
@@ -69,7 +69,7 @@ TEST_CASE("a pipe is read once, relative to the working folder") {
     close(pipe);
     CHECK(written == static_cast<ssize_t>(kGood.size()));
   });
-  CHECK(load("sub/pipe.yaml").front().trace_path == "t.h5");
+  CHECK(load("sub/pipe.yaml").front().sequences.front().trace_path == "t.h5");
   writer.join();
 }
 

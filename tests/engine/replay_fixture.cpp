@@ -73,13 +73,14 @@ system:
   cache: {{capacity: {}B, scope: {}}}
   schedule: {}
 {}{}run: {{threads: {}, first_step: {}, steps: {}, check: {}}}
+workload: {}
 )",
                         trace_path_.string(), setup.sequences, setup.model, setup.phone, setup.device,
                         setup.clustering, stages_of(setup), setup.tiers, setup.codec, setup.codec,
                         setup.layout, setup.replacement, setup.cache_bytes, setup.cache_scope, setup.schedule,
                         setup.dram_bytes > 0 ? fmt::format("  dram: {}B\n", setup.dram_bytes) : "",
                         setup.heads_together ? "  heads: together\n" : "", setup.threads, setup.first_step,
-                        setup.steps, setup.check));
+                        setup.steps, setup.check, setup.workload));
   return load_config(file, {}).front();
 }
 
@@ -93,7 +94,8 @@ std::vector<PointResult> ReplayFixture::run_together(std::span<const Setup> setu
   for (const Setup& setup : setups) {
     points.push_back(config(setup));
   }
-  return replay_together(points, *reader_, progress, timeline);
+  const std::vector<const trace::Reader*> traces(points.front().sequences.size(), &*reader_);
+  return replay_together(points, traces, progress, timeline);
 }
 
 std::string ReplayFixture::error_of(const Setup& setup) const {

@@ -31,7 +31,9 @@ std::vector<std::string> problems_with(const std::string& type, const std::strin
                                      "{2}\n  {3}\n",
                                      KVR_SOURCE_DIR "/configs", trace.string(), type, row));
   try {
-    check_point(load_config(file, {}).front(), trace::Reader(trace));
+    const trace::Reader reader(trace);
+    const trace::Reader* const traces[] = {&reader};
+    check_point(load_config(file, {}).front(), traces);
   } catch (const InputError& error) {
     std::vector<std::string> problems = error.problems();
     for (std::string& problem : problems) {

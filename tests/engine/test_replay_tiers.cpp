@@ -67,16 +67,17 @@ const std::vector<std::vector<TierSpec>>& all_between() {
 std::vector<std::vector<CacheObject>> demands(const test::ReplayFixture& fixture) {
   const RunConfig config = fixture.config(lru_over("[]"));
   const trace::Reader trace(fixture.trace_path());
-  const StepRange steps = step_range(config, trace.header());
-  TraceWalk walk(trace, steps, 1);
+  const trace::Reader* const traces[] = {&trace};
+  BatchWalk walk(config, traces);
   AccessRecord accesses;
   PointReplay replay(config, walk, &accesses);
   walk.enter_prompt();
   replay.load_prompt();
+  replay.begin_turn(walk.timetable().turns.front());
   std::vector<std::vector<CacheObject>> touched;
   std::size_t before = 0;
-  for (std::int64_t step = 0; step < steps.count; ++step) {
-    walk.enter(steps.first_position + step);
+  for (std::int64_t step = 0; step < walk.steps(); ++step) {
+    walk.enter(walk.timetable().turns.front().sequences);
     replay.step_policies(step);
     const auto all = accesses.of(0);
     touched.emplace_back(all.begin() + static_cast<std::ptrdiff_t>(before), all.end());

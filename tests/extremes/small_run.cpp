@@ -112,8 +112,9 @@ RunConfig SmallRun::config(const std::vector<std::string>& sets) const {
 
 PointResult SmallRun::run(const std::vector<std::string>& sets) const {
   const RunConfig chosen = config(sets);
-  const trace::Reader trace(chosen.trace_path);
-  check_point(chosen, trace);
+  const trace::Reader trace(chosen.sequences.front().trace_path);
+  const trace::Reader* const traces[] = {&trace};
+  check_point(chosen, traces);
   return replay(chosen, trace, {}, nullptr);
 }
 

@@ -86,9 +86,10 @@ PolicyCost measure_policy_cost(const fs::path& source) {
   const trace::Reader reader(path);
   PolicyCost cost = describe(points.front(), reader.header());
   const std::array<RunConfig, 2> twice = {points.front(), points.front()};
+  const std::array<const trace::Reader*, 1> traces = {&reader};
   StepClock clock;
   const std::vector<PointResult> results = replay_together(
-      twice, reader, [&clock](std::int64_t, std::int64_t) { clock.tick(); }, nullptr);
+      twice, traces, [&clock](std::int64_t, std::int64_t) { clock.tick(); }, nullptr);
   const PointData& first = results.front().data;
   const PointData& second = results.back().data;
   cost.latency = summarise(steps_of(second, Metric::latency_s));

@@ -25,9 +25,10 @@ constexpr std::int64_t kMegabyte = 1'000'000;
 ReplayResult describe(const fs::path& config, const std::vector<std::string>& sets) {
   const std::vector<RunConfig> points = load_config(config, sets);
   KVR_CHECK(points.size() == 1, "{} has {} points", config.string(), points.size());
-  const trace::Reader reader(points.front().trace_path);
+  const trace::Reader reader(points.front().sequences.front().trace_path);
   const trace::Header& header = reader.header();
-  const std::int64_t available = header.seq_len - header.prefill_len - points.front().first_step;
+  const std::int64_t available =
+      header.seq_len - header.prefill_len - points.front().sequences.front().first_step;
   ReplayResult result;
   result.what = fmt::format("{}, {} layers x {} KV heads of {}, {} thread", points.front().system.name,
                             header.captured_layers.size(), header.captured_kv_heads.size(),
@@ -91,7 +92,9 @@ std::vector<fs::path> inputs(const fs::path& source) {
   for (const auto& config : fs::directory_iterator(source / kConfigFolder, ignored)) {
     for (const RunConfig& point : load_config(config.path(), sets_of(config.path()))) {
       files.insert(files.end(), point.files.begin(), point.files.end());
-      files.push_back(point.trace_path);
+      for (const SequenceConfig& sequence : point.sequences) {
+        files.push_back(sequence.trace_path);
+      }
     }
   }
   return files;

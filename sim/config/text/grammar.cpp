@@ -90,13 +90,19 @@ Field words(std::string name, std::string default_words, ParamDoc info) {
   return field;
 }
 
-Field layers() {
-  Field field =
-      text("layers", "all",
-           {.doc = "layers of the model that it acts in: numbers and ranges, as 0..1, 2.. or 0..3,8; in "
-                   "a layer without a stage that selects, all entries are attended to"});
-  field.is_layers = true;
+/// `info` has the unit of what is numbered.
+Field numbers(std::string name, ParamDoc info) {
+  Field field = text(std::move(name), "all", info);
+  field.is_numbers = true;
   return field;
+}
+
+Field layers() {
+  return numbers("layers",
+                 {.doc = "layers of the model that it acts in: numbers and ranges, as 0..1, 2.. or "
+                         "0..3,8; in a layer without a stage that selects, all entries are attended "
+                         "to",
+                  .unit = "layers"});
 }
 
 Field stage() {
@@ -232,7 +238,7 @@ Field tiers() {
           .fields = {tier()},
           .min_items = 0,
           .max_items = 8,
-          .is_tiers = true};
+          .rule = ListRule::tiers};
 }
 
 Field cache() {
@@ -277,6 +283,51 @@ Field system() {
                 tiers(), needed(Needed::on_flash, "layout", "token_order"),
                 needed(Needed::over_lower_tier, "replacement", "none"), cache(), dram(),
                 component("schedule", "schedule", "serial")});
+}
+
+Field turn() {
+  const auto tokens = [](std::string name, std::string_view doc) {
+    return integer(std::move(name), 0, {.doc = doc, .unit = "tokens", .min = 0, .max = bounds::kEntries});
+  };
+  return table(
+      "turn", "what some sequences do next: one of decode, prefill and drop",
+      {tokens("decode", "so many tokens of the trace are decoded, step by step, in each"),
+       tokens("prefill",
+              "so many tokens of the trace are read in, in each, as a further message is: all "
+              "that is live is attended to, no stage selects, those of prefill_end evict"),
+       boolean("drop", false, "they end, and what was theirs is free"),
+       numbers("sequences", {.doc = "which: numbers and ranges in the order of workload.sequences, as "
+                                    "0, 1..2 or 3..; all: those that have not ended",
+                             .unit = "sequences"})});
+}
+
+Field workload() {
+  return table(
+      "workload", "which sequences decode together, and what comes between",
+      {{.name = "sequences",
+        .shape = Shape::list,
+        .doc = "sequences that take their steps together and share weights, memory and flash, each with "
+               "entries of its own; none given: trace.path alone",
+        .fields = {table(
+            "sequence", "one of them",
+            {path("trace", {.doc = "its kvtrace file, of the model and the captured heads of the "
+                                   "others; none: trace.path"}),
+             integer("offset", 0,
+                     {.doc = "steps further on in its trace that it begins than run.first_step",
+                      .unit = "steps",
+                      .min = 0,
+                      .max = bounds::kInteger})})},
+        .min_items = 0,
+        .max_items = 64},
+       {.name = "turns",
+        .shape = Shape::list,
+        .doc =
+            "what sequences do after their prompts, one turn after another; none given: all decode as many "
+            "steps as run.steps says",
+        .fields = {turn()},
+        .min_items = 0,
+        .max_items = 4096,
+        .rule = ListRule::turns}});
 }
 
 Field run() {
@@ -324,12 +375,13 @@ Field root() {
               integer(
                   "sequences", 1,
                   {.doc = "sequences that decode together, each a copy of this one with entries of its own: "
-                          "weights are read once for all, everything else is done for each",
+                          "weights are read once for all, everything else is done for each; with "
+                          "workload.sequences, copies of each of those",
                    .unit = "sequences",
                    .min = 1,
                    .max = 4096})}),
        component("model", "model", "decoder"), component("phone", "phone"), component("device", "device"),
-       system(), run(), record(),
+       system(), workload(), run(), record(),
        shaped("points", Shape::overlays, "named variants, each laid on the rest of the file"),
        shaped("sweep", Shape::axes,
               "values per dotted key; every combination is a point, the last key fastest"),

@@ -29,6 +29,13 @@ enum class Needed {
   unless_taken,     ///< unless `take` beside it names a stage
 };
 
+/// What the elements of a list must keep to beyond the fields of each.
+enum class ListRule {
+  none,
+  tiers,  ///< see check_tiers
+  turns,  ///< see check_turns
+};
+
 /// One key of a configuration.
 struct Field {
   std::string name;
@@ -36,7 +43,7 @@ struct Field {
   std::string doc;
   ParamSpec spec = {};             ///< value, words
   bool is_path = false;            ///< value: a path relative to the file that states it
-  bool is_layers = false;          ///< value: layers of a model, see parse_layers
+  bool is_numbers = false;         ///< value: a set of numbers, see parse_layers; a list is one too
   std::string kind = {};           ///< component
   std::string default_type = {};   ///< component: taken when none is given; empty: one must be given
   Needed needed = Needed::always;  ///< component; `default_type` stands there where it is not
@@ -44,7 +51,7 @@ struct Field {
   std::size_t min_items = 0;  ///< list
   std::size_t max_items = 0;  ///< list
   bool may_lack = true;       ///< list: nothing need be given
-  bool is_tiers = false;      ///< list: see check_tiers
+  ListRule rule = ListRule::none;
 
   const Field* find(std::string_view name) const;
 };

@@ -44,6 +44,9 @@ std::int64_t HeadPolicies::occupied_units() const {
 }
 
 std::int64_t HeadPolicies::representative_bytes() const {
+  if (ended_) {
+    return 0;
+  }
   std::int64_t bytes = 0;
   for (const auto& stage : stages_) {
     bytes += stage ? stage->summary_bytes() : 0;
@@ -52,6 +55,9 @@ std::int64_t HeadPolicies::representative_bytes() const {
 }
 
 std::int64_t HeadPolicies::metadata_bytes() const {
+  if (ended_) {
+    return 0;
+  }
   std::int64_t bytes = clustering_->dram_bytes();
   for (const auto& stage : stages_) {
     bytes += stage ? stage->unit_bytes() : 0;
@@ -132,12 +138,44 @@ void HeadPolicies::begin_step(std::span<const HeadQueries> queries) {
   ask(queries);
   catch_up();
   live_.add(static_cast<EntryIndex>(before_current_));
+  resting_ = false;
+  reads_in_ = false;
+  begin_account();
+}
+
+void HeadPolicies::begin_account() {
+  changes_.clear();
   removals_.clear();
   std::ranges::for_each(members_, &MemberHead::begin_step);
   score_work_ = {};
   guess_work_ = {};
   update_work_ = {};
   times_ = {};
+}
+
+void HeadPolicies::rest() {
+  resting_ = true;
+  demanded_.clear();
+  guessed_.clear();
+  entries_read_ = 0;
+  begin_account();
+}
+
+void HeadPolicies::end() {
+  std::vector<EntryIndex> entries;
+  live_.for_each([&entries](EntryIndex entry) { entries.push_back(entry); });
+  rest();
+  see_all();
+  remove(entries);
+  ended_ = true;
+}
+
+void HeadPolicies::read_in() {
+  reads_in_ = true;
+  demand_all();
+  demanded_.clear();
+  guessed_.clear();
+  entries_read_ = 0;
 }
 
 void HeadPolicies::score(std::size_t stage) {
@@ -291,10 +329,13 @@ void HeadPolicies::demand_all() {
 }
 
 std::span<const Selection> HeadPolicies::selections() const {
-  return last_select_ ? stages_[*last_select_]->selections() : std::span(all_);
+  return last_select_ && !reads_in_ ? stages_[*last_select_]->selections() : std::span(all_);
 }
 
 std::int64_t HeadPolicies::always_visible() const {
+  if (ended_) {
+    return 0;
+  }
   const auto current = static_cast<EntryIndex>(before_current_);
   const bool current_left = before_current_ < entries() && !live_.contains(current);
   return live_.count_in({0, range_.begin}) + live_.count_in({range_.end, current}) + (current_left ? 0 : 1) +

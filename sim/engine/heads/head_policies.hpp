@@ -67,6 +67,14 @@ class HeadPolicies {
   void ask(std::span<const HeadQueries> queries);
   /// `queries` [members] of the entry that was captured last.
   void begin_step(std::span<const HeadQueries> queries);
+  /// The sequence takes no part in the step: nothing is demanded, nothing changes and nothing is judged.
+  void rest();
+  bool resting() const { return resting_; }
+  /// After `begin_step`, instead of what stages choose: the entry is read in, as of a prompt. All that is
+  /// live is attended to, and nothing is asked of the memory.
+  void read_in();
+  /// The sequence is over: all its entries are removed, and it rests from now on.
+  void end();
   /// From now on stages rank all entries that exist, the current one included.
   void see_all() { visible_ = entries(); }
   /// Ranks the units of a stage that runs here.
@@ -127,11 +135,17 @@ class HeadPolicies {
   HeadView rows(std::int64_t count) const { return rows_.view(members_, count); }
   HeadView visible() const { return rows(visible_); }
   void catch_up();
+  /// Of a step: what it cost and came to.
+  void begin_account();
   template <class Act>
   void blame_clustering(Act act) const {
     blaming(
         Clustering::kKind, clustering_name_,
-        [this] { return fmt::format("layer {}, head {}, {} entries", head_.layer, head_.head, entries()); },
+        [this] {
+          return fmt::format("{}layer {}, head {}, {} entries",
+                             head_.sequence > 0 ? fmt::format("sequence {}, ", head_.sequence) : "",
+                             head_.layer, head_.head, entries());
+        },
         act);
   }
   /// What the engine, not the phone, keeps about the units.
@@ -186,7 +200,10 @@ class HeadPolicies {
   std::int64_t allotted_ = 0;                      ///< to the last select stage
   Selection demanded_;
   Selection guessed_;
-  std::vector<Selection> all_;  ///< one, where there is no select stage
+  bool resting_ = false;
+  bool ended_ = false;
+  bool reads_in_ = false;
+  std::vector<Selection> all_;  ///< one, where no select stage chooses
   std::int64_t entries_read_ = 0;
   std::vector<UnitId> loaded_;
   ChangeList changes_;

@@ -10,7 +10,7 @@
 
 namespace kvr {
 
-LayerMemory::LayerMemory(std::int64_t layer, std::span<HeadPolicies> heads, std::unique_ptr<Layout> layout,
+LayerMemory::LayerMemory(std::int64_t layer, std::span<HeadPolicies> heads, BatchLayout layout,
                          std::string layout_name, std::int64_t capacity_entries, std::int64_t entry_bytes,
                          std::int64_t block_bytes, std::vector<Cache*> caches, TierLevels& tiers)
     : layer_(layer),
@@ -50,9 +50,9 @@ void LayerMemory::place(std::span<const std::vector<CoRetrieval>> co_retrieval) 
     clusterings.push_back(&head.clustering());
   }
   LayoutTraffic prefill;
-  blame_layout([&] { layout_->place({clusterings, co_retrieval}, prefill); });
+  blame_layout([&] { layout_.place({clusterings, co_retrieval}, prefill); });
   for (std::size_t head = 0; head < heads_.size(); ++head) {
-    residencies_[head].set_unwritten(layout_->unwritten(static_cast<std::int64_t>(head)));
+    residencies_[head].set_unwritten(layout_.unwritten(static_cast<std::int64_t>(head)));
   }
   written_bytes_ = total_bytes(prefill.writes);
   check_placement();
@@ -91,7 +91,7 @@ void LayerMemory::swap_cache_in(CacheSwap swap) {
 }
 
 void LayerMemory::check_regions() const {
-  const std::int64_t places_end = layout_->space_bytes();
+  const std::int64_t places_end = places_end_bytes();
   const std::int64_t representatives_end =
       representative_reads_.empty() ? kFirstRepresentative : representative_reads_.back().end_bytes();
   KVR_CHECK(places_end <= kFirstRepresentative && representatives_end <= kFirstSwapped,
@@ -133,7 +133,7 @@ std::int64_t LayerMemory::cached_entries() const {
 std::int64_t LayerMemory::unwritten_cached_entries() const {
   std::int64_t entries = 0;
   for (std::size_t head = 0; on_flash() && head < heads_.size(); ++head) {
-    for (const EntryIndex entry : layout_->unwritten(static_cast<std::int64_t>(head))) {
+    for (const EntryIndex entry : layout_.unwritten(static_cast<std::int64_t>(head))) {
       entries += residencies_[head].entry_resident(entry) ? 1 : 0;
     }
   }
@@ -141,7 +141,7 @@ std::int64_t LayerMemory::unwritten_cached_entries() const {
 }
 
 std::int64_t LayerMemory::space_bytes() const {
-  return places_end_bytes() + total_bytes(representative_reads_) +
+  return layout_.space_bytes() + total_bytes(representative_reads_) +
          (swap_area_ ? swap_area_->space_bytes() : 0);
 }
 
@@ -267,9 +267,9 @@ void LayerMemory::forget() {
     tiers_->count_written(id(static_cast<std::int64_t>(head)));
     if (on_flash() && !removals.empty()) {
       blame_layout([&] {
-        layout_->update(static_cast<std::int64_t>(head), removals, heads_[head].clustering(), flash_);
+        layout_.update(static_cast<std::int64_t>(head), removals, heads_[head].clustering(), flash_);
       });
-      residencies_[head].set_unwritten(layout_->unwritten(static_cast<std::int64_t>(head)));
+      residencies_[head].set_unwritten(layout_.unwritten(static_cast<std::int64_t>(head)));
     }
   }
   blame_layout([&] {
@@ -320,13 +320,13 @@ void LayerMemory::drop_uncached(std::int64_t head) {
 }
 
 void LayerMemory::update_layout(std::int64_t head) {
-  if (!on_flash()) {
+  const auto h = static_cast<std::size_t>(head);
+  if (!on_flash() || heads_[h].resting()) {
     return;
   }
-  const auto h = static_cast<std::size_t>(head);
   HeadResidency& residency = residencies_[h];
   const std::size_t before = flash_.moved.size();
-  blame_layout([&] { layout_->update(head, heads_[h].changes(), heads_[h].clustering(), flash_); });
+  blame_layout([&] { layout_.update(head, heads_[h].changes(), heads_[h].clustering(), flash_); });
   for (const MovedRecord& record : std::span(flash_.moved).subspan(before)) {
     const auto owner = record.head < 0 ? h : static_cast<std::size_t>(record.head);
     const bool in_memory = residencies_[owner].in_dram(record.entry) ||
@@ -335,7 +335,7 @@ void LayerMemory::update_layout(std::int64_t head) {
       update_reads_.push_back(record.from);
     }
   }
-  residency.set_unwritten(layout_->unwritten(head));
+  residency.set_unwritten(layout_.unwritten(head));
 }
 
 void LayerMemory::apply_to_cache(std::int64_t head, const Change& change) {
@@ -393,7 +393,7 @@ void LayerMemory::check_placement() const {
   if (!on_flash()) {
     return;
   }
-  blame_layout([&] { kvr::check_placement({layer_, heads_, *layout_, entry_bytes_}, written_bytes_); });
+  blame_layout([&] { kvr::check_placement({layer_, heads_, layout_, entry_bytes_}, written_bytes_); });
 }
 
 }  // namespace kvr

@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "sim/engine/heads/head_policies.hpp"
+#include "sim/engine/memory/batch_layout.hpp"
 #include "sim/engine/memory/flash_requests.hpp"
 #include "sim/engine/memory/residency.hpp"
 #include "sim/engine/memory/swap_area.hpp"
@@ -33,7 +34,8 @@ struct HeadTraffic {
 };
 
 /// The memory side of one captured layer: where its entries lie on flash, what its heads have in DRAM, and
-/// what a step reads and writes. Heads of a layer share one layout, hence requests that span heads.
+/// what a step reads and writes. Heads of a sequence's layer share one layout, hence requests that span
+/// heads.
 ///
 /// DRAM is the first tier here, whatever the system calls it. Without a tier below it all entries are in DRAM
 /// and nothing is read or written; where the last tier is memory instead of flash there is no layout.
@@ -45,18 +47,18 @@ struct HeadTraffic {
 /// where they live on flash; `forget` after stages that evict.
 class LayerMemory {
  public:
-  /// `layout`: null without flash; what it does wrong is told as a PolicyFault of `layout_name`. `caches`
+  /// `layout`: on none without flash; what it does wrong is told as a PolicyFault of `layout_name`. `caches`
   /// [heads]: the cache each head belongs to; heads may share one. `tiers`: the memory below, which outlives
   /// this.
-  LayerMemory(std::int64_t layer, std::span<HeadPolicies> heads, std::unique_ptr<Layout> layout,
-              std::string layout_name, std::int64_t capacity_entries, std::int64_t entry_bytes,
-              std::int64_t block_bytes, std::vector<Cache*> caches, TierLevels& tiers);
+  LayerMemory(std::int64_t layer, std::span<HeadPolicies> heads, BatchLayout layout, std::string layout_name,
+              std::int64_t capacity_entries, std::int64_t entry_bytes, std::int64_t block_bytes,
+              std::vector<Cache*> caches, TierLevels& tiers);
 
   HeadResidency& residency(std::int64_t head) { return residencies_[static_cast<std::size_t>(head)]; }
 
-  bool on_flash() const { return layout_ != nullptr; }
+  bool on_flash() const { return layout_.on_flash(); }
   bool has_lower_tier() const { return on_flash() || tiers_->links() > 0; }
-  bool wants_co_retrieval() const { return on_flash() && layout_->wants_co_retrieval(); }
+  bool wants_co_retrieval() const { return layout_.wants_co_retrieval(); }
   /// Places the prompt's units. `co_retrieval` [heads], or empty where the layout does not want it.
   void place(std::span<const std::vector<CoRetrieval>> co_retrieval);
   /// `dim_ratio`: head dimension of the timed model over the captured one.
@@ -67,6 +69,8 @@ class LayerMemory {
   void read();
   /// `all` [layer * heads + head]: the residencies of every layer, because a shared cache may evict any.
   void settle(std::span<HeadResidency* const> all);
+  /// The sequence that `head` is of is over, and its entries are removed; `forget` follows.
+  void drop(std::int64_t head) { layout_.drop(head); }
   /// Entries that stages have removed since `settle` leave cache and flash.
   void forget();
   /// Adds the representatives that changed to `writes`, in whole blocks.
@@ -97,8 +101,8 @@ class LayerMemory {
   std::int64_t waiting_entries() const;
   /// Of the layout, and of what virtual memory keeps beside it.
   std::int64_t space_bytes() const;
-  /// Where the entries' places end.
-  std::int64_t places_end_bytes() const { return on_flash() ? layout_->space_bytes() : 0; }
+  /// Where the entries' places end, in the region of the sequence that takes most.
+  std::int64_t places_end_bytes() const { return layout_.most_space_bytes(); }
 
   /// Throws InternalError where the layout's places do not fit together; see placement_check.hpp.
   void check_placement() const;
@@ -111,7 +115,7 @@ class LayerMemory {
   }
   void locate(std::int64_t head, UnitId unit, std::span<const EntryIndex> entries,
               std::vector<Extent>& extents) const {
-    blame_layout([&] { layout_->locate(head, unit, entries, extents); });
+    blame_layout([&] { layout_.locate(head, unit, entries, extents); });
   }
   void locate_cached(std::int64_t head);
   void swap_cache_in(CacheSwap swap);
@@ -133,7 +137,7 @@ class LayerMemory {
 
   std::int64_t layer_;
   std::span<HeadPolicies> heads_;
-  std::unique_ptr<Layout> layout_;
+  BatchLayout layout_;
   std::string layout_name_;
   std::int64_t entry_bytes_;
   std::int64_t block_bytes_;

@@ -26,6 +26,12 @@ void locate_all(const PlacedLayer& placed, std::int64_t head, std::vector<Extent
     const std::size_t before = records.size();
     placed.layout.locate(head, unit, entries, records);
     const std::int64_t bytes = total_bytes(std::span(records).subspan(before));
+    for (const Extent& record : std::span(records).subspan(before)) {
+      const Extent space = placed.layout.region(head);
+      KVR_CHECK(record.offset_bytes >= space.offset_bytes && record.end_bytes() <= space.end_bytes(),
+                "layer {}: records end at {}, the space at {}", placed.layer, record.end_bytes(),
+                space.end_bytes());
+    }
     KVR_CHECK(bytes == std::ssize(entries) * placed.entry_bytes,
               "layer {}, head {}, unit {}: {} members lie in {} bytes", placed.layer, head, unit,
               entries.size(), bytes);
@@ -45,10 +51,6 @@ void check_placement(const PlacedLayer& placed, std::int64_t written_bytes) {
   merge_extents(records);
   KVR_CHECK(total_bytes(records) == bytes, "layer {}: records of {} bytes cover {} bytes", placed.layer,
             bytes, total_bytes(records));
-  KVR_CHECK(records.empty() || (records.front().offset_bytes >= 0 &&
-                                records.back().end_bytes() <= placed.layout.space_bytes()),
-            "layer {}: records end at {}, the space at {}", placed.layer,
-            records.empty() ? 0 : records.back().end_bytes(), placed.layout.space_bytes());
   KVR_CHECK(bytes <= written_bytes, "layer {}: records hold {} bytes, {} were written", placed.layer, bytes,
             written_bytes);
   placed.layout.check();

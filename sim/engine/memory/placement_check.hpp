@@ -4,7 +4,7 @@
 #include <span>
 
 #include "sim/engine/heads/head_policies.hpp"
-#include "sim/interfaces/layout.hpp"
+#include "sim/engine/memory/batch_layout.hpp"
 
 namespace kvr {
 
@@ -12,7 +12,7 @@ namespace kvr {
 struct PlacedLayer {
   std::int64_t layer;
   std::span<const HeadPolicies> heads;
-  const Layout& layout;
+  const BatchLayout& layout;
   std::int64_t entry_bytes;
 };
 

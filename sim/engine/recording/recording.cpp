@@ -70,6 +70,10 @@ void record_layer(const LayerMemory& memory, std::span<const HeadPolicies> heads
   std::int64_t head = 0;
   for (std::size_t set = 0; set < heads.size(); ++set) {
     for (const MemberHead& member : heads[set].members()) {
+      if (heads[set].resting()) {
+        ++head;
+        continue;
+      }
       record_quality(member.quality(), row, head, data);
       record_units(heads[set], memory.head_traffic()[set], entry_bytes, row, head, data);
       ++head;

@@ -183,7 +183,7 @@ std::vector<HeadStatistics> layer_statistics(const trace::Reader& trace, std::in
   const auto budget = Registry<Budget>::instance().create(
       plan.budget.type, plan.budget.values,
       {std::ssize(header.captured_layers), header.kv_heads_captured(), header.prefill_len});
-  TraceWalk walk(trace, plan.steps, 1, {layer, 1});  // the heads' work is done by `workers`
+  TraceWalk walk(trace, plan.steps, {layer, 1});  // the heads' work is done by `workers`
   std::vector<HeadWatch> heads;
   for (std::int64_t i = 0; i < walk.head_count(); ++i) {
     heads.emplace_back(walk, i, plan, *codec, *budget);

@@ -31,10 +31,23 @@ DecoderGeometry geometry_of(const trace::Header& header) {
   return {captured_layers, heads * g.group(), heads, g.head_dim, g.hidden_size, g.ffn_size, g.vocab_size};
 }
 
+std::string sequences_text(const Extrapolation& e) {
+  if (e.walked_sequences == 1) {
+    return "all copies of the trace";
+  }
+  return e.sequences == e.walked_sequences
+             ? "each a trace or a part of one"
+             : fmt::format("copies of {} that are each a trace or a part of one", e.walked_sequences);
+}
+
 }  // namespace
 
 Machine::Machine(const RunConfig& config, const trace::Header& header)
-    : model_(make<LanguageModel>(config, "model", config.model, {geometry_of(header), config.sequences})),
+    : make_model_([&config, geometry = geometry_of(header)](std::int64_t sequences) {
+        return make<LanguageModel>(config, "model", config.model, {geometry, sequences});
+      }),
+      decoding_(config.copies * std::ssize(config.sequences)),
+      model_(make_model_(decoding_)),
       phone_(make<ComputeModel>(config, "phone", config.phone, {})),
       device_(make<FlashDevice>(config, "device", config.device,
                                 {phone_->host_cost(), static_cast<std::uint64_t>(config.seed)})),
@@ -65,9 +78,9 @@ std::vector<std::string> Machine::notes() const {
   }
   if (heads_.sequences > 1) {
     notes.push_back(fmt::format(
-        "sequences: {} decode together, all copies of the trace, step by step and with entries of their own; "
-        "a step is a token of each, and metrics of bytes, DRAM and energy are of all",
-        heads_.sequences));
+        "sequences: {} decode together, {}, step by step and with entries of their own; a step is a token of "
+        "each, and metrics of bytes, DRAM and energy are of all",
+        heads_.sequences, sequences_text(heads_)));
   }
   for (std::string& note : device_->notes()) {
     notes.push_back(std::move(note));
@@ -96,6 +109,9 @@ Machine::LayerCost Machine::cost_of(std::int64_t captured, std::span<const HeadP
   Work update;
   Work attention;
   for (const HeadPolicies& head : own) {
+    if (head.resting()) {
+      continue;
+    }
     score += head.score_work();
     update += head.update_work();
     // Every query head computes over its own selection; what any of them needs is read from DRAM once.
@@ -200,6 +216,17 @@ void Machine::ask_for(std::int64_t layer, const LayerMemory& from, bool asks_its
   lists.links = link_times_.of(from.tier_traffic(), asks_itself,
                                extrapolation_.head_share() * static_cast<double>(entry_bytes_));
   demand.links = lists.links;
+}
+
+void Machine::set_decoding(std::int64_t sequences) {
+  if (sequences != decoding_) {
+    decoding_ = sequences;
+    model_ = make_model_(sequences);
+  }
+}
+
+std::int64_t Machine::regions_bytes() const {
+  return extrapolation_.layers * extrapolation_.copies() * kLayerRegionBytes;
 }
 
 void Machine::set_working_set(double space_bytes) {

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <span>
 #include <string>
@@ -48,6 +49,8 @@ class Machine {
   std::vector<std::string> link_names() const { return link_times_.names(); }
   const LanguageModel& model() const { return *model_; }
   const FlashDevice& device() const { return *device_; }
+  /// Addresses that the layers of one sequence take, whatever lies there.
+  std::int64_t regions_bytes() const;
   std::int64_t block_bytes() const { return device_->limits().block_bytes; }
   /// What a reader of the results must know.
   std::vector<std::string> notes() const;
@@ -59,6 +62,8 @@ class Machine {
   const Codec& key_codec() const { return *key_codec_; }
   const Codec& value_codec() const { return *value_codec_; }
 
+  /// So many sequences take part in the steps to come; all unless set.
+  void set_decoding(std::int64_t sequences);
   /// One decode step: `layers` and `heads` [captured layers (* heads)] after their `settle`.
   StepTimes run_step(std::span<const LayerMemory> layers, std::span<const HeadPolicies> heads);
   const OperationGraph& graph() const { return graph_; }
@@ -115,6 +120,8 @@ class Machine {
   double time_s(const Work& work, WeightFormat format) const;
   void set_working_set(double space_bytes);
 
+  std::function<std::unique_ptr<LanguageModel>(std::int64_t sequences)> make_model_;
+  std::int64_t decoding_;  ///< sequences that `model_` is of
   std::unique_ptr<LanguageModel> model_;
   std::unique_ptr<ComputeModel> phone_;
   std::unique_ptr<FlashDevice> device_;

@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include <iterator>
 #include <vector>
 
 #include "sim/base/error.hpp"
@@ -32,6 +33,7 @@ Extrapolation extrapolate(const RunConfig& config, const DecoderGeometry& model,
   Extrapolation result;
   result.layers = model.layers;
   result.captured_layers = static_cast<std::int64_t>(header.captured_layers.size());
+  const std::int64_t sequences = config.copies * std::ssize(config.sequences);
   std::vector<std::string> problems;
   if (model.layers < result.captured_layers) {
     problems.push_back(fmt::format("{}: {} layers cannot replay the {} captured ones; give at least as many",
@@ -41,18 +43,19 @@ Extrapolation extrapolate(const RunConfig& config, const DecoderGeometry& model,
     problems.push_back(fmt::format("{}: {} layers of {} KV heads are {} heads; allowed: at most {} together",
                                    config.place("model.layers"), model.layers, model.kv_heads,
                                    model.layers * model.kv_heads, kMostHeads));
-  } else if (config.sequences * model.layers * model.kv_heads > kMostHeads) {
+  } else if (sequences * model.layers * model.kv_heads > kMostHeads) {
     problems.push_back(
         fmt::format("{}: {} sequences of {} layers of {} KV heads are {} heads; allowed: at most {} together",
-                    config.place("trace.sequences"), config.sequences, model.layers, model.kv_heads,
-                    config.sequences * model.layers * model.kv_heads, kMostHeads));
+                    config.place(config.copies > 1 ? "trace.sequences" : "workload.sequences"), sequences,
+                    model.layers, model.kv_heads, sequences * model.layers * model.kv_heads, kMostHeads));
   }
   if (!problems.empty()) {
     throw InputError(problems);
   }
-  result.sequences = config.sequences;
-  result.kv_heads = config.sequences * model.kv_heads;
-  result.captured_kv_heads = header.kv_heads_captured();
+  result.sequences = sequences;
+  result.walked_sequences = std::ssize(config.sequences);
+  result.kv_heads = sequences * model.kv_heads;
+  result.captured_kv_heads = result.walked_sequences * header.kv_heads_captured();
   result.dim_ratio = static_cast<double>(model.head_dim) / static_cast<double>(header.geometry.head_dim);
   result.group_ratio = static_cast<double>(model.group()) / static_cast<double>(header.geometry.group());
   return result;
@@ -61,14 +64,16 @@ Extrapolation extrapolate(const RunConfig& config, const DecoderGeometry& model,
 Extrapolation as_one(const Extrapolation& heads) {
   Extrapolation one = heads;
   one.kv_heads = heads.sequences;
-  one.captured_kv_heads = 1;
-  one.dim_ratio = heads.dim_ratio * heads.head_share() / static_cast<double>(heads.sequences);
+  one.captured_kv_heads = heads.walked_sequences;
+  one.dim_ratio = heads.dim_ratio * heads.head_share() * static_cast<double>(heads.walked_sequences) /
+                  static_cast<double>(heads.sequences);
   return one;
 }
 
 std::string extrapolation_text(const DecoderGeometry& model, const Extrapolation& of_all) {
   Extrapolation e = of_all;
   e.kv_heads = model.kv_heads;  // of one sequence
+  e.captured_kv_heads = of_all.captured_kv_heads / of_all.walked_sequences;
   std::string text = fmt::format(
       "timing is for {} layers of {} KV heads ({} query heads, head_dim {}); "
       "each of the {} captured layers is replayed by up to {} model layers",

@@ -20,9 +20,10 @@ namespace kvr {
 struct Extrapolation {
   std::int64_t layers = 0;  ///< of the model
   std::int64_t captured_layers = 0;
-  std::int64_t sequences = 1;          ///< that decode together, all copies of the trace
+  std::int64_t sequences = 1;          ///< that decode together
+  std::int64_t walked_sequences = 1;   ///< of those, no copies of others
   std::int64_t kv_heads = 1;           ///< of a layer of the model, of all sequences
-  std::int64_t captured_kv_heads = 1;  ///< of a layer of the trace
+  std::int64_t captured_kv_heads = 1;  ///< of a layer, of all sequences that are walked
   double dim_ratio = 1.0;              ///< model head_dim over the trace's
   double group_ratio = 1.0;
 

@@ -10,24 +10,24 @@
 
 namespace kvr {
 
-StepRange step_range(const RunConfig& config, const trace::Header& header) {
+StepRange step_range(const RunConfig& config, const SequenceConfig& sequence, const trace::Header& header) {
   const std::int64_t available = header.seq_len - header.prefill_len;
   if (available <= 0) {
     throw InputError(
-        fmt::format("{}: has no decode steps, so there is nothing to replay", config.trace_path.string()));
+        fmt::format("{}: has no decode steps, so there is nothing to replay", sequence.trace_path.string()));
   }
-  const std::int64_t left = available - config.first_step;
+  const std::int64_t left = available - sequence.first_step;
   if (left <= 0) {
     throw InputError(fmt::format("{}: {} is past the end; {} has {} decode steps, allowed is 0 to {}",
-                                 config.place("run.first_step"), config.first_step,
-                                 config.trace_path.string(), available, available - 1));
+                                 config.place(sequence.first_step_key), sequence.first_step,
+                                 sequence.trace_path.string(), available, available - 1));
   }
   if (config.steps > left) {
     throw InputError(fmt::format("{}: {} from step {} on; {} has only {} left, 0 means all of them",
-                                 config.place("run.steps"), config.steps, config.first_step,
-                                 config.trace_path.string(), left));
+                                 config.place("run.steps"), config.steps, sequence.first_step,
+                                 sequence.trace_path.string(), left));
   }
-  return {header.prefill_len + config.first_step, config.steps == 0 ? left : config.steps};
+  return {header.prefill_len + sequence.first_step, config.steps == 0 ? left : config.steps};
 }
 
 namespace {
@@ -46,7 +46,8 @@ std::int64_t queries_before(std::int64_t prompt, const trace::Reader& trace) {
 
 }  // namespace
 
-void check_needs(const TraceNeeds& needs, const RunConfig& config, const trace::Reader& trace) {
+void check_needs(const TraceNeeds& needs, const RunConfig& config, const SequenceConfig& sequence,
+                 const trace::Reader& trace) {
   std::vector<std::string> problems;
   const auto layers = static_cast<std::int64_t>(trace.header().captured_layers.size());
   for (std::int64_t layer = 0; layer < layers; ++layer) {
@@ -54,21 +55,21 @@ void check_needs(const TraceNeeds& needs, const RunConfig& config, const trace::
     if (needs.prompt_attention_sums && !trace.has_prompt_attention_sums(layer)) {
       problems.push_back(
           fmt::format("{}: layer {} has no prompt_attention_sums, which a policy of '{}' needs",
-                      config.trace_path.string(), number, config.system.name));
+                      sequence.trace_path.string(), number, config.system.name));
     }
   }
-  if (needs.prompt_attention_sums && config.first_step > 0) {
+  if (needs.prompt_attention_sums && sequence.first_step > 0) {
     problems.push_back(fmt::format(
         "{}: {}: prompt_attention_sums, which a policy of '{}' needs, are those of the trace's own "
         "prompt; allowed: 0",
-        config.place("run.first_step"), config.first_step, config.system.name));
+        config.place(sequence.first_step_key), sequence.first_step, config.system.name));
   }
-  const std::int64_t prompt = trace.header().prefill_len + config.first_step;
+  const std::int64_t prompt = trace.header().prefill_len + sequence.first_step;
   const std::int64_t window = queries_before(prompt, trace);
   if (needs.prompt_window > window) {
     problems.push_back(
         fmt::format("{}: has the queries of the last {} entries of the prompt, a policy of '{}' needs {}",
-                    config.trace_path.string(), window, config.system.name, needs.prompt_window));
+                    sequence.trace_path.string(), window, config.system.name, needs.prompt_window));
   }
   if (!problems.empty()) {
     throw InputError(problems);

@@ -15,9 +15,11 @@ struct StepRange {
 };
 
 /// Throws InputError when the trace is too short.
-StepRange step_range(const RunConfig& config, const trace::Header& header);
+StepRange step_range(const RunConfig& config, const SequenceConfig& sequence, const trace::Header& header);
 
-/// Throws InputError, with every layer that lacks it, unless `trace` has what a policy needs.
-void check_needs(const TraceNeeds& needs, const RunConfig& config, const trace::Reader& trace);
+/// Throws InputError, with every layer that lacks it, unless `trace`, which `sequence` replays, has what a
+/// policy needs.
+void check_needs(const TraceNeeds& needs, const RunConfig& config, const SequenceConfig& sequence,
+                 const trace::Reader& trace);
 
 }  // namespace kvr

@@ -4,17 +4,15 @@
 
 namespace kvr {
 
-TraceWalk::TraceWalk(const trace::Reader& trace, const StepRange& steps, std::int64_t threads)
-    : TraceWalk(trace, steps, threads, {0, std::ssize(trace.header().captured_layers)}) {}
+TraceWalk::TraceWalk(const trace::Reader& trace, const StepRange& steps)
+    : TraceWalk(trace, steps, {0, std::ssize(trace.header().captured_layers)}) {}
 
-TraceWalk::TraceWalk(const trace::Reader& trace, const StepRange& steps, std::int64_t threads,
-                     const LayerRange& layers)
+TraceWalk::TraceWalk(const trace::Reader& trace, const StepRange& steps, const LayerRange& layers)
     : trace_(&trace),
       steps_(steps),
       layers_(layers),
       kv_heads_(trace.header().kv_heads_captured()),
       feed_(trace),
-      workers_(threads),
       queries_(static_cast<std::size_t>(head_count())),
       speculates_(static_cast<std::size_t>(layers.count), 0),
       speculated_(queries_.size()) {

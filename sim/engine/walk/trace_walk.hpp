@@ -8,7 +8,6 @@
 #include "sim/engine/walk/trace_demands.hpp"
 #include "sim/engine/walk/trace_feed.hpp"
 #include "sim/engine/walk/truth.hpp"
-#include "sim/engine/walk/workers.hpp"
 #include "traces/reader.hpp"
 
 namespace kvr {
@@ -27,10 +26,9 @@ struct LayerRange {
 class TraceWalk {
  public:
   /// All layers.
-  TraceWalk(const trace::Reader& trace, const StepRange& steps, std::int64_t threads);
+  TraceWalk(const trace::Reader& trace, const StepRange& steps);
   /// Some of them: memory grows with their number.
-  TraceWalk(const trace::Reader& trace, const StepRange& steps, std::int64_t threads,
-            const LayerRange& layers);
+  TraceWalk(const trace::Reader& trace, const StepRange& steps, const LayerRange& layers);
 
   const trace::Reader& trace() const { return *trace_; }
   const StepRange& steps() const { return steps_; }
@@ -42,6 +40,9 @@ class TraceWalk {
   /// From now on the queries that the layer below speculates on come along in a layer, counted from
   /// the first that is walked.
   void want_speculated(std::int64_t layer) { speculates_[static_cast<std::size_t>(layer)] = 1; }
+
+  /// That have come in so far.
+  std::int64_t entries() const { return rows_.front().entries(); }
 
   void enter_prompt();
   /// The rows and queries of `position`, which follows the last one, for every head.
@@ -57,7 +58,6 @@ class TraceWalk {
   /// Of the position entered last; not computed yet where no one has asked it to be.
   HeadTruth& truth(std::int64_t head) { return truths_[static_cast<std::size_t>(head)]; }
   TraceFeed& feed() { return feed_; }
-  Workers& workers() { return workers_; }
 
  private:
   const trace::Reader* trace_;
@@ -65,7 +65,6 @@ class TraceWalk {
   LayerRange layers_;
   std::int64_t kv_heads_;
   TraceFeed feed_;
-  Workers workers_;
   std::vector<CapturedHead> rows_;
   std::vector<std::vector<Half>> queries_;
   std::vector<std::uint8_t> speculates_;  ///< [layers]

@@ -8,8 +8,16 @@
 
 namespace kvr {
 
-PromptQueries::PromptQueries(TraceFeed& feed, std::int64_t prompt)
-    : feed_(&feed), positions_(feed.query_positions_before(prompt, kMost)) {}
+PromptQueries::PromptQueries(BatchWalk& walk) : walk_(&walk), count_(kMost) {
+  for (std::int64_t sequence = 0; sequence < walk.sequences(); ++sequence) {
+    TraceWalk& one = walk.sequence(sequence);
+    positions_.push_back(one.feed().query_positions_before(one.steps().first_position, kMost));
+    count_ = std::min(count_, std::ssize(positions_.back()));
+  }
+  for (std::vector<std::int64_t>& positions : positions_) {
+    positions.erase(positions.begin(), positions.end() - count_);
+  }
+}
 
 std::vector<std::vector<CoRetrieval>> PromptQueries::co_retrieval(std::int64_t layer,
                                                                   std::span<HeadPolicies> heads,
@@ -25,9 +33,9 @@ std::vector<std::vector<CoRetrieval>> PromptQueries::co_retrieval(std::int64_t l
   const std::span<HeadPolicies> asked = of_layers(stages.lowest_for(layer), layer);
   const std::vector<std::int64_t> speculating = stages.speculating_layers();
   std::vector<CoRetrievalCount> counts(own.size());
-  for (const std::int64_t position : positions_) {
+  for (std::size_t query = 0; query < static_cast<std::size_t>(count_); ++query) {
     for (HeadPolicies& head : asked) {
-      ask(head, position, std::ranges::find(speculating, head.id().layer) != speculating.end());
+      ask(head, query, std::ranges::find(speculating, head.id().layer) != speculating.end());
     }
     stages.select(asked, workers);
     workers.for_each(std::ssize(own), [&](std::int64_t head) {
@@ -42,7 +50,10 @@ std::vector<std::vector<CoRetrieval>> PromptQueries::co_retrieval(std::int64_t l
   return pairs;
 }
 
-void PromptQueries::ask(HeadPolicies& head, std::int64_t position, bool speculates) {
+void PromptQueries::ask(HeadPolicies& head, std::size_t query, bool speculates) {
+  const auto sequence = static_cast<std::size_t>(head.id().sequence);
+  const std::int64_t position = positions_[sequence][query];
+  TraceFeed& feed = walk_->sequence(head.id().sequence).feed();
   // The feed has room for one row, so each is kept.
   const auto kept = [](std::span<const Half> row) { return std::vector<Half>(row.begin(), row.end()); };
   const std::int64_t members = std::ssize(head.members());
@@ -50,8 +61,8 @@ void PromptQueries::ask(HeadPolicies& head, std::int64_t position, bool speculat
   std::vector<std::vector<Half>> speculated;
   for (std::int64_t member = 0; member < members; ++member) {
     const HeadId id{head.id().layer, head.id().head * members + member};
-    own.push_back(kept(feed_->queries(id, position)));
-    speculated.push_back(speculates ? kept(feed_->speculated(id, position)) : std::vector<Half>());
+    own.push_back(kept(feed.queries(id, position)));
+    speculated.push_back(speculates ? kept(feed.speculated(id, position)) : std::vector<Half>());
   }
   std::vector<HeadQueries> queries;
   for (std::size_t member = 0; member < own.size(); ++member) {
@@ -64,7 +75,7 @@ std::string PromptQueries::note() const {
   return fmt::format(
       "co-retrieval: counted over {} queries of the prompt, all or the last of those that the trace keeps, "
       "each asked of the whole prompt; of a query's selection the best {} units count",
-      positions_.size(), CoRetrievalCount::kMostUnits);
+      count_, CoRetrievalCount::kMostUnits);
 }
 
 }  // namespace kvr

@@ -6,20 +6,21 @@
 #include <vector>
 
 #include "sim/engine/heads/stages/stages.hpp"
-#include "sim/engine/walk/trace_feed.hpp"
+#include "sim/engine/walk/batch_walk.hpp"
 #include "sim/engine/walk/workers.hpp"
 #include "sim/interfaces/layout.hpp"
 
 namespace kvr {
 
 /// The last queries of the prompt, asked anew of the units that the whole prompt came to: how a layout
-/// learns, before decoding, which units are selected together. A trace keeps few of them (its W).
+/// learns, before decoding, which units are selected together. A trace keeps few of them (its W); of a batch
+/// each sequence has as many as the one that keeps least.
 class PromptQueries {
  public:
   static constexpr std::int64_t kMost = 256;
 
-  /// `prompt`: entries that the policies take for the prompt; queries from there on are not asked.
-  PromptQueries(TraceFeed& feed, std::int64_t prompt);
+  /// Queries behind what the policies take for the prompt are not asked.
+  explicit PromptQueries(BatchWalk& walk);
 
   /// For each of a layer's heads, with its own scorer and the system's budget, pins and folding. `heads`: of
   /// all layers.
@@ -29,10 +30,11 @@ class PromptQueries {
   std::string note() const;
 
  private:
-  void ask(HeadPolicies& head, std::int64_t position, bool speculates);
+  void ask(HeadPolicies& head, std::size_t query, bool speculates);
 
-  TraceFeed* feed_;
-  std::vector<std::int64_t> positions_;
+  BatchWalk* walk_;
+  std::int64_t count_;                                ///< queries that every sequence has
+  std::vector<std::vector<std::int64_t>> positions_;  ///< [sequences][count]
 };
 
 }  // namespace kvr

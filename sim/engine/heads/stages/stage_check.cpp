@@ -16,7 +16,8 @@ namespace {
 /// Looks at one stage at a time and keeps what is wrong.
 class StageCheck {
  public:
-  StageCheck(const RunConfig& config, const trace::Reader& trace) : config_(config), trace_(trace) {}
+  StageCheck(const RunConfig& config, const SequenceConfig& sequence, const trace::Reader& trace)
+      : config_(config), sequence_(sequence), trace_(trace) {}
 
   void check(std::size_t index) {
     index_ = index;
@@ -119,7 +120,7 @@ class StageCheck {
       }
       if (!source) {
         add("take", "'{}' acts neither in layer {} nor in a captured layer below it; {} has layers {}",
-            stage().take, number(layer), config_.trace_path.string(),
+            stage().take, number(layer), sequence_.trace_path.string(),
             fmt::join(header().captured_layers, ", "));
       }
     }
@@ -156,7 +157,7 @@ class StageCheck {
       add("queries", "no layer speculates on the queries of layer 0; allowed: layers from 1 on");
     } else if (!trace_.has(trace::Field::speculated_queries, layer)) {
       problems_.push_back(fmt::format("{}: layer {} has no speculated_queries, which {} asks for",
-                                      config_.trace_path.string(), number(layer),
+                                      sequence_.trace_path.string(), number(layer),
                                       config_.place(fmt::format("system.stages.{}.queries", index_))));
     }
   }
@@ -178,6 +179,7 @@ class StageCheck {
   }
 
   const RunConfig& config_;
+  const SequenceConfig& sequence_;
   const trace::Reader& trace_;
   std::size_t index_ = 0;
   std::vector<std::string> problems_;
@@ -209,8 +211,8 @@ StageSource source_of(const RunConfig& config, std::size_t stage, std::int64_t l
   return *source;
 }
 
-void check_stages(const RunConfig& config, const trace::Reader& trace) {
-  StageCheck check(config, trace);
+void check_stages(const RunConfig& config, const SequenceConfig& sequence, const trace::Reader& trace) {
+  StageCheck check(config, sequence, trace);
   for (std::size_t stage = 0; stage < config.system.stages.size(); ++stage) {
     check.check(stage);
   }

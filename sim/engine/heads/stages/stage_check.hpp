@@ -26,8 +26,8 @@ std::optional<StageSource> find_source(const RunConfig& config, std::size_t stag
 StageSource source_of(const RunConfig& config, std::size_t stage, std::int64_t layer,
                       const trace::Header& header);
 
-/// Throws InputError, with all that is wrong, where a stage asks for what cannot be done or what the trace
-/// does not have; TraceNeeds apart.
-void check_stages(const RunConfig& config, const trace::Reader& trace);
+/// Throws InputError, with all that is wrong, where a stage asks for what cannot be done or what `trace`,
+/// which `sequence` replays, does not have; TraceNeeds apart.
+void check_stages(const RunConfig& config, const SequenceConfig& sequence, const trace::Reader& trace);
 
 }  // namespace kvr

@@ -18,9 +18,9 @@
 namespace kvr {
 namespace {
 
-std::unique_ptr<Scorer> make_scorer(const StageConfig& stage, const RunConfig& config, const TraceWalk& walk,
+std::unique_ptr<Scorer> make_scorer(const StageConfig& stage, const RunConfig& config, const BatchWalk& walk,
                                     HeadId head) {
-  const trace::Geometry& g = walk.trace().header().geometry;
+  const trace::Geometry& g = walk.header().geometry;
   const std::int64_t heads = config.system.set_size(walk.kv_heads());
   return Registry<Scorer>::instance().create(stage.scorer.type, stage.scorer.values,
                                              {heads * g.head_dim, heads * g.group(), g.attention_scale, head,
@@ -29,20 +29,30 @@ std::unique_ptr<Scorer> make_scorer(const StageConfig& stage, const RunConfig& c
 
 }  // namespace
 
-Stages::Stages(const RunConfig& config, const TraceWalk& walk)
+Stages::Stages(const RunConfig& config, const BatchWalk& walk)
     : config_(&config), walk_(&walk), sets_(walk.kv_heads() / config.system.set_size(walk.kv_heads())) {
-  check_stages(config, walk.trace());
+  for (std::int64_t sequence = 0; sequence < walk.sequences(); ++sequence) {
+    check_stages(config, config.sequences[static_cast<std::size_t>(sequence)],
+                 walk.sequence(sequence).trace());
+  }
   for (const StageConfig& stage : config.system.stages) {
-    budgets_.push_back(Registry<Budget>::instance().create(
-        stage.budget.type, stage.budget.values,
-        {walk.layers(), sets_, walk.steps().first_position, walk.trace().header().geometry.layers}));
+    std::vector<std::unique_ptr<Budget>>& of_sequences = budgets_.emplace_back();
+    for (std::int64_t sequence = 0; sequence < walk.sequences(); ++sequence) {
+      of_sequences.push_back(Registry<Budget>::instance().create(
+          stage.budget.type, stage.budget.values,
+          {walk.layers(), sets_, walk.sequence(sequence).steps().first_position,
+           walk.header().geometry.layers}));
+    }
     try {
       need(stage);
     } catch (const InputError& error) {  // parameters that do not fit the trace
       throw config.placed(fmt::format("system.stages.{}.scorer", budgets_.size() - 1), error);
     }
   }
-  check_needs(needs_, config, walk.trace());
+  for (std::int64_t sequence = 0; sequence < walk.sequences(); ++sequence) {
+    check_needs(needs_, config, config.sequences[static_cast<std::size_t>(sequence)],
+                walk.sequence(sequence).trace());
+  }
 }
 
 void Stages::need(const StageConfig& stage) {
@@ -62,7 +72,7 @@ std::vector<std::int64_t> Stages::speculating_layers() const {
   std::vector<std::int64_t> layers;
   for (std::int64_t layer = 0; layer < walk_->layers(); ++layer) {
     const bool wanted = std::ranges::any_of(config_->system.stages, [&](const StageConfig& stage) {
-      return stage.speculates() && runs_in(stage, layer, walk_->trace().header());
+      return stage.speculates() && runs_in(stage, layer, walk_->header());
     });
     if (wanted) {
       layers.push_back(layer);
@@ -72,7 +82,7 @@ std::vector<std::int64_t> Stages::speculating_layers() const {
 }
 
 std::int64_t Stages::lowest_for(std::int64_t layer) const {
-  const trace::Header& header = walk_->trace().header();
+  const trace::Header& header = walk_->header();
   std::int64_t lowest = layer;
   for (std::int64_t one = layer; one >= lowest; --one) {  // what is below may take from further below
     for (std::size_t stage = 0; stage < budgets_.size(); ++stage) {
@@ -93,7 +103,7 @@ std::int64_t Stages::most_lead() const {
 }
 
 std::vector<std::unique_ptr<HeadStage>> Stages::of_head(HeadId head) const {
-  const trace::Header& header = walk_->trace().header();
+  const trace::Header& header = walk_->header();
   const std::int64_t members = config_->system.set_size(walk_->kv_heads());
   std::vector<std::unique_ptr<HeadStage>> stages;
   for (const StageConfig& stage : config_->system.stages) {
@@ -107,8 +117,8 @@ std::vector<std::unique_ptr<HeadStage>> Stages::of_head(HeadId head) const {
           "token", {}, {members * header.geometry.head_dim, head, static_cast<std::uint64_t>(config_->seed)});
     }
     stages.push_back(std::make_unique<HeadStage>(
-        stage, walk_->steps().first_position, head, members * header.geometry.group(), std::move(tokens),
-        stage.takes() ? nullptr : make_scorer(stage, *config_, *walk_, head)));
+        stage, walk_->sequence(head.sequence).steps().first_position, head, members * header.geometry.group(),
+        std::move(tokens), stage.takes() ? nullptr : make_scorer(stage, *config_, *walk_, head)));
   }
   return stages;
 }
@@ -123,17 +133,19 @@ void Stages::select(std::span<HeadPolicies> heads, Workers& workers) const {
     }
   }
   for (HeadPolicies& head : heads) {
-    head.demand();
+    if (!head.resting()) {
+      head.demand();
+    }
   }
 }
 
 void Stages::take(std::size_t stage, std::span<HeadPolicies> heads, Workers& workers) const {
-  const trace::Header& header = walk_->trace().header();
+  const trace::Header& header = walk_->header();
   workers.for_each(std::ssize(heads), [&](std::int64_t i) {
     HeadPolicies& head = heads[static_cast<std::size_t>(i)];
-    if (head.runs(stage)) {
+    if (head.runs(stage) && !head.resting()) {
       const StageSource from = source_of(*config_, stage, head.id().layer, header);
-      const std::int64_t below = (head.id().layer - from.layer) * sets_;
+      const std::int64_t below = (head.id().layer - from.layer) * walk_->sequences() * sets_;
       head.take(stage, heads[static_cast<std::size_t>(i - below)], from.stage);
     }
   });
@@ -156,11 +168,11 @@ void Stages::evict_prompt(StageUnits units, std::span<HeadPolicies> heads, Worke
 /// After every so many layers of the model and after the last, on all that were read by then; where none of
 /// those between two times is captured there is nothing new to act on.
 void Stages::evict_by_layers(std::size_t stage, std::span<HeadPolicies> heads, Workers& workers) const {
-  const auto& numbers = walk_->trace().header().captured_layers;
+  const auto& numbers = walk_->header().captured_layers;
   const std::int64_t every = stage_config(stage).every;
   for (std::size_t seen = 1; seen <= numbers.size(); ++seen) {
     if (seen == numbers.size() || numbers[seen] / every != numbers[seen - 1] / every) {
-      evict(stage, heads.first(seen * static_cast<std::size_t>(sets_)), workers);
+      evict(stage, heads.first(seen * static_cast<std::size_t>(walk_->sequences() * sets_)), workers);
     }
   }
 }
@@ -188,7 +200,7 @@ void Stages::evict(std::size_t stage, std::span<HeadPolicies> heads, Workers& wo
 void Stages::run(std::size_t stage, std::span<HeadPolicies> heads, Workers& workers, const Act& act) const {
   std::vector<HeadPolicies*> running;
   for (HeadPolicies& head : heads) {
-    if (head.runs(stage) && (stage_config(stage).overflow == 0 || head.overflows(stage))) {
+    if (head.runs(stage) && !head.resting() && (stage_config(stage).overflow == 0 || head.overflows(stage))) {
       running.push_back(&head);
     }
   }
@@ -202,17 +214,34 @@ void Stages::run(std::size_t stage, std::span<HeadPolicies> heads, Workers& work
 }
 
 std::vector<std::int64_t> Stages::allot(std::size_t stage, std::span<HeadPolicies* const> heads) const {
-  std::vector<HeadCandidates> candidates;
-  for (const HeadPolicies* head : heads) {
-    candidates.push_back(head->candidates(stage));
-    candidates.back().layer_number =
-        walk_->trace().header().captured_layers[static_cast<std::size_t>(head->id().layer)];
+  std::vector<std::int64_t> allotted(heads.size());
+  for (std::int64_t sequence = 0; sequence < walk_->sequences(); ++sequence) {
+    std::vector<HeadCandidates> candidates;
+    std::vector<std::size_t> places;
+    for (std::size_t i = 0; i < heads.size(); ++i) {
+      if (heads[i]->id().sequence == sequence) {
+        places.push_back(i);
+        candidates.push_back(heads[i]->candidates(stage));
+        candidates.back().layer_number =
+            walk_->header().captured_layers[static_cast<std::size_t>(heads[i]->id().layer)];
+      }
+    }
+    const std::vector<std::int64_t> own =
+        allot_sequence(stage, candidates, *budgets_[stage][static_cast<std::size_t>(sequence)]);
+    for (std::size_t i = 0; i < places.size(); ++i) {
+      allotted[places[i]] = own[i];
+    }
   }
+  return allotted;
+}
+
+std::vector<std::int64_t> Stages::allot_sequence(std::size_t stage, std::span<const HeadCandidates> heads,
+                                                 const Budget& budget) const {
   std::vector<std::int64_t> allotted;
   while (allotted.size() < heads.size()) {
-    const ScopeRange scope = scope_of(stage, candidates, allotted.size());
+    const ScopeRange scope = scope_of(stage, heads, allotted.size());
     std::vector<std::int64_t> entries(scope.last - scope.first);
-    budgets_[stage]->allot(std::span(candidates).subspan(scope.first, entries.size()), entries);
+    budget.allot(heads.subspan(scope.first, entries.size()), entries);
     allotted.insert(allotted.end(),
                     entries.begin() + (std::ssize(allotted) - static_cast<std::ptrdiff_t>(scope.first)),
                     entries.end());
@@ -220,7 +249,7 @@ std::vector<std::int64_t> Stages::allot(std::size_t stage, std::span<HeadPolicie
   for (std::size_t i = 0; i < heads.size(); ++i) {
     if (allotted[i] < 0) {
       throw PolicyFault(fmt::format("budget '{}': layer {}, head {} is allotted {} entries",
-                                    stage_config(stage).budget.type, candidates[i].layer, candidates[i].head,
+                                    stage_config(stage).budget.type, heads[i].layer, heads[i].head,
                                     allotted[i]));
     }
   }

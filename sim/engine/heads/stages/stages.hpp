@@ -8,18 +8,19 @@
 
 #include "sim/config/resolve.hpp"
 #include "sim/engine/heads/head_policies.hpp"
-#include "sim/engine/walk/trace_walk.hpp"
+#include "sim/engine/walk/batch_walk.hpp"
 #include "sim/engine/walk/workers.hpp"
 #include "sim/interfaces/budget.hpp"
 
 namespace kvr {
 
 /// The stages of a system: lets heads rank their units, asks the budgets, and lets the heads choose or
-/// remove. `heads` are always those of whole layers, in order; ranking and choosing run in parallel.
+/// remove. `heads` are always those of whole layers, in order, and those that rest are passed over; ranking
+/// and choosing run in parallel.
 class Stages {
  public:
   /// Throws InputError where a stage asks for what cannot be done or what the trace does not have.
-  Stages(const RunConfig& config, const TraceWalk& walk);
+  Stages(const RunConfig& config, const BatchWalk& walk);
 
   /// The stages of one set of heads; null for those that do not run in its layer.
   std::vector<std::unique_ptr<HeadStage>> of_head(HeadId head) const;
@@ -36,7 +37,7 @@ class Stages {
   /// All stages that select, each of what the one before it chose, or guess what will be, for heads that were
   /// asked.
   void select(std::span<HeadPolicies> heads, Workers& workers) const;
-  /// Those that evict when the prompt has been read, and rank `units`.
+  /// Those that evict when a prompt has been read, and rank `units`.
   void evict_prompt(StageUnits units, std::span<HeadPolicies> heads, Workers& workers) const;
   /// Those that evict after the step, the first of which is 0. Returns whether any does.
   bool evict(std::int64_t step, std::span<HeadPolicies> heads, Workers& workers) const;
@@ -50,7 +51,10 @@ class Stages {
   void run(std::size_t stage, std::span<HeadPolicies> heads, Workers& workers, const Act& act) const;
   void evict(std::size_t stage, std::span<HeadPolicies> heads, Workers& workers) const;
   void evict_by_layers(std::size_t stage, std::span<HeadPolicies> heads, Workers& workers) const;
+  /// For each of `heads`; a sequence's share nothing with another's.
   std::vector<std::int64_t> allot(std::size_t stage, std::span<HeadPolicies* const> heads) const;
+  std::vector<std::int64_t> allot_sequence(std::size_t stage, std::span<const HeadCandidates> heads,
+                                           const Budget& budget) const;
   /// The heads [first, last) that the budget of head `next` is divided among; those from it on are allotted.
   struct ScopeRange {
     std::size_t first;
@@ -59,9 +63,9 @@ class Stages {
   ScopeRange scope_of(std::size_t stage, std::span<const HeadCandidates> heads, std::size_t next) const;
 
   const RunConfig* config_;
-  const TraceWalk* walk_;
-  std::int64_t sets_;  ///< of a layer: its KV heads, or one where they decide together
-  std::vector<std::unique_ptr<Budget>> budgets_;  ///< of each stage
+  const BatchWalk* walk_;
+  std::int64_t sets_;  ///< of a sequence's layer: its KV heads, or one where they decide together
+  std::vector<std::vector<std::unique_ptr<Budget>>> budgets_;  ///< [stages][sequences]
   TraceNeeds needs_;
 };
 

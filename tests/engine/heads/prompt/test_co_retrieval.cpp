@@ -111,8 +111,8 @@ std::vector<UnitId> best_entries(const trace::Reader& reader, std::int64_t layer
 }
 
 /// Heads of layer 1 with their prompt of 65 entries: tokens and the stages of a system.
-std::vector<HeadPolicies> prompt_heads(const TraceWalk& walk, const Codec& codec, const Stages& stages) {
-  const trace::Geometry& g = walk.trace().header().geometry;
+std::vector<HeadPolicies> prompt_heads(const BatchWalk& walk, const Codec& codec, const Stages& stages) {
+  const trace::Geometry& g = walk.header().geometry;
   std::vector<HeadPolicies> heads;
   for (std::int64_t head = 0; head < 2; ++head) {
     const HeadId id = {1, head};
@@ -130,14 +130,15 @@ std::vector<HeadPolicies> prompt_heads(const TraceWalk& walk, const Codec& codec
 TEST_CASE("co-retrieval: the prompt's queries select what the scorer and the budget of the system say") {
   const test::ReplayFixture fixture(trace_options());
   const trace::Reader reader(fixture.trace_path());
-  TraceWalk walk(reader, {65, 5}, 1);
-  walk.enter_prompt();
   const auto codec = Registry<Codec>::instance().create("fp16", {}, {16});
   const RunConfig config =
       fixture.config(test::Setup{}.with_budget(4));  // exact, two sinks, five recent entries
+  const trace::Reader* const traces[] = {&reader};
+  BatchWalk walk(config, traces);
+  walk.enter_prompt();
   const Stages stages(config, walk);
   std::vector<HeadPolicies> heads = prompt_heads(walk, *codec, stages);
-  PromptQueries queries(walk.feed(), 65);
+  PromptQueries queries(walk);
   for (const std::int64_t threads : {1, 2}) {
     Workers workers(threads);
     const auto pairs = queries.co_retrieval(1, heads, stages, workers);

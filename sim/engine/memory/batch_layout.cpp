@@ -1,0 +1,82 @@
+#include "sim/engine/memory/batch_layout.hpp"
+
+#include <algorithm>
+
+namespace kvr {
+namespace {
+
+/// How much of a list was there before a layout was asked.
+struct Before {
+  explicit Before(const LayoutTraffic& traffic)
+      : writes(traffic.writes.size()), moved(traffic.moved.size()) {}
+
+  std::size_t writes;
+  std::size_t moved;
+};
+
+/// What was added since is of a sequence whose region begins at `region_bytes` and whose heads at
+/// `first_head`.
+void shift(const Before& before, std::int64_t region_bytes, std::int64_t first_head, LayoutTraffic& traffic) {
+  for (Extent& write : std::span(traffic.writes).subspan(before.writes)) {
+    write.offset_bytes += region_bytes;
+  }
+  for (MovedRecord& record : std::span(traffic.moved).subspan(before.moved)) {
+    record.from.offset_bytes += region_bytes;
+    record.head += record.head < 0 ? 0 : first_head;
+  }
+}
+
+}  // namespace
+
+void BatchLayout::place(const PromptUnits& prompt, LayoutTraffic& traffic) {
+  const auto heads = static_cast<std::size_t>(heads_);
+  for (std::size_t sequence = 0; sequence < layouts_.size(); ++sequence) {
+    const std::size_t first = sequence * heads;
+    const Before before(traffic);
+    const auto co_retrieval =
+        prompt.co_retrieval.empty() ? prompt.co_retrieval : prompt.co_retrieval.subspan(first, heads);
+    layouts_[sequence]->place({prompt.heads.subspan(first, heads), co_retrieval}, traffic);
+    shift(before, static_cast<std::int64_t>(sequence) * stride_bytes_, static_cast<std::int64_t>(first),
+          traffic);
+  }
+}
+
+void BatchLayout::update(std::int64_t head, std::span<const Change> changes, const Clustering& clustering,
+                         LayoutTraffic& traffic) {
+  const Before before(traffic);
+  of(head).update(head % heads_, changes, clustering, traffic);
+  shift(before, region_bytes(head), head - head % heads_, traffic);
+}
+
+void BatchLayout::locate(std::int64_t head, UnitId unit, std::span<const EntryIndex> entries,
+                         std::vector<Extent>& extents) const {
+  const std::size_t before = extents.size();
+  of(head).locate(head % heads_, unit, entries, extents);
+  for (Extent& extent : std::span(extents).subspan(before)) {
+    extent.offset_bytes += region_bytes(head);
+  }
+}
+
+std::int64_t BatchLayout::space_bytes() const {
+  std::int64_t bytes = 0;
+  for (std::size_t sequence = 0; sequence < layouts_.size(); ++sequence) {
+    bytes += dropped_[sequence] != 0 ? 0 : layouts_[sequence]->space_bytes();
+  }
+  return bytes;
+}
+
+std::int64_t BatchLayout::most_space_bytes() const {
+  std::int64_t most = 0;
+  for (const auto& layout : layouts_) {
+    most = std::max(most, layout->space_bytes());
+  }
+  return most;
+}
+
+void BatchLayout::check() const {
+  for (const auto& layout : layouts_) {
+    layout->check();
+  }
+}
+
+}  // namespace kvr

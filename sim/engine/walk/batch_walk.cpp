@@ -1,0 +1,92 @@
+#include "sim/engine/walk/batch_walk.hpp"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <string>
+
+#include "sim/base/error.hpp"
+
+namespace kvr {
+namespace {
+
+/// What of a further sequence's trace is not as the first one's, in words.
+std::vector<std::string> differences(const trace::Header& first, const trace::Header& other) {
+  std::vector<std::string> found;
+  if (!(other.geometry == first.geometry)) {
+    found.push_back(fmt::format("model {} has another geometry", other.model_name));
+  }
+  if (other.captured_layers != first.captured_layers) {
+    found.push_back(fmt::format("has layers {}", fmt::join(other.captured_layers, ", ")));
+  }
+  if (other.captured_kv_heads != first.captured_kv_heads) {
+    found.push_back(fmt::format("has KV heads {} of each layer", fmt::join(other.captured_kv_heads, ", ")));
+  }
+  return found;
+}
+
+void check_alike(const RunConfig& config, BatchTraces traces) {
+  const trace::Header& first = traces.front()->header();
+  std::vector<std::string> problems;
+  for (std::size_t i = 1; i < traces.size(); ++i) {
+    for (const std::string& difference : differences(first, traces[i]->header())) {
+      problems.push_back(
+          fmt::format("{}: {} {}; allowed: a trace like that of the first sequence, {}, of layers {} and KV "
+                      "heads {}",
+                      config.place(config.sequences[i].trace_key), config.sequences[i].trace_path.string(),
+                      difference, first.model_name, fmt::join(first.captured_layers, ", "),
+                      fmt::join(first.captured_kv_heads, ", ")));
+    }
+  }
+  if (!problems.empty()) {
+    throw InputError(problems);
+  }
+}
+
+}  // namespace
+
+BatchWalk::BatchWalk(const RunConfig& config, BatchTraces traces)
+    : timetable_(timetable_of(config, traces)), workers_(config.threads) {
+  check_alike(config, traces);
+  for (std::size_t i = 0; i < traces.size(); ++i) {
+    walks_.emplace_back(*traces[i], timetable_.ranges[i]);
+  }
+}
+
+HeadId BatchWalk::head_id(std::int64_t head) const {
+  const std::int64_t in_layer = head % heads_of_layer();
+  return {head / heads_of_layer(), in_layer % kv_heads(), in_layer / kv_heads()};
+}
+
+std::int64_t BatchWalk::in_walk(std::int64_t head) const {
+  const HeadId id = head_id(head);
+  return id.layer * kv_heads() + id.head;
+}
+
+std::int64_t BatchWalk::most_entries() const {
+  std::int64_t most = 0;
+  for (const TraceWalk& walk : walks_) {
+    most = std::max(most, walk.steps().first_position + walk.steps().count);
+  }
+  return most;
+}
+
+void BatchWalk::enter_prompt() {
+  for (TraceWalk& walk : walks_) {
+    walk.enter_prompt();
+  }
+}
+
+void BatchWalk::enter(std::span<const std::int64_t> sequences) {
+  for (const std::int64_t index : sequences) {
+    sequence(index).enter(sequence(index).entries());
+  }
+}
+
+void BatchWalk::want_speculated(std::int64_t layer) {
+  for (TraceWalk& walk : walks_) {
+    walk.want_speculated(layer);
+  }
+}
+
+}  // namespace kvr

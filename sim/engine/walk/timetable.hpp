@@ -1,0 +1,34 @@
+#pragma once
+
+#include <cstdint>
+#include <span>
+#include <vector>
+
+#include "sim/config/resolve.hpp"
+#include "sim/engine/walk/trace_demands.hpp"
+#include "traces/reader.hpp"
+
+namespace kvr {
+
+/// The trace of each sequence of a batch, in order; sequences may share one.
+using BatchTraces = std::span<const trace::Reader* const>;
+
+/// A turn of a batch.
+struct Turn {
+  TurnAct act;
+  std::int64_t tokens;                  ///< of each of its sequences
+  std::vector<std::int64_t> sequences;  ///< ascending, at least one
+};
+
+/// What the sequences of a batch do from their prompts on.
+struct Timetable {
+  std::vector<Turn> turns;
+  std::vector<StepRange> ranges;  ///< [sequences]: the positions that each comes to after its prompt
+  std::int64_t steps = 0;         ///< of decoding, over all turns
+};
+
+/// Throws InputError, with all that is wrong, where a trace is too short or a turn asks for a sequence that
+/// is not there.
+Timetable timetable_of(const RunConfig& config, BatchTraces traces);
+
+}  // namespace kvr
