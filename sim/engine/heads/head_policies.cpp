@@ -1,8 +1,6 @@
 #include "sim/engine/heads/head_policies.hpp"
 
 #include <algorithm>
-#include <iterator>
-#include <ranges>
 #include <utility>
 
 #include "sim/base/convert.hpp"
@@ -111,21 +109,7 @@ void HeadPolicies::ask(std::span<const HeadQueries> queries) {
   for (std::size_t member = 0; member < members_.size(); ++member) {
     members_[member].ask(queries[member].own);
   }
-  range_ = {0, static_cast<EntryIndex>(before_current_)};
-  for (const auto& stage : stages_) {
-    if (stage && stage->config().effect == Effect::select) {
-      const CandidateRange own = stage->range(before_current_);
-      range_.begin = std::max(range_.begin, own.begin);
-      range_.end = std::max(range_.begin, std::min(range_.end, own.end));
-    }
-  }
-  pending_.clear();
-  for (UnitId unit = 0; unit < clustering_->unit_count(); ++unit) {
-    const auto pending = clustering_->pending(unit);
-    pending_.insert(pending_.end(), pending.begin(), pending.end());
-  }
-  chosen_.clear();
-  mark_settled();
+  open_.begin(before_current_, stages_, *clustering_);
 }
 
 void HeadPolicies::begin_step(std::span<const HeadQueries> queries) {
@@ -147,13 +131,8 @@ void HeadPolicies::score(std::size_t stage) {
   one.score(queries_.of(one.config().queries), units_of(one), visible(), work);
   if (one.config().scope != Scope::head) {
     const bool evicts = one.config().effect == Effect::evict;
-    one.count_candidates(units_of(one),
-                         evicts ? Candidates{one.range(visible_)} : candidates_of(one).front());
+    one.count_candidates(units_of(one), evicts ? Candidates{one.range(visible_)} : open_.of(one).front());
   }
-}
-
-std::int64_t HeadPolicies::pending_candidates() const {
-  return std::ranges::count_if(pending_, [this](EntryIndex e) { return range_.contains(e); });
 }
 
 HeadCandidates HeadPolicies::candidates(std::size_t stage) const {
@@ -168,15 +147,10 @@ HeadCandidates HeadPolicies::candidates(std::size_t stage) const {
             .scores = one.budget_scores(),
             .sizes = one.sizes()};
   }
-  std::int64_t open = live_.count_in({range_.begin, range_.end}) - pending_candidates();
-  if (one.config().effect == Effect::select && !chosen_.empty()) {
-    const auto count = [](const auto& chosen) { return std::ranges::count(chosen, 1); };
-    open = std::ranges::max(chosen_ | std::views::transform(count));
-  }
   return {.layer = head_.layer,
           .head = head_.head,
           .visible = live_.count_in({0, before}) + 1,
-          .candidates = open,
+          .candidates = open_.count(one, live_),
           .scores = one.budget_scores(),
           .sizes = one.sizes()};
 }
@@ -186,36 +160,15 @@ void HeadPolicies::choose(std::size_t stage, std::int64_t budget) {
   HeadStage& one = *stages_[stage];
   {
     const Stopwatch watch(times_.score_s);
-    one.choose(without_pending(budget), units_of(one), candidates_of(one));
+    one.choose(without_pending(budget), units_of(one), open_.of(one));
   }
   note_choice(stage, budget);
-}
-
-std::vector<Candidates> HeadPolicies::candidates_of(const HeadStage& stage) const {
-  const bool narrows = stage.config().effect == Effect::select && !chosen_.empty();
-  std::vector<Candidates> candidates(narrows ? chosen_.size() : 1, Candidates{range_});
-  for (Candidates& one : candidates) {
-    if (narrows) {
-      one.within = chosen_[static_cast<std::size_t>(&one - candidates.data())];
-    } else if (stage.ranks_tokens() && pending_candidates() > 0) {
-      one.within = settled_;
-    }
-  }
-  return candidates;
-}
-
-/// What is pending is attended to anyway; the clustering's units do not have it, single entries would.
-void HeadPolicies::mark_settled() {
-  settled_.assign(pending_.empty() ? 0 : static_cast<std::size_t>(before_current_), 1);
-  for (const EntryIndex entry : pending_) {
-    settled_[static_cast<std::size_t>(entry)] = 0;
-  }
 }
 
 void HeadPolicies::choose_anew(HeadStage& stage, std::int64_t budget) {
   const Stopwatch watch(times_.score_s);
   stage.score(queries_.of(Queries::own), units_of(stage), visible(), score_work_);
-  stage.choose(without_pending(budget), units_of(stage), candidates_of(stage));
+  stage.choose(without_pending(budget), units_of(stage), open_.of(stage));
 }
 
 void HeadPolicies::take(std::size_t stage, const HeadPolicies& from, std::size_t chosen) {
@@ -224,13 +177,10 @@ void HeadPolicies::take(std::size_t stage, const HeadPolicies& from, std::size_t
       queries_.cosine_to(stages_[chosen]->config().queries) < one.config().recheck) {
     choose_anew(*stages_[chosen], budgets_[chosen]);
   }
-  const std::vector<Candidates> candidates = candidates_of(one);
-  const auto is_pending = [this](EntryIndex entry) {
-    return std::ranges::find(pending_, entry) != pending_.end();
-  };
+  const std::vector<Candidates> candidates = open_.of(one);
   one.take(*from.stages_[chosen], &from == this, candidates.size(), [&](std::size_t s, EntryIndex entry) {
     return candidates[candidates.size() == 1 ? 0 : s].contains(entry) && live_.contains(entry) &&
-           !is_pending(entry);
+           !open_.is_pending(entry);
   });
   note_choice(stage, from.budgets_[chosen]);
 }
@@ -243,17 +193,7 @@ void HeadPolicies::note_choice(std::size_t stage, std::int64_t budget) {
   if (stage == last_select_) {
     allotted_ = budget;
   } else if (stages_[stage]->config().effect == Effect::select) {
-    mark_chosen(*stages_[stage]);
-  }
-}
-
-void HeadPolicies::mark_chosen(const HeadStage& stage) {
-  chosen_.assign(stage.selections().size(), {});
-  for (std::size_t s = 0; s < chosen_.size(); ++s) {
-    chosen_[s].assign(static_cast<std::size_t>(before_current_), 0);
-    for (const EntryIndex entry : stage.selections()[s].entries) {
-      chosen_[s][static_cast<std::size_t>(entry)] = 1;
-    }
+    open_.narrow(*stages_[stage]);
   }
 }
 
@@ -287,7 +227,7 @@ void HeadPolicies::demand_all() {
     }
   }
   all_.front() = demanded_;
-  allotted_ = live_.count_in({range_.begin, range_.end});
+  allotted_ = live_.count_in({range().begin, range().end});
 }
 
 std::span<const Selection> HeadPolicies::selections() const {
@@ -297,8 +237,8 @@ std::span<const Selection> HeadPolicies::selections() const {
 std::int64_t HeadPolicies::always_visible() const {
   const auto current = static_cast<EntryIndex>(before_current_);
   const bool current_left = before_current_ < entries() && !live_.contains(current);
-  return live_.count_in({0, range_.begin}) + live_.count_in({range_.end, current}) + (current_left ? 0 : 1) +
-         pending_candidates();
+  return live_.count_in({0, range().begin}) + live_.count_in({range().end, current}) +
+         (current_left ? 0 : 1) + open_.pending();
 }
 
 void HeadPolicies::attend(std::span<HeadTruth* const> truths) {
@@ -328,23 +268,10 @@ void HeadPolicies::attend(std::size_t member, HeadTruth* truth) {
   }
 }
 
-/// What is live outside the candidates, the selection, and what is pending: consecutive query heads share
-/// one.
+/// Consecutive query heads share the selection.
 void HeadPolicies::attend_to(const Selection& selection, MemberHead& member, std::int64_t first_query,
                              std::int64_t queries) {
-  std::vector<EntryIndex> entries;
-  const auto add_live = [&](EntryIndex begin, EntryIndex end) {
-    for (const EntrySet::Interval& one : live_.intervals()) {
-      for (EntryIndex e = std::max(begin, one.begin); e < std::min(end, one.end); ++e) {
-        entries.push_back(e);
-      }
-    }
-  };
-  add_live(0, range_.begin);
-  entries.insert(entries.end(), selection.entries.begin(), selection.entries.end());
-  std::ranges::copy_if(pending_, std::back_inserter(entries),
-                       [this](EntryIndex e) { return range_.contains(e); });
-  add_live(range_.end, static_cast<EntryIndex>(before_current_ + 1));
+  const std::vector<EntryIndex> entries = open_.attended(selection, live_);
   const Stopwatch watch(times_.attention_s);
   blame_clustering([&] {  // whose units overlap where an entry is there twice
     member.attend(first_query, queries, before_current_ + 1, entries);
@@ -369,13 +296,13 @@ void HeadPolicies::tell_attention(std::size_t member, std::int64_t first_query, 
 
 void HeadPolicies::judge(const Selection& selection, MemberHead& member, std::int64_t query,
                          HeadTruth& truth) {
-  const std::int64_t pending = pending_candidates();
+  const std::int64_t pending = open_.pending();
   member.judge({.entries = member.attention().entries(),
                 .marked = member.attention().marked(),
                 .chosen = std::ssize(selection.entries) + pending,
                 .out = member.attention().out(query),
                 .live = live_,
-                .range = range_,
+                .range = range(),
                 .budget = allotted_,
                 .pending = pending},
                query, truth);
