@@ -1,7 +1,6 @@
 #include "sim/engine/heads/head_policies.hpp"
 
 #include <algorithm>
-#include <iterator>
 #include <ranges>
 #include <utility>
 
@@ -117,21 +116,7 @@ void HeadPolicies::ask(std::span<const HeadQueries> queries) {
   for (std::size_t member = 0; member < members_.size(); ++member) {
     members_[member].ask(queries[member].own);
   }
-  range_ = {0, static_cast<EntryIndex>(before_current_)};
-  for (const auto& stage : stages_) {
-    if (stage && stage->config().effect == Effect::select) {
-      const CandidateRange own = stage->range(before_current_);
-      range_.begin = std::max(range_.begin, own.begin);
-      range_.end = std::max(range_.begin, std::min(range_.end, own.end));
-    }
-  }
-  pending_.clear();
-  for (UnitId unit = 0; unit < clustering_->unit_count(); ++unit) {
-    const auto pending = clustering_->pending(unit);
-    pending_.insert(pending_.end(), pending.begin(), pending.end());
-  }
-  chosen_.clear();
-  mark_settled();
+  open_.begin(before_current_, stages_, *clustering_);
 }
 
 void HeadPolicies::begin_step(std::span<const HeadQueries> queries) {
@@ -185,13 +170,8 @@ void HeadPolicies::score(std::size_t stage) {
   one.score(queries_.of(one.config().queries), units_of(one), visible(), work);
   if (one.config().scope != Scope::head) {
     const bool evicts = one.config().effect == Effect::evict;
-    one.count_candidates(units_of(one),
-                         evicts ? Candidates{one.range(visible_)} : candidates_of(one).front());
+    one.count_candidates(units_of(one), evicts ? Candidates{one.range(visible_)} : open_.of(one).front());
   }
-}
-
-std::int64_t HeadPolicies::pending_candidates() const {
-  return std::ranges::count_if(pending_, [this](EntryIndex e) { return range_.contains(e); });
 }
 
 HeadCandidates HeadPolicies::candidates(std::size_t stage) const {
@@ -206,15 +186,10 @@ HeadCandidates HeadPolicies::candidates(std::size_t stage) const {
             .scores = one.budget_scores(),
             .sizes = one.sizes()};
   }
-  std::int64_t open = live_.count_in({range_.begin, range_.end}) - pending_candidates();
-  if (one.config().effect == Effect::select && !chosen_.empty()) {
-    const auto count = [](const auto& chosen) { return std::ranges::count(chosen, 1); };
-    open = std::ranges::max(chosen_ | std::views::transform(count));
-  }
   return {.layer = head_.layer,
           .head = head_.head,
           .visible = live_.count_in({0, before}) + 1,
-          .candidates = open,
+          .candidates = open_.count(one, live_),
           .scores = one.budget_scores(),
           .sizes = one.sizes()};
 }
@@ -224,36 +199,30 @@ void HeadPolicies::choose(std::size_t stage, std::int64_t budget) {
   HeadStage& one = *stages_[stage];
   {
     const Stopwatch watch(times_.score_s);
-    one.choose(without_pending(budget), units_of(one), candidates_of(one));
+    one.choose(without_pending(budget), units_of(one), open_.of(one));
   }
   note_choice(stage, budget);
 }
 
-std::vector<Candidates> HeadPolicies::candidates_of(const HeadStage& stage) const {
-  const bool narrows = stage.config().effect == Effect::select && !chosen_.empty();
-  std::vector<Candidates> candidates(narrows ? chosen_.size() : 1, Candidates{range_});
-  for (Candidates& one : candidates) {
-    if (narrows) {
-      one.within = chosen_[static_cast<std::size_t>(&one - candidates.data())];
-    } else if (stage.ranks_tokens() && pending_candidates() > 0) {
-      one.within = settled_;
-    }
-  }
-  return candidates;
+HeadCandidates HeadPolicies::unread(std::size_t stage) const {
+  const auto taken = stages_[stage]->selections() | std::views::transform([](const Selection& selection) {
+                       return std::ssize(selection.entries);
+                     });
+  HeadCandidates left = candidates(stage);
+  left.candidates -= std::min(left.candidates, std::ranges::max(taken));
+  return left;
 }
 
-/// What is pending is attended to anyway; the clustering's units do not have it, single entries would.
-void HeadPolicies::mark_settled() {
-  settled_.assign(pending_.empty() ? 0 : static_cast<std::size_t>(before_current_), 1);
-  for (const EntryIndex entry : pending_) {
-    settled_[static_cast<std::size_t>(entry)] = 0;
-  }
+void HeadPolicies::sketch(std::size_t stage, std::int64_t budget) {
+  const Stopwatch watch(times_.score_s);
+  HeadStage& one = *stages_[stage];
+  one.sketch(budget, units_of(one), open_.of(one));
 }
 
 void HeadPolicies::choose_anew(HeadStage& stage, std::int64_t budget) {
   const Stopwatch watch(times_.score_s);
   stage.score(queries_.of(Queries::own), units_of(stage), visible(), score_work_);
-  stage.choose(without_pending(budget), units_of(stage), candidates_of(stage));
+  stage.choose(without_pending(budget), units_of(stage), open_.of(stage));
 }
 
 void HeadPolicies::take(std::size_t stage, const HeadPolicies& from, std::size_t chosen) {
@@ -262,13 +231,10 @@ void HeadPolicies::take(std::size_t stage, const HeadPolicies& from, std::size_t
       queries_.cosine_to(stages_[chosen]->config().queries) < one.config().recheck) {
     choose_anew(*stages_[chosen], budgets_[chosen]);
   }
-  const std::vector<Candidates> candidates = candidates_of(one);
-  const auto is_pending = [this](EntryIndex entry) {
-    return std::ranges::find(pending_, entry) != pending_.end();
-  };
+  const std::vector<Candidates> candidates = open_.of(one);
   one.take(*from.stages_[chosen], &from == this, candidates.size(), [&](std::size_t s, EntryIndex entry) {
     return candidates[candidates.size() == 1 ? 0 : s].contains(entry) && live_.contains(entry) &&
-           !is_pending(entry);
+           !open_.is_pending(entry);
   });
   note_choice(stage, from.budgets_[chosen]);
 }
@@ -281,17 +247,7 @@ void HeadPolicies::note_choice(std::size_t stage, std::int64_t budget) {
   if (stage == last_select_) {
     allotted_ = budget;
   } else if (stages_[stage]->config().effect == Effect::select) {
-    mark_chosen(*stages_[stage]);
-  }
-}
-
-void HeadPolicies::mark_chosen(const HeadStage& stage) {
-  chosen_.assign(stage.selections().size(), {});
-  for (std::size_t s = 0; s < chosen_.size(); ++s) {
-    chosen_[s].assign(static_cast<std::size_t>(before_current_), 0);
-    for (const EntryIndex entry : stage.selections()[s].entries) {
-      chosen_[s][static_cast<std::size_t>(entry)] = 1;
-    }
+    open_.narrow(*stages_[stage]);
   }
 }
 
@@ -325,7 +281,7 @@ void HeadPolicies::demand_all() {
     }
   }
   all_.front() = demanded_;
-  allotted_ = live_.count_in({range_.begin, range_.end});
+  allotted_ = live_.count_in({range().begin, range().end});
 }
 
 std::span<const Selection> HeadPolicies::selections() const {
@@ -338,8 +294,8 @@ std::int64_t HeadPolicies::always_visible() const {
   }
   const auto current = static_cast<EntryIndex>(before_current_);
   const bool current_left = before_current_ < entries() && !live_.contains(current);
-  return live_.count_in({0, range_.begin}) + live_.count_in({range_.end, current}) + (current_left ? 0 : 1) +
-         pending_candidates();
+  return live_.count_in({0, range().begin}) + live_.count_in({range().end, current}) +
+         (current_left ? 0 : 1) + open_.pending();
 }
 
 void HeadPolicies::attend(std::span<HeadTruth* const> truths) {
@@ -357,10 +313,11 @@ void HeadPolicies::attend(std::size_t member, HeadTruth* truth) {
   MemberHead& head = members_[member];
   for (std::int64_t g = 0; g < head.group(); ++g) {
     const std::size_t query = member * static_cast<std::size_t>(head.group()) + static_cast<std::size_t>(g);
-    const Selection& selection = chosen[chosen.size() == 1 ? 0 : query];
+    const std::size_t selection = chosen.size() == 1 ? 0 : query;
     if (g == 0 || chosen.size() > 1) {
       const std::int64_t queries = chosen.size() == 1 ? head.group() : 1;
-      attend_to(selection, head, g, queries);
+      attend_to(chosen[selection], head, g, queries);
+      estimate(selection, member, g, queries);
       tell_attention(member, g, queries);
     }
     if (truth != nullptr) {
@@ -369,27 +326,41 @@ void HeadPolicies::attend(std::size_t member, HeadTruth* truth) {
   }
 }
 
-/// What is live outside the candidates, the selection, and what is pending: consecutive query heads share
-/// one.
+/// Consecutive query heads share the selection.
 void HeadPolicies::attend_to(const Selection& selection, MemberHead& member, std::int64_t first_query,
                              std::int64_t queries) {
-  std::vector<EntryIndex> entries;
-  const auto add_live = [&](EntryIndex begin, EntryIndex end) {
-    for (const EntrySet::Interval& one : live_.intervals()) {
-      for (EntryIndex e = std::max(begin, one.begin); e < std::min(end, one.end); ++e) {
-        entries.push_back(e);
-      }
-    }
-  };
-  add_live(0, range_.begin);
-  entries.insert(entries.end(), selection.entries.begin(), selection.entries.end());
-  std::ranges::copy_if(pending_, std::back_inserter(entries),
-                       [this](EntryIndex e) { return range_.contains(e); });
-  add_live(range_.end, static_cast<EntryIndex>(before_current_ + 1));
+  const std::vector<EntryIndex> entries = open_.attended(selection, live_);
   const Stopwatch watch(times_.attention_s);
   blame_clustering([&] {  // whose units overlap where an entry is there twice
     member.attend(first_query, queries, before_current_ + 1, entries);
   });
+}
+
+std::int64_t HeadPolicies::estimated(std::size_t selection) const {
+  std::int64_t entries = 0;
+  for (const SketchedUnit& one : sketched(selection)) {
+    entries += one.entries;
+  }
+  return entries;
+}
+
+void HeadPolicies::estimate(std::size_t selection, std::size_t member, std::int64_t first_query,
+                            std::int64_t queries) {
+  if (sketched(selection).empty()) {
+    return;
+  }
+  MemberHead& head = members_[member];
+  const MatrixView<float> all = queries_.of(Queries::own);
+  const std::int64_t first = static_cast<std::int64_t>(member) * head.group() + first_query;
+  std::vector<float> values(static_cast<std::size_t>(queries * all.cols));
+  std::vector<PartialSoftmax> normalisers(static_cast<std::size_t>(queries));
+  const auto out = matrix_ref(values.data(), queries, all.cols);
+  stages_[*last_select_]->estimate(all.slice(first, queries), selection, out, normalisers, score_work_);
+  const auto d = static_cast<std::size_t>(head.head_dim());
+  for (std::int64_t query = 0; query < queries; ++query) {
+    head.merge(first_query + query, out.view().row(query).subspan(member * d, d),
+               normalisers[static_cast<std::size_t>(query)]);
+  }
 }
 
 void HeadPolicies::tell_attention(std::size_t member, std::int64_t first_query, std::int64_t queries) {
@@ -408,15 +379,15 @@ void HeadPolicies::tell_attention(std::size_t member, std::int64_t first_query, 
   }
 }
 
-void HeadPolicies::judge(const Selection& selection, MemberHead& member, std::int64_t query,
-                         HeadTruth& truth) {
-  const std::int64_t pending = pending_candidates();
+void HeadPolicies::judge(std::size_t selection, MemberHead& member, std::int64_t query, HeadTruth& truth) {
+  const std::int64_t pending = open_.pending();
   member.judge({.entries = member.attention().entries(),
                 .marked = member.attention().marked(),
-                .chosen = std::ssize(selection.entries) + pending,
+                .chosen = std::ssize(selections()[selection].entries) + pending,
+                .estimated = estimated(selection),
                 .out = member.attention().out(query),
                 .live = live_,
-                .range = range_,
+                .range = range(),
                 .budget = allotted_,
                 .pending = pending},
                query, truth);

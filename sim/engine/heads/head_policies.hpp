@@ -10,6 +10,7 @@
 #include "sim/engine/heads/attention/head_queries.hpp"
 #include "sim/engine/heads/attention/member_head.hpp"
 #include "sim/engine/heads/attention/set_rows.hpp"
+#include "sim/engine/heads/choosing/open_entries.hpp"
 #include "sim/engine/heads/kernel_times.hpp"
 #include "sim/engine/heads/partition_check.hpp"
 #include "sim/engine/heads/selection.hpp"
@@ -84,6 +85,10 @@ class HeadPolicies {
   /// A stage that selects or prefetches chooses `budget` entries, whole units where it can; one that selects
   /// of those that stages before it chose.
   void choose(std::size_t stage, std::int64_t budget);
+  /// Valid after `choose`: the same of what the stage left.
+  HeadCandidates unread(std::size_t stage) const;
+  /// A stage that selects lets its scorer's summaries stand for `budget` entries that it left.
+  void sketch(std::size_t stage, std::int64_t budget);
   /// A select stage chooses what `chosen` did in `from`, this head or its like in a layer below; where
   /// `recheck` asks for it what that one ranks best for the head's own queries.
   void take(std::size_t stage, const HeadPolicies& from, std::size_t chosen);
@@ -98,7 +103,7 @@ class HeadPolicies {
   const StageConfig* guess() const { return guess_ ? &stages_[*guess_]->config() : nullptr; }
   /// What select stages may choose from in this step; everything live outside is pinned. Without a select
   /// stage, all but the current entry.
-  const CandidateRange& range() const { return range_; }
+  const CandidateRange& range() const { return open_.range(); }
   void follow(const ResidentUnits& resident);
   /// Units that the clustering asked for (`wants_load`) are in DRAM now; adds to `changes`.
   void follow_loads(std::span<const UnitId> units);
@@ -151,16 +156,12 @@ class HeadPolicies {
   /// What the engine, not the phone, keeps about the units.
   void observe(std::span<const Change> changes, const HeadView& view);
   void tell_scorers(std::span<const Change> changes, const HeadView& view);
-  /// Of a stage that selects: what of the live entries it may choose, by selection.
-  std::vector<Candidates> candidates_of(const HeadStage& stage) const;
-  void mark_settled();
   void choose_anew(HeadStage& stage, std::int64_t budget);
   /// Entries that a clustering keeps visible on its own account are part of what it may select.
   std::int64_t without_pending(std::int64_t budget) const {
-    return std::max<std::int64_t>(0, budget - pending_candidates());
+    return std::max<std::int64_t>(0, budget - open_.pending());
   }
   void note_choice(std::size_t stage, std::int64_t budget);
-  void mark_chosen(const HeadStage& stage);
   /// What the stage chose, over all query heads, by units of the clustering.
   void sum_up(const HeadStage& stage, Selection& into) const;
   void demand_all();
@@ -169,12 +170,17 @@ class HeadPolicies {
   void attend(std::size_t member, HeadTruth* truth);
   void attend_to(const Selection& selection, MemberHead& member, std::int64_t first_query,
                  std::int64_t queries);
+  /// Adds what stands for entries that were left beside selection `selection`.
+  void estimate(std::size_t selection, std::size_t member, std::int64_t first_query, std::int64_t queries);
+  std::int64_t estimated(std::size_t selection) const;
+  std::span<const SketchedUnit> sketched(std::size_t selection) const {
+    return last_select_ ? stages_[*last_select_]->sketched(selection) : std::span<const SketchedUnit>();
+  }
   /// The scorers that want it, of a member's query heads.
   void tell_attention(std::size_t member, std::int64_t first_query, std::int64_t queries);
-  void judge(const Selection& selection, MemberHead& member, std::int64_t query, HeadTruth& truth);
+  void judge(std::size_t selection, MemberHead& member, std::int64_t query, HeadTruth& truth);
   std::vector<EntryIndex> left_over(const HeadStage& stage) const;
   void remove(std::span<const EntryIndex> entries);
-  std::int64_t pending_candidates() const;
 
   HeadId head_;
   std::vector<MemberHead> members_;
@@ -191,13 +197,10 @@ class HeadPolicies {
 
   std::int64_t before_current_ = 0;
   std::int64_t visible_ = 0;  ///< entries that stages rank
-  CandidateRange range_;
-  SetQueries queries_;  ///< where none was asked yet and stages act, the prompt's last
-  std::vector<EntryIndex> pending_;
-  std::vector<std::uint8_t> settled_;              ///< [entries]: 0 where pending
-  std::vector<std::vector<std::uint8_t>> chosen_;  ///< [selections][entries], between select stages
-  std::vector<std::int64_t> budgets_;              ///< [stages]: what each was allotted last
-  std::int64_t allotted_ = 0;                      ///< to the last select stage
+  OpenEntries open_;
+  SetQueries queries_;                 ///< where none was asked yet and stages act, the prompt's last
+  std::vector<std::int64_t> budgets_;  ///< [stages]: what each was allotted last
+  std::int64_t allotted_ = 0;          ///< to the last select stage
   Selection demanded_;
   Selection guessed_;
   bool resting_ = false;

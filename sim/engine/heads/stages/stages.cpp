@@ -3,6 +3,7 @@
 //   every head, in parallel:  rank its units
 //   head by head, or layer by layer as the budget's scope is:  ask the budget
 //   every head, in parallel:  choose within what it was allotted; or remove all that is not chosen
+//   where it estimates:       the same for what is left, of which summaries stand for what is allotted
 
 #include "sim/engine/heads/stages/stages.hpp"
 
@@ -22,9 +23,10 @@ std::unique_ptr<Scorer> make_scorer(const StageConfig& stage, const RunConfig& c
                                     HeadId head) {
   const trace::Geometry& g = walk.header().geometry;
   const std::int64_t heads = config.system.set_size(walk.kv_heads());
-  return Registry<Scorer>::instance().create(stage.scorer.type, stage.scorer.values,
-                                             {heads * g.head_dim, heads * g.group(), g.attention_scale, head,
-                                              static_cast<std::uint64_t>(config.seed), heads});
+  return Registry<Scorer>::instance().create(
+      stage.scorer.type, stage.scorer.values,
+      {heads * g.head_dim, heads * g.group(), g.attention_scale, head,
+       static_cast<std::uint64_t>(config.seed), heads, stage.estimates()});
 }
 
 }  // namespace
@@ -36,15 +38,10 @@ Stages::Stages(const RunConfig& config, const BatchWalk& walk)
                  walk.sequence(sequence).trace());
   }
   for (const StageConfig& stage : config.system.stages) {
-    std::vector<std::unique_ptr<Budget>>& of_sequences = budgets_.emplace_back();
-    for (std::int64_t sequence = 0; sequence < walk.sequences(); ++sequence) {
-      of_sequences.push_back(Registry<Budget>::instance().create(
-          stage.budget.type, stage.budget.values,
-          {walk.layers(), sets_, walk.sequence(sequence).steps().first_position,
-           walk.header().geometry.layers}));
-    }
+    budgets_.push_back(make_budgets(stage.budget));
+    estimates_.push_back(stage.estimates() ? make_budgets(stage.estimate) : SequenceBudgets());
     try {
-      need(stage);
+      need(budgets_.size() - 1);
     } catch (const InputError& error) {  // parameters that do not fit the trace
       throw config.placed(fmt::format("system.stages.{}.scorer", budgets_.size() - 1), error);
     }
@@ -55,11 +52,29 @@ Stages::Stages(const RunConfig& config, const BatchWalk& walk)
   }
 }
 
-void Stages::need(const StageConfig& stage) {
+Stages::SequenceBudgets Stages::make_budgets(const ComponentChoice& choice) const {
+  SequenceBudgets budgets;
+  for (std::int64_t sequence = 0; sequence < walk_->sequences(); ++sequence) {
+    budgets.push_back(Registry<Budget>::instance().create(
+        choice.type, choice.values,
+        {walk_->layers(), sets_, walk_->sequence(sequence).steps().first_position,
+         walk_->header().geometry.layers}));
+  }
+  return budgets;
+}
+
+void Stages::need(std::size_t index) {
+  const StageConfig& stage = stage_config(index);
   if (stage.takes()) {
     return;
   }
   const auto scorer = make_scorer(stage, *config_, *walk_, walk_->head_id(0));
+  if (stage.estimates() && !scorer->sketches()) {
+    throw InputError(fmt::format(
+        "type: '{}' keeps nothing that could stand for entries that are not read, and the stage estimates "
+        "({}); allowed: a scorer that does, or no estimate",
+        stage.scorer.type, config_->place(fmt::format("system.stages.{}.estimate", index))));
+  }
   const TraceNeeds needs = scorer->needs();
   const bool last_query =
       scorer->asks_queries() && (stage.at_prompt_end || stage.queries == Queries::last_step);
@@ -208,26 +223,40 @@ void Stages::run(std::size_t stage, std::span<HeadPolicies> heads, Workers& work
     return *running[static_cast<std::size_t>(i)];
   };
   workers.for_each(std::ssize(running), [&](std::int64_t i) { at(i).score(stage); });
-  const std::vector<std::int64_t> allotted = allot(stage, running);
+  const std::vector<std::int64_t> allotted =
+      allot(stage, running, stage_config(stage).budget, budgets_[stage], &HeadPolicies::candidates);
   workers.for_each(std::ssize(running),
                    [&](std::int64_t i) { act(at(i), allotted[static_cast<std::size_t>(i)]); });
+  if (!estimates_[stage].empty()) {
+    sketch(stage, running, workers);
+  }
 }
 
-std::vector<std::int64_t> Stages::allot(std::size_t stage, std::span<HeadPolicies* const> heads) const {
+void Stages::sketch(std::size_t stage, std::span<HeadPolicies* const> heads, Workers& workers) const {
+  const std::vector<std::int64_t> allotted =
+      allot(stage, heads, stage_config(stage).estimate, estimates_[stage], &HeadPolicies::unread);
+  workers.for_each(std::ssize(heads), [&](std::int64_t i) {
+    const auto h = static_cast<std::size_t>(i);
+    heads[h]->sketch(stage, allotted[h]);
+  });
+}
+
+std::vector<std::int64_t> Stages::allot(std::size_t stage, std::span<HeadPolicies* const> heads,
+                                        const ComponentChoice& choice, const SequenceBudgets& budgets,
+                                        CandidatesOf candidates_of) const {
   std::vector<std::int64_t> allotted(heads.size());
-  for (std::int64_t sequence = 0; sequence < walk_->sequences(); ++sequence) {
+  for (std::size_t sequence = 0; sequence < budgets.size(); ++sequence) {
     std::vector<HeadCandidates> candidates;
     std::vector<std::size_t> places;
     for (std::size_t i = 0; i < heads.size(); ++i) {
-      if (heads[i]->id().sequence == sequence) {
+      if (heads[i]->id().sequence == static_cast<std::int64_t>(sequence)) {
         places.push_back(i);
-        candidates.push_back(heads[i]->candidates(stage));
+        candidates.push_back((heads[i]->*candidates_of)(stage));
         candidates.back().layer_number =
             walk_->header().captured_layers[static_cast<std::size_t>(heads[i]->id().layer)];
       }
     }
-    const std::vector<std::int64_t> own =
-        allot_sequence(stage, candidates, *budgets_[stage][static_cast<std::size_t>(sequence)]);
+    const std::vector<std::int64_t> own = allot(stage, candidates, choice, *budgets[sequence]);
     for (std::size_t i = 0; i < places.size(); ++i) {
       allotted[places[i]] = own[i];
     }
@@ -235,8 +264,8 @@ std::vector<std::int64_t> Stages::allot(std::size_t stage, std::span<HeadPolicie
   return allotted;
 }
 
-std::vector<std::int64_t> Stages::allot_sequence(std::size_t stage, std::span<const HeadCandidates> heads,
-                                                 const Budget& budget) const {
+std::vector<std::int64_t> Stages::allot(std::size_t stage, std::span<const HeadCandidates> heads,
+                                        const ComponentChoice& choice, const Budget& budget) const {
   std::vector<std::int64_t> allotted;
   while (allotted.size() < heads.size()) {
     const ScopeRange scope = scope_of(stage, heads, allotted.size());
@@ -248,9 +277,8 @@ std::vector<std::int64_t> Stages::allot_sequence(std::size_t stage, std::span<co
   }
   for (std::size_t i = 0; i < heads.size(); ++i) {
     if (allotted[i] < 0) {
-      throw PolicyFault(fmt::format("budget '{}': layer {}, head {} is allotted {} entries",
-                                    stage_config(stage).budget.type, heads[i].layer, heads[i].head,
-                                    allotted[i]));
+      throw PolicyFault(fmt::format("budget '{}': layer {}, head {} is allotted {} entries", choice.type,
+                                    heads[i].layer, heads[i].head, allotted[i]));
     }
   }
   return allotted;

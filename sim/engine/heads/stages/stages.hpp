@@ -45,16 +45,26 @@ class Stages {
  private:
   using Act = std::function<void(HeadPolicies&, std::int64_t entries)>;
 
-  void need(const StageConfig& stage);
+  std::unique_ptr<Budget> make_budget(const ComponentChoice& choice) const;
+  void need(std::size_t stage);
   const StageConfig& stage_config(std::size_t stage) const { return config_->system.stages[stage]; }
   void take(std::size_t stage, std::span<HeadPolicies> heads, Workers& workers) const;
   void run(std::size_t stage, std::span<HeadPolicies> heads, Workers& workers, const Act& act) const;
   void evict(std::size_t stage, std::span<HeadPolicies> heads, Workers& workers) const;
   void evict_by_layers(std::size_t stage, std::span<HeadPolicies> heads, Workers& workers) const;
-  /// For each of `heads`; a sequence's share nothing with another's.
-  std::vector<std::int64_t> allot(std::size_t stage, std::span<HeadPolicies* const> heads) const;
-  std::vector<std::int64_t> allot_sequence(std::size_t stage, std::span<const HeadCandidates> heads,
-                                           const Budget& budget) const;
+  void sketch(std::size_t stage, std::span<HeadPolicies* const> heads, Workers& workers) const;
+  /// A budget is divided among the heads of one sequence, so each has its own.
+  using SequenceBudgets = std::vector<std::unique_ptr<Budget>>;
+  SequenceBudgets make_budgets(const ComponentChoice& choice) const;
+  /// What `budgets`, of a stage's choice or of its estimates, give each of `heads`, of the candidates that it
+  /// has.
+  using CandidatesOf = HeadCandidates (HeadPolicies::*)(std::size_t stage) const;
+  std::vector<std::int64_t> allot(std::size_t stage, std::span<HeadPolicies* const> heads,
+                                  const ComponentChoice& choice, const SequenceBudgets& budgets,
+                                  CandidatesOf candidates_of) const;
+  /// To heads of one sequence.
+  std::vector<std::int64_t> allot(std::size_t stage, std::span<const HeadCandidates> heads,
+                                  const ComponentChoice& choice, const Budget& budget) const;
   /// The heads [first, last) that the budget of head `next` is divided among; those from it on are allotted.
   struct ScopeRange {
     std::size_t first;
@@ -65,7 +75,8 @@ class Stages {
   const RunConfig* config_;
   const BatchWalk* walk_;
   std::int64_t sets_;  ///< of a sequence's layer: its KV heads, or one where they decide together
-  std::vector<std::vector<std::unique_ptr<Budget>>> budgets_;  ///< [stages][sequences]
+  std::vector<SequenceBudgets> budgets_;    ///< of each stage
+  std::vector<SequenceBudgets> estimates_;  ///< of each stage; none where it does not estimate
   TraceNeeds needs_;
 };
 
