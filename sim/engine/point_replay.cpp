@@ -24,6 +24,7 @@
 #include "sim/engine/memory/address_regions.hpp"
 #include "sim/engine/point_notes.hpp"
 #include "sim/engine/recording/recording.hpp"
+#include "sim/engine/recording/reporting_policies.hpp"
 
 namespace kvr {
 namespace {
@@ -50,7 +51,8 @@ PointReplay::PointReplay(const RunConfig& config, TraceWalk& walk, AccessRecord*
       tiers_(config, machine_.memory_geometry(), walk.layers(), sets()),
       dram_budget_(config, machine_.memory_geometry(), caches_),
       reuses_(static_cast<std::size_t>(walk.layers() * sets())),
-      data_(config.point, walk.steps().count, walk.layers(), walk.kv_heads()) {
+      data_(config.point, walk.steps().count, walk.layers(), walk.kv_heads()),
+      figures_(sets(), data_) {
   data_.set_sequences(config.sequences);
   data_.set_layer_numbers(walk.trace().header().captured_layers);
   data_.set_head_numbers(walk.trace().header().captured_kv_heads);
@@ -60,6 +62,7 @@ PointReplay::PointReplay(const RunConfig& config, TraceWalk& walk, AccessRecord*
   }
   make_heads();
   make_layers();
+  add_policies(config, {heads_, stages_, memories_, caches_, tiers_, machine_}, figures_);
 }
 
 void PointReplay::make_heads() {
@@ -151,6 +154,7 @@ void PointReplay::load_prompt() {
   }
   check_space();
   keep_to_dram(0);
+  dated("when the prompt has been read", [this] { figures_.begin(); });
 }
 
 /// Above the entries of a layer lies what else it keeps on flash.
@@ -265,6 +269,7 @@ void PointReplay::record(std::int64_t step, std::int64_t position, const StepTim
       record_reuse(reuses_[i], {step, walk_.head_id(head).layer}, walk_.head_id(head).head, data_);
     }
   }
+  figures_.record(step);
   if (config_.host_timing) {
     record_kernel_times(heads_, step, data_);
   }

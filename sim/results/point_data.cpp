@@ -84,7 +84,31 @@ std::vector<std::string> PointData::notes() const {
                     "nothing that is needed",
                     std::ssize(runs) - none, runs.size()));
   }
+  for (const OwnFigure& figure : figures_) {
+    const auto known =
+        std::ranges::count_if(figure.values, [](double value) { return !std::isnan(value); });
+    if (known < std::ssize(figure.values)) {
+      notes.push_back(fmt::format("{} has {} of {} values; {} gave no others", figure.name, known,
+                                  figure.values.size(), figure.policy));
+    }
+  }
   return notes;
+}
+
+std::size_t PointData::add_figure(OwnFigure figure) {
+  KVR_CHECK(std::ranges::find(figures_, figure.name, &OwnFigure::name) == figures_.end(), "{} twice",
+            figure.name);
+  figure.values.assign(static_cast<std::size_t>(steps_ * row_size(figure.dims)),
+                       std::numeric_limits<double>::quiet_NaN());
+  figures_.push_back(std::move(figure));
+  return figures_.size() - 1;
+}
+
+void PointData::set_figure(std::size_t place, std::int64_t step, std::span<const double> values) {
+  KVR_CHECK(0 <= step && step < steps_ && values.size() == figure_row(place), "{} at step {} of {}, {} values",
+            figures_[place].name, step, steps_, values.size());
+  std::ranges::copy(values,
+                    figures_[place].values.begin() + static_cast<std::ptrdiff_t>(values.size()) * step);
 }
 
 std::string PointData::place_name(const MetricInfo& metric, std::int64_t place) const {
@@ -104,8 +128,8 @@ std::string PointData::place_name(const MetricInfo& metric, std::int64_t place) 
   return name;
 }
 
-std::int64_t PointData::row_size(Metric metric) const {
-  switch (info(metric).dims) {
+std::int64_t PointData::row_size(Dims dims) const {
+  switch (dims) {
     case Dims::step_layer:
       return layers();
     case Dims::step_layer_head:

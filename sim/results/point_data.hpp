@@ -10,6 +10,18 @@
 
 namespace kvr {
 
+/// A figure of a policy's or device's own, of one point, and what it says of itself.
+struct OwnFigure {
+  std::string name;  ///< "POLICY.FIGURE", and so never that of a metric
+  std::string unit;
+  std::string long_name;
+  std::string formula;
+  std::string policy;  ///< "clustering 'adaptive'"
+  Dims dims = Dims::step;
+  bool adds_up = false;             ///< over layers and heads
+  std::vector<double> values = {};  ///< in C order; NaN where the policy gave none
+};
+
 /// The metrics of one point: float64 [step], [step, layer], [step, layer, head] or [step,
 /// tier], as the metric's Dims say.
 ///
@@ -49,7 +61,7 @@ class PointData {
   /// values in some steps only, whatever the length of the run.
   std::vector<std::string> notes() const;
   /// Values per step: 1, layers, layers * heads or tiers.
-  std::int64_t row_size(Metric metric) const;
+  std::int64_t row_size(Metric metric) const { return row_size(info(metric).dims); }
 
   /// The number of indices must be that of the metric's Dims; indices count from 0.
   void set(Metric metric, std::int64_t step, double value);
@@ -64,7 +76,18 @@ class PointData {
   /// All values in C order; empty if the metric was never set.
   std::span<const double> values(Metric metric) const { return values_[static_cast<std::size_t>(metric)]; }
 
+  /// Makes room for a figure of a name of its own; returns its place.
+  std::size_t add_figure(OwnFigure figure);
+  std::span<const OwnFigure> figures() const { return figures_; }
+  /// Values per step.
+  std::size_t figure_row(std::size_t place) const {
+    return static_cast<std::size_t>(row_size(figures_[place].dims));
+  }
+  /// `values` [figure_row].
+  void set_figure(std::size_t place, std::int64_t step, std::span<const double> values);
+
  private:
+  std::int64_t row_size(Dims dims) const;
   std::size_t place(Metric metric, Dims dims, std::int64_t step, std::int64_t layer, std::int64_t head) const;
   void store(Metric metric, std::size_t place, double value);
   std::size_t tier_place(Metric metric, std::int64_t step, std::int64_t tier) const;
@@ -79,6 +102,7 @@ class PointData {
   std::int64_t sequences_ = 1;
   std::vector<std::string> tier_names_;
   std::vector<std::vector<double>> values_;  ///< by metric
+  std::vector<OwnFigure> figures_;
 };
 
 }  // namespace kvr

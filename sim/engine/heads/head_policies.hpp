@@ -60,6 +60,8 @@ class HeadPolicies {
   void build();
 
   bool runs(std::size_t stage) const { return stages_[stage] != nullptr; }
+  /// Null where it does not run.
+  const HeadStage* stage(std::size_t stage) const { return stages_[stage].get(); }
   /// Whether more is live than the stage lets stand.
   bool overflows(std::size_t stage) const { return live_.size() > stages_[stage]->config().overflow; }
   /// Queries over the entries that exist, outside any step: `score`, `candidates`, `choose`, `take` and

@@ -48,6 +48,7 @@ class Machine {
   std::vector<std::string> link_names() const { return link_times_.names(); }
   const LanguageModel& model() const { return *model_; }
   const FlashDevice& device() const { return *device_; }
+  const Schedule& schedule() const { return *schedule_; }
   std::int64_t block_bytes() const { return device_->limits().block_bytes; }
   /// What a reader of the results must know.
   std::vector<std::string> notes() const;
