@@ -85,8 +85,7 @@ std::vector<std::string> PointData::notes() const {
                     std::ssize(runs) - none, runs.size()));
   }
   for (const OwnFigure& figure : figures_) {
-    const auto known =
-        std::ranges::count_if(figure.values, [](double value) { return !std::isnan(value); });
+    const auto known = std::ranges::count_if(figure.values, [](double value) { return !std::isnan(value); });
     if (known < std::ssize(figure.values)) {
       notes.push_back(fmt::format("{} has {} of {} values; {} gave no others", figure.name, known,
                                   figure.values.size(), figure.policy));
@@ -105,8 +104,8 @@ std::size_t PointData::add_figure(OwnFigure figure) {
 }
 
 void PointData::set_figure(std::size_t place, std::int64_t step, std::span<const double> values) {
-  KVR_CHECK(0 <= step && step < steps_ && values.size() == figure_row(place), "{} at step {} of {}, {} values",
-            figures_[place].name, step, steps_, values.size());
+  KVR_CHECK(0 <= step && step < steps_ && values.size() == figure_row(place),
+            "{} at step {} of {}, {} values", figures_[place].name, step, steps_, values.size());
   std::ranges::copy(values,
                     figures_[place].values.begin() + static_cast<std::ptrdiff_t>(values.size()) * step);
 }
@@ -120,10 +119,11 @@ std::string PointData::place_name(const MetricInfo& metric, std::int64_t place) 
   if (metric.dims == Dims::step_tier) {
     return name + fmt::format(", tier {}", tier_names_[static_cast<std::size_t>(place % row)]);
   }
-  const std::int64_t heads_in_row = metric.dims == Dims::step_layer_head ? heads() : 1;
-  name += fmt::format(", layer {}", layer_numbers_[static_cast<std::size_t>(place % row / heads_in_row)]);
-  if (metric.dims == Dims::step_layer_head) {
-    name += fmt::format(", head {}", head_numbers_[static_cast<std::size_t>(place % heads())]);
+  const std::int64_t layer_row = row / layers();
+  name += fmt::format(", layer {}", layer_numbers_[static_cast<std::size_t>(place % row / layer_row)]);
+  if (metric.dims != Dims::step_layer) {
+    const std::int64_t head_row = layer_row / heads();
+    name += fmt::format(", head {}", head_numbers_[static_cast<std::size_t>(place % layer_row / head_row)]);
   }
   return name;
 }
@@ -134,6 +134,8 @@ std::int64_t PointData::row_size(Dims dims) const {
       return layers();
     case Dims::step_layer_head:
       return layers() * heads();
+    case Dims::step_layer_head_window:
+      return layers() * heads() * std::ssize(kWindows);
     case Dims::step_tier:
       return std::ssize(tier_names_);
     default:
@@ -157,6 +159,11 @@ void PointData::set_of_tier(Metric metric, std::int64_t step, std::int64_t tier,
   store(metric, tier_place(metric, step, tier), value);
 }
 
+void PointData::set_in_window(Metric metric, std::int64_t step, std::int64_t layer, std::int64_t head,
+                              std::size_t window, double value) {
+  store(metric, place(metric, Dims::step_layer_head_window, step, layer, head) + window, value);
+}
+
 double PointData::at(Metric metric, std::int64_t step) const {
   return load(metric, place(metric, Dims::step, step, 0, 0));
 }
@@ -173,6 +180,11 @@ double PointData::at_tier(Metric metric, std::int64_t step, std::int64_t tier) c
   return load(metric, tier_place(metric, step, tier));
 }
 
+double PointData::at_window(Metric metric, std::int64_t step, std::int64_t layer, std::int64_t head,
+                            std::size_t window) const {
+  return load(metric, place(metric, Dims::step_layer_head_window, step, layer, head) + window);
+}
+
 std::size_t PointData::tier_place(Metric metric, std::int64_t step, std::int64_t tier) const {
   KVR_CHECK(info(metric).dims == Dims::step_tier, "{} is not of tiers", info(metric).name);
   KVR_CHECK(0 <= step && step < steps_ && 0 <= tier && tier < row_size(metric),
@@ -186,8 +198,9 @@ std::size_t PointData::place(Metric metric, Dims dims, std::int64_t step, std::i
   KVR_CHECK(0 <= step && step < steps_ && 0 <= layer && layer < layers() && 0 <= head && head < heads(),
             "{} at step {} of {}, layer {} of {}, head {} of {}", info(metric).name, step, steps_, layer,
             layers(), head, heads());
-  const std::int64_t row_heads = dims == Dims::step_layer_head ? heads() : 1;
-  return static_cast<std::size_t>(step * row_size(metric) + layer * row_heads + head);
+  const std::int64_t layer_row = row_size(metric) / layers();
+  const std::int64_t head_row = dims == Dims::step || dims == Dims::step_layer ? 1 : layer_row / heads();
+  return static_cast<std::size_t>(step * row_size(metric) + layer * layer_row + head * head_row);
 }
 
 void PointData::store(Metric metric, std::size_t place, double value) {

@@ -22,8 +22,8 @@ struct OwnFigure {
   std::vector<double> values = {};  ///< in C order; NaN where the policy gave none
 };
 
-/// The metrics of one point: float64 [step], [step, layer], [step, layer, head] or [step,
-/// tier], as the metric's Dims say.
+/// The metrics of one point: float64 [step], [step, layer], [step, layer, head], [step, layer, head, window]
+/// or [step, tier], as the metric's Dims say.
 ///
 /// What nobody set is NaN: not recorded, or not defined there (a ratio over nothing). A NaN that is set is
 /// one that arithmetic came to; it is told apart unless the metric may lack values. A metric takes memory
@@ -60,7 +60,7 @@ class PointData {
   /// What a reader of the summaries must know: which metrics are broken and where first, and which have
   /// values in some steps only, whatever the length of the run.
   std::vector<std::string> notes() const;
-  /// Values per step: 1, layers, layers * heads or tiers.
+  /// Values per step: 1, layers, layers * heads (* windows) or tiers.
   std::int64_t row_size(Metric metric) const { return row_size(info(metric).dims); }
 
   /// The number of indices must be that of the metric's Dims; indices count from 0.
@@ -68,10 +68,15 @@ class PointData {
   void set(Metric metric, std::int64_t step, std::int64_t layer, double value);
   void set(Metric metric, std::int64_t step, std::int64_t layer, std::int64_t head, double value);
   void set_of_tier(Metric metric, std::int64_t step, std::int64_t tier, double value);
+  /// `window`: its place in kWindows.
+  void set_in_window(Metric metric, std::int64_t step, std::int64_t layer, std::int64_t head,
+                     std::size_t window, double value);
   double at(Metric metric, std::int64_t step) const;
   double at(Metric metric, std::int64_t step, std::int64_t layer) const;
   double at(Metric metric, std::int64_t step, std::int64_t layer, std::int64_t head) const;
   double at_tier(Metric metric, std::int64_t step, std::int64_t tier) const;
+  double at_window(Metric metric, std::int64_t step, std::int64_t layer, std::int64_t head,
+                   std::size_t window) const;
 
   /// All values in C order; empty if the metric was never set.
   std::span<const double> values(Metric metric) const { return values_[static_cast<std::size_t>(metric)]; }

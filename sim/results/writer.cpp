@@ -65,6 +65,11 @@ Axes axes_of(std::span<const PointResult> points) {
 }
 
 Shape shape_of(const Axes& axes, Dims dims) {
+  if (dims == Dims::step_layer_head_window) {
+    Shape shape = shape_of(axes, Dims::step_layer_head);
+    shape.push_back(kWindows.size());
+    return shape;
+  }
   if (dims == Dims::step_tier) {
     return {axes.points.size(), static_cast<hsize_t>(axes.steps), axes.tiers.size()};
   }
@@ -127,13 +132,18 @@ Handle write_integers(hid_t group, const std::string& name, const std::vector<st
 /// The dimension scales of one group, in the order of the dimensions.
 class Scales {
  public:
-  Scales(hid_t group, const Axes& axes) {
+  /// `by_window`: some dataset is.
+  Scales(hid_t group, const Axes& axes, bool by_window) {
     std::vector<std::int64_t> steps(static_cast<std::size_t>(axes.steps));
     std::generate(steps.begin(), steps.end(), [next = std::int64_t{0}]() mutable { return next++; });
     add(write_texts(group, "point", axes.points), "point", "configuration");
     add(write_integers(group, "step", steps), "step", "decode step, from the first one replayed");
     add(write_integers(group, "layer", axes.layers), "layer", "layer, as numbered in the model");
     add(write_integers(group, "head", axes.heads), "head", "KV head, as numbered in the model");
+    if (by_window) {
+      add(write_integers(group, "window", {kWindows.begin(), kWindows.end()}), "window",
+          "steps that are looked ahead");
+    }
     if (!axes.tiers.empty()) {
       add(write_texts(group, "tier", axes.tiers), "tier", "memory below the first tier");
     }
@@ -168,16 +178,18 @@ std::vector<std::size_t> places(std::span<const Name> names, const std::vector<N
   return found;
 }
 
-/// [steps of the file(, its tiers or layers(, its heads))]: a point's values, NaN where the point has none;
-/// no `values`: nowhere.
+/// [steps of the file(, its tiers or layers(, its heads(, windows)))]: a point's values, NaN where the point
+/// has none; no `values`: nowhere.
 std::vector<double> on_axes(const PointData& data, Dims dims, std::span<const double> values,
                             const Axes& axes) {
   const bool by_tier = dims == Dims::step_tier;
-  const bool by_head = dims == Dims::step_layer_head;
+  const bool by_window = dims == Dims::step_layer_head_window;
+  const bool by_head = by_window || dims == Dims::step_layer_head;
   const bool by_layer = by_head || dims == Dims::step_layer;
   const std::size_t layers = by_tier ? axes.tiers.size() : by_layer ? axes.layers.size() : 1;
   const std::size_t heads = by_head ? axes.heads.size() : 1;
-  std::vector<double> padded(static_cast<std::size_t>(axes.steps) * layers * heads,
+  const std::size_t windows = by_window ? kWindows.size() : 1;
+  std::vector<double> padded(static_cast<std::size_t>(axes.steps) * layers * heads * windows,
                              std::numeric_limits<double>::quiet_NaN());
   if (values.empty()) {
     return padded;
@@ -191,7 +203,8 @@ std::vector<double> on_axes(const PointData& data, Dims dims, std::span<const do
   for (std::size_t step = 0; step < static_cast<std::size_t>(data.steps()); ++step) {
     for (const std::size_t layer : layer_places) {
       for (const std::size_t head : head_places) {
-        padded[(step * layers + layer) * heads + head] = *value++;
+        const auto place = static_cast<std::ptrdiff_t>(((step * layers + layer) * heads + head) * windows);
+        value = std::ranges::copy_n(value, static_cast<std::ptrdiff_t>(windows), padded.begin() + place).in;
       }
     }
   }
@@ -227,8 +240,8 @@ void write_metric(hid_t group, const MetricInfo& metric, std::span<const PointRe
   describe(dataset.get(), metric.unit, metric.long_name, metric.formula);
 }
 
-void write_figure(hid_t group, const OwnFigure& figure, std::span<const PointResult> points,
-                  const Axes& axes, const Scales& scales) {
+void write_figure(hid_t group, const OwnFigure& figure, std::span<const PointResult> points, const Axes& axes,
+                  const Scales& scales) {
   const auto values_of = [&figure](const PointResult& point) {
     const auto own = std::ranges::find(point.data.figures(), figure.name, &OwnFigure::name);
     return point.keep_steps && own != point.data.figures().end() ? std::span<const double>(own->values)
@@ -283,14 +296,19 @@ void write_repetitions(hid_t group, std::span<const PointResult> points, const S
 }
 
 void write_group(hid_t group, Origin origin, std::span<const PointResult> points, const Axes& axes) {
-  const Scales scales(group, axes);
+  const auto wanted = [&](const MetricInfo& metric) {
+    return metric.origin == origin &&
+           std::ranges::any_of(points, [&](const PointResult& point) { return point.writes(metric.id); });
+  };
+  const bool by_window = std::ranges::any_of(metric_table(), [&](const MetricInfo& metric) {
+    return metric.dims == Dims::step_layer_head_window && wanted(metric);
+  });
+  const Scales scales(group, axes, by_window);
   if (origin == Origin::simulated) {
     write_repetitions(group, points, scales);
   }
   for (const MetricInfo& metric : metric_table()) {
-    const bool wanted =
-        std::ranges::any_of(points, [&](const PointResult& point) { return point.writes(metric.id); });
-    if (metric.origin == origin && wanted) {
+    if (wanted(metric)) {
       write_metric(group, metric, points, axes, scales);
     }
   }
