@@ -166,12 +166,19 @@ def units_over_steps(data: xr.Dataset) -> xr.Dataset:
     return table.assign_coords(position=("step", position))
 
 
+def reused_within(data: xr.Dataset, steps: int) -> xr.DataArray:
+    """Updated units that are demanded in the next `steps` steps. Files written before there was a coordinate
+    `window` have a variable for each."""
+    old = f"reused_within_{steps}"
+    return data[old] if old in data else data.reused_within.sel(window=steps, drop=True)
+
+
 def reuse_of_updated(data: xr.Dataset) -> xr.DataArray:
     """Share of DynaKV's updated units demanded within so many steps: [within, model, seed, layer, head]."""
     ours = at(data, system=OURS)
     updated = ours.updated_units
     shares = [
-        ours[f"reused_within_{steps}"].sum("step") / updated.isel(step=slice(None, -steps)).sum("step")
+        reused_within(ours, steps).sum("step") / updated.isel(step=slice(None, -steps)).sum("step")
         for steps in REUSED_WITHIN
     ]
     within = xr.DataArray(REUSED_WITHIN, dims="within", name="within")

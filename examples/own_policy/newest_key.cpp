@@ -3,6 +3,7 @@
 //   score(unit) = attention_scale * q . key(newest member) - age_cost * (entries since) / 1000
 #include <algorithm>
 #include <cstdint>
+#include <numeric>
 #include <vector>
 
 #include "sim/base/convert.hpp"
@@ -29,6 +30,11 @@ class NewestKey final : public kvr::Scorer {
               .min = 0,
               .max = 1000,
               .source = "assumed"}}};
+  }
+
+  static std::vector<kvr::FigureInfo> figures() {
+    return {{"mean_age", "entries", "mean age of the units' newest entries",
+             "mean over the units of the entries since their newest", kvr::FigureDims::step_layer_head}};
   }
 
   NewestKey(Params params, const Context& context) : params_(params), context_(context) {}
@@ -67,6 +73,10 @@ class NewestKey final : public kvr::Scorer {
   }
 
   std::int64_t dram_bytes() const override { return units() * (2 * context_.head_dim + 4); }
+  void report(kvr::Report& report) const override {
+    const double newest = std::accumulate(newest_.begin(), newest_.end(), 0.0);
+    report.add("mean_age", static_cast<double>(last_) - newest / static_cast<double>(units()));
+  }
 
  private:
   void look_at(kvr::UnitId unit, const kvr::Clustering& clustering, const kvr::HeadView& view,

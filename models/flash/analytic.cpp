@@ -21,6 +21,7 @@
 
 #include "models/flash/analytic_model.hpp"
 #include "models/flash/device_energy.hpp"
+#include "models/flash/device_figures.hpp"
 #include "models/flash/device_params.hpp"
 #include "models/flash/slc_pool.hpp"
 #include "sim/base/error.hpp"
@@ -113,6 +114,8 @@ class Analytic final : public FlashDevice {
     return stats;
   }
   DeviceEnergy energy(double at_s) const override { return energy_of(path_.device, stats(), at_s); }
+  static std::vector<FigureInfo> figures() { return array_figures(); }
+  void report(Report& report) const override { report_array(stats(), report); }
 
  private:
   /// One kind's requests of a batch, in order.

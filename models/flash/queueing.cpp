@@ -32,6 +32,7 @@
 
 #include "models/flash/analytic_model.hpp"
 #include "models/flash/device_energy.hpp"
+#include "models/flash/device_figures.hpp"
 #include "models/flash/device_params.hpp"
 #include "models/flash/queueing/event_heap.hpp"
 #include "models/flash/queueing/flash_array.hpp"
@@ -92,6 +93,20 @@ class Queueing final : public FlashDevice, private ArrayListener {
       }
     }
     return idle;
+  }
+
+  static std::vector<FigureInfo> figures() {
+    std::vector<FigureInfo> figures = array_figures();
+    const auto add = [&figures](const char* name, const char* meaning, const char* formula) {
+      figures.push_back({name, "s", meaning, formula, FigureDims::step, FigureKind::total});
+    };
+    add("outstanding_s", "time that requests are outstanding", "sum over requests; over io_s: their number");
+    add("host_wait_s", "time that commands wait for their thread", kWait);
+    add("firmware_wait_s", "time that commands wait for the firmware", kWait);
+    add("die_wait_s", "time that sensing and programming wait for a die", kWait);
+    add("channel_wait_s", "time that data wait for their channel", kWait);
+    add("link_wait_s", "time that data wait for the link", kWait);
+    return figures;
   }
 
   Queueing(Params params, const Context& context)
@@ -200,7 +215,20 @@ class Queueing final : public FlashDevice, private ArrayListener {
 
   DeviceEnergy energy(double at_s) const override { return energy_of(device_, stats(), at_s); }
 
+  void report(Report& report) const override {
+    const DeviceStats now = stats();
+    report_array(now, report);
+    report.add("outstanding_s", now.outstanding_s);
+    report.add("host_wait_s", threads_.stats().waited_s);
+    report.add("firmware_wait_s", firmware_.stats().waited_s);
+    report.add("die_wait_s", array_.die_stats().waited_s);
+    report.add("channel_wait_s", array_.channel_stats().waited_s);
+    report.add("link_wait_s", link_.stats().waited_s + link_in_.stats().waited_s);
+  }
+
  private:
+  static constexpr const char* kWait = "sum over operations of the time between arrival and start";
+
   struct Arrival {
     IoRequest request;
     std::uint64_t batch;

@@ -82,6 +82,7 @@ class Adaptive final : public Clustering {
   };
   static ParamTable<Params> params();
   static std::vector<IdleParam> idle(const Params& params);
+  static std::vector<FigureInfo> figures();
 
   Adaptive(Params params, const Context& context) : params_(std::move(params)), context_(context) {}
 
@@ -159,6 +160,16 @@ class Adaptive final : public Clustering {
               waiting, waiting_, most);
   }
 
+  void report(Report& report) const override {
+    report.add("splits", static_cast<double>(splits_));
+    report.add("loads_asked", static_cast<double>(loads_asked_));
+    report.add("waiting", static_cast<double>(waiting_));
+    report.add("flagged", static_cast<double>(flagged_units()));
+    if (params_.split != "off" && !by_size()) {
+      report.add("threshold", threshold_);
+    }
+  }
+
  private:
   /// Between the running variance and one computed anew, relative: far above what was seen, far below what
   /// matters.
@@ -227,6 +238,14 @@ class Adaptive final : public Clustering {
   }
   bool flagged(UnitId unit) const {
     return params_.split != "off" && (!at(unit).pending.empty() || exceeds(unit));
+  }
+
+  std::int64_t flagged_units() const {
+    std::int64_t count = 0;
+    for (UnitId unit = 0; unit < unit_count(); ++unit) {
+      count += flagged(unit) ? 1 : 0;
+    }
+    return count;
   }
 
   void check_bound(UnitId unit, const HeadView& view) const {
@@ -353,6 +372,7 @@ class Adaptive final : public Clustering {
           units_, {}, [](const Unit& candidate) { return candidate.pending.size(); });
       changes.push_back(
           {.kind = ChangeKind::wants_load, .unit = static_cast<UnitId>(fullest - units_.begin())});
+      ++loads_asked_;
     }
   }
 
@@ -395,6 +415,7 @@ class Adaptive final : public Clustering {
     measure(unit, view, work);
     measure(other, view, work);
     changes.push_back({.kind = ChangeKind::split, .unit = unit, .other = other});
+    ++splits_;
     return other;
   }
 
@@ -419,7 +440,20 @@ class Adaptive final : public Clustering {
   EntryIndex entries_ = 0;        // handed over
   std::int64_t held_ = 0;         // of them, not removed
   std::int64_t waiting_ = 0;
+  std::int64_t splits_ = 0;
+  std::int64_t loads_asked_ = 0;
 };
+
+std::vector<FigureInfo> Adaptive::figures() {
+  constexpr FigureDims kDims = FigureDims::step_layer_head;
+  return {{"splits", "splits", "clusters divided in two", "count", kDims, FigureKind::total},
+          {"loads_asked", "units", "clusters that were to be read to be divided", "count", kDims,
+           FigureKind::total},
+          {"waiting", "entries", "entries that wait in DRAM for their cluster to be divided", "count", kDims},
+          {"flagged", "units", "clusters to be divided when they are next in DRAM",
+           "count of those in which something waits or that exceed their bound", kDims},
+          {"threshold", "1", "variance that a cluster may have", "multiple * what `threshold` says", kDims}};
+}
 
 std::vector<IdleParam> Adaptive::idle(const Params& params) {
   std::vector<IdleParam> idle;

@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "sim/base/error.hpp"
+#include "sim/base/figures.hpp"
 #include "sim/base/params.hpp"
 
 namespace kvr {
@@ -21,6 +22,8 @@ struct Implementation {
   std::vector<ParamSpec> params;
   /// Which parameters have no effect where these are the values.
   std::function<std::vector<IdleParam>(const ParamValues&)> idle = {};
+  /// What it adds to the results.
+  std::vector<FigureInfo> figures = {};
 };
 
 /// Every interface with its implementations, sorted, so that listings are stable.
@@ -90,7 +93,7 @@ class Registry {
 ///
 /// `T` gives `kName`, `kDoc`, `kSource`, a struct `Params`, its table `T::params()` and a constructor
 /// `T(Params, const Interface::Context&)`; also `T::idle(const Params&)` where some parameters have no effect
-/// beside certain values of others.
+/// beside certain values of others, and `T::figures()` where it reports figures of its own.
 template <class Interface, class T>
 class Registration {
  public:
@@ -98,7 +101,7 @@ class Registration {
     const auto table = T::params();
     Registry<Interface>::instance().add(
         {std::string(T::kName), std::string(T::kDoc), std::string(T::kSource), specs_of(table),
-         idle_of(table)},
+         idle_of(table), figures()},
         [table](const ParamValues& values, const typename Interface::Context& context) {
           return std::make_unique<T>(from_values(table, values), context);
         });
@@ -109,6 +112,13 @@ class Registration {
   static std::function<std::vector<IdleParam>(const ParamValues&)> idle_of(const Table& table) {
     if constexpr (requires(const typename T::Params& params) { T::idle(params); }) {
       return [table](const ParamValues& values) { return T::idle(from_values(table, values)); };
+    } else {
+      return {};
+    }
+  }
+  static std::vector<FigureInfo> figures() {
+    if constexpr (requires { T::figures(); }) {
+      return T::figures();
     } else {
       return {};
     }

@@ -25,6 +25,7 @@
 #include "sim/engine/memory/address_regions.hpp"
 #include "sim/engine/point_notes.hpp"
 #include "sim/engine/recording/recording.hpp"
+#include "sim/engine/recording/reporting_policies.hpp"
 
 namespace kvr {
 namespace {
@@ -51,7 +52,8 @@ PointReplay::PointReplay(const RunConfig& config, BatchWalk& walk, AccessRecord*
       tiers_(config, machine_.memory_geometry(), walk.layers(), sets()),
       dram_budget_(config, machine_.memory_geometry(), caches_),
       reuses_(static_cast<std::size_t>(walk.layers() * sets())),
-      data_(config.point, walk.steps(), walk.layers(), walk.kv_heads()) {
+      data_(config.point, walk.steps(), walk.layers(), walk.kv_heads()),
+      figures_(walk.kv_heads() / members_, data_) {
   data_.set_sequences(machine_.head_extrapolation().sequences, walk.sequences());
   data_.set_layer_numbers(walk.header().captured_layers);
   data_.set_head_numbers(walk.header().captured_kv_heads);
@@ -64,6 +66,7 @@ PointReplay::PointReplay(const RunConfig& config, BatchWalk& walk, AccessRecord*
   }
   make_heads();
   make_layers();
+  add_policies(config, {heads_, stages_, memories_, caches_, tiers_, machine_}, figures_);
 }
 
 void PointReplay::make_heads() {
@@ -168,6 +171,7 @@ void PointReplay::load_prompt() {
   }
   check_space();
   keep_to_dram(0);
+  dated("when the prompt has been read", [this] { figures_.begin(); });
 }
 
 /// Above the entries of a layer lies what else it keeps on flash.
@@ -351,6 +355,7 @@ void PointReplay::record(std::int64_t step, const StepTimes& times) {
       record_reuse(reuses_[i], {step, heads_[i].id().layer}, head % walk_.heads_of_layer(), data_);
     }
   }
+  figures_.record(step);
   if (config_.host_timing) {
     record_kernel_times(heads_, step, data_);
   }

@@ -15,6 +15,7 @@
 #include "sim/engine/memory/dram_budget.hpp"
 #include "sim/engine/memory/layer_memory.hpp"
 #include "sim/engine/memory/tiers/tier_levels.hpp"
+#include "sim/engine/recording/policy_figures.hpp"
 #include "sim/engine/recording/update_reuse.hpp"
 #include "sim/engine/timing/machine.hpp"
 #include "sim/engine/timing/timeline.hpp"
@@ -94,6 +95,7 @@ class PointReplay {
   std::int64_t turn_ = -1;
   std::vector<UpdateReuse> reuses_;  ///< [layers * sets]
   PointData data_;
+  PolicyFigures figures_;
   std::size_t timeline_point_ = 0;
 };
 

@@ -4,6 +4,8 @@
 #include <span>
 #include <string_view>
 
+#include "sim/interfaces/report.hpp"
+
 namespace kvr {
 
 /// What a Budget may look at: one item per head of its stage's scope, layer by layer, in head order.
@@ -35,6 +37,8 @@ class Budget {
   /// `heads`: all of the stage's scope. `entries` [heads.size()]: entries allotted to each, >= 0; more than
   /// `candidates` means all.
   virtual void allot(std::span<const HeadCandidates> heads, std::span<std::int64_t> entries) const = 0;
+  /// See Report.
+  virtual void report(Report& /*report*/) const {}
 };
 
 }  // namespace kvr

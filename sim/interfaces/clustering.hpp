@@ -7,6 +7,7 @@
 
 #include "sim/base/error.hpp"
 #include "sim/interfaces/entry_set.hpp"
+#include "sim/interfaces/report.hpp"
 #include "sim/interfaces/types.hpp"
 
 namespace kvr {
@@ -94,6 +95,8 @@ class Clustering {
   /// Throws InternalError where what the implementation promises of its units does not hold; asked between
   /// steps. `view`: all entries handed over.
   virtual void check(const HeadView& /*view*/) const {}
+  /// See Report.
+  virtual void report(Report& /*report*/) const {}
 };
 
 }  // namespace kvr

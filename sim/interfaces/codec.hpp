@@ -5,6 +5,8 @@
 #include <span>
 #include <string_view>
 
+#include "sim/interfaces/report.hpp"
+
 namespace kvr {
 
 /// The stored form of one row (K or V of one entry): how many bytes, and what comes back.
@@ -25,6 +27,8 @@ class Codec {
   /// `row` [head_dim] -> `blob` [row_bytes(head_dim)].
   virtual void encode(std::span<const float> row, std::span<std::byte> blob) const = 0;
   virtual void decode(std::span<const std::byte> blob, std::span<float> row) const = 0;
+  /// See Report.
+  virtual void report(Report& /*report*/) const {}
 };
 
 }  // namespace kvr

@@ -8,6 +8,7 @@
 
 #include "sim/base/params.hpp"
 #include "sim/interfaces/compute_model.hpp"
+#include "sim/interfaces/report.hpp"
 
 namespace kvr {
 
@@ -129,6 +130,8 @@ class FlashDevice {
   virtual std::vector<IdleParam> idle_with_host() const { return {}; }
   /// One per model that was asked beside a real device; empty for models.
   virtual std::vector<ModelError> model_errors() const { return {}; }
+  /// See Report.
+  virtual void report(Report& /*report*/) const {}
   /// next_event_s() for who has more to submit at `limit_s`: where nothing completes up to then, any later
   /// time, and what is submitted from `limit_s` on still counts. The default is for devices that find all
   /// completions of a batch when it is submitted.

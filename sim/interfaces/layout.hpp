@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "sim/interfaces/clustering.hpp"
+#include "sim/interfaces/report.hpp"
 #include "sim/interfaces/types.hpp"
 
 namespace kvr {
@@ -84,6 +85,8 @@ class Layout {
   /// Throws InternalError where what the implementation promises of its places does not hold; asked between
   /// steps.
   virtual void check() const {}
+  /// See Report.
+  virtual void report(Report& /*report*/) const {}
 };
 
 inline std::int64_t LayoutTraffic::moved_bytes() const {

@@ -4,6 +4,7 @@
 #include <span>
 #include <string_view>
 
+#include "sim/interfaces/report.hpp"
 #include "sim/interfaces/types.hpp"
 
 namespace kvr {
@@ -52,6 +53,8 @@ class Replacement {
   virtual void resized(std::int64_t /*capacity_bytes*/) {}
   /// The object to drop next; the engine drops it. Called only while at least one object is resident.
   virtual CacheObject victim() = 0;
+  /// See Report.
+  virtual void report(Report& /*report*/) const {}
 };
 
 }  // namespace kvr

@@ -8,6 +8,7 @@
 
 #include "sim/interfaces/flash_device.hpp"
 #include "sim/interfaces/purpose.hpp"
+#include "sim/interfaces/report.hpp"
 
 namespace kvr {
 
@@ -121,6 +122,8 @@ class Schedule {
 
   /// How many flash operations may be outstanding at once, at least 1; further ones wait until one is done.
   virtual std::int64_t batches_outstanding() const { return 1; }
+  /// See Report.
+  virtual void report(Report& /*report*/) const {}
 };
 
 }  // namespace kvr

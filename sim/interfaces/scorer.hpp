@@ -7,6 +7,7 @@
 
 #include "sim/base/error.hpp"
 #include "sim/interfaces/clustering.hpp"
+#include "sim/interfaces/report.hpp"
 #include "sim/interfaces/types.hpp"
 
 namespace kvr {
@@ -99,6 +100,8 @@ class Scorer {
   /// DRAM for the units' summaries ("representatives"), as a phone would store them: see Work. Of removed
   /// entries nothing counts; a unit's summary may stay when it is empty.
   virtual std::int64_t dram_bytes() const = 0;
+  /// See Report.
+  virtual void report(Report& /*report*/) const {}
 };
 
 }  // namespace kvr

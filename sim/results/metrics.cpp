@@ -85,21 +85,10 @@ constexpr std::array kMetrics{
     MetricInfo{Metric::updated_units, "updated_units", "units",
                "units that an entry was appended to, and both parts of splits", "count", step_layer_head,
                simulated},
-    MetricInfo{Metric::reused_within_1, "reused_within_1", "units",
-               "updated units that are demanded in the next step",
-               "count, at the step of the update; NaN where the run ends before", step_layer_head, simulated},
-    MetricInfo{Metric::reused_within_2, "reused_within_2", "units",
-               "updated units that are demanded in the next 2 steps",
-               "count, at the step of the update; NaN where the run ends before", step_layer_head, simulated},
-    MetricInfo{Metric::reused_within_4, "reused_within_4", "units",
-               "updated units that are demanded in the next 4 steps",
-               "count, at the step of the update; NaN where the run ends before", step_layer_head, simulated},
-    MetricInfo{Metric::reused_within_8, "reused_within_8", "units",
-               "updated units that are demanded in the next 8 steps",
-               "count, at the step of the update; NaN where the run ends before", step_layer_head, simulated},
-    MetricInfo{Metric::reused_within_16, "reused_within_16", "units",
-               "updated units that are demanded in the next 16 steps",
-               "count, at the step of the update; NaN where the run ends before", step_layer_head, simulated},
+    MetricInfo{Metric::reused_within, "reused_within", "units",
+               "updated units that are demanded in the next steps, as many as the window has",
+               "count, at the step of the update; NaN where the run ends before the window does",
+               step_layer_head_window, simulated},
 
     MetricInfo{Metric::read_requests, "read_requests", "requests", "read requests sent to the flash",
                "count, after neighbours were merged", step_layer, simulated},
@@ -291,6 +280,8 @@ std::string_view dims_text(Dims dims) {
       return "point, step, layer, head";
     case step_tier:
       return "point, step, tier";
+    case step_layer_head_window:
+      return "point, step, layer, head, window";
   }
   KVR_CHECK(false, "dims {}", static_cast<int>(dims));
 }

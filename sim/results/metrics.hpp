@@ -1,6 +1,8 @@
 #pragma once
 
+#include <array>
 #include <cstddef>
+#include <cstdint>
 #include <span>
 #include <string>
 #include <string_view>
@@ -12,7 +14,10 @@ namespace kvr {
 class PointData;
 
 /// Over what a metric has one value.
-enum class Dims { point, step, step_layer, step_layer_head, step_tier };
+enum class Dims { point, step, step_layer, step_layer_head, step_tier, step_layer_head_window };
+
+/// The windows of Dims::step_layer_head_window: numbers of steps, ascending.
+inline constexpr std::array<std::int64_t, 5> kWindows = {1, 2, 4, 8, 16};
 
 enum class Origin {
   simulated,  ///< the same on every machine and with any number of threads
@@ -42,11 +47,8 @@ enum class Metric : std::size_t {
   guessed_bytes,
   rightly_guessed_bytes,
   updated_units,
-  reused_within_1,
-  reused_within_2,
-  reused_within_4,
-  reused_within_8,
-  reused_within_16,
+  // One value per step, layer, head and window.
+  reused_within,
   // One value per step and layer.
   read_requests,
   read_bytes,
@@ -147,11 +149,7 @@ constexpr bool may_lack_values(Metric metric) {
     case Metric::retained_recall:
     case Metric::contiguous_mean_entries:
     case Metric::contiguous_max_entries:
-    case Metric::reused_within_1:
-    case Metric::reused_within_2:
-    case Metric::reused_within_4:
-    case Metric::reused_within_8:
-    case Metric::reused_within_16:
+    case Metric::reused_within:
       return true;
     default:
       return false;

@@ -84,7 +84,30 @@ std::vector<std::string> PointData::notes() const {
                     "nothing that is needed",
                     std::ssize(runs) - none, runs.size()));
   }
+  for (const OwnFigure& figure : figures_) {
+    const auto known = std::ranges::count_if(figure.values, [](double value) { return !std::isnan(value); });
+    if (known < std::ssize(figure.values)) {
+      notes.push_back(fmt::format("{} has {} of {} values; {} gave no others", figure.name, known,
+                                  figure.values.size(), figure.policy));
+    }
+  }
   return notes;
+}
+
+std::size_t PointData::add_figure(OwnFigure figure) {
+  KVR_CHECK(std::ranges::find(figures_, figure.name, &OwnFigure::name) == figures_.end(), "{} twice",
+            figure.name);
+  figure.values.assign(static_cast<std::size_t>(steps_ * row_size(figure.dims)),
+                       std::numeric_limits<double>::quiet_NaN());
+  figures_.push_back(std::move(figure));
+  return figures_.size() - 1;
+}
+
+void PointData::set_figure(std::size_t place, std::int64_t step, std::span<const double> values) {
+  KVR_CHECK(0 <= step && step < steps_ && values.size() == figure_row(place),
+            "{} at step {} of {}, {} values", figures_[place].name, step, steps_, values.size());
+  std::ranges::copy(values,
+                    figures_[place].values.begin() + static_cast<std::ptrdiff_t>(values.size()) * step);
 }
 
 std::string PointData::place_name(const MetricInfo& metric, std::int64_t place) const {
@@ -96,23 +119,26 @@ std::string PointData::place_name(const MetricInfo& metric, std::int64_t place) 
   if (metric.dims == Dims::step_tier) {
     return name + fmt::format(", tier {}", tier_names_[static_cast<std::size_t>(place % row)]);
   }
-  const std::int64_t heads_in_row = metric.dims == Dims::step_layer_head ? heads_of_layer() : 1;
-  name += fmt::format(", layer {}", layer_numbers_[static_cast<std::size_t>(place % row / heads_in_row)]);
-  if (metric.dims == Dims::step_layer_head) {
+  const std::int64_t layer_row = row / layers();
+  name += fmt::format(", layer {}", layer_numbers_[static_cast<std::size_t>(place % row / layer_row)]);
+  if (metric.dims != Dims::step_layer) {
+    const std::int64_t head = place % layer_row / (layer_row / heads_of_layer());
     if (walked_sequences_ > 1) {
-      name += fmt::format(", sequence {}", place % heads_of_layer() / heads());
+      name += fmt::format(", sequence {}", head / heads());
     }
-    name += fmt::format(", head {}", head_numbers_[static_cast<std::size_t>(place % heads())]);
+    name += fmt::format(", head {}", head_numbers_[static_cast<std::size_t>(head % heads())]);
   }
   return name;
 }
 
-std::int64_t PointData::row_size(Metric metric) const {
-  switch (info(metric).dims) {
+std::int64_t PointData::row_size(Dims dims) const {
+  switch (dims) {
     case Dims::step_layer:
       return layers();
     case Dims::step_layer_head:
       return layers() * heads_of_layer();
+    case Dims::step_layer_head_window:
+      return layers() * heads_of_layer() * std::ssize(kWindows);
     case Dims::step_tier:
       return std::ssize(tier_names_);
     default:
@@ -136,6 +162,11 @@ void PointData::set_of_tier(Metric metric, std::int64_t step, std::int64_t tier,
   store(metric, tier_place(metric, step, tier), value);
 }
 
+void PointData::set_in_window(Metric metric, std::int64_t step, std::int64_t layer, std::int64_t head,
+                              std::size_t window, double value) {
+  store(metric, place(metric, Dims::step_layer_head_window, step, layer, head) + window, value);
+}
+
 double PointData::at(Metric metric, std::int64_t step) const {
   return load(metric, place(metric, Dims::step, step, 0, 0));
 }
@@ -152,6 +183,11 @@ double PointData::at_tier(Metric metric, std::int64_t step, std::int64_t tier) c
   return load(metric, tier_place(metric, step, tier));
 }
 
+double PointData::at_window(Metric metric, std::int64_t step, std::int64_t layer, std::int64_t head,
+                            std::size_t window) const {
+  return load(metric, place(metric, Dims::step_layer_head_window, step, layer, head) + window);
+}
+
 std::size_t PointData::tier_place(Metric metric, std::int64_t step, std::int64_t tier) const {
   KVR_CHECK(info(metric).dims == Dims::step_tier, "{} is not of tiers", info(metric).name);
   KVR_CHECK(0 <= step && step < steps_ && 0 <= tier && tier < row_size(metric),
@@ -166,8 +202,10 @@ std::size_t PointData::place(Metric metric, Dims dims, std::int64_t step, std::i
       0 <= step && step < steps_ && 0 <= layer && layer < layers() && 0 <= head && head < heads_of_layer(),
       "{} at step {} of {}, layer {} of {}, head {} of {}", info(metric).name, step, steps_, layer, layers(),
       head, heads_of_layer());
-  const std::int64_t row_heads = dims == Dims::step_layer_head ? heads_of_layer() : 1;
-  return static_cast<std::size_t>(step * row_size(metric) + layer * row_heads + head);
+  const std::int64_t layer_row = row_size(metric) / layers();
+  const std::int64_t head_row =
+      dims == Dims::step || dims == Dims::step_layer ? 1 : layer_row / heads_of_layer();
+  return static_cast<std::size_t>(step * row_size(metric) + layer * layer_row + head * head_row);
 }
 
 void PointData::store(Metric metric, std::size_t place, double value) {

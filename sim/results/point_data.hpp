@@ -10,8 +10,20 @@
 
 namespace kvr {
 
-/// The metrics of one point: float64 [step], [step, layer], [step, layer, sequence, head] or [step,
-/// tier], as the metric's Dims say.
+/// A figure of a policy's or device's own, of one point, and what it says of itself.
+struct OwnFigure {
+  std::string name;  ///< "POLICY.FIGURE", and so never that of a metric
+  std::string unit;
+  std::string long_name;
+  std::string formula;
+  std::string policy;  ///< "clustering 'adaptive'"
+  Dims dims = Dims::step;
+  bool adds_up = false;             ///< over layers and heads
+  std::vector<double> values = {};  ///< in C order; NaN where the policy gave none
+};
+
+/// The metrics of one point: float64 [step], [step, layer], [step, layer, sequence, head], the same and
+/// [window], or [step, tier], as the metric's Dims say.
 ///
 /// What nobody set is NaN: not recorded, or not defined there (a ratio over nothing). A NaN that is set is
 /// one that arithmetic came to; it is told apart unless the metric may lack values. A metric takes memory
@@ -26,6 +38,8 @@ class PointData {
   std::int64_t layers() const { return static_cast<std::int64_t>(layer_numbers_.size()); }
   /// Of a layer of one sequence.
   std::int64_t heads() const { return static_cast<std::int64_t>(head_numbers_.size()); }
+  /// Of all sequences that are walked.
+  std::int64_t heads_of_layer() const { return walked_sequences_ * heads(); }
 
   /// What the layers and heads are called in the results: their numbers in the model, strictly increasing.
   /// 0, 1, 2, ... unless set; `numbers` has one per layer / head.
@@ -60,8 +74,8 @@ class PointData {
   /// What a reader of the summaries must know: which metrics are broken and where first, and which have
   /// values in some steps only, whatever the length of the run.
   std::vector<std::string> notes() const;
-  /// Values per step: 1, layers, layers * sequences * heads or tiers.
-  std::int64_t row_size(Metric metric) const;
+  /// Values per step: 1, layers, layers * sequences * heads (* windows) or tiers.
+  std::int64_t row_size(Metric metric) const { return row_size(info(metric).dims); }
 
   /// The number of indices must be that of the metric's Dims; indices count from 0, heads over all sequences
   /// that are walked: sequence * heads() + head.
@@ -69,20 +83,35 @@ class PointData {
   void set(Metric metric, std::int64_t step, std::int64_t layer, double value);
   void set(Metric metric, std::int64_t step, std::int64_t layer, std::int64_t head, double value);
   void set_of_tier(Metric metric, std::int64_t step, std::int64_t tier, double value);
+  /// `window`: its place in kWindows.
+  void set_in_window(Metric metric, std::int64_t step, std::int64_t layer, std::int64_t head,
+                     std::size_t window, double value);
   double at(Metric metric, std::int64_t step) const;
   double at(Metric metric, std::int64_t step, std::int64_t layer) const;
   double at(Metric metric, std::int64_t step, std::int64_t layer, std::int64_t head) const;
   double at_tier(Metric metric, std::int64_t step, std::int64_t tier) const;
+  double at_window(Metric metric, std::int64_t step, std::int64_t layer, std::int64_t head,
+                   std::size_t window) const;
 
   /// All values in C order; empty if the metric was never set.
   std::span<const double> values(Metric metric) const { return values_[static_cast<std::size_t>(metric)]; }
 
+  /// Makes room for a figure of a name of its own; returns its place.
+  std::size_t add_figure(OwnFigure figure);
+  std::span<const OwnFigure> figures() const { return figures_; }
+  /// Values per step.
+  std::size_t figure_row(std::size_t place) const {
+    return static_cast<std::size_t>(row_size(figures_[place].dims));
+  }
+  /// `values` [figure_row].
+  void set_figure(std::size_t place, std::int64_t step, std::span<const double> values);
+
  private:
+  std::int64_t row_size(Dims dims) const;
   std::size_t place(Metric metric, Dims dims, std::int64_t step, std::int64_t layer, std::int64_t head) const;
   void store(Metric metric, std::size_t place, double value);
   std::size_t tier_place(Metric metric, std::int64_t step, std::int64_t tier) const;
   double load(Metric metric, std::size_t place) const;
-  std::int64_t heads_of_layer() const { return walked_sequences_ * heads(); }
   /// "step 3, layer 7, head 0", of an index into the values.
   std::string place_name(const MetricInfo& metric, std::int64_t place) const;
 
@@ -95,6 +124,7 @@ class PointData {
   std::int64_t tokens_ = 0;
   std::vector<std::string> tier_names_;
   std::vector<std::vector<double>> values_;  ///< by metric
+  std::vector<OwnFigure> figures_;
 };
 
 }  // namespace kvr

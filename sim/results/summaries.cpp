@@ -76,15 +76,20 @@ double ratio_of_sums(const PointData& data) {
   return ratio(sum(sound(data, numerator)), sum(sound(data, denominator)));
 }
 
-/// Over the steps for which `reused` is known.
-template <Metric reused>
+/// Over the steps for which is known what was demanded in the window, of so many steps.
+template <std::int64_t steps>
 double reuse_probability(const PointData& data) {
+  constexpr auto kWindow = static_cast<std::size_t>(std::ranges::find(kWindows, steps) - kWindows.begin());
+  static_assert(kWindow < kWindows.size());
+  const std::span<const double> updated = data.values(Metric::updated_units);
+  const std::span<const double> all = data.values(Metric::reused_within);
+  std::vector<double> reused;
   double known = 0.0;
-  const std::span<const double> values = data.values(reused);
-  for (std::size_t i = 0; i < values.size(); ++i) {
-    known += std::isnan(values[i]) ? 0.0 : data.values(Metric::updated_units)[i];
+  for (std::size_t i = kWindow; i < all.size(); i += kWindows.size()) {
+    reused.push_back(all[i]);
+    known += std::isnan(all[i]) ? 0.0 : updated[i / kWindows.size()];
   }
-  return ratio(sum(values), known);
+  return ratio(sum(reused), known);
 }
 
 /// NaN where nothing was guessed, so that it does not stand beside systems that guess nothing.
@@ -171,24 +176,24 @@ constexpr std::array kSummaries{
                 "mean of prefetch_wait_s; NaN where nothing is guessed", "prefetch wait", false, simulated,
                 where_guessed<mean_of<Metric::prefetch_wait_s>>},
     SummaryInfo{"reuse_probability_1", "1", "share of the updated units that are demanded in the next step",
-                "sum of reused_within_1 / sum of updated_units over all steps but the last", "reuse within 1",
-                false, simulated, reuse_probability<Metric::reused_within_1>},
+                "sum of reused_within in a window of 1 / sum of updated_units over all steps but the last",
+                "reuse within 1", false, simulated, reuse_probability<1>},
     SummaryInfo{"reuse_probability_2", "1",
                 "share of the updated units that are demanded in the next 2 steps",
-                "sum of reused_within_2 / sum of updated_units over all steps but the last 2",
-                "reuse within 2", false, simulated, reuse_probability<Metric::reused_within_2>},
+                "sum of reused_within in a window of 2 / sum of updated_units over all steps but the last 2",
+                "reuse within 2", false, simulated, reuse_probability<2>},
     SummaryInfo{"reuse_probability_4", "1",
                 "share of the updated units that are demanded in the next 4 steps",
-                "sum of reused_within_4 / sum of updated_units over all steps but the last 4",
-                "reuse within 4", false, simulated, reuse_probability<Metric::reused_within_4>},
+                "sum of reused_within in a window of 4 / sum of updated_units over all steps but the last 4",
+                "reuse within 4", false, simulated, reuse_probability<4>},
     SummaryInfo{"reuse_probability_8", "1",
                 "share of the updated units that are demanded in the next 8 steps",
-                "sum of reused_within_8 / sum of updated_units over all steps but the last 8",
-                "reuse within 8", false, simulated, reuse_probability<Metric::reused_within_8>},
-    SummaryInfo{"reuse_probability_16", "1",
-                "share of the updated units that are demanded in the next 16 steps",
-                "sum of reused_within_16 / sum of updated_units over all steps but the last 16",
-                "reuse within 16", false, simulated, reuse_probability<Metric::reused_within_16>},
+                "sum of reused_within in a window of 8 / sum of updated_units over all steps but the last 8",
+                "reuse within 8", false, simulated, reuse_probability<8>},
+    SummaryInfo{
+        "reuse_probability_16", "1", "share of the updated units that are demanded in the next 16 steps",
+        "sum of reused_within in a window of 16 / sum of updated_units over all steps but the last 16",
+        "reuse within 16", false, simulated, reuse_probability<16>},
     SummaryInfo{"reads_per_step", "requests", "read requests per step",
                 "mean over steps of the step's sum of read_requests", "reads/step", false, simulated,
                 step_mean_of<Metric::read_requests>},

@@ -219,6 +219,39 @@ double tier_mean(const PointData& data, Metric metric, std::size_t tier) {
   return all / static_cast<double>(data.steps());
 }
 
+/// Mean over the steps, of the sum over layers and heads where those add up, else of all values.
+double figure_mean(const PointData& data, const std::string& name) {
+  const auto figure = std::ranges::find(data.figures(), name, &OwnFigure::name);
+  if (figure == data.figures().end()) {
+    return kNan;
+  }
+  if (!figure->adds_up) {
+    return mean(figure->values);
+  }
+  std::vector<double> sums;
+  const std::size_t row = figure->values.size() / static_cast<std::size_t>(data.steps());
+  for (std::size_t begin = 0; begin < figure->values.size(); begin += row) {
+    sums.push_back(sum(std::span(figure->values).subspan(begin, row)));
+  }
+  return mean(sums);
+}
+
+/// A row per figure of policies' own and variant that has it, the mean over its seeds; only the heading where
+/// there is none.
+std::vector<Row> row_per_figure(std::span<const Variant> variants) {
+  std::vector<Row> rows{{"policies' own figures, mean of a step", "figure", "unit", "mean"}};
+  for (const Variant& variant : variants) {
+    for (const OwnFigure& figure : variant.points.front()->data.figures()) {
+      std::vector<double> means;
+      std::ranges::transform(variant.points, std::back_inserter(means), [&figure](const PointResult* point) {
+        return figure_mean(point->data, figure.name);
+      });
+      rows.push_back({variant.name, figure.name, figure.unit, human(mean_interval(means).mean, figure.unit)});
+    }
+  }
+  return rows;
+}
+
 /// A row per point and tier of memory below its first; only the heading where there is none.
 std::vector<Row> row_per_tier(std::span<const PointResult> points) {
   std::vector<Row> rows{{"memory below the first tier", "tier", "hit rate", "up/step", "down/step", "held"}};
@@ -260,6 +293,9 @@ std::string summary_text(std::span<const PointResult> points) {
   text += seeds_text(variants);
   if (const std::vector<Row> tiers = row_per_tier(points); tiers.size() > 1) {
     text += '\n' + aligned(tiers);
+  }
+  if (const std::vector<Row> figures = row_per_figure(variants); figures.size() > 1) {
+    text += '\n' + aligned(figures);
   }
   if (const std::vector<Row> errors = row_per_model_error(points); errors.size() > 1) {
     text += '\n' + aligned(errors);

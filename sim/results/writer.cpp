@@ -4,6 +4,7 @@
 //   for the groups / (simulated) and /host (measured):
 //     write the scales
 //     for each metric that some point recorded: for each point: write its values, NaN where it has none
+//     likewise for each figure of a policy's own (in / alone)
 //     for each summary: write one value per point
 //   write /provenance, and /device/model_errors where there are any; close; rename
 #include "sim/results/writer.hpp"
@@ -51,14 +52,18 @@ std::vector<std::string_view> dimensions(const Axes& axes, Dims dims) {
   if (dims == Dims::step_tier) {
     names.push_back("tier");
   }
-  if (dims == Dims::step_layer || dims == Dims::step_layer_head) {
+  const bool by_head = dims == Dims::step_layer_head || dims == Dims::step_layer_head_window;
+  if (by_head || dims == Dims::step_layer) {
     names.push_back("layer");
   }
-  if (dims == Dims::step_layer_head && axes.sequences > 1) {
+  if (by_head && axes.sequences > 1) {
     names.push_back("sequence");
   }
-  if (dims == Dims::step_layer_head) {
+  if (by_head) {
     names.push_back("head");
+  }
+  if (dims == Dims::step_layer_head_window) {
+    names.push_back("window");
   }
   return names;
 }
@@ -92,7 +97,8 @@ Shape shape_of(const Axes& axes, Dims dims) {
   const std::map<std::string_view, hsize_t> extents{
       {"point", axes.points.size()}, {"step", static_cast<hsize_t>(axes.steps)},
       {"layer", axes.layers.size()}, {"sequence", static_cast<hsize_t>(axes.sequences)},
-      {"head", axes.heads.size()},   {"tier", axes.tiers.size()}};
+      {"head", axes.heads.size()},   {"window", kWindows.size()},
+      {"tier", axes.tiers.size()}};
   Shape shape;
   for (const std::string_view name : dimensions(axes, dims)) {
     shape.push_back(extents.at(name));
@@ -160,7 +166,8 @@ std::vector<std::int64_t> counted(std::int64_t count) {
 /// The dimension scales of one group.
 class Scales {
  public:
-  Scales(hid_t group, const Axes& axes) : axes_(axes) {
+  /// `by_window`: some dataset is.
+  Scales(hid_t group, const Axes& axes, bool by_window) : axes_(axes) {
     add(write_texts(group, "point", axes.points), "point", "configuration");
     add(write_integers(group, "step", counted(axes.steps)), "step",
         "decode step, from the first one replayed");
@@ -169,6 +176,10 @@ class Scales {
     if (axes.sequences > 1) {
       add(write_integers(group, "sequence", counted(axes.sequences)), "sequence",
           "sequence, in the order of workload.sequences");
+    }
+    if (by_window) {
+      add(write_integers(group, "window", {kWindows.begin(), kWindows.end()}), "window",
+          "steps that are looked ahead");
     }
     if (!axes.tiers.empty()) {
       add(write_texts(group, "tier", axes.tiers), "tier", "memory below the first tier");
@@ -204,19 +215,21 @@ std::vector<std::size_t> places(std::span<const Name> names, const std::vector<N
   return found;
 }
 
-/// [steps of the file(, its tiers or layers(, its sequences and heads))]: a point's values, NaN where the
-/// point has none.
-std::vector<double> on_axes(const PointResult& point, const MetricInfo& metric, const Axes& axes) {
-  const PointData& data = point.data;
-  const bool by_tier = metric.dims == Dims::step_tier;
-  const bool by_head = metric.dims == Dims::step_layer_head;
-  const bool by_layer = by_head || metric.dims == Dims::step_layer;
+/// [steps of the file(, its tiers or layers(, its sequences and heads(, windows)))]: a point's values, NaN
+/// where the point has none; no `values`: nowhere.
+std::vector<double> on_axes(const PointData& data, Dims dims, std::span<const double> values,
+                            const Axes& axes) {
+  const bool by_tier = dims == Dims::step_tier;
+  const bool by_window = dims == Dims::step_layer_head_window;
+  const bool by_head = by_window || dims == Dims::step_layer_head;
+  const bool by_layer = by_head || dims == Dims::step_layer;
   const std::size_t layers = by_tier ? axes.tiers.size() : by_layer ? axes.layers.size() : 1;
   const std::size_t sequences = by_head ? static_cast<std::size_t>(axes.sequences) : 1;
   const std::size_t heads = by_head ? axes.heads.size() : 1;
-  std::vector<double> padded(static_cast<std::size_t>(axes.steps) * layers * sequences * heads,
+  const std::size_t windows = by_window ? kWindows.size() : 1;
+  std::vector<double> padded(static_cast<std::size_t>(axes.steps) * layers * sequences * heads * windows,
                              std::numeric_limits<double>::quiet_NaN());
-  if (!point.writes(metric.id)) {
+  if (values.empty()) {
     return padded;
   }
   const std::vector<std::size_t> zero{0};
@@ -225,12 +238,15 @@ std::vector<double> on_axes(const PointResult& point, const MetricInfo& metric, 
                                           : places(data.layer_numbers(), axes.layers);
   const auto head_places = heads == 1 ? zero : places(data.head_numbers(), axes.heads);
   const std::size_t own_sequences = by_head ? static_cast<std::size_t>(data.walked_sequences()) : 1;
-  auto value = data.values(metric.id).begin();
+  auto value = values.begin();
   for (std::size_t step = 0; step < static_cast<std::size_t>(data.steps()); ++step) {
     for (const std::size_t layer : layer_places) {
       for (std::size_t sequence = 0; sequence < own_sequences; ++sequence) {
         for (const std::size_t head : head_places) {
-          padded[((step * layers + layer) * sequences + sequence) * heads + head] = *value++;
+          const std::size_t row = ((step * layers + layer) * sequences + sequence) * heads + head;
+          value = std::ranges::copy_n(value, static_cast<std::ptrdiff_t>(windows),
+                                      padded.begin() + static_cast<std::ptrdiff_t>(row * windows))
+                      .in;
         }
       }
     }
@@ -238,21 +254,59 @@ std::vector<double> on_axes(const PointResult& point, const MetricInfo& metric, 
   return padded;
 }
 
-void write_metric(hid_t group, const MetricInfo& metric, std::span<const PointResult> points,
-                  const Axes& axes, const Scales& scales) {
-  const Shape shape = shape_of(axes, metric.dims);
-  const Handle dataset = hdf5::create_dataset(group, std::string(metric.name), H5T_IEEE_F64LE, shape,
-                                              {.chunk = chunk_of(shape), .deflate = kDeflate});
+/// `values_of(point)`: those of a point, none where it has none.
+template <class ValuesOf>
+Handle write_series(hid_t group, const std::string& name, Dims dims, std::span<const PointResult> points,
+                    ValuesOf values_of, const Axes& axes, const Scales& scales) {
+  const Shape shape = shape_of(axes, dims);
+  Handle dataset = hdf5::create_dataset(group, name, H5T_IEEE_F64LE, shape,
+                                        {.chunk = chunk_of(shape), .deflate = kDeflate});
   Shape begin(shape.size(), 0);
   Shape count = shape;
   count[0] = 1;
   for (const PointResult& point : points) {
-    const std::vector<double> values = on_axes(point, metric, axes);
+    const std::vector<double> values = on_axes(point.data, dims, values_of(point), axes);
     hdf5::write_block(dataset.get(), H5T_NATIVE_DOUBLE, begin, count, values.data());
     ++begin[0];
   }
+  scales.attach(dataset.get(), dims);
+  return dataset;
+}
+
+void write_metric(hid_t group, const MetricInfo& metric, std::span<const PointResult> points,
+                  const Axes& axes, const Scales& scales) {
+  const auto values_of = [&metric](const PointResult& point) {
+    return point.writes(metric.id) ? point.data.values(metric.id) : std::span<const double>();
+  };
+  const Handle dataset =
+      write_series(group, std::string(metric.name), metric.dims, points, values_of, axes, scales);
   describe(dataset.get(), metric.unit, metric.long_name, metric.formula);
-  scales.attach(dataset.get(), metric.dims);
+}
+
+void write_figure(hid_t group, const OwnFigure& figure, std::span<const PointResult> points, const Axes& axes,
+                  const Scales& scales) {
+  const auto values_of = [&figure](const PointResult& point) {
+    const auto own = std::ranges::find(point.data.figures(), figure.name, &OwnFigure::name);
+    return point.keep_steps && own != point.data.figures().end() ? std::span<const double>(own->values)
+                                                                 : std::span<const double>();
+  };
+  const Handle dataset = write_series(group, figure.name, figure.dims, points, values_of, axes, scales);
+  describe(dataset.get(), figure.unit, figure.long_name, figure.formula);
+  hdf5::write_string(dataset.get(), "policy", figure.policy);
+}
+
+/// Each once, in the order in which points have them; without those of points that keep no steps.
+std::vector<const OwnFigure*> figures_of(std::span<const PointResult> points) {
+  std::vector<const OwnFigure*> figures;
+  std::set<std::string_view> names;
+  for (const PointResult& point : points) {
+    for (const OwnFigure& figure : point.data.figures()) {
+      if (point.keep_steps && names.insert(figure.name).second) {
+        figures.push_back(&figure);
+      }
+    }
+  }
+  return figures;
 }
 
 void write_summary(hid_t group, const SummaryInfo& summary, std::span<const PointResult> points,
@@ -285,15 +339,25 @@ void write_repetitions(hid_t group, std::span<const PointResult> points, const S
 }
 
 void write_group(hid_t group, Origin origin, std::span<const PointResult> points, const Axes& axes) {
-  const Scales scales(group, axes);
+  const auto wanted = [&](const MetricInfo& metric) {
+    return metric.origin == origin &&
+           std::ranges::any_of(points, [&](const PointResult& point) { return point.writes(metric.id); });
+  };
+  const bool by_window = std::ranges::any_of(metric_table(), [&](const MetricInfo& metric) {
+    return metric.dims == Dims::step_layer_head_window && wanted(metric);
+  });
+  const Scales scales(group, axes, by_window);
   if (origin == Origin::simulated) {
     write_repetitions(group, points, scales);
   }
   for (const MetricInfo& metric : metric_table()) {
-    const bool wanted =
-        std::ranges::any_of(points, [&](const PointResult& point) { return point.writes(metric.id); });
-    if (metric.origin == origin && wanted) {
+    if (wanted(metric)) {
       write_metric(group, metric, points, axes, scales);
+    }
+  }
+  if (origin == Origin::simulated) {
+    for (const OwnFigure* figure : figures_of(points)) {
+      write_figure(group, *figure, points, axes, scales);
     }
   }
   for (const SummaryInfo& summary : summary_table()) {

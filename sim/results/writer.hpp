@@ -35,12 +35,13 @@ struct PointResult {
 
 /// Writes an HDF5 file that h5py, pandas and xarray read.
 ///
-/// The root group has the dimension scales `point`, `step`, `layer` and `head`, where some point walks
-/// several sequences `sequence`, and where some point has memory below its first tier `tier`; a dataset
-/// [point(, step(, layer(, (sequence,) head) or tier))] for each metric that some point recorded and one
-/// [point] for each summary, for `variant` and for `seed`; `/host` has the same metrics and summaries for
-/// what was measured on this machine, with scales of its own; `/provenance` has `provenance` as attributes
-/// and, per point, the resolved configuration and the notes. Where some point ran on a real device,
+/// The root group has the dimension scales `point`, `step`, `layer`, `head` and `window`, where some point
+/// walks several sequences `sequence`, and where some point has memory below its first tier `tier`; a dataset
+/// [point(, step(, layer(, (sequence,) head(, window)) or tier))] for each metric that some point recorded
+/// and for each figure of a policy's own, "POLICY.FIGURE" with an attribute `policy`, and one [point] for
+/// each summary, for `variant` and for `seed`; `/host` has the same metrics and summaries for what was
+/// measured on this machine, with scales of its own; `/provenance` has `provenance` as attributes and, per
+/// point, the resolved configuration and the notes. Where some point ran on a real device,
 /// `/device/model_errors` has [point, model] datasets with the members of ModelError. Points may differ in
 /// steps, layers and heads; what one lacks is NaN. The root's datasets depend on nothing but `points`.
 ///
@@ -52,7 +53,8 @@ void write_results(const std::filesystem::path& out, std::span<const PointResult
 
 /// The summaries as a table for a terminal, ending in a new line: one column per variant, or, if these are
 /// too many for that, one row per variant with the most important summaries; of several seeds the mean and
-/// its 95 % interval. Tiers of memory and model errors, where there are any, follow as tables of their own.
+/// its 95 % interval. Tiers of memory, figures of policies' own and model errors, where there are any, follow
+/// as tables.
 std::string summary_text(std::span<const PointResult> points);
 
 /// kvreplay's version, commit and build, this host's processor and system, and the schema version.

@@ -154,16 +154,29 @@ double largest(const PointResult& result, Metric metric) {
   return *std::ranges::max_element(values(result, metric));
 }
 
-bool same_bits(const PointResult& a, const PointResult& b, Metric metric) {
-  const auto x = values(a, metric);
-  const auto y = values(b, metric);
+namespace {
+
+bool same_bytes(std::span<const double> x, std::span<const double> y) {
   return x.size() == y.size() && (x.empty() || std::memcmp(x.data(), y.data(), x.size_bytes()) == 0);
 }
 
+bool same_figures(const PointResult& a, const PointResult& b) {
+  return std::ranges::equal(a.data.figures(), b.data.figures(), [](const OwnFigure& x, const OwnFigure& y) {
+    return x.name == y.name && same_bytes(x.values, y.values);
+  });
+}
+
+}  // namespace
+
+bool same_bits(const PointResult& a, const PointResult& b, Metric metric) {
+  return same_bytes(values(a, metric), values(b, metric));
+}
+
 bool same_bits(const PointResult& a, const PointResult& b) {
-  return std::ranges::all_of(metric_table(), [&](const MetricInfo& metric) {
+  const bool metrics = std::ranges::all_of(metric_table(), [&](const MetricInfo& metric) {
     return metric.origin == Origin::host || same_bits(a, b, metric.id);
   });
+  return metrics && same_figures(a, b);
 }
 
 }  // namespace kvr::test

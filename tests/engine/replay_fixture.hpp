@@ -86,7 +86,7 @@ std::span<const double> values(const PointResult& result, Metric metric);
 double total(const PointResult& result, Metric metric);
 double smallest(const PointResult& result, Metric metric);
 double largest(const PointResult& result, Metric metric);
-/// Whether every simulated metric of both has the same bits.
+/// Whether every simulated metric and every figure of policies' own of both has the same bits.
 bool same_bits(const PointResult& a, const PointResult& b);
 bool same_bits(const PointResult& a, const PointResult& b, Metric metric);
 

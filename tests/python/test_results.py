@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 import xarray as xr
 
-AXES = ("point", "step", "layer", "head")
+AXES = ("point", "step", "layer", "head", "window")
 
 
 @pytest.fixture
@@ -74,7 +74,9 @@ def test_xarray_opens_the_root_and_the_groups(demo_results: Path) -> None:
     with xr.open_dataset(demo_results, engine="h5netcdf") as data:
         assert set(data.coords) == set(AXES)
         assert data.latency_s.dims == ("point", "step")
-        assert data.recall.dims == AXES
+        assert data.recall.dims == AXES[:4]
+        assert data.reused_within.dims == AXES
+        assert data.window.values.tolist() == [1, 2, 4, 8, 16]
         assert data.latency_s.units == "s"
         first = data.recall.sel(point=data.point[0], layer=data.layer[0], head=data["head"][0])
         assert first.sizes == {"step": 32}
@@ -166,7 +168,8 @@ def ratio_of(numerator: str, denominator: str) -> Callable[[h5py.Group, int], fl
 
 def reuse_probability(within: int) -> Callable[[h5py.Group, int], float]:
     def share(data: h5py.Group, point: int) -> float:
-        reused = data[f"reused_within_{within}"][point]
+        window = data["window"][:].tolist().index(within)
+        reused = data["reused_within"][point][..., window]
         known = data["updated_units"][point][~np.isnan(reused)].sum()
         return np.nansum(reused) / known if known > 0 else np.nan
 
@@ -277,6 +280,25 @@ def test_what_is_counted_and_timed_agrees_with_itself(file: h5py.File) -> None:
     parts = [file[f"{part}_energy_j"][:] for part in ("flash", "dram", "host_io", "compute", "base")]
     assert (np.array(parts) > 0).all()
     np.testing.assert_allclose(file["energy_j"][:], sum(parts), rtol=1e-12)
+
+
+def test_figures_of_policies_own_are_read_like_metrics(demo_results: Path) -> None:
+    with xr.open_dataset(demo_results, engine="h5netcdf") as data:
+        splits = data["adaptive.splits"]
+        assert splits.dims == AXES[:4]
+        assert splits.attrs["policy"] == "clustering 'adaptive'"
+        assert {"units", "long_name", "formula"} <= set(splits.attrs)
+        ours = splits.sel(point="DynaKV")
+        assert splits.drop_sel(point="DynaKV").isnull().all() and ours.notnull().all()
+        grown = data.units.sel(point="DynaKV").diff("step")
+        np.testing.assert_array_equal(ours.isel(step=slice(1, None)), grown)
+        assert ours.sum() > 0
+        sensed = data["analytic.sensed_bytes"]
+        assert sensed.dims == AXES[:2]
+        assert (sensed >= data.read_bytes.sum("layer")).all()
+    with h5py.File(demo_results) as file:
+        notes = file["provenance/notes"].asstr()[:]
+        assert not any("adaptive.splits" in note for note in notes)
 
 
 # --- Reproducibility ---

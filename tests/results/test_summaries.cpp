@@ -1,6 +1,7 @@
 #include <doctest/doctest.h>
 
 #include <algorithm>
+#include <array>
 #include <cmath>
 #include <limits>
 #include <map>
@@ -56,13 +57,13 @@ PointData worked_example() {
   fill(data, Metric::hit_bytes, 100.0, 100.0);        // 3600
   fill(data, Metric::useful_read_bytes, 500.0, 0.0);  // 4000
   fill(data, Metric::updated_units, 1.0, 1.0);        // 1 ... 8: 36 in all, 10 in the first step
-  fill(data, Metric::reused_within_1, 0.0, 1.0);
-  fill(data, Metric::reused_within_2, 0.5, 1.0);
-  fill(data, Metric::reused_within_4, 1.0, 1.0);
-  fill(data, Metric::reused_within_8, 1.0, 1.0);
-  for (std::int64_t head = 0; head < 4; ++head) {  // the run ends too soon for its second step
-    data.set(Metric::reused_within_8, 1, head / 2, head % 2, kNotKnown);
-    data.set(Metric::reused_within_16, 0, head / 2, head % 2, kNotKnown);
+  const std::array first_reused = {0.0, 0.5, 1.0, 1.0, kNotKnown};  // by window, one more for each head
+  for (std::int64_t i = 0; i < 8; ++i) {
+    for (std::size_t window = 0; window < kWindows.size(); ++window) {
+      const bool ends_before = window == 3 && i >= 4;  // the run, too soon for the second step
+      data.set_in_window(Metric::reused_within, i / 4, i / 2 % 2, i % 2, window,
+                         ends_before ? kNotKnown : first_reused[window] + static_cast<double>(i));
+    }
   }
   fill(data, Metric::guessed_bytes, 50.0, 0.0);          // 400
   fill(data, Metric::rightly_guessed_bytes, 20.0, 5.0);  // 300
@@ -229,7 +230,7 @@ TEST_CASE("a value that arithmetic could not come to is not left out: its summar
 TEST_CASE("what has no value by definition is left out, and told") {
   PointData data("cached", 2, 2, 1);
   data.set(Metric::contiguous_mean_entries, 0, 1, 3.0);
-  data.set(Metric::reused_within_1, 1, 0, 0, kNotKnown);
+  data.set_in_window(Metric::reused_within, 1, 0, 0, 0, kNotKnown);
   CHECK(summary(data, "contiguous_mean") == 3.0);
   CHECK(data.notes() ==
         std::vector<std::string>{

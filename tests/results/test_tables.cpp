@@ -24,10 +24,12 @@ TEST_CASE("metrics and summaries have names of their own, units, a meaning and a
     CAPTURE(metric.name);
     CHECK(names.insert(metric.name).second);
     CHECK_FALSE((metric.unit.empty() || metric.long_name.empty() || metric.formula.empty()));
+    CHECK(metric.name.find('.') == std::string_view::npos);  // as figures of policies have
   }
   for (const SummaryInfo& summary : summary_table()) {
     CAPTURE(summary.name);
     CHECK(names.insert(summary.name).second);
+    CHECK(summary.name.find('.') == std::string_view::npos);
     CHECK_FALSE((summary.unit.empty() || summary.long_name.empty() || summary.formula.empty() ||
                  summary.heading.empty()));
   }

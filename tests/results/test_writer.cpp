@@ -3,11 +3,13 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cmath>
 #include <csignal>
 #include <fstream>
 #include <iterator>
 #include <limits>
+#include <string>
 #include <vector>
 
 #include "sim/base/error.hpp"
@@ -128,6 +130,55 @@ TEST_CASE("a results file holds the summaries, the units, and what is not reprod
   const hdf5::Handle group = hdf5::open_group(file.get(), "provenance");
   CHECK(hdf5::read_string(group.get(), "seed") == "42");
   CHECK(hdf5::has_dataset(group.get(), "resolved_config"));
+}
+
+TEST_CASE("figures of policies' own stand beside the metrics, NaN for points that do not have them") {
+  const TemporaryFolder folder;
+  std::vector<PointResult> points = two_points();
+  PointData& first = points[0].data;
+  const std::size_t splits = first.add_figure({.name = "shy.splits",
+                                               .unit = "splits",
+                                               .long_name = "units divided",
+                                               .formula = "count",
+                                               .policy = "clustering 'shy'",
+                                               .dims = Dims::step_layer_head,
+                                               .adds_up = true});
+  first.set_figure(splits, 1, std::vector{3.0, 4.0});  // layers 0 and 8
+  PointData& second = points[1].data;
+  const std::size_t held = second.add_figure({.name = "bold.held",
+                                              .unit = "B",
+                                              .long_name = "bytes held",
+                                              .formula = "sum",
+                                              .policy = "replacement 'bold'"});
+  second.set_figure(held, 0, std::vector{1024.0});
+  second.set_figure(held, 1, std::vector{3072.0});
+  write_results(folder / "out.h5", points, {});
+  const hdf5::Handle file = hdf5::open_file(folder / "out.h5");
+
+  const std::vector<double> values = read_doubles(file, "shy.splits", {2, 3, 3, 2});
+  const auto at = [&](std::size_t point, std::size_t step, std::size_t layer, std::size_t head) {
+    return values[((point * 3 + step) * 3 + layer) * 2 + head];
+  };
+  CHECK(at(0, 1, 0, 0) == 3.0);
+  CHECK(at(0, 1, 2, 0) == 4.0);
+  CHECK(std::ranges::count_if(values, [](double value) { return std::isnan(value); }) == 34);
+  const std::vector<double> bytes = read_doubles(file, "bold.held", {2, 3});
+  CHECK(std::isnan(bytes[0]));
+  CHECK(bytes[4] == 3072.0);
+  const hdf5::Handle dataset = hdf5::open_dataset(file.get(), "shy.splits");
+  CHECK(hdf5::read_string(dataset.get(), "units") == "splits");
+  CHECK(hdf5::read_string(dataset.get(), "long_name") == "units divided");
+  CHECK(hdf5::read_string(dataset.get(), "formula") == "count");
+  CHECK(hdf5::read_string(dataset.get(), "policy") == "clustering 'shy'");
+
+  const std::string text = summary_text(points);  // of one step that has values, and of two
+  CHECK(text.find("first   shy.splits  splits     7.00\n") != std::string::npos);
+  CHECK(text.find("second  bold.held   B       2.05 kB\n") != std::string::npos);
+  CHECK_THROWS_AS(first.add_figure({.name = "shy.splits"}), InternalError);
+
+  points[0].keep_steps = false;
+  write_results(folder / "short.h5", points, {});
+  CHECK_FALSE(hdf5::has_dataset(hdf5::open_file(folder / "short.h5").get(), "shy.splits"));
 }
 
 TEST_CASE("the errors of models beside a real device stand by point and model, NaN where a point has none") {

@@ -95,13 +95,38 @@ Table params_table(const Implementation& implementation) {
   return table;
 }
 
+std::string_view dims_text(FigureDims dims) {
+  switch (dims) {
+    case FigureDims::step:
+      return "step";
+    case FigureDims::step_layer:
+      return "step, layer";
+    case FigureDims::step_layer_head:
+      return "step, layer, head";
+  }
+  return "";
+}
+
+Table figures_table(const Implementation& implementation) {
+  Table table{{"figure in results", "unit", "dimensions", "meaning", "formula"}, {}};
+  for (const FigureInfo& figure : implementation.figures) {
+    table.rows.push_back({fmt::format("{}.{}", implementation.name, figure.name), figure.unit,
+                          std::string(dims_text(figure.dims)), figure.long_name, figure.formula});
+  }
+  return table;
+}
+
 std::string describe(const Implementation& implementation) {
   const std::string source =
       implementation.source.empty() ? "" : fmt::format("source: {}\n", implementation.source);
   const std::string head = fmt::format("{}: {}\n{}", implementation.name, implementation.doc, source);
-  return implementation.params.empty()
-             ? head + "no parameters\n"
-             : fmt::format("{}\n{}", head, cli::plain_table(params_table(implementation)));
+  const std::string figures = implementation.figures.empty()
+                                  ? ""
+                                  : fmt::format("\n{}", cli::plain_table(figures_table(implementation)));
+  return (implementation.params.empty()
+              ? head + "no parameters\n"
+              : fmt::format("{}\n{}", head, cli::plain_table(params_table(implementation)))) +
+         figures;
 }
 
 std::string markdown_of(const Implementation& implementation) {
@@ -109,9 +134,12 @@ std::string markdown_of(const Implementation& implementation) {
       implementation.source.empty() ? "" : fmt::format(" Source: {}.", implementation.source);
   const std::string head =
       fmt::format("### `{}`\n\n{}{}\n\n", implementation.name, implementation.doc, source);
-  return implementation.params.empty()
-             ? head + "No parameters.\n\n"
-             : fmt::format("{}{}\n", head, cli::markdown_table(params_table(implementation)));
+  const std::string figures =
+      implementation.figures.empty() ? "" : cli::markdown_table(figures_table(implementation)) + "\n";
+  return (implementation.params.empty()
+              ? head + "No parameters.\n\n"
+              : fmt::format("{}{}\n", head, cli::markdown_table(params_table(implementation)))) +
+         figures;
 }
 
 std::string markdown_of(const std::string& kind, const Catalogue::Kind& implementations) {

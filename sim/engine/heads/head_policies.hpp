@@ -61,6 +61,8 @@ class HeadPolicies {
   void build();
 
   bool runs(std::size_t stage) const { return stages_[stage] != nullptr; }
+  /// Null where it does not run.
+  const HeadStage* stage(std::size_t stage) const { return stages_[stage].get(); }
   /// Whether more is live than the stage lets stand.
   bool overflows(std::size_t stage) const { return live_.size() > stages_[stage]->config().overflow; }
   /// Queries over the entries that exist, outside any step: `score`, `candidates`, `choose`, `take` and
@@ -174,7 +176,8 @@ class HeadPolicies {
   void estimate(std::size_t selection, std::size_t member, std::int64_t first_query, std::int64_t queries);
   std::int64_t estimated(std::size_t selection) const;
   std::span<const SketchedUnit> sketched(std::size_t selection) const {
-    return last_select_ ? stages_[*last_select_]->sketched(selection) : std::span<const SketchedUnit>();
+    return last_select_ && !reads_in_ ? stages_[*last_select_]->sketched(selection)
+                                      : std::span<const SketchedUnit>();
   }
   /// The scorers that want it, of a member's query heads.
   void tell_attention(std::size_t member, std::int64_t first_query, std::int64_t queries);

@@ -23,6 +23,7 @@ class BatchLayout {
         stride_bytes_(stride_bytes) {}
 
   bool on_flash() const { return !layouts_.empty(); }
+  std::span<const std::unique_ptr<Layout>> layouts() const { return layouts_; }
 
   // As those of Layout.
   bool wants_co_retrieval() const { return on_flash() && layouts_.front()->wants_co_retrieval(); }

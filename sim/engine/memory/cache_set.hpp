@@ -44,6 +44,7 @@ class CacheSet {
   CacheSet& operator=(const CacheSet&) = delete;
 
   Cache& of(std::int64_t layer, std::int64_t head);
+  std::span<const std::unique_ptr<Cache>> caches() const { return caches_; }
   /// Calls `listener` with all that any cache evicts.
   void on_evict(const Cache::Evicted& listener);
   std::int64_t bytes() const;

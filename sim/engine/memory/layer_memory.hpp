@@ -57,6 +57,8 @@ class LayerMemory {
   HeadResidency& residency(std::int64_t head) { return residencies_[static_cast<std::size_t>(head)]; }
 
   bool on_flash() const { return layout_.on_flash(); }
+  /// Of each sequence; none without flash.
+  std::span<const std::unique_ptr<Layout>> layouts() const { return layout_.layouts(); }
   bool has_lower_tier() const { return on_flash() || tiers_->links() > 0; }
   bool wants_co_retrieval() const { return layout_.wants_co_retrieval(); }
   /// Places the prompt's units. `co_retrieval` [heads], or empty where the layout does not want it.

@@ -84,6 +84,7 @@ class Cache {
 
   bool enabled() const { return policy_->caches() && capacity_bytes_ > 0; }
   std::int64_t bytes() const { return bytes_; }
+  const Replacement& policy() const { return *policy_; }
 
   /// Calls `watcher` with every object that is touched, before the policy is told.
   void watch(std::function<void(CacheObject)> watcher) { watcher_ = std::move(watcher); }

@@ -1,7 +1,5 @@
 #include "sim/engine/recording/recording.hpp"
 
-#include <array>
-
 namespace kvr {
 namespace {
 
@@ -85,15 +83,12 @@ void record_layer(const LayerMemory& memory, std::span<const HeadPolicies> heads
 }
 
 void record_reuse(const UpdateReuse& reuse, LayerRow row, std::int64_t head, PointData& data) {
-  constexpr std::array kReused = {Metric::reused_within_1, Metric::reused_within_2, Metric::reused_within_4,
-                                  Metric::reused_within_8, Metric::reused_within_16};
-  static_assert(kReused.size() == UpdateReuse::kWithin.size());
   data.set(Metric::updated_units, row.step, row.layer, head, static_cast<double>(reuse.updated()));
-  for (std::size_t i = 0; i < kReused.size(); ++i) {
-    data.record(kReused[i]);  // all NaN where the run is too short
-    const std::int64_t within = UpdateReuse::kWithin[i];
-    if (const auto reused = reuse.reused(within)) {
-      data.set(kReused[i], row.step - within, row.layer, head, static_cast<double>(*reused));
+  data.record(Metric::reused_within);  // all NaN where the run is too short
+  for (std::size_t i = 0; i < kWindows.size(); ++i) {
+    if (const auto reused = reuse.reused(kWindows[i])) {
+      data.set_in_window(Metric::reused_within, row.step - kWindows[i], row.layer, head, i,
+                         static_cast<double>(*reused));
     }
   }
 }

@@ -31,7 +31,7 @@ void UpdateReuse::follow(std::span<const UnitChoice> demanded, std::span<const C
     step.push_back({unit});
   }
   steps_.push_front(std::move(step));
-  if (std::ssize(steps_) > kWithin.back() + 1) {
+  if (std::ssize(steps_) > kWindows.back() + 1) {
     steps_.pop_back();
   }
 }

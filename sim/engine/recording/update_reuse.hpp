@@ -1,6 +1,5 @@
 #pragma once
 
-#include <array>
 #include <cstdint>
 #include <deque>
 #include <optional>
@@ -9,6 +8,7 @@
 
 #include "sim/engine/heads/selection.hpp"
 #include "sim/interfaces/clustering.hpp"
+#include "sim/results/metrics.hpp"
 
 namespace kvr {
 
@@ -18,15 +18,12 @@ namespace kvr {
 /// of all units alike; they keep their names.
 class UpdateReuse {
  public:
-  /// Numbers of steps that are told apart, ascending.
-  static constexpr std::array<std::int64_t, 5> kWithin = {1, 2, 4, 8, 16};
-
   /// One call for each step, in order: what the step demanded, then what it changed.
   void follow(std::span<const UnitChoice> demanded, std::span<const Change> changes);
   /// Units that the last step updated.
   std::int64_t updated() const { return std::ssize(steps_.front()); }
-  /// Of the units updated `within` (one of kWithin) steps before the last step: how many were demanded in the
-  /// `within` steps since. Nothing where there was no such step.
+  /// Of the units updated `within` (one of kWindows) steps before the last step: how many were demanded in
+  /// the `within` steps since. Nothing where there was no such step.
   std::optional<std::int64_t> reused(std::int64_t within) const;
 
  private:

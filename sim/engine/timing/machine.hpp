@@ -51,6 +51,7 @@ class Machine {
   const FlashDevice& device() const { return *device_; }
   /// Addresses that the layers of one sequence take, whatever lies there.
   std::int64_t regions_bytes() const;
+  const Schedule& schedule() const { return *schedule_; }
   std::int64_t block_bytes() const { return device_->limits().block_bytes; }
   /// What a reader of the results must know.
   std::vector<std::string> notes() const;

@@ -29,7 +29,7 @@ void follow(UpdateReuse& reuse, const std::vector<UnitId>& demanded, const Chang
 /// Of the step `within` before the last one; -1 where there is none.
 Counts all_reused(const UpdateReuse& reuse) {
   Counts counts;
-  for (const std::int64_t within : UpdateReuse::kWithin) {
+  for (const std::int64_t within : kWindows) {
     counts.push_back(reuse.reused(within).value_or(-1));
   }
   return counts;
@@ -86,16 +86,13 @@ TEST_CASE(
   setup.scorer = "centroid";
   setup.recent = 0;
   const PointResult result = fixture.run(setup);
-  const std::vector<Metric> metrics = {Metric::reused_within_1, Metric::reused_within_2,
-                                       Metric::reused_within_4, Metric::reused_within_8,
-                                       Metric::reused_within_16};
   CHECK(test::total(result, Metric::updated_units) == 40.0 * test::kHeads);  // one append each
   const std::int64_t steps = result.data.steps();
   for (std::int64_t step = 0; step < steps; ++step) {
     double before = 0.0;
-    for (std::size_t i = 0; i < metrics.size(); ++i) {
-      const double reused = result.data.at(metrics[i], step, 1, 1);
-      REQUIRE(std::isnan(reused) == (step + UpdateReuse::kWithin[i] >= steps));
+    for (std::size_t i = 0; i < kWindows.size(); ++i) {
+      const double reused = result.data.at_window(Metric::reused_within, step, 1, 1, i);
+      REQUIRE(std::isnan(reused) == (step + kWindows[i] >= steps));
       if (!std::isnan(reused)) {
         CHECK(reused >= before);
         CHECK(reused <= 1.0);
@@ -114,7 +111,7 @@ TEST_CASE("a budget for everything demands every updated unit in the next step")
   setup.recent = 0;
   const PointResult result = fixture.run(setup.with_budget(1000));
   for (std::int64_t step = 0; step + 1 < result.data.steps(); ++step) {
-    CHECK(result.data.at(Metric::reused_within_1, step, 0, 0) == 1.0);
+    CHECK(result.data.at_window(Metric::reused_within, step, 0, 0, 0) == 1.0);
   }
 }
 

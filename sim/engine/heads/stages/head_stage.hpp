@@ -30,6 +30,8 @@ class HeadStage {
             std::unique_ptr<Clustering> own_units, std::unique_ptr<Scorer> scorer);
 
   const StageConfig& config() const { return config_; }
+  /// Null where the stage takes.
+  const Scorer* scorer() const { return scorer_.get(); }
   bool wants_attention() const { return scorer_ && scorer_->wants_attention(); }
   /// Of its units' summaries, and of units of its own.
   std::int64_t summary_bytes() const { return scorer_ ? scorer_->dram_bytes() : 0; }

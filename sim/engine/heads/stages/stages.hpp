@@ -26,6 +26,8 @@ class Stages {
   std::vector<std::unique_ptr<HeadStage>> of_head(HeadId head) const;
   /// What the scorers and the queries of the prompt's end need of the trace, all together.
   const TraceNeeds& needs() const { return needs_; }
+  /// Of each sequence.
+  std::span<const std::unique_ptr<Budget>> budgets(std::size_t stage) const { return budgets_[stage]; }
 
   /// Captured layers in which a stage wants the queries that the layer below speculates on.
   std::vector<std::int64_t> speculating_layers() const;

@@ -25,6 +25,7 @@ class TierLevel {
   bool has(HeadId head, EntryIndex entry) const { return residencies_[index(head)].entry_resident(entry); }
   std::int64_t entries() const;
   CacheSet& caches() { return caches_; }
+  const CacheSet& caches() const { return caches_; }
 
   /// `entries` of `unit` come to be here, or leave.
   void admit(HeadId head, UnitId unit, std::span<const EntryIndex> entries);

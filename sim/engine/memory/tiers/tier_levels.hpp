@@ -34,6 +34,8 @@ class TierLevels {
 
   /// Memory below the first tier: levels, and the last tier where it is memory.
   std::size_t links() const { return links_; }
+  /// Fastest first.
+  const std::deque<TierLevel>& levels() const { return levels_; }
   bool has(HeadId head, EntryIndex entry) const;
   /// [links] of the layer's last step.
   std::span<const TierTraffic> traffic(std::int64_t layer) const {
