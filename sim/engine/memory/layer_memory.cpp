@@ -5,7 +5,7 @@
 
 #include "sim/base/error.hpp"
 #include "sim/engine/memory/address_regions.hpp"
-#include "sim/engine/memory/placement_check.hpp"
+#include "sim/engine/memory/places/placement_check.hpp"
 #include "sim/engine/memory/representatives.hpp"
 
 namespace kvr {

@@ -11,8 +11,8 @@
 #include <vector>
 
 #include "sim/engine/heads/head_policies.hpp"
-#include "sim/engine/memory/batch_layout.hpp"
 #include "sim/engine/memory/flash_requests.hpp"
+#include "sim/engine/memory/places/batch_layout.hpp"
 #include "sim/engine/memory/residency.hpp"
 #include "sim/engine/memory/swap_area.hpp"
 #include "sim/engine/memory/tiers/head_cache.hpp"

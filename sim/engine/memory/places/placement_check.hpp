@@ -4,7 +4,7 @@
 #include <span>
 
 #include "sim/engine/heads/head_policies.hpp"
-#include "sim/engine/memory/batch_layout.hpp"
+#include "sim/engine/memory/places/batch_layout.hpp"
 
 namespace kvr {
 

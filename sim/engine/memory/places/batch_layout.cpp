@@ -1,4 +1,4 @@
-#include "sim/engine/memory/batch_layout.hpp"
+#include "sim/engine/memory/places/batch_layout.hpp"
 
 #include <algorithm>
 

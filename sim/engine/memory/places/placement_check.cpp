@@ -1,4 +1,4 @@
-#include "sim/engine/memory/placement_check.hpp"
+#include "sim/engine/memory/places/placement_check.hpp"
 
 #include <set>
 #include <vector>
