@@ -40,6 +40,8 @@ enum class Metric : std::size_t {
   useful_read_bytes,
   guessed_bytes,
   rightly_guessed_bytes,
+  reference_read_bytes,
+  referenced_bytes,
   updated_units,
   reused_within_1,
   reused_within_2,

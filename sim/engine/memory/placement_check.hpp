@@ -3,7 +3,7 @@
 #include <cstdint>
 #include <span>
 
-#include "sim/engine/heads/head_policies.hpp"
+#include "sim/engine/memory/records/head_records.hpp"
 #include "sim/interfaces/layout.hpp"
 
 namespace kvr {
@@ -11,7 +11,7 @@ namespace kvr {
 /// A layer as its layout sees it.
 struct PlacedLayer {
   std::int64_t layer;
-  std::span<const HeadPolicies> heads;
+  std::span<const HeadRecords> heads;
   const Layout& layout;
   std::int64_t entry_bytes;
 };
