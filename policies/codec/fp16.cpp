@@ -11,7 +11,7 @@
 namespace kvr {
 namespace {
 
-class Fp16 final : public Codec {
+class Fp16 final : public RowCodec {
  public:
   static constexpr std::string_view kName = "fp16";
   static constexpr std::string_view kDoc =

@@ -42,7 +42,7 @@ int code_of(float x, float scale) {
   return static_cast<int>(std::clamp(code, -kLargestCode, kLargestCode));
 }
 
-class Int4 final : public Codec {
+class Int4 final : public RowCodec {
  public:
   static constexpr std::string_view kName = "int4";
   static constexpr std::string_view kDoc =

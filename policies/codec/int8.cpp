@@ -12,7 +12,7 @@
 namespace kvr {
 namespace {
 
-class Int8 final : public Codec {
+class Int8 final : public RowCodec {
  public:
   static constexpr std::string_view kName = "int8";
   static constexpr std::string_view kDoc = "One byte an element, and one float32 scale in front of each row.";

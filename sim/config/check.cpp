@@ -39,13 +39,18 @@ std::vector<std::string_view> keys_of(const Field& table) {
   return keys;
 }
 
+/// Whether a component can be absent without a default in its place.
+bool may_be_left_out(const Field& field) {
+  return field.needed == Needed::unless_joint || field.needed == Needed::if_given;
+}
+
 /// Whether a table, value, list or component must be given at all.
 bool is_required(const Field& field) {
   switch (field.shape) {
     case Shape::value:
       return field.spec.info.required;
     case Shape::component:
-      return field.default_type.empty() || field.needed != Needed::always;
+      return !may_be_left_out(field) && (field.default_type.empty() || field.needed != Needed::always);
     case Shape::list:
       return !field.may_lack;
     case Shape::table:
@@ -219,12 +224,22 @@ class Checker {
     }
     const Node* const outer = std::exchange(table_, node);
     for (const Field& inner : field.fields) {
-      if (!is_composition(inner)) {
-        const Node* child = node != nullptr ? node->find(inner.name) : nullptr;
+      const Node* child = node != nullptr ? node->find(inner.name) : nullptr;
+      if (!is_composition(inner) && !is_left_out(inner, child, join_path(path, inner.name))) {
         resolved.children.push_back(check(inner, child, join_path(path, inner.name), resolved.mark));
       }
     }
     table_ = outer;
+  }
+
+  /// Of the table that is being checked.
+  bool is_left_out(const Field& field, const Node* given, const std::string& path) {
+    const bool joint = table_ != nullptr && table_->find("joint") != nullptr;
+    if (field.needed == Needed::unless_joint && joint && given != nullptr) {
+      problems_.add(given->mark, path, "stands beside joint; allowed: either k and v, or joint");
+    }
+    return given == nullptr &&
+           (field.needed == Needed::if_given || (field.needed == Needed::unless_joint && joint));
   }
 
   bool is_needed(const Field& field) const {

@@ -90,13 +90,19 @@ StageConfig stage(const Resolved& root) {
           .recent = pinned(root, "recent")};
 }
 
+CodecConfig codec(const Resolved& root) {
+  if (root.children.size() == 1) {
+    return {.joint = component(root, "joint")};
+  }
+  return {.keys = component(root, "k"), .values = component(root, "v")};
+}
+
 SystemConfig system(const Resolved& root) {
   SystemConfig config{.name = text(root, "name"),
                       .heads_together = text(root, "heads") == "together",
                       .clustering = component(root, "clustering"),
                       .stages = {},
-                      .key_codec = component(root, "codec.k"),
-                      .value_codec = component(root, "codec.v"),
+                      .codec = codec(root.at("codec")),
                       .on_flash = ends_in_flash(root.at("tiers")),
                       .tiers = memory_below_first(root.at("tiers")),
                       .layout = component(root, "layout"),

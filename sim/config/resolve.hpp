@@ -4,6 +4,7 @@
 #include <filesystem>
 #include <functional>
 #include <map>
+#include <optional>
 #include <set>
 #include <span>
 #include <string>
@@ -19,6 +20,13 @@
 
 namespace kvr {
 
+/// Keys and values apart, or both together.
+struct CodecConfig {
+  ComponentChoice keys = {};
+  ComponentChoice values = {};
+  std::optional<ComponentChoice> joint = {};
+};
+
 struct SystemConfig {
   std::string name;
   bool heads_together = false;  ///< all KV heads of a layer decide as one
@@ -27,8 +35,7 @@ struct SystemConfig {
 
   /// Of a layer's KV heads, how many decide together.
   std::int64_t set_size(std::int64_t kv_heads) const { return heads_together ? kv_heads : 1; }
-  ComponentChoice key_codec;
-  ComponentChoice value_codec;
+  CodecConfig codec;
   bool on_flash = true;  ///< the last tier is the flash device; without it no layout has anything to do
   std::vector<TierConfig> tiers;  ///< memory below the first tier, fastest first
   ComponentChoice layout;

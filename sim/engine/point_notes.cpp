@@ -76,6 +76,23 @@ std::vector<std::string> link_notes(const Machine& machine) {
                              fmt::join(names, ", "))};
 }
 
+/// What is taken for granted of codecs with state.
+std::vector<std::string> codec_notes(const Machine& machine) {
+  std::vector<std::string> notes;
+  if (machine.codecs().refers()) {
+    notes.push_back(
+        "assumed: entries in the first tier are there to be attended to at their stored size; what an entry "
+        "refers to is read with it when it comes from below");
+  }
+  if (machine.codecs().tail() > 0) {
+    notes.push_back(fmt::format(
+        "codec: the newest {} entries stay as captured in the first tier; that attention reads more of each "
+        "than of a stored one is left out",
+        machine.codecs().tail()));
+  }
+  return notes;
+}
+
 /// What was asked of a stage that does not look at it, and whether it knows what no system can.
 std::vector<std::string> stage_notes(const RunConfig& config, std::span<const std::int64_t> captured_layers,
                                      std::size_t index) {
@@ -184,6 +201,7 @@ std::vector<std::string> point_notes(const RunConfig& config, const Machine& mac
     add(stage_notes(config, data.layer_numbers(), stage));
   }
   add(turn_notes(config));
+  add(codec_notes(machine));
   add(link_notes(machine));
   add(idle_notes(config, machine.device()));
   add(outstanding_notes(config, machine));

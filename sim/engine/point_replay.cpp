@@ -1,7 +1,10 @@
 // The prompt:                 stages that rank entries evict; units of what is left; stages that rank units
-//                             evict; the layouts place what is left
+//                             evict; codecs with state store what is left, and the layouts place it
+//
 // Turn by turn, for the sequences that take part; those of a turn that is read in: attend to all that is
-// live, follow as below; at its end stages evict as at the prompt's One step at position p:
+// live, follow as below; at its end stages evict as at the prompt's
+//
+// One step at position p:
 //   the walk:                 bring in row p and its queries
 //   each point:
 //     every select stage:       rank the units of entries 0..p-1, ask the budget, choose of what is chosen
@@ -78,14 +81,13 @@ void PointReplay::make_heads() {
     const HeadId id{first.layer, first.head / members_, first.sequence};
     std::vector<MemberHead> members;
     for (std::int64_t member = 0; member < members_; ++member) {
-      members.emplace_back(
-          g.group(), g.attention_scale,
-          HeadStore(walk_.rows(set * members_ + member), machine_.key_codec(), machine_.value_codec()));
+      members.emplace_back(g.group(), g.attention_scale,
+                           machine_.codecs().store(walk_.rows(set * members_ + member)));
     }
     auto clustering = Registry<Clustering>::instance().create(
         config_.system.clustering.type, config_.system.clustering.values, {members_ * g.head_dim, id, seed});
     heads_.emplace_back(id, std::move(members), std::move(clustering), config_.system.clustering.type,
-                        stages_.of_head(id));
+                        stages_.of_head(id), SetCodec(machine_.codecs(), id, members_, g.head_dim, seed));
   }
 }
 
@@ -141,6 +143,8 @@ void PointReplay::begin_heads() {
   walk_.workers().for_each(std::ssize(heads_),
                            [this](std::int64_t i) { heads_[static_cast<std::size_t>(i)].build(); });
   stages_.evict_prompt(StageUnits::clustering, heads_, walk_.workers());
+  walk_.workers().for_each(std::ssize(heads_),
+                           [this](std::int64_t i) { heads_[static_cast<std::size_t>(i)].store_prompt(); });
 }
 
 /// There would be nothing to make units of.

@@ -53,9 +53,12 @@ struct PromptUnits {
 /// (perhaps nothing), and once more, with `removed` alone, where a stage evicts; and `locate` for reads. The
 /// place of a removed entry is free from then on: `locate` is not asked for it any more, `unwritten` no
 /// longer lists it, as one that waits to be written never is, and its record may be given to another entry.
-/// What is removed writes nothing by itself, and the call is no step. Invariants, checked by the engine: the
-/// records of two entries never overlap, every member of a unit has a place or is unwritten, all places lie
-/// below `space_bytes`, and `writes` has the bytes of every entry that has come to have a place.
+/// What is removed writes nothing by itself, and the call is no step. To a layout an entry is its record:
+/// where a codec keeps a tail as captured, an entry comes to be a member when it leaves that, and is pending
+/// before; where records refer to one another, a removed entry is a member until none refers to it.
+/// Invariants, checked by the engine: the records of two entries never overlap, every member of a unit has a
+/// place or is unwritten, all places lie below `space_bytes`, and `writes` has the bytes of every entry that
+/// has come to have a place.
 class Layout {
  public:
   static constexpr std::string_view kKind = "layout";

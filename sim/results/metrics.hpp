@@ -46,6 +46,8 @@ enum class Metric : std::size_t {
   useful_read_bytes,
   guessed_bytes,
   rightly_guessed_bytes,
+  reference_read_bytes,
+  referenced_bytes,
   updated_units,
   // One value per step, layer, head and window.
   reused_within,

@@ -47,8 +47,8 @@ TEST_CASE("a good configuration gives typed values in SI, defaults filled in") {
   CHECK(std::get<double>(stage.budget.values.at("share")) == 0.25);
   CHECK(stage.sinks.of(100) == 4);
   CHECK(stage.recent.of(100) == 32);
-  CHECK(run.system.key_codec.type == "fp16");
-  CHECK(run.system.value_codec.type == "fp16");
+  CHECK(run.system.codec.keys.type == "fp16");
+  CHECK(run.system.codec.values.type == "fp16");
   CHECK(run.system.layout.type == "token_order");
   CHECK(run.system.replacement.type == "lru");
   CHECK(run.system.schedule.type == "serial");

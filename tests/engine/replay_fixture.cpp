@@ -52,12 +52,17 @@ std::string stages_of(const Setup& setup) {
   return setup.stages_before + (both ? ", " : "") + (setup.selects ? select : "");
 }
 
+std::string codecs_of(const Setup& setup) {
+  return setup.joint_codec ? fmt::format("joint: {}", setup.codec)
+                           : fmt::format("k: {}, v: {}", setup.codec, setup.codec);
+}
+
 }  // namespace
 
 RunConfig ReplayFixture::config(const Setup& setup) const {
   const std::filesystem::path file = folder_ / "config.yaml";
-  write_text(
-      file, fmt::format(R"(name: test
+  write_text(file,
+             fmt::format(R"(name: test
 trace: {{path: {}, sequences: {}}}
 model: {}
 phone: {}
@@ -67,7 +72,7 @@ system:
   clustering: {}
   stages: [{}]
   tiers: {}
-  codec: {{k: {}, v: {}}}
+  codec: {{{}}}
   layout: {}
   replacement: {}
   cache: {{capacity: {}B, scope: {}}}
@@ -75,12 +80,12 @@ system:
 {}{}run: {{threads: {}, first_step: {}, steps: {}, check: {}}}
 workload: {}
 )",
-                        trace_path_.string(), setup.sequences, setup.model, setup.phone, setup.device,
-                        setup.clustering, stages_of(setup), setup.tiers, setup.codec, setup.codec,
-                        setup.layout, setup.replacement, setup.cache_bytes, setup.cache_scope, setup.schedule,
-                        setup.dram_bytes > 0 ? fmt::format("  dram: {}B\n", setup.dram_bytes) : "",
-                        setup.heads_together ? "  heads: together\n" : "", setup.threads, setup.first_step,
-                        setup.steps, setup.check, setup.workload));
+                         trace_path_.string(), setup.sequences, setup.model, setup.phone, setup.device,
+                         setup.clustering, stages_of(setup), setup.tiers, codecs_of(setup), setup.layout,
+                         setup.replacement, setup.cache_bytes, setup.cache_scope, setup.schedule,
+                         setup.dram_bytes > 0 ? fmt::format("  dram: {}B\n", setup.dram_bytes) : "",
+                         setup.heads_together ? "  heads: together\n" : "", setup.threads, setup.first_step,
+                         setup.steps, setup.check, setup.workload));
   return load_config(file, {}).front();
 }
 

@@ -26,6 +26,7 @@ struct Setup {
   std::string last_unit = "cut";
   std::string budget = "{type: fixed, entries: 10}";
   std::string codec = "fp16";
+  bool joint_codec = false;  ///< one for keys and values together
   std::string model = "{type: decoder}";
   std::string phone = "roofline";
   std::string device = "analytic";

@@ -275,6 +275,19 @@ Field dram() {
                 .max = bounds::kExactInteger});
 }
 
+Field codec() {
+  const auto plane = [](std::string name, Needed needed, std::string default_type, std::string_view doc) {
+    Field field = component(std::move(name), "codec", std::move(default_type), doc);
+    field.needed = needed;
+    return field;
+  };
+  return table("codec", "stored form of keys and of values: `k` and `v`, or `joint`",
+               {plane("k", Needed::unless_joint, "fp16", "stored form of keys, of each KV head"),
+                plane("v", Needed::unless_joint, "fp16", "stored form of values, of each KV head"),
+                plane("joint", Needed::if_given, "",
+                      "stored form of keys and values side by side, of all heads that decide together")});
+}
+
 Field system() {
   return table("system", "a named composition of policies",
                {text("name", "", {.doc = "name of the system in results"}),
@@ -284,11 +297,8 @@ Field system() {
                              "theirs together, units "
                              "and hits, stands in the results of each of them",
                       .choices = "each|together"}),
-                component("clustering", "clustering"), stages(),
-                table("codec", "stored form of keys and of values",
-                      {component("k", "codec", "fp16", "stored form of keys"),
-                       component("v", "codec", "fp16", "stored form of values")}),
-                tiers(), needed(Needed::on_flash, "layout", "token_order"),
+                component("clustering", "clustering"), stages(), codec(), tiers(),
+                needed(Needed::on_flash, "layout", "token_order"),
                 needed(Needed::over_lower_tier, "replacement", "none"), cache(), dram(),
                 component("schedule", "schedule", "serial")});
 }

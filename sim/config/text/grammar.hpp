@@ -27,6 +27,8 @@ enum class Needed {
   on_flash,         ///< unless the last of `tiers` beside it is memory
   over_lower_tier,  ///< unless `tiers` beside it has one alone
   unless_taken,     ///< unless `take` beside it names a stage
+  unless_joint,     ///< never; it may not stand beside `joint`, and has no default there
+  if_given,         ///< never, and it has no default
 };
 
 /// What the elements of a list must keep to beyond the fields of each.

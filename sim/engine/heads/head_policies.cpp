@@ -11,9 +11,10 @@ namespace kvr {
 
 HeadPolicies::HeadPolicies(HeadId head, std::vector<MemberHead> members,
                            std::unique_ptr<Clustering> clustering, std::string clustering_name,
-                           std::vector<std::unique_ptr<HeadStage>> stages)
+                           std::vector<std::unique_ptr<HeadStage>> stages, SetCodec codec)
     : head_(head),
       members_(std::move(members)),
+      codec_(std::move(codec)),
       clustering_(std::move(clustering)),
       clustering_name_(std::move(clustering_name)),
       stages_(std::move(stages)),
@@ -126,15 +127,14 @@ void HeadPolicies::begin_step(std::span<const HeadQueries> queries) {
   resting_ = false;
   reads_in_ = false;
   begin_account();
+  store(update_work_);
 }
 
 void HeadPolicies::begin_account() {
   changes_.clear();
   removals_.clear();
   std::ranges::for_each(members_, &MemberHead::begin_step);
-  score_work_ = {};
-  guess_work_ = {};
-  update_work_ = {};
+  score_work_ = guess_work_ = update_work_ = {};
   times_ = {};
 }
 

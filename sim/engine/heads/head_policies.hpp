@@ -9,6 +9,7 @@
 
 #include "sim/engine/heads/attention/head_queries.hpp"
 #include "sim/engine/heads/attention/member_head.hpp"
+#include "sim/engine/heads/attention/set_codec.hpp"
 #include "sim/engine/heads/attention/set_rows.hpp"
 #include "sim/engine/heads/choosing/open_entries.hpp"
 #include "sim/engine/heads/kernel_times.hpp"
@@ -32,19 +33,20 @@ namespace kvr {
 /// It owns the live set: the entries that no stage has removed. Nothing else removes entries, and one that is
 /// removed never comes back.
 ///
-/// Before the first step: `begin`, evict stages of tokens, `build`, evict stages of units. One step at
-/// position p, in call order: `begin_step` takes in row p; for every stage that selects or prefetches, in
-/// order, `score` ranks the units of entries 0..p-1 and `choose` narrows what is attended to or guesses it,
-/// or `take` does by what another stage chose; `demand` sums up what the step needs of DRAM and what was
-/// guessed; `attend` attends and compares with the truth over 0..p; `follow` hands entry p to the clustering;
-/// for every evict stage that fires, after `see_all`, `score` and `evict`.
+/// Before the first step: `begin`, evict stages of tokens, `build`, evict stages of units, `store_prompt`.
+/// One step at position p, in call order: `begin_step` takes in row p, which codecs store; for every stage
+/// that selects or prefetches, in order, `score` ranks the units of entries 0..p-1 and `choose` narrows what
+/// is attended to or guesses it, or `take` does by what another stage chose; `demand` sums up what the step
+/// needs of DRAM and what was guessed; `attend` attends and compares with the truth over 0..p; `follow` hands
+/// entry p to the clustering; for every evict stage that fires, after `see_all`, `score` and `evict`.
 class HeadPolicies {
  public:
   /// `head`: the set, counted in its layer. `members`: its heads, at least one. `stages`: those of the system
   /// in its order, null where one does not run in this layer. What the clustering, called `clustering_name`,
-  /// or a scorer does wrong is told as a PolicyFault.
+  /// or a scorer does wrong is told as a PolicyFault. `codec`: of what the members' stores do not do.
   HeadPolicies(HeadId head, std::vector<MemberHead> members, std::unique_ptr<Clustering> clustering,
-               std::string clustering_name, std::vector<std::unique_ptr<HeadStage>> stages);
+               std::string clustering_name, std::vector<std::unique_ptr<HeadStage>> stages,
+               SetCodec codec = {});
 
   HeadId id() const { return head_; }
   std::span<const MemberHead> members() const { return members_; }
@@ -53,12 +55,21 @@ class HeadPolicies {
   /// Units that have entries.
   std::int64_t occupied_units() const;
   bool wants_attention() const;
+  const SetCodec& codec() const { return codec_; }
+  /// Of a live entry that is in a unit.
+  UnitId unit_of(EntryIndex entry) const { return partition_.unit_of(entry); }
 
   /// Takes in the prompt, all entries captured so far: they are live. `prompt`: what of it scorers asked for,
   /// without its rows.
   void begin(const PromptView& prompt);
   /// Builds the units of the live entries.
   void build();
+  /// Codecs with state fit themselves to what is live of the prompt, and store it.
+  void store_prompt() {
+    Work prefill;
+    codec_.fit(members_, live_, prefill);
+    store(prefill);
+  }
 
   bool runs(std::size_t stage) const { return stages_[stage] != nullptr; }
   /// Null where it does not run.
@@ -144,6 +155,7 @@ class HeadPolicies {
   void catch_up();
   /// Of a step: what it cost and came to.
   void begin_account();
+  void store(Work& work) { rows_.renew(members_, codec_.store(members_, entries(), live_, work)); }
   template <class Act>
   void blame_clustering(Act act) const {
     blaming(
@@ -187,6 +199,7 @@ class HeadPolicies {
 
   HeadId head_;
   std::vector<MemberHead> members_;
+  SetCodec codec_;
   SetRows rows_;
   std::unique_ptr<Clustering> clustering_;
   std::string clustering_name_;

@@ -23,9 +23,13 @@ LayerMemory::LayerMemory(std::int64_t layer, std::span<HeadPolicies> heads, Batc
       tiers_(&tiers),
       traffic_(heads.size()),
       unit_hit_(heads.size()),
-      guessed_(heads.size()) {
+      guessed_(heads.size()),
+      referred_(heads.size()) {
   for (const HeadPolicies& head : heads_) {
     residencies_.emplace_back(capacity_entries, head.clustering(), has_lower_tier());
+  }
+  for (std::size_t head = 0; head < heads_.size(); ++head) {
+    records_.emplace_back(heads_[head], residencies_[head]);
   }
 }
 
@@ -41,21 +45,25 @@ HeadCache LayerMemory::cache_of(std::int64_t head) {
 void LayerMemory::place(std::span<const std::vector<CoRetrieval>> co_retrieval) {
   for (std::int64_t head = 0; head < std::ssize(heads_); ++head) {
     tiers_->count_written(id(head));
+    records_[static_cast<std::size_t>(head)].begin();
   }
-  if (!on_flash()) {
-    return;
+  if (on_flash()) {
+    place_on_flash(co_retrieval);
   }
+  for (std::int64_t head = 0; head < std::ssize(heads_); ++head) {
+    list_unwritten(head);
+  }
+  check_placement();
+}
+
+void LayerMemory::place_on_flash(std::span<const std::vector<CoRetrieval>> co_retrieval) {
   std::vector<const Clustering*> clusterings;
-  for (const HeadPolicies& head : heads_) {
-    clusterings.push_back(&head.clustering());
+  for (const HeadRecords& records : records_) {
+    clusterings.push_back(&records.units());
   }
   LayoutTraffic prefill;
   blame_layout([&] { layout_.place({clusterings, co_retrieval}, prefill); });
-  for (std::size_t head = 0; head < heads_.size(); ++head) {
-    residencies_[head].set_unwritten(layout_.unwritten(static_cast<std::int64_t>(head)));
-  }
   written_bytes_ = total_bytes(prefill.writes);
-  check_placement();
 }
 
 void LayerMemory::swap_in(const VirtualMemory& memory, double dim_ratio) {
@@ -120,7 +128,7 @@ std::int64_t LayerMemory::cached_entries() const {
   std::int64_t entries = 0;
   for (std::size_t head = 0; head < heads_.size(); ++head) {
     if (!has_lower_tier()) {
-      entries += heads_[head].live().size() - heads_[head].always_visible();
+      entries += heads_[head].live().size() - heads_[head].always_visible() + records_[head].held();
       continue;
     }
     for (UnitId unit = 0; unit < heads_[head].clustering().unit_count(); ++unit) {
@@ -133,7 +141,7 @@ std::int64_t LayerMemory::cached_entries() const {
 std::int64_t LayerMemory::unwritten_cached_entries() const {
   std::int64_t entries = 0;
   for (std::size_t head = 0; on_flash() && head < heads_.size(); ++head) {
-    for (const EntryIndex entry : layout_.unwritten(static_cast<std::int64_t>(head))) {
+    for (const EntryIndex entry : residencies_[head].unwritten()) {
       entries += residencies_[head].entry_resident(entry) ? 1 : 0;
     }
   }
@@ -161,6 +169,8 @@ void LayerMemory::prefetch_head(std::int64_t head) {
   const Selection& guessed = heads_[h].guessed();
   residencies_[h].set_candidates(heads_[h].range());
   guessed_[h].clear();
+  referred_[h].clear();
+  traffic_[h] = {};
   for (const UnitChoice& choice : guessed.units) {
     missing_.clear();
     std::ranges::copy_if(entries_of(guessed, choice), std::back_inserter(missing_),
@@ -172,6 +182,9 @@ void LayerMemory::prefetch_head(std::int64_t head) {
     }
   }
   std::ranges::sort(guessed_[h]);
+  traffic_[h].guessed_entries = std::ssize(guessed_[h]);
+  traffic_[h].decoded_entries = traffic_[h].guessed_entries;
+  bring_along(head, guessed_[h], TierUse::ahead, prefetch_reads_);
 }
 
 void LayerMemory::read() {
@@ -190,8 +203,8 @@ void LayerMemory::read_head(std::int64_t head) {
   const Selection& demanded = heads_[h].demanded();
   HeadResidency& residency = residencies_[h];
   HeadTraffic& traffic = traffic_[h];
-  traffic = {.guessed_entries = std::ssize(guessed_[h])};
   unit_hit_[h].clear();
+  brought_.clear();
   for (const UnitChoice& choice : demanded.units) {
     std::int64_t missed = 0;
     missing_.clear();
@@ -200,12 +213,13 @@ void LayerMemory::read_head(std::int64_t head) {
       if (!residency.in_dram(entry)) {
         ++missed;
         residency.add(choice.unit, entry);
-        (std::ranges::binary_search(guessed_[h], entry) ? arrived_ : missing_).push_back(entry);
+        (came_ahead(head, entry) ? arrived_ : missing_).push_back(entry);
       }
     }
     caches_[h]->loaded(missed);
-    traffic.rightly_guessed_entries += std::ssize(arrived_);
+    count_arrived(head);
     tiers_->bring_up(id(head), choice.unit, TierUse::arrived, arrived_);
+    brought_.insert(brought_.end(), missing_.begin(), missing_.end());
     bring_up(head, choice.unit, TierUse::attention, reads_);
     unit_hit_[h].push_back(missed == 0 ? 1 : 0);
     ++traffic.demanded_units;
@@ -213,6 +227,40 @@ void LayerMemory::read_head(std::int64_t head) {
     traffic.demanded_entries += choice.count;
     traffic.hit_entries += choice.count - missed;
     traffic.read_entries += std::ssize(arrived_) + std::ssize(missing_);
+  }
+  traffic.decoded_entries += std::ssize(brought_);
+  bring_along(head, brought_, TierUse::attention, reads_);
+}
+
+bool LayerMemory::came_ahead(std::int64_t head, EntryIndex entry) const {
+  const auto h = static_cast<std::size_t>(head);
+  return std::ranges::binary_search(guessed_[h], entry) || referred_[h].contains(entry);
+}
+
+/// What came because others refer to it, and is then demanded itself, counts as that.
+void LayerMemory::count_arrived(std::int64_t head) {
+  const auto h = static_cast<std::size_t>(head);
+  const auto along =
+      std::ranges::count_if(arrived_, [&](EntryIndex entry) { return referred_[h].contains(entry); });
+  traffic_[h].rightly_guessed_entries += std::ssize(arrived_) - along;
+  traffic_[h].reference_entries -= along;
+}
+
+void LayerMemory::bring_along(std::int64_t head, std::span<const EntryIndex> entries, TierUse use,
+                              std::vector<Extent>& records) {
+  const auto h = static_cast<std::size_t>(head);
+  if (!records_[h].refers() || !has_lower_tier()) {
+    return;
+  }
+  std::vector<EntryIndex> along =
+      records_[h].read_along(entries, [&](EntryIndex entry) { return came_ahead(head, entry); });
+  referred_[h].insert(along.begin(), along.end());
+  traffic_[h].reference_entries += std::ssize(along);
+  (use == TierUse::update ? traffic_[h].update_decoded_entries : traffic_[h].decoded_entries) +=
+      std::ssize(along);
+  tiers_->bring_along(id(head), use, along);
+  for (const EntryIndex& entry : along) {
+    locate(head, records_[h].unit_of(entry), {&entry, 1}, records);
   }
 }
 
@@ -228,6 +276,7 @@ std::int64_t LayerMemory::entries_brought() const {
   for (const HeadTraffic& traffic : traffic_) {
     brought += traffic.demanded_entries - traffic.hit_entries;
     brought += traffic.guessed_entries - traffic.rightly_guessed_entries;
+    brought += traffic.reference_entries;
   }
   return brought;
 }
@@ -260,16 +309,19 @@ void LayerMemory::forget() {
   const std::size_t before = flash_.writes.size();
   for (std::size_t head = 0; head < heads_.size(); ++head) {
     const ChangeList& removals = heads_[head].removals();
+    const std::span<const Change> gone = records_[head].remove(removals);
     for (const Change& change : removals) {
       cache_of(static_cast<std::int64_t>(head)).remove(change.unit, change.entry);
       tiers_->remove(id(static_cast<std::int64_t>(head)), change);
     }
+    records_[head].keep_pending();
     tiers_->count_written(id(static_cast<std::int64_t>(head)));
-    if (on_flash() && !removals.empty()) {
-      blame_layout([&] {
-        layout_.update(static_cast<std::int64_t>(head), removals, heads_[head].clustering(), flash_);
-      });
-      residencies_[head].set_unwritten(layout_.unwritten(static_cast<std::int64_t>(head)));
+    if (on_flash() && !gone.empty()) {
+      blame_layout(
+          [&] { layout_.update(static_cast<std::int64_t>(head), gone, records_[head].units(), flash_); });
+    }
+    if (!removals.empty()) {
+      list_unwritten(static_cast<std::int64_t>(head));
     }
   }
   blame_layout([&] {
@@ -321,21 +373,31 @@ void LayerMemory::drop_uncached(std::int64_t head) {
 
 void LayerMemory::update_layout(std::int64_t head) {
   const auto h = static_cast<std::size_t>(head);
-  if (!on_flash() || heads_[h].resting()) {
+  if (heads_[h].resting()) {
     return;
   }
-  HeadResidency& residency = residencies_[h];
+  const std::span<const Change> changes = records_[h].follow(heads_[h].changes());
+  if (!on_flash()) {
+    list_unwritten(head);
+    return;
+  }
   const std::size_t before = flash_.moved.size();
-  blame_layout([&] { layout_.update(head, heads_[h].changes(), heads_[h].clustering(), flash_); });
+  blame_layout([&] { layout_.update(head, changes, records_[h].units(), flash_); });
   for (const MovedRecord& record : std::span(flash_.moved).subspan(before)) {
     const auto owner = record.head < 0 ? h : static_cast<std::size_t>(record.head);
-    const bool in_memory = residencies_[owner].in_dram(record.entry) ||
+    const bool in_memory = records_[owner].in_dram(record.entry) ||
                            tiers_->has(id(static_cast<std::int64_t>(owner)), record.entry);
     if (!in_memory) {
       update_reads_.push_back(record.from);
     }
   }
-  residency.set_unwritten(layout_.unwritten(head));
+  list_unwritten(head);
+}
+
+void LayerMemory::list_unwritten(std::int64_t head) {
+  const auto h = static_cast<std::size_t>(head);
+  residencies_[h].set_unwritten(
+      records_[h].unwritten(on_flash() ? layout_.unwritten(head) : std::span<const EntryIndex>()));
 }
 
 void LayerMemory::apply_to_cache(std::int64_t head, const Change& change) {
@@ -371,7 +433,11 @@ void LayerMemory::load_wanted(std::int64_t head) {
     }
     const bool hit = missing_.empty();
     caches_[h]->loaded(std::ssize(missing_));
+    std::erase_if(missing_, [&](EntryIndex entry) { return referred_[h].contains(entry); });
+    const std::vector<EntryIndex> brought = missing_;
+    traffic_[h].update_decoded_entries += std::ssize(brought);
     bring_up(head, unit, TierUse::update, update_reads_);
+    bring_along(head, brought, TierUse::update, update_reads_);
     if (caches_[h]->enabled() && residencies_[h].partly_resident(unit)) {
       caches_[h]->touched(object(head, unit), residencies_[h].count(unit), hit);
     }
@@ -383,17 +449,18 @@ void LayerMemory::load_wanted(std::int64_t head) {
 
 std::int64_t LayerMemory::waiting_entries() const {
   std::int64_t waiting = 0;
-  for (const HeadResidency& residency : residencies_) {
-    waiting += residency.only_unwritten();
+  for (std::size_t head = 0; has_lower_tier() && head < heads_.size(); ++head) {
+    waiting += residencies_[head].only_unwritten() + records_[head].waiting();
   }
   return waiting;
 }
 
 void LayerMemory::check_placement() const {
+  std::ranges::for_each(records_, &HeadRecords::check);
   if (!on_flash()) {
     return;
   }
-  blame_layout([&] { kvr::check_placement({layer_, heads_, layout_, entry_bytes_}, written_bytes_); });
+  blame_layout([&] { kvr::check_placement({layer_, records_, layout_, entry_bytes_}, written_bytes_); });
 }
 
 }  // namespace kvr

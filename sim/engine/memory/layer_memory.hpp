@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <memory>
 #include <optional>
+#include <set>
 #include <span>
 #include <string>
 #include <utility>
@@ -13,6 +14,7 @@
 #include "sim/engine/heads/head_policies.hpp"
 #include "sim/engine/memory/flash_requests.hpp"
 #include "sim/engine/memory/places/batch_layout.hpp"
+#include "sim/engine/memory/records/head_records.hpp"
 #include "sim/engine/memory/residency.hpp"
 #include "sim/engine/memory/swap_area.hpp"
 #include "sim/engine/memory/tiers/head_cache.hpp"
@@ -31,6 +33,9 @@ struct HeadTraffic {
   std::int64_t read_entries = 0;             ///< from flash; the rest came from memory below the first tier
   std::int64_t guessed_entries = 0;          ///< read before they were demanded
   std::int64_t rightly_guessed_entries = 0;  ///< of those, demanded
+  std::int64_t reference_entries = 0;        ///< read because what was read refers to them
+  std::int64_t decoded_entries = 0;          ///< for attention: all that came up
+  std::int64_t update_decoded_entries = 0;   ///< for updates, likewise
 };
 
 /// The memory side of one captured layer: where its entries lie on flash, what its heads have in DRAM, and
@@ -45,6 +50,9 @@ struct HeadTraffic {
 /// the reads of what was not guessed; after the heads have followed the new entry: `settle` applies their
 /// changes, lets the cache evict and brings the swap area up to date, and `write_representatives` follows
 /// where they live on flash; `forget` after stages that evict.
+///
+/// What is in DRAM is there to be attended to. What comes up is decoded, and so comes with what it refers to
+/// and DRAM lacks, which stays in the working buffer and is given up with the step.
 class LayerMemory {
  public:
   /// `layout`: on none without flash; what it does wrong is told as a PolicyFault of `layout_name`. `caches`
@@ -55,6 +63,8 @@ class LayerMemory {
               std::vector<Cache*> caches, TierLevels& tiers);
 
   HeadResidency& residency(std::int64_t head) { return residencies_[static_cast<std::size_t>(head)]; }
+  /// [heads]
+  std::span<const HeadRecords> records() const { return records_; }
 
   bool on_flash() const { return layout_.on_flash(); }
   /// Of each sequence; none without flash.
@@ -119,6 +129,7 @@ class LayerMemory {
               std::vector<Extent>& extents) const {
     blame_layout([&] { layout_.locate(head, unit, entries, extents); });
   }
+  void place_on_flash(std::span<const std::vector<CoRetrieval>> co_retrieval);
   void locate_cached(std::int64_t head);
   void swap_cache_in(CacheSwap swap);
   void check_regions() const;
@@ -128,11 +139,17 @@ class LayerMemory {
   /// Gives up what the step has read, where nothing is cached.
   void drop_uncached(std::int64_t head);
   void update_layout(std::int64_t head);
+  void list_unwritten(std::int64_t head);
   void apply_to_cache(std::int64_t head, const Change& change);
   void load_wanted(std::int64_t head);
   /// `missing_` of `unit` comes up from the fastest tier that has it; what flash must give is left in it and
   /// its records are appended.
   void bring_up(std::int64_t head, UnitId unit, TierUse use, std::vector<Extent>& records);
+  bool came_ahead(std::int64_t head, EntryIndex entry) const;
+  void count_arrived(std::int64_t head);
+  /// What `entries`, which come up, refer to; its records are appended likewise. Each once a step.
+  void bring_along(std::int64_t head, std::span<const EntryIndex> entries, TierUse use,
+                   std::vector<Extent>& records);
   HeadId id(std::int64_t head) const { return {layer_, head}; }
   CacheObject object(std::int64_t head, UnitId unit) const;
   HeadCache cache_of(std::int64_t head);
@@ -146,12 +163,15 @@ class LayerMemory {
   std::vector<Cache*> caches_;
   TierLevels* tiers_;
   std::vector<HeadResidency> residencies_;
+  std::vector<HeadRecords> records_;
 
   std::vector<HeadTraffic> traffic_;
   std::vector<std::vector<std::uint8_t>> unit_hit_;  ///< [heads][demanded units]
   std::vector<EntryIndex> missing_;
   std::vector<EntryIndex> arrived_;
   std::vector<std::vector<EntryIndex>> guessed_;  ///< [heads]: what comes before it is demanded, ascending
+  std::vector<EntryIndex> brought_;               ///< by one head for one purpose
+  std::vector<std::set<EntryIndex>> referred_;    ///< [heads]: read in the step because others refer to them
   std::vector<Extent> reads_;
   std::vector<Extent> prefetch_reads_;
   std::vector<Extent> runs_;  ///< of entries, guessed ones first

@@ -81,14 +81,19 @@ DramUse dram_use_of(std::span<const LayerMemory> layers, std::span<const HeadPol
     metadata += static_cast<double>(head.metadata_bytes());
     visible += static_cast<double>(head.always_visible());
   }
+  std::int64_t tail = 0;
   for (const LayerMemory& layer : layers) {
     waiting += static_cast<double>(layer.waiting_entries());
+    for (const HeadRecords& records : layer.records()) {
+      tail += records.tail_entries();
+    }
   }
+  const auto more_bytes = static_cast<double>(tail * (geometry.raw_entry_bytes - geometry.entry_bytes));
   DramUse use;
   add_cache(layers, geometry, use);
   use.working_buffer_bytes =
       static_cast<double>(buffered_entries * geometry.entry_bytes) * model.head_share();
-  use.write_buffer_bytes = model.model_share(waiting * entry_bytes);
+  use.write_buffer_bytes = model.model_share(waiting * entry_bytes + more_bytes);
   use.pinned_bytes = model.model_share(visible * entry_bytes);
   use.representatives_bytes = representatives_bytes_of(heads, geometry);
   use.metadata_bytes = model.model_share(metadata);

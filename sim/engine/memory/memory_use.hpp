@@ -14,7 +14,7 @@ struct DramUse {
   double kept_cache_bytes = 0.0;  ///< of the cache, what evicting from it does not give back: entries that
                                   ///< wait to be written, or there is no flash
   double working_buffer_bytes = 0.0;
-  double write_buffer_bytes = 0.0;
+  double write_buffer_bytes = 0.0;  ///< with what the tail takes more than it will when it is stored
   double pinned_bytes = 0.0;
   double representatives_bytes = 0.0;
   double metadata_bytes = 0.0;

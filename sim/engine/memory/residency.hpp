@@ -26,6 +26,7 @@ class HeadResidency final : public ResidentUnits {
 
   /// Entries outside `range` are pinned from now on: in DRAM anyway, not on the cache's account.
   void set_candidates(const CandidateRange& range) { range_ = range; }
+  const CandidateRange& candidates() const { return range_; }
   bool entry_resident(EntryIndex entry) const { return flags_[static_cast<std::size_t>(entry)] != 0; }
   bool entry_pending(EntryIndex entry) const { return pending_[static_cast<std::size_t>(entry)] != 0; }
   void set_pending(EntryIndex entry, bool pending) {
@@ -52,6 +53,7 @@ class HeadResidency final : public ResidentUnits {
   bool remove(UnitId unit, EntryIndex entry);
   /// `entries` wait to be written from now on, and none but they.
   void set_unwritten(std::span<const EntryIndex> entries);
+  std::span<const EntryIndex> unwritten() const { return unwritten_; }
   /// Entries in DRAM for no other reason than that they wait to be written.
   std::int64_t only_unwritten() const;
   /// Counts `unit` anew after its members have changed.

@@ -60,14 +60,24 @@ void record_units(const HeadPolicies& policies, const HeadTraffic& traffic, doub
   set(Metric::rightly_guessed_bytes, entry_bytes * static_cast<double>(traffic.rightly_guessed_entries));
 }
 
+void record_references(const HeadRecords& records, const HeadTraffic& traffic, double entry_bytes,
+                       LayerRow row, std::int64_t head, PointData& data) {
+  if (records.refers()) {
+    const auto set = [&](Metric metric, std::int64_t entries) {
+      data.set(metric, row.step, row.layer, head, entry_bytes * static_cast<double>(entries));
+    };
+    set(Metric::reference_read_bytes, traffic.reference_entries);
+    set(Metric::referenced_bytes, records.held());
+  }
+}
+
 }  // namespace
 
 void record_layer(const LayerMemory& memory, std::span<const HeadPolicies> heads, const Machine& machine,
                   LayerRow row, PointData& data) {
   const double copies = machine.extrapolation().heads_of(row.layer);
   record_flash(memory, copies, row, data);
-  const double entry_bytes =
-      machine.head_extrapolation().heads_of(row.layer) * static_cast<double>(machine.head_entry_bytes());
+  const double entry_bytes = machine.head_extrapolation().heads_of(row.layer) * machine.head_entry_bytes();
   std::int64_t head = 0;
   for (std::size_t set = 0; set < heads.size(); ++set) {
     for (const MemberHead& member : heads[set].members()) {
@@ -77,6 +87,7 @@ void record_layer(const LayerMemory& memory, std::span<const HeadPolicies> heads
       }
       record_quality(member.quality(), row, head, data);
       record_units(heads[set], memory.head_traffic()[set], entry_bytes, row, head, data);
+      record_references(memory.records()[set], memory.head_traffic()[set], entry_bytes, row, head, data);
       ++head;
     }
   }

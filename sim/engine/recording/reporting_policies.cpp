@@ -47,8 +47,13 @@ void add_policies(const RunConfig& config, const ReportingParts& parts, PolicyFi
     add_caches(level.caches(), tier->replacement.type, fmt::format("tier {}", tier->name), figures);
     ++tier;
   }
-  figures.add(parts.machine.key_codec(), system.key_codec.type, "keys");
-  figures.add(parts.machine.value_codec(), system.value_codec.type, "values");
+  const StoreCodecs& codecs = parts.machine.codecs();
+  if (codecs.is_joint()) {
+    figures.add(*codecs.joint.codec, codecs.joint.name);
+  } else {
+    figures.add(*codecs.keys.codec, codecs.keys.name, "keys");
+    figures.add(*codecs.values.codec, codecs.values.name, "values");
+  }
   figures.add(parts.machine.schedule(), system.schedule.type);
   figures.add(parts.machine.device(), config.device.type);
 }

@@ -24,6 +24,23 @@ std::unique_ptr<Interface> make(const RunConfig& config, std::string_view key, c
   }
 }
 
+/// Of what has come up in a layer.
+struct DecodeWork {
+  Work attention;
+  Work update;
+};
+
+DecodeWork decode_work(const LayerMemory& memory, std::span<const HeadPolicies> heads) {
+  DecodeWork work;
+  for (std::size_t head = 0; head < heads.size(); ++head) {
+    const HeadTraffic& traffic = memory.head_traffic()[head];
+    const Work& of_one = heads[head].codec().decode_work();
+    work.attention += static_cast<double>(traffic.decoded_entries) * of_one;
+    work.update += static_cast<double>(traffic.update_decoded_entries) * of_one;
+  }
+  return work;
+}
+
 DecoderGeometry geometry_of(const trace::Header& header) {
   const trace::Geometry& g = header.geometry;
   const auto captured_layers = static_cast<std::int64_t>(header.captured_layers.size());
@@ -51,9 +68,7 @@ Machine::Machine(const RunConfig& config, const trace::Header& header)
       phone_(make<ComputeModel>(config, "phone", config.phone, {})),
       device_(make<FlashDevice>(config, "device", config.device,
                                 {phone_->host_cost(), static_cast<std::uint64_t>(config.seed)})),
-      key_codec_(make<Codec>(config, "system.codec.k", config.system.key_codec, {header.geometry.head_dim})),
-      value_codec_(
-          make<Codec>(config, "system.codec.v", config.system.value_codec, {header.geometry.head_dim})),
+      codecs_(config, header.geometry.head_dim),
       schedule_(make<Schedule>(config, "system.schedule", config.system.schedule, {})),
       scheduler_(*device_, schedule_->batches_outstanding(),
                  {phone_->io_contention(), phone_->host_cost(), device_->limits()}),
@@ -67,8 +82,30 @@ Machine::Machine(const RunConfig& config, const trace::Header& header)
       guessed_links_(requests_.size()),
       guesses_(requests_.size()) {
   const std::int64_t d = model_->geometry().head_dim;
-  head_entry_bytes_ = key_codec_->row_bytes(d) + value_codec_->row_bytes(d);
-  entry_bytes_ = config.system.set_size(model_->geometry().kv_heads) * head_entry_bytes_;
+  const std::int64_t heads = config.system.set_size(model_->geometry().kv_heads);
+  entry_bytes_ = codecs_.entry_bytes(heads, d);
+  head_entry_bytes_ = static_cast<double>(entry_bytes_) / static_cast<double>(heads);
+  raw_entry_bytes_ = 2 * heads * d * static_cast<std::int64_t>(sizeof(Half));
+}
+
+Machine::OwnedCodecs::OwnedCodecs(const RunConfig& config, std::int64_t head_dim) {
+  const auto add = [&](std::string_view key, const ComponentChoice& choice) {
+    made.push_back(make<Codec>(config, key, choice, {head_dim}));
+    return NamedCodec{made.back().get(), choice.type};
+  };
+  const CodecConfig& codec = config.system.codec;
+  if (codec.joint) {
+    all.joint = add("system.codec.joint", *codec.joint);
+  } else {
+    all.keys = add("system.codec.k", codec.keys);
+    all.values = add("system.codec.v", codec.values);
+  }
+}
+
+std::int64_t Machine::OwnedCodecs::entry_bytes(std::int64_t heads, std::int64_t head_dim) const {
+  return all.is_joint()
+             ? all.joint.codec->row_bytes(2 * heads * head_dim)
+             : heads * (all.keys.codec->row_bytes(head_dim) + all.values.codec->row_bytes(head_dim));
 }
 
 std::vector<std::string> Machine::notes() const {
@@ -100,7 +137,8 @@ double Machine::time_s(const Work& work, WeightFormat format) const {
   return work.flops > 0.0 || work.bytes > 0.0 ? phone_->time_s(work, format) : 0.0;
 }
 
-Machine::LayerCost Machine::cost_of(std::int64_t captured, std::span<const HeadPolicies> heads) const {
+Machine::LayerCost Machine::cost_of(std::int64_t captured, const LayerMemory& memory,
+                                    std::span<const HeadPolicies> heads) const {
   const std::int64_t per_layer = std::ssize(heads) / extrapolation_.captured_layers;
   const auto own =
       heads.subspan(static_cast<std::size_t>(captured * per_layer), static_cast<std::size_t>(per_layer));
@@ -118,9 +156,10 @@ Machine::LayerCost Machine::cost_of(std::int64_t captured, std::span<const HeadP
     for (const MemberHead& member : head.members()) {
       const double attended = member.quality().attended;
       const double shared = static_cast<double>(head.entries_read()) / attended;
-      attention += model_->attention(attended, shared * static_cast<double>(head_entry_bytes_));
+      attention += model_->attention(attended, shared * head_entry_bytes_);
     }
   }
+  const DecodeWork decode = decode_work(memory, own);
   const double dim = extrapolation_.dim_ratio;
   LayerCost cost;
   const auto take = [&](const Work& work, WeightFormat format = WeightFormat::f16) {
@@ -135,10 +174,10 @@ Machine::LayerCost Machine::cost_of(std::int64_t captured, std::span<const HeadP
     return Work{copies * dim * extrapolation_.group_ratio * work.flops, copies * dim * work.bytes};
   };
   demand.score_s = take(scaled(score));
-  demand.attention_s = take(heads_.head_share() * attention);
+  demand.attention_s = take(heads_.head_share() * attention + copies * dim * decode.attention);
   demand.output_projection_s = take(model_->output_projection(), weights);
   demand.feed_forward_s = take(model_->feed_forward(), weights);
-  demand.update_s = take(copies * dim * update);
+  demand.update_s = take(copies * dim * (update + decode.update));
   if (const StageConfig* guess = own.front().guess()) {
     cost.lead_layers = guess->lead_layers;
     cost.rank_s = take(scaled(guess_work(own)));
@@ -244,7 +283,7 @@ StepTimes Machine::run_step(std::span<const LayerMemory> layers, std::span<const
   std::ranges::for_each(guesses_, [](auto& guesses) { guesses.clear(); });
   std::vector<LayerCost> captured;
   for (std::int64_t layer = 0; layer < extrapolation_.captured_layers; ++layer) {
-    captured.push_back(cost_of(layer, heads));
+    captured.push_back(cost_of(layer, layers[static_cast<std::size_t>(layer)], heads));
   }
   for (std::int64_t m = 0; m < extrapolation_.layers; ++m) {
     const auto from = static_cast<std::size_t>(extrapolation_.captured_layer(m));

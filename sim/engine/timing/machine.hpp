@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "sim/config/resolve.hpp"
+#include "sim/engine/heads/attention/set_codec.hpp"
 #include "sim/engine/memory/layer_memory.hpp"
 #include "sim/engine/memory/memory_geometry.hpp"
 #include "sim/engine/timing/critical_path.hpp"
@@ -40,7 +41,7 @@ class Machine {
   /// What the schedule leaves on flash between layers; nothing where there is no flash.
   VirtualMemory virtual_memory() const { return on_flash_ ? schedule_->virtual_memory() : VirtualMemory{}; }
   MemoryGeometry memory_geometry() const {
-    return {extrapolation_, virtual_memory(), entry_bytes_, block_bytes()};
+    return {extrapolation_, virtual_memory(), entry_bytes_, block_bytes(), raw_entry_bytes_};
   }
   /// How many flash operations may be outstanding at once.
   std::int64_t batches_outstanding() const { return schedule_->batches_outstanding(); }
@@ -56,12 +57,11 @@ class Machine {
   /// What a reader of the results must know.
   std::vector<std::string> notes() const;
 
-  /// K and V of one entry of one KV head of the model, as the codecs store them.
-  std::int64_t head_entry_bytes() const { return head_entry_bytes_; }
+  /// K and V of one entry of one KV head of the model, as the codecs store them: of a joint one its share.
+  double head_entry_bytes() const { return head_entry_bytes_; }
   /// The same of all KV heads that decide together.
   std::int64_t entry_bytes() const { return entry_bytes_; }
-  const Codec& key_codec() const { return *key_codec_; }
-  const Codec& value_codec() const { return *value_codec_; }
+  const StoreCodecs& codecs() const { return codecs_.all; }
 
   /// So many sequences take part in the steps to come; all unless set.
   void set_decoding(std::int64_t sequences);
@@ -83,6 +83,15 @@ class Machine {
   void check_conservation() const;
 
  private:
+  /// Of a system, made from its configuration.
+  struct OwnedCodecs {
+    OwnedCodecs(const RunConfig& config, std::int64_t head_dim);
+    std::int64_t entry_bytes(std::int64_t heads, std::int64_t head_dim) const;
+
+    std::vector<std::unique_ptr<Codec>> made;
+    StoreCodecs all;
+  };
+
   /// The computing of one layer and what it moves between DRAM and the cores.
   struct LayerCost {
     LayerDemand demand;
@@ -112,7 +121,8 @@ class Machine {
     std::vector<LinkDemand> links;
   };
 
-  LayerCost cost_of(std::int64_t captured, std::span<const HeadPolicies> heads) const;
+  LayerCost cost_of(std::int64_t captured, const LayerMemory& memory,
+                    std::span<const HeadPolicies> heads) const;
   Work guess_work(std::span<const HeadPolicies> heads) const;
   void guess_ahead(std::int64_t layer, const LayerMemory& memory, const LayerCost& cost);
   /// `asks_itself`: what is guessed for the layer is among what it asks for.
@@ -126,8 +136,7 @@ class Machine {
   std::unique_ptr<LanguageModel> model_;
   std::unique_ptr<ComputeModel> phone_;
   std::unique_ptr<FlashDevice> device_;
-  std::unique_ptr<Codec> key_codec_;
-  std::unique_ptr<Codec> value_codec_;
+  OwnedCodecs codecs_;
   std::unique_ptr<Schedule> schedule_;
   Scheduler scheduler_;
   EnergyMeter energy_meter_;
@@ -135,8 +144,9 @@ class Machine {
   Extrapolation extrapolation_;
   LinkTimes link_times_;
   bool on_flash_;
-  std::int64_t head_entry_bytes_ = 0;
+  double head_entry_bytes_ = 0.0;
   std::int64_t entry_bytes_ = 0;
+  std::int64_t raw_entry_bytes_ = 0;
   double configured_working_set_bytes_ = 0.0;
 
   double now_s_ = 0.0;

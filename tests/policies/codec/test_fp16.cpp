@@ -2,8 +2,7 @@
 
 #include <cstddef>
 
-#include "sim/interfaces/codec.hpp"
-#include "tests/policies/support.hpp"
+#include "tests/policies/codec/row_codec.hpp"
 
 namespace kvr {
 namespace {
@@ -11,7 +10,7 @@ namespace {
 TEST_CASE("fp16: rows of a trace come back bit for bit, in two bytes an element") {
   Rng rng(1);
   const test::Sequence sequence = test::Sequence::random(50, 20, rng);
-  const auto codec = test::make<Codec>("fp16", {}, {.head_dim = 20});
+  const auto codec = test::row_codec("fp16", {}, {.head_dim = 20});
   CHECK(codec->lossless());
   REQUIRE(codec->row_bytes(20) == 40);
   for (std::int64_t entry = 0; entry < 50; ++entry) {
@@ -24,7 +23,7 @@ TEST_CASE("fp16: rows of a trace come back bit for bit, in two bytes an element"
 }
 
 TEST_CASE("fp16: one is stored as 0x3c00, little-endian") {
-  const auto codec = test::make<Codec>("fp16", {}, {.head_dim = 1});
+  const auto codec = test::row_codec("fp16", {}, {.head_dim = 1});
   const float one = 1.0F;
   std::vector<std::byte> blob(2);
   codec->encode({&one, 1}, blob);

@@ -4,13 +4,12 @@
 #include <cmath>
 #include <cstddef>
 
-#include "sim/interfaces/codec.hpp"
-#include "tests/policies/support.hpp"
+#include "tests/policies/codec/row_codec.hpp"
 
 namespace kvr {
 namespace {
 
-std::vector<float> round_trip(const Codec& codec, std::span<const float> row) {
+std::vector<float> round_trip(const RowCodec& codec, std::span<const float> row) {
   std::vector<std::byte> blob(static_cast<std::size_t>(codec.row_bytes(std::ssize(row))));
   codec.encode(row, blob);
   std::vector<float> back(row.size());
@@ -19,7 +18,7 @@ std::vector<float> round_trip(const Codec& codec, std::span<const float> row) {
 }
 
 TEST_CASE("int4: a row is half a byte an element and an fp16 scale for each 32") {
-  const auto codec = test::make<Codec>("int4", {}, {.head_dim = 4});
+  const auto codec = test::row_codec("int4", {}, {.head_dim = 4});
   CHECK(codec->row_bytes(128) == 72);
   CHECK(codec->row_bytes(33) == 21);
   CHECK_FALSE(codec->lossless());
@@ -29,7 +28,7 @@ TEST_CASE("int4: a row is half a byte an element and an fp16 scale for each 32")
 }
 
 TEST_CASE("int4: the first code of a byte takes its low bits") {
-  const auto codec = test::make<Codec>("int4", {}, {.head_dim = 2});
+  const auto codec = test::row_codec("int4", {}, {.head_dim = 2});
   std::vector<std::byte> blob(3);
   codec->encode(std::vector<float>{7.0F, -7.0F}, blob);
   CHECK(blob == std::vector<std::byte>{std::byte{0x00}, std::byte{0x3C}, std::byte{0x1F}});  // 1.0 in fp16
@@ -40,7 +39,7 @@ TEST_CASE("int4: no element is off by more than a 14th of its group's largest") 
     CAPTURE(seed);
     Rng rng(seed);
     std::vector<float> row(1 + seed % 80);
-    const auto codec = test::make<Codec>("int4", {}, {.head_dim = std::ssize(row)});
+    const auto codec = test::row_codec("int4", {}, {.head_dim = std::ssize(row)});
     const double size = std::exp(rng.normal());
     std::ranges::generate(row, [&] { return static_cast<float>(size * rng.normal()); });
     const std::vector<float> back = round_trip(*codec, row);
@@ -58,7 +57,7 @@ TEST_CASE("int4: no element is off by more than a 14th of its group's largest") 
 }
 
 TEST_CASE("int4: rows of zeros and of numbers too small for a scale come back as zeros") {
-  const auto codec = test::make<Codec>("int4", {}, {.head_dim = 3});
+  const auto codec = test::row_codec("int4", {}, {.head_dim = 3});
   CHECK(round_trip(*codec, std::vector<float>(3, 0.0F)) == std::vector<float>(3, 0.0F));
   CHECK(round_trip(*codec, std::vector<float>(3, 1e-8F)) == std::vector<float>(3, 0.0F));
 }

@@ -3,13 +3,12 @@
 #include <cmath>
 #include <cstddef>
 
-#include "sim/interfaces/codec.hpp"
-#include "tests/policies/support.hpp"
+#include "tests/policies/codec/row_codec.hpp"
 
 namespace kvr {
 namespace {
 
-std::vector<float> round_trip(const Codec& codec, std::span<const float> row) {
+std::vector<float> round_trip(const RowCodec& codec, std::span<const float> row) {
   std::vector<std::byte> blob(static_cast<std::size_t>(codec.row_bytes(std::ssize(row))));
   codec.encode(row, blob);
   std::vector<float> back(row.size());
@@ -18,7 +17,7 @@ std::vector<float> round_trip(const Codec& codec, std::span<const float> row) {
 }
 
 TEST_CASE("int8: a row is a float scale and a byte an element") {
-  const auto codec = test::make<Codec>("int8", {}, {.head_dim = 4});
+  const auto codec = test::row_codec("int8", {}, {.head_dim = 4});
   CHECK(codec->row_bytes(128) == 132);
   CHECK_FALSE(codec->lossless());
   // Scale 2, so the codes are 127, -63, 1 and 0.
@@ -27,7 +26,7 @@ TEST_CASE("int8: a row is a float scale and a byte an element") {
 }
 
 TEST_CASE("int8: no element is off by more than a 254th of the row's largest") {
-  const auto codec = test::make<Codec>("int8", {}, {.head_dim = 64});
+  const auto codec = test::row_codec("int8", {}, {.head_dim = 64});
   for (std::uint64_t seed = 1; seed <= 50; ++seed) {
     CAPTURE(seed);
     Rng rng(seed);
@@ -46,7 +45,7 @@ TEST_CASE("int8: no element is off by more than a 254th of the row's largest") {
 }
 
 TEST_CASE("int8: a row of zeros comes back as zeros") {
-  const auto codec = test::make<Codec>("int8", {}, {.head_dim = 3});
+  const auto codec = test::row_codec("int8", {}, {.head_dim = 3});
   const std::vector<float> zeros(3, 0.0F);
   CHECK(round_trip(*codec, zeros) == zeros);
 }

@@ -1,16 +1,18 @@
 #include "sim/engine/heads/attention/head_store.hpp"
 
+#include <algorithm>
+
 #include "sim/base/convert.hpp"
 #include "sim/base/error.hpp"
 
 namespace kvr {
 
-HeadStore::HeadStore(const CapturedHead& captured, const Codec& key_codec, const Codec& value_codec)
+HeadStore::HeadStore(const CapturedHead& captured, const RowCodec* key_codec, const RowCodec* value_codec)
     : captured_(&captured), keys_(plane_for(key_codec)), values_(plane_for(value_codec)) {}
 
-HeadStore::Plane HeadStore::plane_for(const Codec& codec) const {
-  Plane plane{&codec, {}};
-  if (!codec.lossless()) {
+HeadStore::Plane HeadStore::plane_for(const RowCodec* codec) const {
+  Plane plane{codec, {}};
+  if (!plane.is_captured()) {
     plane.decoded.reserve(static_cast<std::size_t>(captured_->capacity() * head_dim()));
   }
   return plane;
@@ -25,7 +27,14 @@ void HeadStore::catch_up() {
 }
 
 void HeadStore::decode(MatrixView<Half> captured, Plane& plane) const {
-  if (plane.codec->lossless()) {
+  if (plane.is_captured()) {
+    return;
+  }
+  if (plane.codec == nullptr) {
+    for (std::int64_t entry = entries_; entry < captured.rows; ++entry) {
+      const auto row = captured.row(entry);
+      plane.decoded.insert(plane.decoded.end(), row.begin(), row.end());
+    }
     return;
   }
   const auto d = static_cast<std::size_t>(head_dim());
@@ -41,13 +50,18 @@ void HeadStore::decode(MatrixView<Half> captured, Plane& plane) const {
   }
 }
 
+void HeadStore::replace(Plane& plane, EntryIndex entry, std::span<const Half> row) const {
+  KVR_CHECK(plane.codec == nullptr && entry < entries_, "entry {} of {} is replaced", entry, entries_);
+  std::ranges::copy(row, plane.decoded.begin() + entry * head_dim());
+}
+
 HeadView HeadStore::view(std::int64_t count) const {
   KVR_CHECK(count <= entries_, "{} entries of {}", count, entries_);
   HeadView view = captured_->view(count);
-  if (!keys_.codec->lossless()) {
+  if (!keys_.is_captured()) {
     view.keys = matrix_view(keys_.decoded.data(), count, head_dim());
   }
-  if (!values_.codec->lossless()) {
+  if (!values_.is_captured()) {
     view.values = matrix_view(values_.decoded.data(), count, head_dim());
   }
   return view;

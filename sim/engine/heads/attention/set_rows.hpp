@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "sim/engine/heads/attention/member_head.hpp"
+#include "sim/interfaces/entry_set.hpp"
 #include "sim/interfaces/types.hpp"
 
 namespace kvr {
@@ -15,6 +16,8 @@ class SetRows {
  public:
   /// Takes in the entries that its heads have beyond those it knows.
   void catch_up(std::span<const MemberHead> heads);
+  /// Rows of `entries` may have changed.
+  void renew(std::span<const MemberHead> heads, EntrySet::Interval entries);
   /// The first `count` entries of the same heads; valid until the next `catch_up`.
   HeadView view(std::span<const MemberHead> heads, std::int64_t count) const;
 

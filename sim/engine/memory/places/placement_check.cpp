@@ -11,7 +11,7 @@ namespace {
 
 /// Appends the records of all entries of a head that are on flash.
 void locate_all(const PlacedLayer& placed, std::int64_t head, std::vector<Extent>& records) {
-  const Clustering& clustering = placed.heads[static_cast<std::size_t>(head)].clustering();
+  const Clustering& clustering = placed.heads[static_cast<std::size_t>(head)].units();
   const auto unwritten = placed.layout.unwritten(head);
   const std::set<EntryIndex> waiting(unwritten.begin(), unwritten.end());
   std::size_t found = 0;

@@ -3,15 +3,15 @@
 #include <cstdint>
 #include <span>
 
-#include "sim/engine/heads/head_policies.hpp"
 #include "sim/engine/memory/places/batch_layout.hpp"
+#include "sim/engine/memory/records/head_records.hpp"
 
 namespace kvr {
 
 /// A layer as its layout sees it.
 struct PlacedLayer {
   std::int64_t layer;
-  std::span<const HeadPolicies> heads;
+  std::span<const HeadRecords> heads;
   const BatchLayout& layout;
   std::int64_t entry_bytes;
 };

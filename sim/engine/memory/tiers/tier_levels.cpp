@@ -104,11 +104,29 @@ void TierLevels::bring_up(HeadId head, UnitId unit, TierUse use, std::vector<Ent
   }
 }
 
+void TierLevels::bring_along(HeadId head, TierUse use, std::vector<EntryIndex>& missing) {
+  if (use == TierUse::ahead) {
+    come_ahead(head, missing);
+    return;
+  }
+  for (std::size_t i = 0; i < levels_.size() && !missing.empty(); ++i) {
+    const std::int64_t asked = std::ssize(missing);
+    count(use, asked, std::ssize(found_in(levels_[i], head, missing)), traffic(head.layer, i));
+  }
+  come_from_last(head.layer, use, std::ssize(missing));
+  if (last_is_memory_) {
+    missing.clear();
+  }
+}
+
 void TierLevels::count(TierUse use, std::int64_t asked, std::int64_t found, TierTraffic& moved) const {
   moved.asked += use == TierUse::update ? 0 : asked;
   switch (use) {
     case TierUse::attention:
       moved.read += found;
+      break;
+    case TierUse::ahead:
+      moved.ahead += found;
       break;
     case TierUse::arrived:
       moved.arrived += found;

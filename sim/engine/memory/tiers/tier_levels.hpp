@@ -50,6 +50,9 @@ class TierLevels {
   void come_ahead(HeadId head, std::vector<EntryIndex>& missing);
   /// `missing`, of `unit`, comes up; what only the flash has is left in it.
   void bring_up(HeadId head, UnitId unit, TierUse use, std::vector<EntryIndex>& missing);
+  /// What others are decoded with comes up, and stays where it was; what only the flash has is left in
+  /// `missing`.
+  void bring_along(HeadId head, TierUse use, std::vector<EntryIndex>& missing);
   /// After attention: the policies hear what was asked for, least wanted first.
   void touch(HeadId head);
   void restructure(HeadId head, const Change& change);

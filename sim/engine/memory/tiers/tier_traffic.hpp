@@ -7,6 +7,7 @@ namespace kvr {
 /// Why entries come up to the first tier.
 enum class TierUse {
   attention,
+  ahead,    ///< because it is guessed that attention will need them
   arrived,  ///< for attention too, but it came ahead
   update,   ///< of units, behind attention
 };

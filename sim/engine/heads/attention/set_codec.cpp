@@ -1,0 +1,159 @@
+#include "sim/engine/heads/attention/set_codec.hpp"
+
+#include <algorithm>
+#include <utility>
+
+#include "sim/base/convert.hpp"
+#include "sim/base/error.hpp"
+
+namespace kvr {
+
+SetCodec::SetCodec(const StoreCodecs& codecs, HeadId set, std::int64_t members, std::int64_t head_dim,
+                   std::uint64_t root_seed)
+    : set_(set), head_dim_(head_dim) {
+  if (codecs.is_joint()) {
+    std::vector<Part> parts;
+    for (const bool is_key : {true, false}) {
+      for (std::size_t member = 0; member < static_cast<std::size_t>(members); ++member) {
+        parts.push_back({member, is_key});
+      }
+    }
+    add_plane(codecs.joint, std::move(parts), set, root_seed);
+    return;
+  }
+  for (std::size_t member = 0; member < static_cast<std::size_t>(members); ++member) {
+    for (const bool is_key : {true, false}) {
+      const NamedCodec& codec = is_key ? codecs.keys : codecs.values;
+      if (codec.codec->each_row() == nullptr) {
+        add_plane(codec, {{member, is_key}}, set, root_seed);
+      }
+    }
+  }
+}
+
+void SetCodec::add_plane(const NamedCodec& codec, std::vector<Part> parts, HeadId set,
+                         std::uint64_t root_seed) {
+  const std::int64_t elements = std::ssize(parts) * head_dim_;
+  refers_ = refers_ || codec.codec->reference_depth() > 0;
+  tail_ = std::max(tail_, codec.codec->tail());
+  decode_work_ += codec.codec->decode_work(elements);
+  planes_.push_back({codec,
+                     codec.codec->of_head({elements, set, std::ssize(planes_), root_seed}),
+                     std::move(parts),
+                     {},
+                     {},
+                     0});
+}
+
+void SetCodec::gather(const Plane& plane, std::span<const MemberHead> members, std::int64_t entry,
+                      std::vector<Half>& row) {
+  for (const Part& part : plane.parts) {
+    const HeadView view = members[part.member].store().view(entry + 1);
+    const auto own = (part.is_key ? view.keys : view.values).row(entry);
+    row.insert(row.end(), own.begin(), own.end());
+  }
+}
+
+void SetCodec::scatter(const Plane& plane, std::span<MemberHead> members, EntryIndex entry) const {
+  auto row = std::span(plane.rows).last(static_cast<std::size_t>(width(plane)));
+  for (const Part& part : plane.parts) {
+    HeadStore& store = members[part.member].store();
+    const auto own = row.first(static_cast<std::size_t>(head_dim_));
+    part.is_key ? store.replace_key(entry, own) : store.replace_value(entry, own);
+    row = row.subspan(own.size());
+  }
+}
+
+void SetCodec::fit(std::span<const MemberHead> members, const EntrySet& live, Work& work) {
+  for (Plane& plane : planes_) {
+    const std::int64_t entries = members.front().store().entries();
+    std::vector<Half> rows;
+    for (std::int64_t entry = 0; entry < entries; ++entry) {
+      gather(plane, members, entry, rows);
+    }
+    plane.head->fit({matrix_view<Half>(rows.data(), entries, width(plane)), live}, work);
+  }
+}
+
+EntrySet::Interval SetCodec::store(std::span<MemberHead> members, std::int64_t entries, const EntrySet& live,
+                                   Work& work) {
+  const auto end = static_cast<EntryIndex>(entries);
+  EntrySet::Interval changed{end, end};
+  for (Plane& plane : planes_) {
+    changed.begin = std::min(changed.begin, static_cast<EntryIndex>(plane.stored));
+    while (plane.stored < entries - plane.codec.codec->tail()) {
+      store_next(plane, members, live, work);
+    }
+  }
+  return changed;
+}
+
+void SetCodec::store_next(Plane& plane, std::span<MemberHead> members, const EntrySet& live, Work& work) {
+  const auto entry = static_cast<EntryIndex>(plane.stored);
+  std::vector<Half> row;
+  gather(plane, members, entry, row);
+  plane.depth.push_back(0);
+  if (live.contains(entry)) {
+    row = round_trip(plane, row, live, work);
+  }
+  plane.rows.insert(plane.rows.end(), row.begin(), row.end());
+  scatter(plane, members, entry);
+  ++plane.stored;
+}
+
+std::vector<Half> SetCodec::round_trip(Plane& plane, std::span<const Half> row, const EntrySet& live,
+                                       Work& work) {
+  const std::int64_t elements = width(plane);
+  const auto known = matrix_view<Half>(plane.rows.data(), plane.stored, elements);
+  std::vector<float> floats(row.size());
+  std::vector<Half> back(row.size());
+  to_float(row, floats);
+  blaming(
+      Codec::kKind, plane.codec.name,
+      [&] { return fmt::format("layer {}, head {}, entry {}", set_.layer, set_.head, plane.stored); },
+      [&] {
+        StoredRow stored;
+        plane.head->encode(floats, {known, live}, stored, work);
+        check(plane, stored, live);
+        note_references(plane, stored.references);
+        std::vector<float> others(stored.references.size() * row.size());
+        const auto count = std::ssize(stored.references);
+        const auto decoded = matrix_ref<float>(others.data(), count, elements);
+        for (std::int64_t i = 0; i < count; ++i) {
+          to_float(known.row(stored.references[static_cast<std::size_t>(i)]), decoded.row(i));
+        }
+        plane.head->decode(stored.blob, decoded.view(), floats);
+      });
+  to_half(floats, back);
+  return back;
+}
+
+void SetCodec::check(const Plane& plane, const StoredRow& stored, const EntrySet& live) const {
+  const std::int64_t bytes = plane.codec.codec->row_bytes(width(plane));
+  KVR_CHECK(std::ssize(stored.blob) == bytes, "it is stored in {} bytes, a row has {}", stored.blob.size(),
+            bytes);
+  for (std::size_t i = 0; i < stored.references.size(); ++i) {
+    const EntryIndex to = stored.references[i];
+    KVR_CHECK(to >= 0 && to < plane.stored, "it refers to entry {}, which is not stored before it", to);
+    KVR_CHECK(live.contains(to), "it refers to entry {}, which was removed", to);
+    KVR_CHECK(std::ranges::count(stored.references, to) == 1, "it refers to entry {} twice", to);
+  }
+}
+
+void SetCodec::note_references(Plane& plane, std::span<const EntryIndex> references) {
+  const auto from = static_cast<EntryIndex>(plane.stored);
+  of_entry_.resize(std::max(of_entry_.size(), static_cast<std::size_t>(from) + 1));
+  std::vector<EntryIndex>& known = of_entry_[static_cast<std::size_t>(from)];
+  std::int64_t& depth = plane.depth.back();
+  for (const EntryIndex to : references) {
+    depth = std::max(depth, plane.depth[static_cast<std::size_t>(to)] + 1);
+    if (std::ranges::find(known, to) == known.end()) {  // else another plane has made it
+      known.push_back(to);
+      references_.push_back({from, to});
+    }
+  }
+  const std::int64_t most = plane.codec.codec->reference_depth();
+  KVR_CHECK(depth <= most, "decoding goes through {} rows, the codec says {} at most", depth, most);
+}
+
+}  // namespace kvr

@@ -1,0 +1,118 @@
+#pragma once
+
+#include <algorithm>
+#include <cstdint>
+#include <memory>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "sim/engine/heads/attention/member_head.hpp"
+#include "sim/interfaces/codec.hpp"
+#include "sim/interfaces/entry_set.hpp"
+
+namespace kvr {
+
+/// A codec, which outlives whoever is told of it, and what it is called.
+struct NamedCodec {
+  const Codec* codec = nullptr;
+  std::string name;
+};
+
+/// How a system stores entries: keys and values of each head apart, or, where `joint` has a codec, all of a
+/// set's side by side.
+struct StoreCodecs {
+  NamedCodec keys;
+  NamedCodec values;
+  NamedCodec joint = {};
+
+  bool is_joint() const { return joint.codec != nullptr; }
+  bool refers() const;
+  /// The longest of any of them.
+  std::int64_t tail() const;
+  /// What of one head's rows its store decodes by itself.
+  HeadStore store(const CapturedHead& captured) const {
+    return is_joint() ? HeadStore(captured, nullptr, nullptr)
+                      : HeadStore(captured, *keys.codec, *values.codec);
+  }
+};
+
+inline bool StoreCodecs::refers() const {
+  return is_joint() ? joint.codec->reference_depth() > 0
+                    : keys.codec->reference_depth() > 0 || values.codec->reference_depth() > 0;
+}
+
+inline std::int64_t StoreCodecs::tail() const {
+  return is_joint() ? joint.codec->tail() : std::max(keys.codec->tail(), values.codec->tail());
+}
+
+/// What codecs with state keep of the heads that decide together: they fit, store the rows and put what comes
+/// back into the heads' stores. What such a codec does wrong is told as a PolicyFault.
+class SetCodec {
+ public:
+  /// An entry that cannot be decoded without the record of another.
+  struct Reference {
+    EntryIndex from;
+    EntryIndex to;
+  };
+
+  /// Of heads whose stores do all there is to do.
+  SetCodec() = default;
+  SetCodec(const StoreCodecs& codecs, HeadId set, std::int64_t members, std::int64_t head_dim,
+           std::uint64_t root_seed);
+
+  /// To the prompt, before anything is stored.
+  void fit(std::span<const MemberHead> members, const EntrySet& live, Work& work);
+  /// Stores what of the first `entries` is live, outside the tail and not stored yet; returns the entries
+  /// whose rows may have changed.
+  EntrySet::Interval store(std::span<MemberHead> members, std::int64_t entries, const EntrySet& live,
+                           Work& work);
+
+  bool refers() const { return refers_; }
+  /// The newest entries that have no record yet, at least one of their planes being as captured.
+  std::int64_t tail() const { return tail_; }
+  /// All references that were ever made, in the order of being made; no two are equal.
+  std::span<const Reference> references() const { return references_; }
+  /// Of one entry so far.
+  std::span<const EntryIndex> references(EntryIndex from) const {
+    const auto at = static_cast<std::size_t>(from);
+    return at < of_entry_.size() ? std::span(of_entry_[at]) : std::span<const EntryIndex>();
+  }
+  /// To decode one entry, its references being decoded.
+  const Work& decode_work() const { return decode_work_; }
+
+ private:
+  struct Part {
+    std::size_t member;
+    bool is_key;
+  };
+  struct Plane {
+    NamedCodec codec;
+    std::unique_ptr<HeadCodec> head;
+    std::vector<Part> parts;          ///< side by side
+    std::vector<Half> rows;           ///< [stored, width], as they come back
+    std::vector<std::int64_t> depth;  ///< [stored]: rows that decoding goes through
+    std::int64_t stored = 0;
+  };
+
+  void add_plane(const NamedCodec& codec, std::vector<Part> parts, HeadId set, std::uint64_t root_seed);
+  std::int64_t width(const Plane& plane) const { return std::ssize(plane.parts) * head_dim_; }
+  static void gather(const Plane& plane, std::span<const MemberHead> members, std::int64_t entry,
+                     std::vector<Half>& row);
+  void scatter(const Plane& plane, std::span<MemberHead> members, EntryIndex entry) const;
+  void store_next(Plane& plane, std::span<MemberHead> members, const EntrySet& live, Work& work);
+  std::vector<Half> round_trip(Plane& plane, std::span<const Half> row, const EntrySet& live, Work& work);
+  void check(const Plane& plane, const StoredRow& stored, const EntrySet& live) const;
+  void note_references(Plane& plane, std::span<const EntryIndex> references);
+
+  HeadId set_;
+  std::int64_t head_dim_ = 0;
+  bool refers_ = false;
+  std::int64_t tail_ = 0;
+  Work decode_work_;
+  std::vector<Plane> planes_;
+  std::vector<Reference> references_;
+  std::vector<std::vector<EntryIndex>> of_entry_;
+};
+
+}  // namespace kvr
