@@ -32,6 +32,7 @@ class Fixed final : public Budget {
   void allot(std::span<const HeadCandidates>, std::span<std::int64_t> entries) const override {
     std::ranges::fill(entries, params_.entries);
   }
+  bool compares_heads() const override { return false; }
 
  private:
   Params params_;

@@ -58,6 +58,7 @@ class Fraction final : public Budget {
                                     of_prompt ? std::llround(std::floor(share)) : std::llround(share));
     });
   }
+  bool compares_heads() const override { return false; }
 
  private:
   Params params_;

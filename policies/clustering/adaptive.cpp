@@ -33,6 +33,7 @@
 #include <limits>
 
 #include "policies/clustering/prompt_kmeans.hpp"
+#include "sim/base/indexed.hpp"
 #include "sim/base/registry.hpp"
 #include "sim/interfaces/clustering.hpp"
 #include "sim/kernels/running_variance.hpp"
@@ -109,12 +110,12 @@ class Adaptive final : public Clustering {
       const std::size_t before = changes.size();
       report_removed(entries, unit, members(unit), changes);
       if (changes.size() > before) {
-        take_out(entries, at(unit).members);
+        take_out(entries, units_[unit].members);
         measure(unit, view, work);
       }
       const std::size_t pending_before = changes.size();
       report_removed(entries, unit, pending(unit), changes);
-      take_out(entries, at(unit).pending);
+      take_out(entries, units_[unit].pending);
       waiting_ -= static_cast<std::int64_t>(changes.size() - pending_before);
       held_ -= static_cast<std::int64_t>(changes.size() - before);
     }
@@ -128,13 +129,9 @@ class Adaptive final : public Clustering {
     }
   }
 
-  std::int64_t unit_count() const override { return std::ssize(units_); }
-  std::span<const EntryIndex> members(UnitId unit) const override {
-    return units_[static_cast<std::size_t>(unit)].members;
-  }
-  std::span<const EntryIndex> pending(UnitId unit) const override {
-    return units_[static_cast<std::size_t>(unit)].pending;
-  }
+  std::int64_t unit_count() const override { return units_.size(); }
+  std::span<const EntryIndex> members(UnitId unit) const override { return units_[unit].members; }
+  std::span<const EntryIndex> pending(UnitId unit) const override { return units_[unit].pending; }
   /// A list of entries for each unit; its number, variance and mean, in float32: a mean in fp16 would not
   /// move any more when a large unit grows.
   std::int64_t dram_bytes() const override {
@@ -200,18 +197,16 @@ class Adaptive final : public Clustering {
       wait(entry, unit, changes);
       return;
     }
-    at(unit).members.push_back(entry);
+    units_[unit].members.push_back(entry);
     changes.push_back({.kind = ChangeKind::appended, .unit = unit, .entry = entry});
     if (fits) {
-      at(unit).statistics.add(key);
-      at(unit).statistics.copy_centroid(centroid(unit));
+      units_[unit].statistics.add(key);
+      units_[unit].statistics.copy_centroid(centroid(unit));
     } else {
       divide(unit, view, changes, work);
     }
   }
 
-  Unit& at(UnitId unit) { return units_[static_cast<std::size_t>(unit)]; }
-  const Unit& at(UnitId unit) const { return units_[static_cast<std::size_t>(unit)]; }
   MatrixView<float> centroids() const {
     return matrix_view<float>(centroids_.data(), unit_count(), context_.head_dim);
   }
@@ -230,14 +225,14 @@ class Adaptive final : public Clustering {
   /// Whether `key` may join the unit, as far as its members go.
   bool has_room(UnitId unit, std::span<const float> key) const {
     return by_size() ? std::ssize(members(unit)) < max_entries()
-                     : at(unit).statistics.variance_with(key) <= threshold_;
+                     : units_[unit].statistics.variance_with(key) <= threshold_;
   }
   bool exceeds(UnitId unit) const {
     return by_size() ? std::ssize(members(unit)) > max_entries()
-                     : at(unit).statistics.variance() > threshold_;
+                     : units_[unit].statistics.variance() > threshold_;
   }
   bool flagged(UnitId unit) const {
-    return params_.split != "off" && (!at(unit).pending.empty() || exceeds(unit));
+    return params_.split != "off" && (!units_[unit].pending.empty() || exceeds(unit));
   }
 
   std::int64_t flagged_units() const {
@@ -272,11 +267,11 @@ class Adaptive final : public Clustering {
     const auto result =
         params_.prompt.run(entries, prompt, kernels::Metric::kL2, context_, work, random_stream);
     held_ = std::ssize(entries);
-    units_.assign(static_cast<std::size_t>(params_.prompt.clusters_for(held_)), Unit(context_.head_dim));
+    units_.assign(params_.prompt.clusters_for(held_), Unit(context_.head_dim));
     for (std::size_t i = 0; i < entries.size(); ++i) {
-      at(result.assignment[i]).members.push_back(entries[i]);
+      units_[result.assignment[i]].members.push_back(entries[i]);
     }
-    centroids_.resize(units_.size() * static_cast<std::size_t>(context_.head_dim));
+    centroids_.resize(static_cast<std::size_t>(unit_count() * context_.head_dim));
     for (UnitId unit = 0; unit < unit_count(); ++unit) {
       measure(unit, prompt, work);
     }
@@ -345,15 +340,15 @@ class Adaptive final : public Clustering {
 
   /// Computes n, r and s2 from the members.
   void measure(UnitId unit, const HeadView& view, Work& work) {
-    const std::vector<float> keys = keys_of(at(unit).members, view);
-    const std::int64_t count = std::ssize(at(unit).members);
+    const std::vector<float> keys = keys_of(units_[unit].members, view);
+    const std::int64_t count = std::ssize(units_[unit].members);
     if (count == 0) {  // its mean stays where it was, for entries that come near it
-      at(unit).statistics = kernels::RunningCluster(context_.head_dim);
+      units_[unit].statistics = kernels::RunningCluster(context_.head_dim);
       return;
     }
-    at(unit).statistics =
+    units_[unit].statistics =
         kernels::RunningCluster::of(matrix_view<float>(keys.data(), count, context_.head_dim));
-    at(unit).statistics.copy_centroid(centroid(unit));
+    units_[unit].statistics.copy_centroid(centroid(unit));
     work += variance_work(count);
   }
 
@@ -364,7 +359,7 @@ class Adaptive final : public Clustering {
   }
 
   void wait(EntryIndex entry, UnitId unit, ChangeList& changes) {
-    at(unit).pending.push_back(entry);
+    units_[unit].pending.push_back(entry);
     ++waiting_;
     changes.push_back({.kind = ChangeKind::buffered, .unit = unit, .entry = entry});
     if (params_.split == "now" || waiting_ >= params_.buffer_entries) {
@@ -393,11 +388,11 @@ class Adaptive final : public Clustering {
   /// `unit` has two entries or more: it exceeds its bound, or a key waits in it beside its members. 2-means
   /// leaves no half empty.
   UnitId divide_once(UnitId unit, const HeadView& view, ChangeList& changes, Work& work) {
-    std::vector<EntryIndex> entries = std::move(at(unit).members);
-    entries.insert(entries.end(), at(unit).pending.begin(), at(unit).pending.end());
-    waiting_ -= std::ssize(at(unit).pending);
-    at(unit).pending.clear();
-    at(unit).members.clear();
+    std::vector<EntryIndex> entries = std::move(units_[unit].members);
+    entries.insert(entries.end(), units_[unit].pending.begin(), units_[unit].pending.end());
+    waiting_ -= std::ssize(units_[unit].pending);
+    units_[unit].pending.clear();
+    units_[unit].members.clear();
     const std::vector<float> keys = keys_of(entries, view);
     const auto halves =
         kernels::two_means(matrix_view<float>(keys.data(), std::ssize(entries), context_.head_dim),
@@ -407,10 +402,10 @@ class Adaptive final : public Clustering {
     const auto ones = std::ranges::count(halves.assignment, 1);
     const std::int32_t kept = ones > std::ssize(entries) - ones ? 1 : 0;
     const auto other = static_cast<UnitId>(units_.size());
-    units_.emplace_back(context_.head_dim);
-    centroids_.resize(units_.size() * static_cast<std::size_t>(context_.head_dim));
+    units_.push_back(Unit(context_.head_dim));
+    centroids_.resize(static_cast<std::size_t>(unit_count() * context_.head_dim));
     for (std::size_t i = 0; i < entries.size(); ++i) {
-      at(halves.assignment[i] == kept ? unit : other).members.push_back(entries[i]);
+      units_[halves.assignment[i] == kept ? unit : other].members.push_back(entries[i]);
     }
     measure(unit, view, work);
     measure(other, view, work);
@@ -435,7 +430,7 @@ class Adaptive final : public Clustering {
   Params params_;
   Context context_;
   double threshold_ = 0.0;
-  std::vector<Unit> units_;
+  Indexed<UnitId, Unit> units_;
   std::vector<float> centroids_;  // [units, head_dim]: the units' means
   EntryIndex entries_ = 0;        // handed over
   std::int64_t held_ = 0;         // of them, not removed

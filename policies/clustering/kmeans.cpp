@@ -15,6 +15,7 @@
 
 #include "policies/clustering/prompt_kmeans.hpp"
 #include "sim/base/convert.hpp"
+#include "sim/base/indexed.hpp"
 #include "sim/base/registry.hpp"
 #include "sim/interfaces/clustering.hpp"
 
@@ -44,9 +45,9 @@ class KMeans final : public Clustering {
     const std::vector<EntryIndex> entries = listed(live);
     auto result = params_.prompt.run(entries, prompt, metric_of(params_.metric), context_, work);
     centroids_ = std::move(result.centroids);
-    members_.resize(static_cast<std::size_t>(params_.prompt.clusters_for(std::ssize(entries))));
+    members_.resize(params_.prompt.clusters_for(std::ssize(entries)));
     for (std::size_t i = 0; i < entries.size(); ++i) {
-      members_[static_cast<std::size_t>(result.assignment[i])].push_back(entries[i]);
+      members_[result.assignment[i]].push_back(entries[i]);
     }
     entries_ = prompt.entries();
     for (UnitId unit = 0; unit < unit_count(); ++unit) {
@@ -63,7 +64,7 @@ class KMeans final : public Clustering {
     KVR_CHECK(entry == entries_, "entry {} follows {} entries", entry, entries_);
     ++entries_;
     live_.add(entry);
-    members_[static_cast<std::size_t>(unit)].push_back(entry);
+    members_[unit].push_back(entry);
     changes.push_back({.kind = ChangeKind::appended, .unit = unit, .entry = entry});
     work += nearest_work(unit_count(), context_.head_dim, metric_of(params_.metric));
     refit_is_due_ = params_.refit_every > 0 && ++since_fit_ >= params_.refit_every;
@@ -85,14 +86,12 @@ class KMeans final : public Clustering {
     }
     for (UnitId unit = 0; unit < unit_count(); ++unit) {
       report_removed(entries, unit, members(unit), changes);
-      take_out(entries, members_[static_cast<std::size_t>(unit)]);
+      take_out(entries, members_[unit]);
     }
   }
 
-  std::int64_t unit_count() const override { return std::ssize(members_); }
-  std::span<const EntryIndex> members(UnitId unit) const override {
-    return members_[static_cast<std::size_t>(unit)];
-  }
+  std::int64_t unit_count() const override { return members_.size(); }
+  std::span<const EntryIndex> members(UnitId unit) const override { return members_[unit]; }
   /// A list of entries for each cluster, and the centroids in fp16, which a phone would keep.
   std::int64_t dram_bytes() const override {
     return live_.size() * static_cast<std::int64_t>(sizeof(EntryIndex)) +
@@ -104,18 +103,16 @@ class KMeans final : public Clustering {
     const std::vector<EntryIndex> entries = listed(live_);
     const auto result = params_.prompt.run(entries, view, metric_of(params_.metric), context_, work,
                                            "clustering.kmeans.refit");
-    const std::vector<UnitId> unit_of = numbered_by_overlap(entries, result.assignment);
-    const auto d = static_cast<std::size_t>(context_.head_dim);
+    const Indexed<std::int32_t, UnitId> unit_of = numbered_by_overlap(entries, result.assignment);
     members_.assign(std::max(unit_of.size(), members_.size()), {});
-    centroids_.resize(members_.size() * d);
-    for (std::size_t cluster = 0; cluster < unit_of.size(); ++cluster) {
-      std::ranges::copy(
-          std::span(result.centroids).subspan(cluster * d, d),
-          std::span(centroids_).subspan(static_cast<std::size_t>(unit_of[cluster]) * d).begin());
+    centroids_.resize(static_cast<std::size_t>(unit_count() * context_.head_dim));
+    const auto fitted = matrix_view<float>(result.centroids.data(), unit_of.size(), context_.head_dim);
+    const auto centroids = matrix_ref(centroids_.data(), unit_count(), context_.head_dim);
+    for (std::int32_t cluster = 0; cluster < unit_of.size(); ++cluster) {
+      std::ranges::copy(fitted.row(cluster), centroids.row(unit_of[cluster]).begin());
     }
     for (std::size_t i = 0; i < entries.size(); ++i) {
-      const auto cluster = static_cast<std::size_t>(result.assignment[i]);
-      members_[static_cast<std::size_t>(unit_of[cluster])].push_back(entries[i]);
+      members_[unit_of[result.assignment[i]]].push_back(entries[i]);
     }
     since_fit_ = 0;
     refit_is_due_ = false;
@@ -124,22 +121,21 @@ class KMeans final : public Clustering {
   /// A unit for each cluster of `assignment`, which is of `entries`: the units there are and, where clusters
   /// are more, new ones. The pair that shares most entries first (ties: the lower unit, then the lower
   /// cluster); then in order.
-  std::vector<UnitId> numbered_by_overlap(std::span<const EntryIndex> entries,
-                                          std::span<const std::int32_t> assignment) const {
-    std::vector<UnitId> unit_of(static_cast<std::size_t>(params_.prompt.clusters_for(std::ssize(entries))),
-                                -1);
-    std::vector<bool> taken(std::max(unit_of.size(), members_.size()), false);
+  Indexed<std::int32_t, UnitId> numbered_by_overlap(std::span<const EntryIndex> entries,
+                                                    std::span<const std::int32_t> assignment) const {
+    Indexed<std::int32_t, UnitId> unit_of(params_.prompt.clusters_for(std::ssize(entries)), -1);
+    Indexed<UnitId, std::uint8_t> taken(std::max(unit_of.size(), members_.size()), 0);
     for (const Overlap& overlap : overlaps(entries, assignment)) {
-      UnitId& unit = unit_of[static_cast<std::size_t>(overlap.cluster)];
-      if (unit < 0 && !taken[static_cast<std::size_t>(overlap.unit)]) {
+      UnitId& unit = unit_of[overlap.cluster];
+      if (unit < 0 && taken[overlap.unit] == 0) {
         unit = overlap.unit;
-        taken[static_cast<std::size_t>(unit)] = true;
+        taken[unit] = 1;
       }
     }
     for (UnitId& unit : unit_of) {
       if (unit < 0) {
-        unit = static_cast<UnitId>(std::ranges::find(taken, false) - taken.begin());
-        taken[static_cast<std::size_t>(unit)] = true;
+        unit = static_cast<UnitId>(std::ranges::find(taken, 0) - taken.begin());
+        taken[unit] = 1;
       }
     }
     return unit_of;
@@ -154,14 +150,14 @@ class KMeans final : public Clustering {
   /// What units and clusters share, the most first, then by unit and cluster.
   std::vector<Overlap> overlaps(std::span<const EntryIndex> entries,
                                 std::span<const std::int32_t> assignment) const {
-    std::vector<std::int32_t> cluster_of(static_cast<std::size_t>(entries_), -1);
+    Indexed<EntryIndex, std::int32_t> cluster_of(entries_, -1);
     for (std::size_t i = 0; i < entries.size(); ++i) {
-      cluster_of[static_cast<std::size_t>(entries[i])] = assignment[i];
+      cluster_of[entries[i]] = assignment[i];
     }
     std::map<std::pair<UnitId, std::int32_t>, std::int64_t> shared;
     for (UnitId unit = 0; unit < unit_count(); ++unit) {
       for (const EntryIndex entry : members(unit)) {
-        ++shared[{unit, cluster_of[static_cast<std::size_t>(entry)]}];
+        ++shared[{unit, cluster_of[entry]}];
       }
     }
     std::vector<Overlap> result;
@@ -177,7 +173,7 @@ class KMeans final : public Clustering {
   Params params_;
   Context context_;
   std::vector<float> centroids_;  // [units, head_dim], fixed until a refit
-  std::vector<std::vector<EntryIndex>> members_;
+  Indexed<UnitId, std::vector<EntryIndex>> members_;
   EntryIndex entries_ = 0;  // handed over
   EntrySet live_;
   std::int64_t since_fit_ = 0;  // entries appended

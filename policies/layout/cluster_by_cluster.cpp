@@ -24,6 +24,7 @@
 #include "policies/layout/placing/free_space.hpp"
 #include "policies/layout/placing/removal.hpp"
 #include "sim/base/error.hpp"
+#include "sim/base/indexed.hpp"
 #include "sim/base/registry.hpp"
 
 namespace kvr {
@@ -59,8 +60,8 @@ class ClusterByCluster final : public ContiguousUnits {
   ClusterByCluster(const Params& params, const Context& context)
       : ContiguousUnits(params.buffer, context),
         shifts_(params.on_growth == "shift"),
-        units_(static_cast<std::size_t>(context.kv_heads)),
-        on_flash_(static_cast<std::size_t>(context.kv_heads)) {}
+        units_(context.kv_heads),
+        on_flash_(context.kv_heads) {}
 
   void place(const PromptUnits& prompt, LayoutTraffic& traffic) override {
     ContiguousUnits::place(prompt, traffic);
@@ -225,13 +226,11 @@ class ClusterByCluster final : public ContiguousUnits {
   }
 
   void follow_place(std::int64_t head, EntryIndex entry, const Extent& to, LayoutTraffic& traffic) {
-    std::vector<std::int64_t>& offsets = on_flash_[static_cast<std::size_t>(head)];
-    const auto at = static_cast<std::size_t>(entry);
-    offsets.resize(std::max(offsets.size(), at + 1), -1);
-    if (offsets[at] != to.offset_bytes) {
-      const Extent from = {offsets[at], entry_bytes()};
+    std::int64_t& offset_bytes = on_flash_[head].reach(entry, -1);
+    if (offset_bytes != to.offset_bytes) {
+      const Extent from = {offset_bytes, entry_bytes()};
       write(entry, from.offset_bytes < 0 ? std::nullopt : std::optional(from), to, traffic, head);
-      offsets[at] = to.offset_bytes;
+      offset_bytes = to.offset_bytes;
     }
   }
 
@@ -245,22 +244,17 @@ class ClusterByCluster final : public ContiguousUnits {
     return page_bytes - run_of({head, unit}).end_bytes() % page_bytes;
   }
 
-  const Extent& run_of(const Key& key) const {
-    return units_[static_cast<std::size_t>(key.head)][static_cast<std::size_t>(key.unit)].run;
-  }
-  Unit& unit_at(std::int64_t head, UnitId unit) {
-    std::vector<Unit>& units = units_[static_cast<std::size_t>(head)];
-    units.resize(std::max(units.size(), static_cast<std::size_t>(unit) + 1));
-    return units[static_cast<std::size_t>(unit)];
-  }
+  const Extent& run_of(const Key& key) const { return units_[key.head][key.unit].run; }
+  Unit& unit_at(std::int64_t head, UnitId unit) { return units_[head].reach(unit); }
 
   bool shifts_;
-  std::vector<std::vector<Unit>> units_;             // [heads][units]
-  FreeSpace space_;                                  // where units are relocated
-  std::vector<Key> order_;                           // where they shift
-  std::int64_t first_moved_ = 0;                     // rank from which on the update moves units
-  std::int64_t reserved_bytes_ = 0;                  // the most that was packed
-  std::vector<std::vector<std::int64_t>> on_flash_;  // [heads][entries]: offset, -1: none; where they shift
+  Indexed<std::int64_t, Indexed<UnitId, Unit>> units_;  // [heads]
+  FreeSpace space_;                                     // where units are relocated
+  std::vector<Key> order_;                              // where they shift
+  std::int64_t first_moved_ = 0;                        // rank from which on the update moves units
+  std::int64_t reserved_bytes_ = 0;                     // the most that was packed
+  Indexed<std::int64_t, Indexed<EntryIndex, std::int64_t>>
+      on_flash_;  // [heads]: offset, -1: none; where they shift
 };
 
 const Registration<Layout, ClusterByCluster> registered;

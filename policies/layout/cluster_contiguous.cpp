@@ -20,6 +20,7 @@
 #include "policies/layout/placing/free_space.hpp"
 #include "policies/layout/placing/page_buffer.hpp"
 #include "policies/layout/placing/removal.hpp"
+#include "sim/base/indexed.hpp"
 #include "sim/base/registry.hpp"
 #include "sim/interfaces/layout.hpp"
 
@@ -81,7 +82,7 @@ class ClusterContiguous final : public Layout {
       : params_(params),
         context_(context),
         buffer_(params.page_buffer, context.kv_heads),
-        heads_(static_cast<std::size_t>(context.kv_heads)) {}
+        heads_(context.kv_heads) {}
 
   void place(const PromptUnits& prompt, LayoutTraffic& traffic) override {
     std::int64_t head = 0;
@@ -129,9 +130,9 @@ class ClusterContiguous final : public Layout {
 
   void locate(std::int64_t head, UnitId, std::span<const EntryIndex> entries,
               std::vector<Extent>& extents) const override {
-    const Head& records = heads_[static_cast<std::size_t>(head)];
+    const Head& records = heads_[head];
     for (const EntryIndex entry : entries) {
-      extents.push_back(extent(records.of_entry[static_cast<std::size_t>(entry)].offset_bytes));
+      extents.push_back(extent(records.of_entry[entry].offset_bytes));
     }
   }
 
@@ -148,18 +149,17 @@ class ClusterContiguous final : public Layout {
     std::set<std::int64_t> free;  ///< offsets of the records that hold no entry
   };
   struct Head {
-    std::vector<Record> of_entry;
-    std::vector<Unit> units;
+    Indexed<EntryIndex, Record> of_entry;
+    Indexed<UnitId, Unit> units;
     std::int64_t step = 0;
   };
 
   static bool placed(const Head& head, EntryIndex entry) {
-    const auto index = static_cast<std::size_t>(entry);
-    return index < head.of_entry.size() && head.of_entry[index].unit >= 0;
+    return head.of_entry.has(entry) && head.of_entry[entry].unit >= 0;
   }
 
-  Head& at(std::int64_t head) { return heads_[static_cast<std::size_t>(head)]; }
-  Unit& unit_at(std::int64_t head, UnitId unit) { return at(head).units[static_cast<std::size_t>(unit)]; }
+  Head& at(std::int64_t head) { return heads_[head]; }
+  Unit& unit_at(std::int64_t head, UnitId unit) { return at(head).units[unit]; }
   Extent extent(std::int64_t offset_bytes) const { return {offset_bytes, context_.entry_bytes}; }
 
   /// First segment of a unit, and its members into it.
@@ -169,8 +169,7 @@ class ClusterContiguous final : public Layout {
   }
 
   void make_room(std::int64_t head, UnitId unit, const Clustering& clustering) {
-    auto& units = at(head).units;
-    units.resize(std::max(units.size(), static_cast<std::size_t>(unit) + 1));
+    at(head).units.reach(unit);
     const std::int64_t members = std::ssize(clustering.members(unit));
     const std::int64_t records = members + std::llround(params_.slack * static_cast<double>(members));
     if (records > 0) {
@@ -229,16 +228,15 @@ class ClusterContiguous final : public Layout {
       return;
     }
     const std::int64_t page_bytes = buffer_.page_bytes();
-    const auto last = static_cast<std::size_t>((record.end_bytes() - 1) / page_bytes);
-    free_in_page_.resize(std::max(free_in_page_.size(), last + 1), 0);
-    for (auto page = static_cast<std::size_t>(record.offset_bytes / page_bytes); page <= last; ++page) {
-      free_in_page_[page] += more;
+    const std::int64_t last = (record.end_bytes() - 1) / page_bytes;
+    for (std::int64_t page = record.offset_bytes / page_bytes; page <= last; ++page) {
+      free_in_page_.reach(page, 0) += more;
     }
   }
 
   bool is_complete(const Extent& page) const {
     return page.end_bytes() <= space_.end_bytes() &&
-           free_in_page_[static_cast<std::size_t>(page.offset_bytes / page.length_bytes)] == 0;
+           free_in_page_[page.offset_bytes / page.length_bytes] == 0;
   }
 
   void settle(std::int64_t head, UnitId unit, const Clustering& clustering, LayoutTraffic& traffic) {
@@ -277,11 +275,7 @@ class ClusterContiguous final : public Layout {
     }
   }
 
-  Record& record_of(std::int64_t head, EntryIndex entry) {
-    std::vector<Record>& records = at(head).of_entry;
-    records.resize(std::max(records.size(), static_cast<std::size_t>(entry) + 1));
-    return records[static_cast<std::size_t>(entry)];
-  }
+  Record& record_of(std::int64_t head, EntryIndex entry) { return at(head).of_entry.reach(entry); }
 
   /// Frees the record of `entry`, if it has one, and returns what it was.
   Record lift(std::int64_t head, EntryIndex entry) {
@@ -335,9 +329,10 @@ class ClusterContiguous final : public Layout {
   Params params_;
   Context context_;
   PageBuffer buffer_;
-  std::vector<Head> heads_;
+  Indexed<std::int64_t, Head> heads_;
   FreeSpace space_;
-  std::vector<std::int64_t> free_in_page_;  // [page]: free records in it, where there is a page buffer
+  Indexed<std::int64_t, std::int64_t>
+      free_in_page_;  // [page]: free records in it, where there is a page buffer
 };
 
 const Registration<Layout, ClusterContiguous> registered;

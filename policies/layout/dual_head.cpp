@@ -23,6 +23,7 @@
 #include "policies/layout/placing/pairing.hpp"
 #include "policies/layout/placing/pool_check.hpp"
 #include "sim/base/error.hpp"
+#include "sim/base/indexed.hpp"
 #include "sim/base/registry.hpp"
 
 namespace kvr {
@@ -69,16 +70,14 @@ class DualHead final : public ContiguousUnits {
   static std::vector<IdleParam> idle(const Params& params) { return ContiguousUnits::idle(params.buffer); }
 
   DualHead(const Params& params, const Context& context)
-      : ContiguousUnits(params.buffer, context),
-        params_(params),
-        heads_(static_cast<std::size_t>(context.kv_heads)) {}
+      : ContiguousUnits(params.buffer, context), params_(params), heads_(context.kv_heads) {}
 
   bool wants_co_retrieval() const override { return params_.pairing == "correlated"; }
   std::int64_t space_bytes() const override { return end_bytes_; }
   /// What is counted agrees with what is held, and the places that come of it keep to the ends of pools.
   void check() const override {
     std::vector<Extent> all_pools;
-    for (std::int64_t head = 0; head < std::ssize(heads_); ++head) {
+    for (std::int64_t head = 0; head < heads_.size(); ++head) {
       check_counts(head);
       const std::vector<Extent> pools = pools_of(head);
       check_pool_ends(pools, records_of(head));
@@ -102,10 +101,10 @@ class DualHead final : public ContiguousUnits {
   struct Head {
     std::int64_t pool_records = 0;
     std::vector<Pool> pools;
-    std::vector<std::vector<Stretch>> units;  ///< in order of their records; several where outgrown
+    Indexed<UnitId, std::vector<Stretch>> units;  ///< in order of their records; several where outgrown
   };
 
-  Head& at(std::int64_t head) { return heads_[static_cast<std::size_t>(head)]; }
+  Head& at(std::int64_t head) { return heads_[head]; }
   std::int64_t pool_bytes(const Head& head) const { return up_to_block(head.pool_records * entry_bytes()); }
   static std::int64_t room(const Head& head, const Pool& pool) {
     return head.pool_records - pool.records[begin] - pool.records[end];
@@ -114,7 +113,7 @@ class DualHead final : public ContiguousUnits {
   void arrange(const PromptUnits& prompt) override {
     for (std::size_t i = 0; i < prompt.heads.size(); ++i) {
       const Clustering& clustering = *prompt.heads[i];
-      Head& head = heads_[i];
+      Head& head = at(static_cast<std::int64_t>(i));
       std::int64_t largest = 0;
       for (UnitId unit = 0; unit < clustering.unit_count(); ++unit) {
         largest = std::max<std::int64_t>(largest, std::ssize(clustering.members(unit)));
@@ -123,7 +122,7 @@ class DualHead final : public ContiguousUnits {
           static_cast<std::int64_t>(std::ceil(params_.pool_factor * static_cast<double>(largest)));
       const std::int64_t records = std::max(params_.min_pool_entries, wanted);
       head.pool_records = up_to_block(records * entry_bytes()) / entry_bytes();
-      head.units.resize(static_cast<std::size_t>(clustering.unit_count()));
+      head.units.resize(clustering.unit_count());
       const bool correlated = wants_co_retrieval() && i < prompt.co_retrieval.size();
       for (const UnitPair& pair : correlated
                                       ? pair_correlated(clustering.unit_count(), prompt.co_retrieval[i])
@@ -136,9 +135,9 @@ class DualHead final : public ContiguousUnits {
   }
 
   void check_counts(std::int64_t head_index) const {
-    const Head& head = heads_[static_cast<std::size_t>(head_index)];
+    const Head& head = heads_[head_index];
     std::vector<std::array<std::int64_t, 2>> found(head.pools.size());
-    for (std::size_t unit = 0; unit < head.units.size(); ++unit) {
+    for (UnitId unit = 0; unit < head.units.size(); ++unit) {
       std::int64_t records = 0;
       for (const Stretch& stretch : head.units[unit]) {
         std::int64_t& at_end = found[stretch.pool][stretch.side];
@@ -147,7 +146,7 @@ class DualHead final : public ContiguousUnits {
         at_end = stretch.records;
         records += stretch.records;
       }
-      const auto held = std::ssize(entries_of(head_index, static_cast<UnitId>(unit)));
+      const auto held = std::ssize(entries_of(head_index, unit));
       KVR_CHECK(records == held, "head {}, unit {}: room for {} of {} records", head_index, unit, records,
                 held);
     }
@@ -160,7 +159,7 @@ class DualHead final : public ContiguousUnits {
   }
 
   std::vector<Extent> pools_of(std::int64_t head_index) const {
-    const Head& head = heads_[static_cast<std::size_t>(head_index)];
+    const Head& head = heads_[head_index];
     std::vector<Extent> pools;
     for (const Pool& pool : head.pools) {
       pools.push_back({pool.offset_bytes, pool_bytes(head)});
@@ -170,7 +169,7 @@ class DualHead final : public ContiguousUnits {
 
   std::vector<UnitRecords> records_of(std::int64_t head_index) const {
     std::vector<UnitRecords> units;
-    for (UnitId unit = 0; unit < std::ssize(heads_[static_cast<std::size_t>(head_index)].units); ++unit) {
+    for (UnitId unit = 0; unit < heads_[head_index].units.size(); ++unit) {
       units.push_back({unit, {}});
       for (std::int64_t index = 0; index < std::ssize(entries_of(head_index, unit)); ++index) {
         units.back().records.push_back(record(head_index, unit, index));
@@ -183,7 +182,7 @@ class DualHead final : public ContiguousUnits {
     const std::int64_t records = unit < 0 ? 0 : std::ssize(clustering.members(unit));
     if (records > 0) {
       head.pools[pool].records[side] = records;
-      head.units[static_cast<std::size_t>(unit)].push_back({pool, side, records});
+      head.units[unit].push_back({pool, side, records});
     }
   }
 
@@ -195,8 +194,7 @@ class DualHead final : public ContiguousUnits {
 
   void resize(std::int64_t head_index, UnitId unit, std::int64_t records, LayoutTraffic& traffic) override {
     Head& head = at(head_index);
-    head.units.resize(std::max(head.units.size(), static_cast<std::size_t>(unit) + 1));
-    std::vector<Stretch>& stretches = head.units[static_cast<std::size_t>(unit)];
+    std::vector<Stretch>& stretches = head.units.reach(unit);
     std::int64_t more = records;
     for (const Stretch& stretch : stretches) {
       more -= stretch.records;
@@ -245,8 +243,8 @@ class DualHead final : public ContiguousUnits {
   }
 
   Extent record(std::int64_t head_index, UnitId unit, std::int64_t index) const override {
-    const Head& head = heads_[static_cast<std::size_t>(head_index)];
-    for (const Stretch& stretch : head.units[static_cast<std::size_t>(unit)]) {
+    const Head& head = heads_[head_index];
+    for (const Stretch& stretch : head.units[unit]) {
       if (index < stretch.records) {
         return record_at(head, stretch, index);
       }
@@ -263,15 +261,15 @@ class DualHead final : public ContiguousUnits {
   }
 
   std::int64_t to_page_end(std::int64_t head_index, UnitId unit, std::int64_t page_bytes) const override {
-    const Head& head = heads_[static_cast<std::size_t>(head_index)];
-    const Stretch& last = head.units[static_cast<std::size_t>(unit)].back();
+    const Head& head = heads_[head_index];
+    const Stretch& last = head.units[unit].back();
     const Extent record = record_at(head, last, last.records - 1);
     return last.side == begin ? page_bytes - record.end_bytes() % page_bytes
                               : (record.offset_bytes + page_bytes - 1) % page_bytes + 1;
   }
 
   Params params_;
-  std::vector<Head> heads_;
+  Indexed<std::int64_t, Head> heads_;
   std::int64_t end_bytes_ = 0;
 };
 

@@ -19,9 +19,9 @@
 #include "sim/cli/messages.hpp"
 #include "sim/cli/options/options.hpp"
 #include "sim/cli/outputs.hpp"
-#include "sim/cli/problem_list.hpp"
 #include "sim/cli/progress.hpp"
 #include "sim/cli/signals.hpp"
+#include "sim/config/problem_list.hpp"
 #include "sim/config/resolve.hpp"
 #include "sim/engine/replay.hpp"
 #include "sim/engine/timing/timeline.hpp"
@@ -179,29 +179,52 @@ void check_shown(const TimelineSteps& shown, const RunConfig& point, BatchTraces
   }
 }
 
-/// Everything that is wrong with any point and any value of its trace, before hours go into the first.
-/// `shown`: the steps that a timeline was asked for, null if none.
-void check_points(std::span<const RunConfig> points, Traces& traces, const TimelineSteps* shown) {
+/// What is wrong with a point beside its traces.
+std::vector<std::string> problems_of(const RunConfig& point, BatchTraces traces, const TimelineSteps* shown) {
   std::vector<std::string> problems;
-  for (const RunConfig& point : points) {
-    for (const SequenceConfig& sequence : point.sequences) {
-      add_new(problems, traces.at(sequence.trace_path).problems);
+  const auto collect = [&problems](const auto& step) {
+    try {
+      step();
+    } catch (const InputError& error) {
+      add_new(problems, error.problems());
     }
-    const std::vector<const trace::Reader*> readers = traces.of(point);
-    if (std::ranges::find(readers, nullptr) == readers.end()) {
-      try {
-        check_point(point, readers);
-        if (shown != nullptr) {
-          check_shown(*shown, point, readers);
-        }
-      } catch (const InputError& error) {
-        add_new(problems, error.problems());
+  };
+  collect([&] { check_point(point, traces); });
+  if (shown != nullptr) {
+    collect([&] { check_shown(*shown, point, traces); });
+  }
+  return problems;
+}
+
+/// What is wrong with a trace, with where the configuration names it.
+std::vector<std::string> problems_of(const Traces::Trace& trace, const std::string& place) {
+  std::vector<std::string> problems;
+  std::ranges::transform(trace.problems, std::back_inserter(problems), [&place](const std::string& problem) {
+    return fmt::format("{}: {}", place, problem);
+  });
+  return problems;
+}
+
+/// Everything that is wrong with any point and any value of its trace, before hours go into the first, each
+/// once; up to a trace that may not be read. `shown`: the steps that a timeline was asked for, null if none.
+void check_points(const PartlyReadConfig& config, Traces& traces, const TimelineSteps* shown,
+                  ProblemList& problems) {
+  std::vector<std::string> found;
+  problems.collect([&] {
+    for (const auto& [place, path] : config.other_traces) {
+      add_new(found, problems_of(traces.at(path), place));
+    }
+    for (const RunConfig& point : config.points) {
+      for (const SequenceConfig& sequence : point.sequences) {
+        add_new(found, problems_of(traces.at(sequence.trace_path), point.place(sequence.trace_key)));
+      }
+      const std::vector<const trace::Reader*> readers = traces.of(point);
+      if (std::ranges::find(readers, nullptr) == readers.end()) {
+        add_new(found, problems_of(point, readers, shown));
       }
     }
-  }
-  if (!problems.empty()) {
-    throw InputError(problems);
-  }
+  });
+  std::ranges::for_each(found, [&](const std::string& problem) { problems.add(problem); });
 }
 
 /// The next points to be replayed together, `most` of them at most.
@@ -253,12 +276,32 @@ struct Order {
   std::optional<Timeline> timeline;
 };
 
+/// What the points read, and the devices that they measure themselves on, which points may share, in turn.
+void tell_files(std::span<const RunConfig> points, cli::Outputs& outputs) {
+  std::map<fs::path, std::string> devices;
+  for (const RunConfig& point : points) {
+    std::ranges::for_each(point.files, [&](const fs::path& file) { outputs.read(file); });
+    std::ranges::for_each(point.sequences,
+                          [&](const SequenceConfig& sequence) { outputs.read(sequence.trace_path); });
+    if (const fs::path device = device_path_of(point); !device.empty()) {
+      devices.emplace(device, point.place("device.path"));
+    }
+  }
+  for (const auto& [path, place] : devices) {
+    outputs.write_unchecked(place, path);
+  }
+}
+
 /// Throws everything that is wrong before hours go into the first point.
 Order read_order(const Options& options, Traces& traces) {
-  cli::ProblemList problems;
+  ProblemList problems;
+  ProblemList of_config;
+  PartlyReadConfig config;
+  of_config.collect([&] { config = read_config(options.config, options.sets); });
   cli::Outputs outputs = outputs_of(options);
-  Order order;
+  tell_files(config.points, outputs);
   problems.collect([&] { outputs.check(); });
+  Order order;
   problems.collect([&] {
     const TimelineSteps steps = timeline_steps_of(options);
     if (options.timeline) {
@@ -268,24 +311,12 @@ Order read_order(const Options& options, Traces& traces) {
   if (options.together < 1) {
     problems.add(fmt::format("--together: {} is too few; allowed is 1 and more", options.together));
   }
-  problems.collect([&] { order.points = load_config(options.config, options.sets); });
-  problems.throw_if_any();
-  std::map<fs::path, std::string> devices;
-  for (const RunConfig& point : order.points) {
-    std::ranges::for_each(point.files, [&](const fs::path& file) { outputs.read(file); });
-    std::ranges::for_each(point.sequences,
-                          [&](const SequenceConfig& sequence) { outputs.read(sequence.trace_path); });
-    if (const fs::path device = device_path_of(point); !device.empty()) {
-      devices.emplace(device, point.place("device.path"));
-    }
-  }
-  for (const auto& [path, place] : devices) {  // points may share one, in turn
-    outputs.write_unchecked(place, path);
-  }
-  problems.collect([&] { outputs.check(); });
+  problems.collect([&] { of_config.throw_if_any(); });
+  std::ranges::for_each(config.problems, [&](const std::string& problem) { problems.add(problem); });
   const TimelineSteps* shown = options.timeline_steps && order.timeline ? &order.timeline->steps() : nullptr;
-  problems.collect([&] { check_points(order.points, traces, shown); });
+  check_points(config, traces, shown, problems);
   problems.throw_if_any();
+  order.points = std::move(config.points);
   return order;
 }
 

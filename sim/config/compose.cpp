@@ -10,6 +10,7 @@
 #include <limits>
 #include <map>
 #include <numeric>
+#include <set>
 #include <utility>
 
 #include "sim/config/text/includes.hpp"
@@ -124,6 +125,76 @@ std::vector<const Node*> checked_axes(const Node& axes, std::string_view name, P
   return usable;
 }
 
+/// "budget=fixed".
+std::string label(const Assignment& assignment) {
+  const Node& value = assignment.value;
+  const Node* type = value.find("type");
+  return fmt::format("{}={}", assignment.path.back(), describe(type != nullptr ? *type : value));
+}
+
+using Leaves = std::map<std::string, std::string>;
+
+/// The scalars in `node` by their dotted keys.
+void collect_leaves(const Node& node, const std::string& path, Leaves& leaves) {
+  for (std::size_t i = 0; i < node.children.size(); ++i) {
+    const Node& child = node.children[i];
+    collect_leaves(child, join_path(path, node.kind == NodeKind::list ? std::to_string(i) : child.key),
+                   leaves);
+  }
+  if (node.children.empty()) {
+    leaves.emplace(path, describe(node));
+  }
+}
+
+/// " entries=4": what of `leaves` not all the others have; where that is much, its number among all.
+std::string what_differs(const Leaves& leaves, const std::map<std::string, std::set<std::string>>& values,
+                         const std::map<std::string, std::size_t>& uses, std::size_t all,
+                         std::size_t number) {
+  constexpr std::size_t kMostTold = 4;
+  std::vector<std::string> told;
+  for (const auto& [key, value] : leaves) {
+    if (values.at(key).size() > 1 || uses.at(key) < all) {
+      told.push_back(fmt::format(" {}={}", key, value));
+    }
+  }
+  return told.size() > kMostTold ? fmt::format(" #{}", number + 1) : fmt::format("{}", fmt::join(told, ""));
+}
+
+/// Of maps and lists that are called the same, labels say what differs.
+void tell_apart(std::vector<Assignment*> same) {
+  std::vector<Leaves> leaves(same.size());
+  std::map<std::string, std::set<std::string>> values;
+  std::map<std::string, std::size_t> uses;
+  for (std::size_t i = 0; i < same.size(); ++i) {
+    collect_leaves(same[i]->value, "", leaves[i]);
+    for (const auto& [key, value] : leaves[i]) {
+      values[key].insert(value);
+      ++uses[key];
+    }
+  }
+  for (std::size_t i = 0; i < same.size(); ++i) {
+    const std::string differs = what_differs(leaves[i], values, uses, same.size(), i);
+    const bool named = differs.empty() || same[i]->value.find("type") != nullptr;
+    same[i]->label = (named ? same[i]->label : same[i]->path.back()) + differs;
+  }
+}
+
+void set_labels(Axis& axis) {
+  for (std::size_t key = 0; key < axis.keys.size(); ++key) {
+    std::map<std::string, std::vector<Assignment*>> called;
+    for (std::vector<Assignment>& together : axis.alternatives) {
+      Assignment& one = together[key];
+      one.label = label(one);
+      if (one.value.kind == NodeKind::map || one.value.kind == NodeKind::list) {
+        called[one.label].push_back(&one);
+      }
+    }
+    for (const auto& [name, same] : called) {
+      tell_apart(same);
+    }
+  }
+}
+
 Assignment assignment_of(const Node& axis, std::size_t index) {
   return {split_path(axis.key), axis.children[index]};
 }
@@ -135,6 +206,7 @@ std::vector<Axis> sweep_axes(const Node& sweep, Problems& problems) {
     for (std::size_t i = 0; i < axis->children.size(); ++i) {
       made.alternatives.push_back({assignment_of(*axis, i)});
     }
+    set_labels(made);
   }
   return axes;
 }
@@ -161,6 +233,7 @@ std::vector<Axis> zip_axis(const Node& zip, Problems& problems) {
     std::ranges::transform(lists, std::back_inserter(together),
                            [i](const Node* list) { return assignment_of(*list, i); });
   }
+  set_labels(axis);
   return {std::move(axis)};
 }
 
@@ -255,12 +328,6 @@ void refuse_overlaps(const std::vector<Axis>& axes, const std::vector<Assignment
   }
 }
 
-std::string label(const Assignment& assignment) {
-  const Node& value = assignment.value;
-  const Node* type = value.find("type");
-  return fmt::format("{}={}", assignment.path.back(), describe(type != nullptr ? *type : value));
-}
-
 /// What is laid on the base, point by point; one empty overlay where there are no `points`.
 std::vector<Node> overlays_of(Node points, Problems& problems) {
   if (points.mark.is_default()) {
@@ -353,7 +420,7 @@ PointTree Points::make(std::size_t index, Problems& problems) const {
   for (std::size_t axis = 0; axis < axes_.size(); ++axis) {
     for (const Assignment& assignment : axes_[axis].alternatives[alternatives[axis]]) {
       set_path(point.root, assignment.path, assignment.value, problems);
-      point.name = fmt::format("{}{}{}", point.name, point.name.empty() ? "" : ",", label(assignment));
+      point.name = fmt::format("{}{}{}", point.name, point.name.empty() ? "" : ",", assignment.label);
     }
   }
   for (const Assignment& setting : settings_) {

@@ -22,6 +22,7 @@ struct PointTree {
 struct Assignment {
   std::vector<std::string> path;
   Node value;
+  std::string label = {};  ///< "budget=fixed": its part of a point's name
 };
 
 /// What varies together: each alternative assigns the same keys.

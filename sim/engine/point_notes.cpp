@@ -95,7 +95,7 @@ std::vector<std::string> codec_notes(const Machine& machine) {
 
 /// What was asked of a stage that does not look at it, and whether it knows what no system can.
 std::vector<std::string> stage_notes(const RunConfig& config, std::span<const std::int64_t> captured_layers,
-                                     std::size_t index) {
+                                     const Budget& budget, std::size_t index) {
   const StageConfig& stage = config.system.stages[index];
   std::vector<std::string> notes;
   if (std::ranges::none_of(captured_layers, [&](std::int64_t one) { return stage.layers.contains(one); })) {
@@ -115,6 +115,8 @@ std::vector<std::string> stage_notes(const RunConfig& config, std::span<const st
   if (stage.takes()) {
     without_effect({"scorer", "budget", "queries", "units", "norm", "fold", "last_unit"},
                    "the stage takes what another chose");
+  } else if (!budget.compares_heads()) {
+    without_effect({"scope"}, fmt::format("budget '{}' gives each head its own", stage.budget.type));
   }
   if (stage.effect == Effect::prefetch && !config.system.has_lower_tier()) {
     notes.push_back(fmt::format("no effect: {}: all entries are in the first tier",
@@ -189,8 +191,8 @@ std::vector<std::string> outstanding_notes(const RunConfig& config, const Machin
 
 }  // namespace
 
-std::vector<std::string> point_notes(const RunConfig& config, const Machine& machine, const PointData& data,
-                                     bool caches, const std::string& co_retrieval) {
+std::vector<std::string> point_notes(const RunConfig& config, const Machine& machine, const Stages& stages,
+                                     const PointData& data, bool caches, const std::string& co_retrieval) {
   std::vector<std::string> notes = config.notes;
   const auto add = [&notes](const std::vector<std::string>& more) {
     std::ranges::copy(more, std::back_inserter(notes));
@@ -198,7 +200,7 @@ std::vector<std::string> point_notes(const RunConfig& config, const Machine& mac
   add(cache_notes(config, caches, machine.dram_bytes()));
   add(tier_notes(config));
   for (std::size_t stage = 0; stage < config.system.stages.size(); ++stage) {
-    add(stage_notes(config, data.layer_numbers(), stage));
+    add(stage_notes(config, data.layer_numbers(), stages.budget(stage), stage));
   }
   add(turn_notes(config));
   add(codec_notes(machine));

@@ -409,7 +409,7 @@ PointResult PointReplay::finish() {
   check_invariants(heads_, memories_, caches_, tiers_);
   machine_.check_conservation();
   caches_.check_accesses();
-  std::vector<std::string> notes = point_notes(config_, machine_, data_, caches_.of(0, 0).enabled(),
+  std::vector<std::string> notes = point_notes(config_, machine_, stages_, data_, caches_.of(0, 0).enabled(),
                                                prompt_queries_ ? prompt_queries_->note() : "");
   return {std::move(data_),
           config_.resolved_yaml,

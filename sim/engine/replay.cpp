@@ -79,11 +79,6 @@ AccessRecord accesses_of(const RunConfig& config, BatchTraces traces, StepCounte
 
 }  // namespace
 
-void check_point(const RunConfig& config, BatchTraces traces) {
-  BatchWalk walk(config, traces);
-  const PointReplay unused(config, walk, nullptr);
-}
-
 bool same_walk(const RunConfig& a, const RunConfig& b) {
   const auto walk = [](const SequenceConfig& s) { return std::tie(s.trace_path, s.first_step); };
   return a.steps == b.steps && a.threads == b.threads && a.turns == b.turns &&

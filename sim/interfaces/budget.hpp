@@ -37,6 +37,8 @@ class Budget {
   /// `heads`: all of the stage's scope. `entries` [heads.size()]: entries allotted to each, >= 0; more than
   /// `candidates` means all.
   virtual void allot(std::span<const HeadCandidates> heads, std::span<std::int64_t> entries) const = 0;
+  /// Whether what a head is allotted depends on the others of the scope; where not, a scope has no effect.
+  virtual bool compares_heads() const { return true; }
   /// See Report.
   virtual void report(Report& /*report*/) const {}
 };

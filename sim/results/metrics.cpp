@@ -327,7 +327,8 @@ std::string metrics_markdown() {
       "than "
       "the captured streams, bytes and requests count every layer and head of the model that replays the "
       "captured "
-      "one; entries, units and quality are those of the captured head.\n\n";
+      "one; entries, units and quality are those of the captured head. Policies and devices add figures of "
+      "their own, `POLICY.FIGURE`, of what is captured: `kvreplay list KIND NAME` shows them.\n\n";
   text += "| dataset | dimensions | unit | meaning | formula |\n|---|---|---|---|---|\n";
   for (const MetricInfo& metric : metric_table()) {
     text += fmt::format("| `{}{}` | {} | {} | {} | {} |\n", place(metric.origin), metric.name,

@@ -65,6 +65,26 @@ TEST_CASE("a good configuration gives typed values in SI, defaults filled in") {
   CHECK(run.host_timing);
 }
 
+TEST_CASE("swept maps of one type are named by what differs in them") {
+  const Folder folder;
+  folder.write("c.yaml", std::string(kGood) +
+                             "sweep:\n"
+                             "  system.layout: [token_order, {type: token_order}]\n");
+  CHECK_THROWS_AS(load("c.yaml"), InputError);  // the same twice
+
+  folder.write("c.yaml",
+               std::string(kGood) +
+                   "sweep:\n"
+                   "  system.clustering: [{type: page, page_tokens: 8}, {type: page, page_tokens: 16}, "
+                   "{type: page, page_tokens: 16, metric: cosine}, {type: token}]\n");
+  CHECK(names_of(load("c.yaml")) == Names{"clustering=page page_tokens=8", "clustering=page page_tokens=16",
+                                          "clustering=page metric=cosine page_tokens=16",
+                                          "clustering=token"});
+  folder.write("c.yaml",
+               std::string(kGood) + "sweep: {system.cache: [{capacity: 1MiB}, {capacity: 2MiB}]}\n");
+  CHECK(names_of(load("c.yaml")) == Names{"cache capacity=1MiB", "cache capacity=2MiB"});
+}
+
 TEST_CASE("unlimited is infinity, and integers keep all their bits") {
   const Folder folder;
   folder.write("c.yaml", kGood);

@@ -60,26 +60,14 @@ std::vector<IdleParam> ContiguousUnits::idle(const BufferParams& params) {
 }
 
 ContiguousUnits::ContiguousUnits(const BufferParams& params, const Context& context)
-    : params_(params), context_(context), heads_(static_cast<std::size_t>(context.kv_heads)) {}
+    : params_(params), context_(context), heads_(context.kv_heads) {}
 
 std::int64_t ContiguousUnits::up_to_block(std::int64_t bytes) const {
   return (bytes + context_.block_bytes - 1) / context_.block_bytes * context_.block_bytes;
 }
 
 std::span<const EntryIndex> ContiguousUnits::entries_of(std::int64_t head, UnitId unit) const {
-  return heads_[static_cast<std::size_t>(head)].units[static_cast<std::size_t>(unit)].records;
-}
-
-ContiguousUnits::Unit& ContiguousUnits::unit_at(std::int64_t head, UnitId unit) {
-  std::vector<Unit>& units = heads_[static_cast<std::size_t>(head)].units;
-  units.resize(std::max(units.size(), static_cast<std::size_t>(unit) + 1));
-  return units[static_cast<std::size_t>(unit)];
-}
-
-ContiguousUnits::Place& ContiguousUnits::place_of(std::int64_t head, EntryIndex entry) {
-  std::vector<Place>& places = heads_[static_cast<std::size_t>(head)].of_entry;
-  places.resize(std::max(places.size(), static_cast<std::size_t>(entry) + 1));
-  return places[static_cast<std::size_t>(entry)];
+  return heads_[head].units[unit].records;
 }
 
 void ContiguousUnits::place(const PromptUnits& prompt, LayoutTraffic& traffic) {
@@ -102,10 +90,10 @@ void ContiguousUnits::update(std::int64_t head, std::span<const Change> changes,
     for (const Change& change : changes) {
       remove(head, change.entry, traffic);
     }
-    list_unwritten(heads_[static_cast<std::size_t>(head)]);
+    list_unwritten(heads_[head]);
     return;
   }
-  ++heads_[static_cast<std::size_t>(head)].step;
+  ++heads_[head].step;
   if (const std::vector<UnitId> touched = touched_units(changes, clustering.unit_count()); !touched.empty()) {
     restructure(head, touched, clustering, traffic);
   }
@@ -115,18 +103,18 @@ void ContiguousUnits::update(std::int64_t head, std::span<const Change> changes,
     }
   }
   flush_cold(head, traffic);
-  list_unwritten(heads_[static_cast<std::size_t>(head)]);
+  list_unwritten(heads_[head]);
 }
 
 std::span<const EntryIndex> ContiguousUnits::unwritten(std::int64_t head) const {
-  return heads_[static_cast<std::size_t>(head)].unwritten;
+  return heads_[head].unwritten;
 }
 
 void ContiguousUnits::locate(std::int64_t head, UnitId, std::span<const EntryIndex> entries,
                              std::vector<Extent>& extents) const {
-  const Head& at = heads_[static_cast<std::size_t>(head)];
+  const Head& at = heads_[head];
   for (const EntryIndex entry : entries) {
-    const Place& place = at.of_entry[static_cast<std::size_t>(entry)];
+    const Place& place = at.of_entry[entry];
     KVR_CHECK(place.index >= 0, "entry {} of unit {} is not on flash", entry, place.unit);
     extents.push_back(record(head, place.unit, place.index));
   }
@@ -139,8 +127,7 @@ void ContiguousUnits::restructure(std::int64_t head, std::span<const UnitId> tou
     unit_at(head, unit).buffer.clear();  // whoever is in it joins a unit below
     joins.push_back(joining(head, unit, clustering));
   }
-  std::erase_if(heads_[static_cast<std::size_t>(head)].waiting,
-                [&](UnitId unit) { return unit_at(head, unit).buffer.empty(); });
+  std::erase_if(heads_[head].waiting, [&](UnitId unit) { return unit_at(head, unit).buffer.empty(); });
   for (std::size_t i = 0; i < touched.size(); ++i) {  // first, so that others find the bytes left free
     if (joins[i].size() <= holes_in(head, touched[i])) {
       close_up(head, touched[i], joins[i], traffic);
@@ -249,7 +236,7 @@ void ContiguousUnits::remove(std::int64_t head, EntryIndex entry, LayoutTraffic&
     unit.records[static_cast<std::size_t>(place.index)] = kHole;
     shorten(head, place.unit, traffic);
   } else if (std::erase(unit.buffer, entry); unit.buffer.empty()) {
-    std::erase(heads_[static_cast<std::size_t>(head)].waiting, place.unit);
+    std::erase(heads_[head].waiting, place.unit);
   }
 }
 
@@ -267,13 +254,13 @@ void ContiguousUnits::shorten(std::int64_t head, UnitId unit, LayoutTraffic& tra
 
 void ContiguousUnits::append(std::int64_t head, UnitId unit, EntryIndex entry, LayoutTraffic& traffic) {
   Unit& at = unit_at(head, unit);
-  const std::int64_t step = heads_[static_cast<std::size_t>(head)].step;
+  const std::int64_t step = heads_[head].step;
   const bool hot =
       params_.page_buffer > 0 && at.last_append >= 0 && step - at.last_append <= params_.hot_steps;
   at.last_append = step;
   at.buffer.push_back(entry);
   place_of(head, entry) = {unit, -1};
-  std::vector<UnitId>& waiting = heads_[static_cast<std::size_t>(head)].waiting;
+  std::vector<UnitId>& waiting = heads_[head].waiting;
   if (at.buffer.size() == 1) {
     waiting.push_back(unit);
   }
@@ -289,12 +276,12 @@ void ContiguousUnits::flush(std::int64_t head, UnitId unit, LayoutTraffic& traff
     joining.push_back({entry, {}});
   }
   unit_at(head, unit).buffer.clear();
-  std::erase(heads_[static_cast<std::size_t>(head)].waiting, unit);
+  std::erase(heads_[head].waiting, unit);
   join(head, unit, joining, traffic);
 }
 
 void ContiguousUnits::flush_cold(std::int64_t head, LayoutTraffic& traffic) {
-  const Head& at = heads_[static_cast<std::size_t>(head)];
+  const Head& at = heads_[head];
   const std::vector<UnitId> waiting = at.waiting;
   for (const UnitId unit : waiting) {
     if (at.step - unit_at(head, unit).last_append >= params_.hot_steps) {
@@ -306,7 +293,7 @@ void ContiguousUnits::flush_cold(std::int64_t head, LayoutTraffic& traffic) {
 void ContiguousUnits::list_unwritten(Head& head) const {
   head.unwritten.clear();
   for (const UnitId unit : head.waiting) {
-    const std::vector<EntryIndex>& buffer = head.units[static_cast<std::size_t>(unit)].buffer;
+    const std::vector<EntryIndex>& buffer = head.units[unit].buffer;
     head.unwritten.insert(head.unwritten.end(), buffer.begin(), buffer.end());
   }
 }

@@ -5,6 +5,7 @@
 #include <span>
 #include <vector>
 
+#include "sim/base/indexed.hpp"
 #include "sim/base/params.hpp"
 #include "sim/base/registry.hpp"
 #include "sim/interfaces/layout.hpp"
@@ -82,8 +83,8 @@ class ContiguousUnits : public Layout {
     std::int64_t last_append = -1;  ///< step
   };
   struct Head {
-    std::vector<Place> of_entry;
-    std::vector<Unit> units;
+    Indexed<EntryIndex, Place> of_entry;
+    Indexed<UnitId, Unit> units;
     std::vector<UnitId> waiting;  ///< units with something in their buffer
     std::vector<EntryIndex> unwritten;
     std::int64_t step = 0;
@@ -94,8 +95,8 @@ class ContiguousUnits : public Layout {
     std::optional<Extent> from;
   };
 
-  Unit& unit_at(std::int64_t head, UnitId unit);
-  Place& place_of(std::int64_t head, EntryIndex entry);
+  Unit& unit_at(std::int64_t head, UnitId unit) { return heads_[head].units.reach(unit); }
+  Place& place_of(std::int64_t head, EntryIndex entry) { return heads_[head].of_entry.reach(entry); }
   void restructure(std::int64_t head, std::span<const UnitId> touched, const Clustering& clustering,
                    LayoutTraffic& traffic);
   std::vector<Joining> joining(std::int64_t head, UnitId unit, const Clustering& clustering);
@@ -112,7 +113,7 @@ class ContiguousUnits : public Layout {
 
   BufferParams params_;
   Context context_;
-  std::vector<Head> heads_;
+  Indexed<std::int64_t, Head> heads_;
 };
 
 }  // namespace kvr

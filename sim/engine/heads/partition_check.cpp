@@ -35,20 +35,16 @@ bool comes_from(UnitId unit, UnitId ancestor, const Origins& origins) {
 }  // namespace
 
 UnitId PartitionCheck::unit_of(EntryIndex entry) const {
-  KVR_CHECK(entry >= 0 && static_cast<std::size_t>(entry) < unit_of_.size(),
-            "entry {} is in a unit and was never handed over", entry);
-  return unit_of_[static_cast<std::size_t>(entry)];
+  KVR_CHECK(entry >= 0 && unit_of_.has(entry), "entry {} is in a unit and was never handed over", entry);
+  return unit_of_[entry];
 }
 
 void PartitionCheck::claim(EntryIndex entry, UnitId unit) {
   KVR_CHECK(entry >= 0, "unit {} holds entry {}", unit, entry);
-  const auto at = static_cast<std::size_t>(entry);
-  if (at >= unit_of_.size()) {
-    unit_of_.resize(at + 1, -1);
-    pending_.resize(at + 1, 0);
-  }
-  KVR_CHECK(unit_of_[at] == -1, "entry {} is in units {} and {}", entry, unit_of_[at], unit);
-  unit_of_[at] = unit;
+  UnitId& held_by = unit_of_.reach(entry, -1);
+  pending_.reach(entry, 0);
+  KVR_CHECK(held_by == -1, "entry {} is in units {} and {}", entry, held_by, unit);
+  held_by = unit;
   ++entries_;
 }
 
@@ -62,7 +58,7 @@ void PartitionCheck::follow(std::span<const Change> changes, const Clustering& c
   for (const Change& change : changes) {
     if (change.kind == ChangeKind::appended || change.kind == ChangeKind::buffered) {
       claim(change.entry, change.unit);
-      pending_[static_cast<std::size_t>(change.entry)] = change.kind == ChangeKind::buffered ? 1 : 0;
+      pending_[change.entry] = change.kind == ChangeKind::buffered ? 1 : 0;
     }
   }
   if (std::ranges::find(changes, ChangeKind::regrouped, &Change::kind) != changes.end()) {
@@ -82,8 +78,8 @@ void PartitionCheck::follow(std::span<const Change> changes, const Clustering& c
 void PartitionCheck::follow_removed(const Change& change) {
   KVR_CHECK(unit_of(change.entry) == change.unit, "entry {} was removed from unit {}, it is in {}",
             change.entry, change.unit, unit_of(change.entry));
-  unit_of_[static_cast<std::size_t>(change.entry)] = -1;
-  pending_[static_cast<std::size_t>(change.entry)] = 0;
+  unit_of_[change.entry] = -1;
+  pending_[change.entry] = 0;
   --entries_;
   any_removed_ = true;
 }
@@ -102,14 +98,13 @@ void PartitionCheck::follow_created(UnitId unit, const Clustering& clustering, c
 }
 
 void PartitionCheck::claim_created(EntryIndex entry, UnitId unit, const Origins& origins) {
-  const auto at = static_cast<std::size_t>(entry);
-  if (entry >= 0 && at < unit_of_.size() && unit_of_[at] >= 0) {
-    if (comes_from(unit_of_[at], unit, origins)) {
+  if (entry >= 0 && unit_of_.has(entry) && unit_of_[entry] >= 0) {
+    if (comes_from(unit_of_[entry], unit, origins)) {
       return;
     }
-    if (pending_[at] != 0) {
-      unit_of_[at] = unit;
-      pending_[at] = 0;
+    if (pending_[entry] != 0) {
+      unit_of_[entry] = unit;
+      pending_[entry] = 0;
       return;
     }
   }
@@ -124,7 +119,7 @@ void PartitionCheck::follow_regrouping(const Clustering& clustering) {
     for (const bool pending : {false, true}) {
       for (const EntryIndex entry : pending ? clustering.pending(unit) : clustering.members(unit)) {
         claim(entry, unit);
-        pending_[static_cast<std::size_t>(entry)] = pending ? 1 : 0;
+        pending_[entry] = pending ? 1 : 0;
       }
     }
   }
@@ -138,8 +133,8 @@ void PartitionCheck::follow_split(const Change& change, const Clustering& cluste
       KVR_CHECK(comes_from(part, unit_of(entry), origins),
                 "entry {} came to unit {} from unit {} in a split of {}", entry, part, unit_of(entry),
                 change.unit);
-      unit_of_[static_cast<std::size_t>(entry)] = part;
-      pending_[static_cast<std::size_t>(entry)] = 0;
+      unit_of_[entry] = part;
+      pending_[entry] = 0;
     }
   }
 }

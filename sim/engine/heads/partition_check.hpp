@@ -5,6 +5,7 @@
 #include <span>
 #include <vector>
 
+#include "sim/base/indexed.hpp"
 #include "sim/interfaces/clustering.hpp"
 
 namespace kvr {
@@ -33,8 +34,8 @@ class PartitionCheck {
   void follow_split(const Change& change, const Clustering& clustering, const Origins& origins);
   void follow_removed(const Change& change);
 
-  std::vector<UnitId> unit_of_;
-  std::vector<std::uint8_t> pending_;  ///< [entries]
+  Indexed<EntryIndex, UnitId> unit_of_;  ///< -1: in none
+  Indexed<EntryIndex, std::uint8_t> pending_;
   std::int64_t entries_ = 0;
   bool any_removed_ = false;
 };

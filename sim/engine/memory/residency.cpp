@@ -9,19 +9,12 @@ namespace kvr {
 HeadResidency::HeadResidency(std::int64_t capacity_entries, const Clustering& clustering, bool on_flash)
     : clustering_(&clustering),
       on_flash_(on_flash),
-      flags_(static_cast<std::size_t>(capacity_entries), 0),
-      pending_(static_cast<std::size_t>(capacity_entries), 0),
-      unwritten_flags_(static_cast<std::size_t>(capacity_entries), 0) {}
-
-std::int64_t& HeadResidency::slot(UnitId unit) {
-  if (static_cast<std::size_t>(unit) >= resident_.size()) {
-    resident_.resize(static_cast<std::size_t>(unit) + 1, 0);
-  }
-  return resident_[static_cast<std::size_t>(unit)];
-}
+      flags_(capacity_entries, 0),
+      pending_(capacity_entries, 0),
+      unwritten_flags_(capacity_entries, 0) {}
 
 std::int64_t HeadResidency::count(UnitId unit) const {
-  return static_cast<std::size_t>(unit) < resident_.size() ? resident_[static_cast<std::size_t>(unit)] : 0;
+  return resident_.has(unit) ? resident_[unit] : 0;
 }
 
 bool HeadResidency::resident(UnitId unit) const {
@@ -31,11 +24,11 @@ bool HeadResidency::resident(UnitId unit) const {
 
 void HeadResidency::set_unwritten(std::span<const EntryIndex> entries) {
   for (const EntryIndex entry : unwritten_) {
-    unwritten_flags_[static_cast<std::size_t>(entry)] = 0;
+    unwritten_flags_[entry] = 0;
   }
   unwritten_.assign(entries.begin(), entries.end());
   for (const EntryIndex entry : unwritten_) {
-    unwritten_flags_[static_cast<std::size_t>(entry)] = 1;
+    unwritten_flags_[entry] = 1;
   }
 }
 
@@ -45,7 +38,7 @@ std::int64_t HeadResidency::only_unwritten() const {
 }
 
 void HeadResidency::add(UnitId unit, EntryIndex entry) {
-  std::uint8_t& flag = flags_[static_cast<std::size_t>(entry)];
+  std::uint8_t& flag = flags_[entry];
   KVR_CHECK(flag == 0, "entry {} of unit {} is resident already", entry, unit);
   flag = 1;
   ++slot(unit);
@@ -55,7 +48,7 @@ std::int64_t HeadResidency::drop(UnitId unit, std::vector<EntryIndex>* entries) 
   const std::int64_t before = count(unit);
   std::int64_t dropped = 0;
   for (const EntryIndex entry : clustering_->members(unit)) {
-    std::uint8_t& flag = flags_[static_cast<std::size_t>(entry)];
+    std::uint8_t& flag = flags_[entry];
     if (flag != 0 && entries != nullptr) {
       entries->push_back(entry);
     }
@@ -68,7 +61,7 @@ std::int64_t HeadResidency::drop(UnitId unit, std::vector<EntryIndex>* entries) 
 }
 
 bool HeadResidency::remove(UnitId unit, EntryIndex entry) {
-  std::uint8_t& flag = flags_[static_cast<std::size_t>(entry)];
+  std::uint8_t& flag = flags_[entry];
   const bool was_cached = flag != 0;
   flag = 0;
   slot(unit) -= was_cached ? 1 : 0;
@@ -79,7 +72,7 @@ bool HeadResidency::remove(UnitId unit, EntryIndex entry) {
 void HeadResidency::recount(UnitId unit) {
   std::int64_t resident = 0;
   for (const EntryIndex entry : clustering_->members(unit)) {
-    resident += flags_[static_cast<std::size_t>(entry)];
+    resident += flags_[entry];
   }
   slot(unit) = resident;
 }
@@ -89,7 +82,7 @@ void HeadResidency::check_counts() const {
   for (UnitId unit = 0; unit < clustering_->unit_count(); ++unit) {
     std::int64_t cached = 0;
     for (const EntryIndex entry : clustering_->members(unit)) {
-      cached += flags_[static_cast<std::size_t>(entry)];
+      cached += flags_[entry];
     }
     KVR_CHECK(cached == count(unit), "unit {} has {} cached entries, {} are counted", unit, cached,
               count(unit));

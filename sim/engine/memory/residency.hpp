@@ -9,6 +9,7 @@
 #include <utility>
 #include <vector>
 
+#include "sim/base/indexed.hpp"
 #include "sim/engine/heads/selection.hpp"
 #include "sim/interfaces/clustering.hpp"
 #include "sim/interfaces/replacement.hpp"
@@ -27,14 +28,10 @@ class HeadResidency final : public ResidentUnits {
   /// Entries outside `range` are pinned from now on: in DRAM anyway, not on the cache's account.
   void set_candidates(const CandidateRange& range) { range_ = range; }
   const CandidateRange& candidates() const { return range_; }
-  bool entry_resident(EntryIndex entry) const { return flags_[static_cast<std::size_t>(entry)] != 0; }
-  bool entry_pending(EntryIndex entry) const { return pending_[static_cast<std::size_t>(entry)] != 0; }
-  void set_pending(EntryIndex entry, bool pending) {
-    pending_[static_cast<std::size_t>(entry)] = pending ? 1 : 0;
-  }
-  bool entry_unwritten(EntryIndex entry) const {
-    return unwritten_flags_[static_cast<std::size_t>(entry)] != 0;
-  }
+  bool entry_resident(EntryIndex entry) const { return flags_[entry] != 0; }
+  bool entry_pending(EntryIndex entry) const { return pending_[entry] != 0; }
+  void set_pending(EntryIndex entry, bool pending) { pending_[entry] = pending ? 1 : 0; }
+  bool entry_unwritten(EntryIndex entry) const { return unwritten_flags_[entry] != 0; }
   /// Cached, pinned, pending or unwritten.
   bool in_dram(EntryIndex entry) const {
     return !on_flash_ || entry_resident(entry) || entry_pending(entry) || !range_.contains(entry) ||
@@ -66,16 +63,16 @@ class HeadResidency final : public ResidentUnits {
   void check_counts() const;
 
  private:
-  std::int64_t& slot(UnitId unit);
+  std::int64_t& slot(UnitId unit) { return resident_.reach(unit, 0); }
 
   const Clustering* clustering_;
   bool on_flash_;
   CandidateRange range_;
-  std::vector<std::uint8_t> flags_;            ///< [entries]
-  std::vector<std::uint8_t> pending_;          ///< [entries]
-  std::vector<std::uint8_t> unwritten_flags_;  ///< [entries]
+  Indexed<EntryIndex, std::uint8_t> flags_;
+  Indexed<EntryIndex, std::uint8_t> pending_;
+  Indexed<EntryIndex, std::uint8_t> unwritten_flags_;
   std::vector<EntryIndex> unwritten_;
-  std::vector<std::int64_t> resident_;  ///< [units]
+  Indexed<UnitId, std::int64_t> resident_;
 };
 
 /// The DRAM cache over flash: one byte budget shared by the heads of its scope, one Replacement policy.

@@ -24,39 +24,34 @@ SwapArea::SwapArea(std::int64_t begin_bytes, std::int64_t entry_bytes, std::int6
       group_bytes_((slots_per_group_ * entry_bytes + block_bytes - 1) / block_bytes * block_bytes) {}
 
 std::int64_t SwapArea::slot_of(const CachedEntry& cached) const {
-  const auto head = static_cast<std::size_t>(cached.head);
-  const auto entry = static_cast<std::size_t>(cached.entry);
-  return head < slot_of_.size() && entry < slot_of_[head].size() ? slot_of_[head][entry] : kNone;
+  const bool seen = slot_of_.has(cached.head) && slot_of_[cached.head].has(cached.entry);
+  return seen ? slot_of_[cached.head][cached.entry] : kNone;
 }
 
 void SwapArea::put(const CachedEntry& cached, std::int64_t slot) {
-  const auto head = static_cast<std::size_t>(cached.head);
-  const auto entry = static_cast<std::size_t>(cached.entry);
-  slot_of_.resize(std::max(slot_of_.size(), head + 1));
-  slot_of_[head].resize(std::max(slot_of_[head].size(), entry + 1), kNone);
-  slot_of_[head][entry] = slot;
-  slots_[static_cast<std::size_t>(slot)] = cached;
+  slot_of_.reach(cached.head).reach(cached.entry, kNone) = slot;
+  slots_[slot] = cached;
 }
 
 void SwapArea::free_slot(std::int64_t slot) {
-  CachedEntry& owner = slots_[static_cast<std::size_t>(slot)];
-  slot_of_[static_cast<std::size_t>(owner.head)][static_cast<std::size_t>(owner.entry)] = kNone;
+  CachedEntry& owner = slots_[slot];
+  slot_of_[owner.head][owner.entry] = kNone;
   owner = kFree;
 }
 
 std::vector<CachedEntry> SwapArea::keep(std::span<const CachedEntry> cached) {
   std::vector<CachedEntry> newcomers;
-  std::vector<std::uint8_t> kept(slots_.size(), 0);
+  Indexed<std::int64_t, std::uint8_t> kept(slot_count(), 0);
   for (const CachedEntry& one : cached) {
     const std::int64_t slot = slot_of(one);
     if (slot == kNone) {
       newcomers.push_back(one);
     } else {
-      kept[static_cast<std::size_t>(slot)] = 1;
+      kept[slot] = 1;
     }
   }
   for (std::int64_t slot = 0; slot < slot_count(); ++slot) {
-    if (kept[static_cast<std::size_t>(slot)] == 0 && !is_free(slot)) {
+    if (kept[slot] == 0 && !is_free(slot)) {
       free_slot(slot);
     }
   }
@@ -89,7 +84,7 @@ std::vector<std::int64_t> SwapArea::slots_for(std::size_t wanted) {
   }
   while (found.size() < wanted) {
     const std::int64_t first = slot_count();
-    slots_.resize(slots_.size() + static_cast<std::size_t>(slots_per_group_), kFree);
+    slots_.resize(first + slots_per_group_, kFree);
     take(first);
   }
   return found;
@@ -107,7 +102,7 @@ void SwapArea::close_up(const std::set<std::int64_t>& written) {
         return;
       }
       if (is_free(slot)) {
-        const CachedEntry moved = slots_[static_cast<std::size_t>(last)];
+        const CachedEntry moved = slots_[last];
         free_slot(last);
         put(moved, slot);
       }
@@ -116,11 +111,12 @@ void SwapArea::close_up(const std::set<std::int64_t>& written) {
 }
 
 void SwapArea::shrink() {
-  const auto last =
-      std::find_if(slots_.rbegin(), slots_.rend(), [](const CachedEntry& owner) { return owner != kFree; });
-  const auto used = static_cast<std::int64_t>(slots_.rend() - last);
+  std::int64_t used = slot_count();
+  while (used > 0 && is_free(used - 1)) {
+    --used;
+  }
   const std::int64_t groups = (used + slots_per_group_ - 1) / slots_per_group_;
-  slots_.resize(static_cast<std::size_t>(groups * slots_per_group_), kFree);
+  slots_.resize(groups * slots_per_group_, kFree);
 }
 
 void SwapArea::write_back(std::span<const CachedEntry> cached, std::vector<Extent>& writes) {
@@ -144,8 +140,8 @@ void SwapArea::write_back(std::span<const CachedEntry> cached, std::vector<Exten
 
 Extent SwapArea::record_of(const CachedEntry& cached) const {
   const std::int64_t slot = slot_of(cached);
-  KVR_CHECK(slot != kNone && slots_[static_cast<std::size_t>(slot)] == cached,
-            "entry {} of head {} is cached and not in the swap area", cached.entry, cached.head);
+  KVR_CHECK(slot != kNone && slots_[slot] == cached, "entry {} of head {} is cached and not in the swap area",
+            cached.entry, cached.head);
   const std::int64_t group = slot / slots_per_group_;
   const std::int64_t within = slot % slots_per_group_;
   return {begin_bytes_ + group * group_bytes_ + within * entry_bytes_, entry_bytes_};

@@ -5,6 +5,7 @@
 #include <span>
 #include <vector>
 
+#include "sim/base/indexed.hpp"
 #include "sim/engine/memory/cached_entry.hpp"
 #include "sim/interfaces/types.hpp"
 
@@ -35,8 +36,8 @@ class SwapArea {
   static constexpr std::int64_t kNone = -1;
   static constexpr CachedEntry kFree = {-1, -1};
 
-  bool is_free(std::int64_t slot) const { return slots_[static_cast<std::size_t>(slot)] == kFree; }
-  std::int64_t slot_count() const { return static_cast<std::int64_t>(slots_.size()); }
+  bool is_free(std::int64_t slot) const { return slots_[slot] == kFree; }
+  std::int64_t slot_count() const { return slots_.size(); }
   std::int64_t slot_of(const CachedEntry& cached) const;
   void put(const CachedEntry& cached, std::int64_t slot);
   void free_slot(std::int64_t slot);
@@ -53,8 +54,8 @@ class SwapArea {
   std::int64_t entry_bytes_;
   std::int64_t slots_per_group_;
   std::int64_t group_bytes_;
-  std::vector<CachedEntry> slots_;                  ///< of whole groups
-  std::vector<std::vector<std::int64_t>> slot_of_;  ///< [heads][entries]
+  Indexed<std::int64_t, CachedEntry> slots_;                          ///< of whole groups
+  Indexed<std::int64_t, Indexed<EntryIndex, std::int64_t>> slot_of_;  ///< [heads]
   std::int64_t space_bytes_ = 0;
 };
 

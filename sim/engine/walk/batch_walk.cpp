@@ -6,6 +6,7 @@
 #include <string>
 
 #include "sim/base/error.hpp"
+#include "sim/config/problem_list.hpp"
 
 namespace kvr {
 namespace {
@@ -43,11 +44,19 @@ void check_alike(const RunConfig& config, BatchTraces traces) {
   }
 }
 
+Timetable timetable_of_alike(const RunConfig& config, BatchTraces traces) {
+  ProblemList problems;
+  Timetable timetable;
+  problems.collect([&] { timetable = timetable_of(config, traces); });
+  problems.collect([&] { check_alike(config, traces); });
+  problems.throw_if_any();
+  return timetable;
+}
+
 }  // namespace
 
 BatchWalk::BatchWalk(const RunConfig& config, BatchTraces traces)
-    : timetable_(timetable_of(config, traces)), workers_(config.threads) {
-  check_alike(config, traces);
+    : timetable_(timetable_of_alike(config, traces)), workers_(config.threads) {
   for (std::size_t i = 0; i < traces.size(); ++i) {
     walks_.emplace_back(*traces[i], timetable_.ranges[i]);
   }
