@@ -138,10 +138,13 @@ std::vector<TurnConfig> turns(const Resolved& root) {
   for (const Resolved& given : root.at("workload.turns").children) {
     const bool drops = get<bool>(given, "drop");
     const std::int64_t prefill = integer(given, "prefill");
+    const std::int64_t from = integer(given, "fork");
     turns.push_back({.act = drops         ? TurnAct::drop
+                            : from >= 0   ? TurnAct::fork
                             : prefill > 0 ? TurnAct::prefill
                                           : TurnAct::decode,
                      .tokens = prefill + integer(given, "decode"),
+                     .from = from,
                      .sequences = numbers(given, "sequences"),
                      .key = fmt::format("workload.turns.{}", turns.size())});
   }

@@ -15,6 +15,8 @@ namespace kvr {
 struct ComponentChoice {
   std::string type;
   ParamValues values;
+
+  friend bool operator==(const ComponentChoice&, const ComponentChoice&) = default;
 };
 
 /// What becomes of the units that a stage ranks best: they are attended to, of those that are live and that

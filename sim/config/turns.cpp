@@ -15,13 +15,17 @@ void check_turns(const Resolved& turns, std::string_view path, Problems& problem
         acts.push_back(act);
       }
     }
+    if (std::get<std::int64_t>(turn.at("fork").value) >= 0) {
+      acts.push_back("fork");
+    }
     if (std::get<bool>(turn.at("drop").value)) {
       acts.push_back("drop");
     }
     if (acts.size() != 1) {
-      problems.add(turn.mark, fmt::format("{}.{}", path, i),
-                   fmt::format("does {}; allowed: one of decode and prefill, of at least 1 token, and drop",
-                               acts.empty() ? "nothing" : fmt::format("{}", fmt::join(acts, " and "))));
+      problems.add(
+          turn.mark, fmt::format("{}.{}", path, i),
+          fmt::format("does {}; allowed: one of decode and prefill, of at least 1 token, fork and drop",
+                      acts.empty() ? "nothing" : fmt::format("{}", fmt::join(acts, " and "))));
     }
   }
 }

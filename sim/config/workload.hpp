@@ -19,6 +19,7 @@ struct SequenceConfig {
 enum class TurnAct : std::uint8_t {
   decode,   ///< tokens are replayed step by step
   prefill,  ///< tokens are read in, as a user's further message is
+  fork,     ///< sequences begin as another is, which has decoded nothing so far
   drop,     ///< sequences end, and what was theirs is free
 };
 
@@ -26,6 +27,7 @@ enum class TurnAct : std::uint8_t {
 struct TurnConfig {
   TurnAct act;
   std::int64_t tokens = 0;  ///< of each of the sequences
+  std::int64_t from = 0;    ///< fork: the sequence that they begin as
   LayerSet sequences;       ///< their numbers
   std::string key;          ///< of the turn
 

@@ -200,7 +200,7 @@ std::vector<std::string> point_notes(const RunConfig& config, const Machine& mac
   add(cache_notes(config, caches, machine.dram_bytes()));
   add(tier_notes(config));
   for (std::size_t stage = 0; stage < config.system.stages.size(); ++stage) {
-    add(stage_notes(config, data.layer_numbers(), stages.budget(stage), stage));
+    add(stage_notes(config, data.layer_numbers(), *stages.budgets(stage).front(), stage));
   }
   add(turn_notes(config));
   add(codec_notes(machine));

@@ -127,30 +127,51 @@ BatchLayout PointReplay::make_layout() const {
   return {std::move(layouts), sets_of_sequence, machine_.regions_bytes()};
 }
 
+void PointReplay::set_running(std::span<const std::int64_t> sequences) {
+  running_.assign(sequences.begin(), sequences.end());
+  for (HeadPolicies& head : heads_) {
+    if (std::ranges::find(running_, head.id().sequence) == running_.end()) {
+      head.rest();
+    } else {
+      head.wake();
+    }
+  }
+}
+
+void PointReplay::for_running(const std::function<void(std::int64_t set)>& act) {
+  walk_.workers().for_each(std::ssize(heads_), [&](std::int64_t set) {
+    if (!heads_[static_cast<std::size_t>(set)].resting()) {
+      act(set);
+    }
+  });
+}
+
 /// What stages remove of single entries is never clustered.
 void PointReplay::begin_heads() {
-  std::vector<PromptRecord> records;
+  std::vector<std::optional<PromptRecord>> records(heads_.size());
   for (std::int64_t set = 0; set < std::ssize(heads_); ++set) {
     const HeadId first = walk_.head_id(set * members_);
-    records.emplace_back(walk_.sequence(first.sequence), first.layer * walk_.kv_heads() + first.head,
-                         members_, stages_.needs());
+    if (std::ranges::find(running_, first.sequence) != running_.end()) {
+      records[static_cast<std::size_t>(set)].emplace(walk_.sequence(first.sequence),
+                                                     first.layer * walk_.kv_heads() + first.head, members_,
+                                                     stages_.needs());
+    }
   }
-  walk_.workers().for_each(std::ssize(heads_), [&](std::int64_t i) {
-    heads_[static_cast<std::size_t>(i)].begin(records[static_cast<std::size_t>(i)].view());
+  for_running([&](std::int64_t set) {
+    const auto& record = records[static_cast<std::size_t>(set)];
+    heads_[static_cast<std::size_t>(set)].begin(record ? record->view() : PromptView());
   });
   stages_.evict_prompt(StageUnits::token, heads_, walk_.workers());
   refuse_empty_heads();
-  walk_.workers().for_each(std::ssize(heads_),
-                           [this](std::int64_t i) { heads_[static_cast<std::size_t>(i)].build(); });
+  for_running([this](std::int64_t set) { heads_[static_cast<std::size_t>(set)].build(); });
   stages_.evict_prompt(StageUnits::clustering, heads_, walk_.workers());
-  walk_.workers().for_each(std::ssize(heads_),
-                           [this](std::int64_t i) { heads_[static_cast<std::size_t>(i)].store_prompt(); });
+  for_running([this](std::int64_t set) { heads_[static_cast<std::size_t>(set)].store_prompt(); });
 }
 
 /// There would be nothing to make units of.
 void PointReplay::refuse_empty_heads() const {
   for (const HeadPolicies& head : heads_) {
-    if (head.live().empty()) {
+    if (!head.resting() && head.live().empty()) {
       throw InputError(fmt::format(
           "{}: layer {}, head {}: stages leave nothing of the prompt of {} entries; allowed: budgets or pins "
           "that "
@@ -161,10 +182,11 @@ void PointReplay::refuse_empty_heads() const {
   }
 }
 
-void PointReplay::load_prompt() {
+void PointReplay::load_prompt(std::span<const std::int64_t> sequences) {
+  set_running(sequences);
   dated("when the prompt has been read", [this] { begin_heads(); });
   if (memories_.front().wants_co_retrieval()) {
-    prompt_queries_.emplace(walk_);
+    prompt_queries_.emplace(walk_, running_);
   }
   for (std::int64_t layer = 0; layer < walk_.layers(); ++layer) {
     std::vector<std::vector<CoRetrieval>> co_retrieval;
@@ -192,13 +214,8 @@ void PointReplay::check_space() const {
 
 void PointReplay::begin_turn(const Turn& turn) {
   ++turn_;
-  running_ = turn.sequences;
+  set_running(turn.sequences);
   machine_.set_decoding(std::ssize(running_) * config_.copies);
-  for (HeadPolicies& head : heads_) {
-    if (std::ranges::find(running_, head.id().sequence) == running_.end()) {
-      head.rest();
-    }
-  }
   if (turn.act == TurnAct::drop) {
     dated(fmt::format("turn {}", turn_), [&] { drop(turn); });
   }
@@ -222,14 +239,33 @@ void PointReplay::forget() {
   keep_to_dram(0);
 }
 
-/// As at the end of the prompt, but that there are units already.
 void PointReplay::end_turn(const Turn& turn) {
   if (turn.act == TurnAct::prefill) {
-    dated(fmt::format("turn {}", turn_), [this] {
-      stages_.evict_prompt(StageUnits::token, heads_, walk_.workers());
-      stages_.evict_prompt(StageUnits::clustering, heads_, walk_.workers());
-      forget();
-    });
+    end_prefill();
+  } else if (turn.act == TurnAct::fork) {
+    share_prefix(turn);
+  }
+}
+
+/// As at the end of the prompt, but that there are units already.
+void PointReplay::end_prefill() {
+  dated(fmt::format("turn {}", turn_), [this] {
+    stages_.evict_prompt(StageUnits::token, heads_, walk_.workers());
+    stages_.evict_prompt(StageUnits::clustering, heads_, walk_.workers());
+    forget();
+  });
+}
+
+void PointReplay::share_prefix(const Turn& turn) {
+  const std::string place = config_.place(fmt::format("workload.turns.{}.fork", turn_));
+  const std::int64_t of_sequence = walk_.kv_heads() / members_;
+  for (const std::int64_t child : turn.sequences) {
+    walk_.check_same(turn.from, child, place);
+    for (LayerMemory& memory : memories_) {
+      if (memory.on_flash()) {
+        memory.share(turn.from * of_sequence, child * of_sequence);
+      }
+    }
   }
 }
 
@@ -248,25 +284,18 @@ void PointReplay::read_in() {
 }
 
 void PointReplay::begin_step() {
-  walk_.workers().for_each(std::ssize(heads_), [this](std::int64_t set) {
-    HeadPolicies& policies = heads_[static_cast<std::size_t>(set)];
-    if (std::ranges::find(running_, policies.id().sequence) == running_.end()) {
-      return;
-    }
+  for_running([this](std::int64_t set) {
     std::vector<HeadQueries> queries;
     for (std::int64_t head = set * members_; head < (set + 1) * members_; ++head) {
       queries.push_back({walk_.queries(head), walk_.speculated(head)});
     }
-    policies.begin_step(queries);
+    heads_[static_cast<std::size_t>(set)].begin_step(queries);
   });
 }
 
 void PointReplay::attend(bool judge) {
-  walk_.workers().for_each(std::ssize(heads_), [this, judge](std::int64_t set) {
+  for_running([this, judge](std::int64_t set) {
     HeadPolicies& policies = heads_[static_cast<std::size_t>(set)];
-    if (policies.resting()) {
-      return;
-    }
     std::vector<HeadTruth*> truths;
     for (std::int64_t head = set * members_; judge && head < (set + 1) * members_; ++head) {
       truths.push_back(&walk_.truth(head));

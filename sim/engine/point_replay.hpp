@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <optional>
 #include <span>
@@ -29,12 +30,15 @@ class PointReplay {
  public:
   /// `accesses` may be null; see CacheSet.
   PointReplay(const RunConfig& config, BatchWalk& walk, AccessRecord* accesses);
-  void load_prompt();
+  /// Of sequences that begin; others rest.
+  void load_prompt(std::span<const std::int64_t> sequences);
   /// Before the first token of a turn and after its last.
   void begin_turn(const Turn& turn);
   void end_turn(const Turn& turn);
   /// Takes in a token of a turn that decodes nothing.
   void read_in();
+  /// What has been read in is whole: stages of the prompt's end act on it.
+  void end_prefill();
   /// What the policies do at the walk's position, without judging them and without the machine.
   void step_policies(std::int64_t step);
   /// `timeline` may be null, here and in `begin`.
@@ -61,6 +65,11 @@ class PointReplay {
   void move_entries();
   void evict(std::int64_t step);
   void drop(const Turn& turn);
+  void share_prefix(const Turn& turn);
+  /// The others rest.
+  void set_running(std::span<const std::int64_t> sequences);
+  /// For all sets that do not rest, in parallel.
+  void for_running(const std::function<void(std::int64_t set)>& act);
   /// What was removed outside a step leaves the memory.
   void forget();
   /// Takes stock of what is in DRAM and gives the caches what it leaves.

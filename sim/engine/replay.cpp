@@ -39,19 +39,46 @@ std::int64_t tokens_of(const Timetable& timetable) {
   return tokens;
 }
 
-/// Takes a batch through its turns. `enter_turn` is called for each, `take_token` for each token of each,
-/// with the number of its step where it is decoded; `end_turn` follows.
-template <class EnterTurn, class TakeToken, class EndTurn>
-void walk_through(BatchWalk& walk, EnterTurn enter_turn, TakeToken take_token, EndTurn end_turn) {
+/// Points of one batch, side by side; they stay where they are.
+using Replays = std::deque<PointReplay>;
+
+void begin_sequences(BatchWalk& walk, Replays& replays, std::span<const std::int64_t> sequences) {
+  walk.enter_prompt(sequences);
+  std::ranges::for_each(replays, [&](PointReplay& replay) { replay.load_prompt(sequences); });
+}
+
+/// The parent's way again: policies that have only read in come to the same.
+void fork_sequences(BatchWalk& walk, Replays& replays, const Turn& turn) {
+  begin_sequences(walk, replays, turn.sequences);
+  for (const std::int64_t tokens : turn.prefix) {
+    for (std::int64_t token = 0; token < tokens; ++token) {
+      walk.enter(turn.sequences);
+      std::ranges::for_each(replays, &PointReplay::read_in);
+    }
+    std::ranges::for_each(replays, &PointReplay::end_prefill);
+  }
+}
+
+/// Takes all points through the turns. `decode(replay, step)` takes one through a step.
+template <class Decode>
+void walk_through(BatchWalk& walk, Replays& replays, Decode decode, StepCounter& counter) {
+  begin_sequences(walk, replays, walk.timetable().begin);
   std::int64_t step = 0;
   for (const Turn& turn : walk.timetable().turns) {
-    enter_turn(turn);
+    std::ranges::for_each(replays, [&](PointReplay& replay) { replay.begin_turn(turn); });
+    if (turn.act == TurnAct::fork) {
+      fork_sequences(walk, replays, turn);
+    }
+    const bool decodes = turn.act == TurnAct::decode;
     for (std::int64_t token = 0; token < turn.tokens; ++token) {
       walk.enter(turn.sequences);
-      take_token(turn, step);
-      step += turn.act == TurnAct::decode ? 1 : 0;
+      for (PointReplay& replay : replays) {
+        decodes ? decode(replay, step) : replay.read_in();
+        counter.count();
+      }
+      step += decodes ? 1 : 0;
     }
-    end_turn(turn);
+    std::ranges::for_each(replays, [&](PointReplay& replay) { replay.end_turn(turn); });
   }
 }
 
@@ -59,20 +86,10 @@ void walk_through(BatchWalk& walk, EnterTurn enter_turn, TakeToken take_token, E
 AccessRecord accesses_of(const RunConfig& config, BatchTraces traces, StepCounter& counter) {
   AccessRecord accesses;
   BatchWalk walk(config, traces);
-  PointReplay replay(config, walk, &accesses);
-  walk.enter_prompt();
-  replay.load_prompt();
+  Replays replays;
+  replays.emplace_back(config, walk, &accesses);
   walk_through(
-      walk, [&](const Turn& turn) { replay.begin_turn(turn); },
-      [&](const Turn& turn, std::int64_t step) {
-        if (turn.act == TurnAct::decode) {
-          replay.step_policies(step);
-        } else {
-          replay.read_in();
-        }
-        counter.count();
-      },
-      [&](const Turn& turn) { replay.end_turn(turn); });
+      walk, replays, [](PointReplay& replay, std::int64_t step) { replay.step_policies(step); }, counter);
   accesses.set_complete();
   return accesses;
 }
@@ -99,29 +116,13 @@ std::vector<PointResult> replay_together(std::span<const RunConfig> points, Batc
       accesses[i] = accesses_of(points[i], traces, counter);
     }
   }
-  std::deque<PointReplay> replays;  // which stay where they are
+  Replays replays;
   for (std::size_t i = 0; i < points.size(); ++i) {
     replays.emplace_back(points[i], walk, needs_future(points[i]) ? &accesses[i] : nullptr);
   }
-  walk.enter_prompt();
-  for (PointReplay& replay : replays) {
-    replay.begin(timeline);
-    replay.load_prompt();
-  }
+  std::ranges::for_each(replays, [&](PointReplay& replay) { replay.begin(timeline); });
   walk_through(
-      walk,
-      [&](const Turn& turn) { std::ranges::for_each(replays, [&](auto& one) { one.begin_turn(turn); }); },
-      [&](const Turn& turn, std::int64_t step) {
-        for (PointReplay& replay : replays) {
-          if (turn.act == TurnAct::decode) {
-            replay.step(step, timeline);
-          } else {
-            replay.read_in();
-          }
-          counter.count();
-        }
-      },
-      [&](const Turn& turn) { std::ranges::for_each(replays, [&](auto& one) { one.end_turn(turn); }); });
+      walk, replays, [&](PointReplay& replay, std::int64_t step) { replay.step(step, timeline); }, counter);
   std::vector<PointResult> results;
   std::ranges::transform(replays, std::back_inserter(results), &PointReplay::finish);
   return results;

@@ -308,14 +308,21 @@ Field turn() {
     return integer(std::move(name), 0, {.doc = doc, .unit = "tokens", .min = 0, .max = bounds::kEntries});
   };
   return table(
-      "turn", "what some sequences do next: one of decode, prefill and drop",
+      "turn", "what some sequences do next: one of decode, prefill, fork and drop",
       {tokens("decode", "so many tokens of the trace are decoded, step by step, in each"),
        tokens("prefill",
               "so many tokens of the trace are read in, in each, as a further message is: all "
               "that is live is attended to, no stage selects, those of prefill_end evict"),
+       integer("fork", -1,
+               {.doc = "they begin here, as this sequence is, which has decoded nothing so far: their traces "
+                       "agree with its up to here, what it has on flash is theirs too, and offsets count "
+                       "for nothing; -1: they do not",
+                .unit = "sequence",
+                .min = -1,
+                .max = 63}),
        boolean("drop", false, "they end, and what was theirs is free"),
        numbers("sequences", {.doc = "which: numbers and ranges in the order of workload.sequences, as "
-                                    "0, 1..2 or 3..; all: those that have not ended",
+                                    "0, 1..2 or 3..; all: those that have begun and not ended",
                              .unit = "sequences"})});
 }
 

@@ -44,7 +44,7 @@ std::int64_t HeadPolicies::occupied_units() const {
 }
 
 std::int64_t HeadPolicies::representative_bytes() const {
-  if (ended_) {
+  if (!there()) {
     return 0;
   }
   std::int64_t bytes = 0;
@@ -55,7 +55,7 @@ std::int64_t HeadPolicies::representative_bytes() const {
 }
 
 std::int64_t HeadPolicies::metadata_bytes() const {
-  if (ended_) {
+  if (!there()) {
     return 0;
   }
   std::int64_t bytes = clustering_->dram_bytes();
@@ -104,6 +104,9 @@ void HeadPolicies::build() {
 }
 
 void HeadPolicies::check_units() const {
+  if (!built_) {
+    return;
+  }
   blame_clustering([&] {
     partition_.check(*clustering_);
     clustering_->check(rows(entries()));
@@ -289,7 +292,7 @@ std::span<const Selection> HeadPolicies::selections() const {
 }
 
 std::int64_t HeadPolicies::always_visible() const {
-  if (ended_) {
+  if (!there()) {
     return 0;
   }
   const auto current = static_cast<EntryIndex>(before_current_);

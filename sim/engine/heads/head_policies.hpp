@@ -84,6 +84,8 @@ class HeadPolicies {
   /// The sequence takes no part in the step: nothing is demanded, nothing changes and nothing is judged.
   void rest();
   bool resting() const { return resting_; }
+  /// It takes part again, in a prompt.
+  void wake() { resting_ = false; }
   /// After `begin_step`, instead of what stages choose: the entry is read in, as of a prompt. All that is
   /// live is attended to, and nothing is asked of the memory.
   void read_in();
@@ -152,6 +154,8 @@ class HeadPolicies {
   /// Rows of all members side by side, of the first `count` entries.
   HeadView rows(std::int64_t count) const { return rows_.view(members_, count); }
   HeadView visible() const { return rows(visible_); }
+  /// The sequence has begun and not ended.
+  bool there() const { return built_ && !ended_; }
   void catch_up();
   /// Of a step: what it cost and came to.
   void begin_account();

@@ -43,15 +43,20 @@ HeadCache LayerMemory::cache_of(std::int64_t head) {
 }
 
 void LayerMemory::place(std::span<const std::vector<CoRetrieval>> co_retrieval) {
+  const auto begins = [this](std::int64_t head) { return !heads_[static_cast<std::size_t>(head)].resting(); };
   for (std::int64_t head = 0; head < std::ssize(heads_); ++head) {
-    tiers_->count_written(id(head));
-    records_[static_cast<std::size_t>(head)].begin();
+    if (begins(head)) {
+      tiers_->count_written(id(head));
+      records_[static_cast<std::size_t>(head)].begin();
+    }
   }
   if (on_flash()) {
     place_on_flash(co_retrieval);
   }
   for (std::int64_t head = 0; head < std::ssize(heads_); ++head) {
-    list_unwritten(head);
+    if (begins(head)) {
+      list_unwritten(head);
+    }
   }
   check_placement();
 }
@@ -62,8 +67,12 @@ void LayerMemory::place_on_flash(std::span<const std::vector<CoRetrieval>> co_re
     clusterings.push_back(&records.units());
   }
   LayoutTraffic prefill;
-  blame_layout([&] { layout_.place({clusterings, co_retrieval}, prefill); });
-  written_bytes_ = total_bytes(prefill.writes);
+  std::vector<std::uint8_t> begins;
+  for (std::size_t first = 0; first < heads_.size(); first += heads_.size() / layout_.layouts().size()) {
+    begins.push_back(heads_[first].resting() ? 0 : 1);
+  }
+  blame_layout([&] { layout_.place(begins, {clusterings, co_retrieval}, prefill); });
+  written_bytes_ += total_bytes(prefill.writes);
 }
 
 void LayerMemory::swap_in(const VirtualMemory& memory, double dim_ratio) {

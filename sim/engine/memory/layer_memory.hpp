@@ -71,7 +71,8 @@ class LayerMemory {
   std::span<const std::unique_ptr<Layout>> layouts() const { return layout_.layouts(); }
   bool has_lower_tier() const { return on_flash() || tiers_->links() > 0; }
   bool wants_co_retrieval() const { return layout_.wants_co_retrieval(); }
-  /// Places the prompt's units. `co_retrieval` [heads], or empty where the layout does not want it.
+  /// Places the units of prompts that were read, of all heads that do not rest. `co_retrieval` [heads], or
+  /// empty where the layout does not want it.
   void place(std::span<const std::vector<CoRetrieval>> co_retrieval);
   /// `dim_ratio`: head dimension of the timed model over the captured one.
   void swap_in(const VirtualMemory& memory, double dim_ratio);
@@ -83,6 +84,8 @@ class LayerMemory {
   void settle(std::span<HeadResidency* const> all);
   /// The sequence that `head` is of is over, and its entries are removed; `forget` follows.
   void drop(std::int64_t head) { layout_.drop(head); }
+  /// What the sequence of `child` has so far, that of `parent` has on flash.
+  void share(std::int64_t parent, std::int64_t child) { layout_.share(parent, child); }
   /// Entries that stages have removed since `settle` leave cache and flash.
   void forget();
   /// Adds the representatives that changed to `writes`, in whole blocks.

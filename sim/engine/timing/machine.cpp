@@ -64,7 +64,8 @@ void check_parts(const RunConfig& config, const trace::Header& header) {
   ProblemList problems;
   problems.collect([&] {
     const auto model =
-        make<LanguageModel>(config, "model", config.model, {geometry_of(header), config.sequences});
+        make<LanguageModel>(config, "model", config.model,
+                            {geometry_of(header), config.copies * std::ssize(config.sequences)});
     extrapolate(config, model->geometry(), header);
   });
   HostCost host;
@@ -72,9 +73,7 @@ void check_parts(const RunConfig& config, const trace::Header& header) {
   problems.collect([&] {
     make<FlashDevice>(config, "device", config.device, {host, static_cast<std::uint64_t>(config.seed)});
   });
-  const Codec::Context row{header.geometry.head_dim};
-  problems.collect([&] { make<Codec>(config, "system.codec.k", config.system.key_codec, row); });
-  problems.collect([&] { make<Codec>(config, "system.codec.v", config.system.value_codec, row); });
+  problems.collect([&] { const OwnedCodecs unused(config, header.geometry.head_dim); });
   problems.collect([&] { make<Schedule>(config, "system.schedule", config.system.schedule, {}); });
   problems.throw_if_any();
 }

@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <cstring>
 #include <string>
 
 #include "sim/base/error.hpp"
@@ -80,9 +81,27 @@ std::int64_t BatchWalk::most_entries() const {
   return most;
 }
 
-void BatchWalk::enter_prompt() {
-  for (TraceWalk& walk : walks_) {
-    walk.enter_prompt();
+void BatchWalk::enter_prompt(std::span<const std::int64_t> sequences) {
+  for (const std::int64_t index : sequences) {
+    sequence(index).enter_prompt();
+  }
+}
+
+void BatchWalk::check_same(std::int64_t parent, std::int64_t child, const std::string& place) const {
+  const auto same = [](const MatrixView<Half>& a, const MatrixView<Half>& b) {
+    return std::memcmp(a.data, b.data, static_cast<std::size_t>(a.rows * a.cols) * sizeof(Half)) == 0;
+  };
+  const std::int64_t entries = sequence(child).entries();
+  for (std::int64_t head = 0; head < layers() * kv_heads(); ++head) {
+    const HeadView own = sequence(child).rows(head).view(entries);
+    const HeadView before = sequence(parent).rows(head).view(entries);
+    if (!same(own.keys, before.keys) || !same(own.values, before.values)) {
+      throw InputError(
+          fmt::format("{}: the first {} entries of sequence {} are not those of sequence {} (captured layer "
+                      "{}, head {}); allowed: "
+                      "a trace that agrees up to there",
+                      place, entries, child, parent, head / kv_heads(), head % kv_heads()));
+    }
   }
 }
 

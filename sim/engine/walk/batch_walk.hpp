@@ -3,6 +3,7 @@
 #include <cstdint>
 #include <deque>
 #include <span>
+#include <string>
 #include <vector>
 
 #include "sim/config/resolve.hpp"
@@ -15,8 +16,8 @@ namespace kvr {
 /// The sequences of a batch, side by side, turn by turn: all of a turn take a token before any takes the
 /// next.
 ///
-/// Heads are numbered layer by layer; in a layer those of the first sequence come first. `enter_prompt`, then
-/// `enter` for each token of each turn.
+/// Heads are numbered layer by layer; in a layer those of the first sequence come first. `enter_prompt` of
+/// those that are there, then `enter` for each token of each turn.
 class BatchWalk {
  public:
   /// Throws InputError, with all that is wrong, where a trace is too short or not like the first.
@@ -38,7 +39,11 @@ class BatchWalk {
   /// Entries that the longest sequence comes to.
   std::int64_t most_entries() const;
 
-  void enter_prompt();
+  /// What is before the first position of some sequences.
+  void enter_prompt(std::span<const std::int64_t> sequences);
+  /// Throws InputError unless what has come in of `child` are the entries of `parent`. `place`: of the key
+  /// that says so.
+  void check_same(std::int64_t parent, std::int64_t child, const std::string& place) const;
   /// The next token of some sequences.
   void enter(std::span<const std::int64_t> sequences);
   /// See TraceWalk.

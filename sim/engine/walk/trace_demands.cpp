@@ -47,7 +47,7 @@ std::int64_t queries_before(std::int64_t prompt, const trace::Reader& trace) {
 }  // namespace
 
 void check_needs(const TraceNeeds& needs, const RunConfig& config, const SequenceConfig& sequence,
-                 const trace::Reader& trace) {
+                 std::int64_t prompt, const trace::Reader& trace) {
   std::vector<std::string> problems;
   const auto layers = static_cast<std::int64_t>(trace.header().captured_layers.size());
   for (std::int64_t layer = 0; layer < layers; ++layer) {
@@ -58,13 +58,12 @@ void check_needs(const TraceNeeds& needs, const RunConfig& config, const Sequenc
                       sequence.trace_path.string(), number, config.system.name));
     }
   }
-  if (needs.prompt_attention_sums && sequence.first_step > 0) {
+  if (needs.prompt_attention_sums && prompt != trace.header().prefill_len) {
     problems.push_back(fmt::format(
         "{}: {}: prompt_attention_sums, which a policy of '{}' needs, are those of the trace's own "
         "prompt; allowed: 0",
-        config.place(sequence.first_step_key), sequence.first_step, config.system.name));
+        config.place(sequence.first_step_key), prompt - trace.header().prefill_len, config.system.name));
   }
-  const std::int64_t prompt = trace.header().prefill_len + sequence.first_step;
   const std::int64_t window = queries_before(prompt, trace);
   if (needs.prompt_window > window) {
     problems.push_back(

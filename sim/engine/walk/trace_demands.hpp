@@ -17,9 +17,9 @@ struct StepRange {
 /// Throws InputError when the trace is too short.
 StepRange step_range(const RunConfig& config, const SequenceConfig& sequence, const trace::Header& header);
 
-/// Throws InputError, with every layer that lacks it, unless `trace`, which `sequence` replays, has what a
-/// policy needs.
+/// Throws InputError, with every layer that lacks it, unless `trace`, which `sequence` replays from a prompt
+/// of `prompt` entries on, has what a policy needs.
 void check_needs(const TraceNeeds& needs, const RunConfig& config, const SequenceConfig& sequence,
-                 const trace::Reader& trace);
+                 std::int64_t prompt, const trace::Reader& trace);
 
 }  // namespace kvr

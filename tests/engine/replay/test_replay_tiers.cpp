@@ -71,8 +71,8 @@ std::vector<std::vector<CacheObject>> demands(const test::ReplayFixture& fixture
   BatchWalk walk(config, traces);
   AccessRecord accesses;
   PointReplay replay(config, walk, &accesses);
-  walk.enter_prompt();
-  replay.load_prompt();
+  walk.enter_prompt(walk.timetable().begin);
+  replay.load_prompt(walk.timetable().begin);
   replay.begin_turn(walk.timetable().turns.front());
   std::vector<std::vector<CacheObject>> touched;
   std::size_t before = 0;

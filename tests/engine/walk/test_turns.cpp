@@ -1,7 +1,9 @@
 // Turns: what sequences do after their prompts, against what each does alone and without turns.
 #include <doctest/doctest.h>
+#include <fmt/format.h>
 
 #include <algorithm>
+#include <array>
 #include <cmath>
 
 #include "sim/base/error.hpp"
@@ -163,6 +165,91 @@ TEST_CASE("turns over caches that sequences share keep to their budgets, on any 
   const PointResult one = fixture().run(setup);
   setup.threads = 3;
   CHECK(test::same_bits(one, fixture().run(setup)));
+}
+
+TEST_CASE(
+    "a sequence that forks goes on as one that took its parent's way, and what they share is on flash once") {
+  for (const char* clustering :
+       {"token", "{type: page, page_tokens: 8}", "{type: kmeans, entries_per_cluster: 7}"}) {
+    CAPTURE(clustering);
+    Setup setup = two_sequences();
+    setup.clustering = clustering;
+    setup.scorer = "exact";
+    setup.stages_before =
+        "{effect: evict, when: [prefill_end, step], units: token, scorer: position, budget: {type: fixed, "
+        "entries: 0}, pins: {sinks: 2, recent: 60}}";
+    setup.workload =
+        "{sequences: [{}, {}, {}], turns: [{prefill: 7, sequences: 0}, {fork: 0, sequences: 1}, {prefill: 3, "
+        "sequences: 1}, {fork: 1, sequences: '2'}, {decode: 9}, {drop: true, sequences: '0..1'}, {decode: "
+        "4}]}";
+    const PointResult forked = fixture().run(setup);
+    setup.workload = "{turns: [{prefill: 7}, {decode: 9}]}";
+    const PointResult parent = fixture().run(setup);
+    setup.workload = "{turns: [{prefill: 7}, {prefill: 3}, {decode: 13}]}";
+    const PointResult child = fixture().run(setup);
+    for (const Metric metric : kOfHeads) {
+      CAPTURE(info(metric).name);
+      CHECK(part(forked, metric, 0, 9, 0) == part(parent, metric, 0, 9));
+      CHECK(part(forked, metric, 0, 9, 1) == part(child, metric, 0, 9));
+      CHECK(part(forked, metric, 0, 13, 2) == part(child, metric, 0, 13));
+    }
+    const double together = forked.data.at(Metric::flash_space_bytes, 8);
+    const double alone = child.data.at(Metric::flash_space_bytes, 8);
+    CHECK(together >= alone);
+    CHECK(together < 1.7 * alone);  // the prompt once, the newest entries thrice
+    CHECK(forked.data.at(Metric::flash_space_bytes, 12) == child.data.at(Metric::flash_space_bytes, 12));
+  }
+}
+
+TEST_CASE(
+    "requests over one context, each forked, read in, answered and dropped, are consistent in every step") {
+  Setup setup = two_sequences();
+  setup.replacement = "lru";
+  setup.cache_bytes = 90 * test::kEntryBytes;
+  setup.workload =
+      "{sequences: [{}, {}, {}], turns: [{fork: 0, sequences: 1}, {prefill: 5, sequences: 1}, {decode: 6, "
+      "sequences: "
+      "1}, {drop: true, sequences: 1}, {fork: 0, sequences: 2}, {drop: true, sequences: 0}, {prefill: 2}, "
+      "{decode: "
+      "5}]}";
+  const PointResult one = fixture().run(setup);
+  CHECK(one.data.steps() == 11);
+  setup.threads = 3;
+  CHECK(test::same_bits(one, fixture().run(setup)));
+}
+
+TEST_CASE("forks that cannot be are told all at once, and a trace that does not agree when it is read") {
+  Setup setup;
+  setup.workload =
+      "{sequences: [{}, {}, {}], turns: [{decode: 3, sequences: 0}, {decode: 3, sequences: 1}, {fork: 0, "
+      "sequences: "
+      "1}, {fork: 2, sequences: 2}, {fork: 5, sequences: 1}]}";
+  const std::string error = fixture().error_of(setup);
+  for (const char* part :
+       {"workload.turns.1: sequence 1 begins with a later turn; allowed: those that have begun",
+        "workload.turns.2.fork: sequence 0 has decoded 3 tokens; allowed: one that has decoded nothing so "
+        "far",
+        "workload.turns.3.fork: sequence 2 is not there", "workload.turns.4.fork: sequence 5 is not there"}) {
+    CAPTURE(part);
+    CHECK(error.find(part) != std::string::npos);
+  }
+  trace::SynthOptions options = test::small_trace();
+  options.seed = 12;
+  const test::ReplayFixture other(options);
+  setup.workload =
+      fmt::format("{{sequences: [{{}}, {{trace: {}}}], turns: [{{fork: 0, sequences: 1}}, {{decode: 3}}]}}",
+                  other.trace_path().string());
+  const trace::Reader first(fixture().trace_path());
+  const trace::Reader second(other.trace_path());
+  try {
+    replay(fixture().config(setup), std::array{&first, &second}, {}, nullptr);
+    FAIL("nothing is told");
+  } catch (const InputError& error) {
+    CHECK(
+        std::string(error.what())
+            .find("workload.turns.0.fork: the first 65 entries of sequence 1 are not those of sequence 0") !=
+        std::string::npos);
+  }
 }
 
 TEST_CASE("turns that cannot be taken are told all at once") {

@@ -8,13 +8,17 @@
 
 namespace kvr {
 
-PromptQueries::PromptQueries(BatchWalk& walk) : walk_(&walk), count_(kMost) {
-  for (std::int64_t sequence = 0; sequence < walk.sequences(); ++sequence) {
+PromptQueries::PromptQueries(BatchWalk& walk, std::span<const std::int64_t> sequences)
+    : walk_(&walk), count_(kMost) {
+  positions_.resize(static_cast<std::size_t>(walk.sequences()));
+  for (const std::int64_t sequence : sequences) {
     TraceWalk& one = walk.sequence(sequence);
-    positions_.push_back(one.feed().query_positions_before(one.steps().first_position, kMost));
-    count_ = std::min(count_, std::ssize(positions_.back()));
+    std::vector<std::int64_t>& positions = positions_[static_cast<std::size_t>(sequence)];
+    positions = one.feed().query_positions_before(one.steps().first_position, kMost);
+    count_ = std::min(count_, std::ssize(positions));
   }
-  for (std::vector<std::int64_t>& positions : positions_) {
+  for (const std::int64_t sequence : sequences) {
+    std::vector<std::int64_t>& positions = positions_[static_cast<std::size_t>(sequence)];
     positions.erase(positions.begin(), positions.end() - count_);
   }
 }
@@ -35,12 +39,17 @@ std::vector<std::vector<CoRetrieval>> PromptQueries::co_retrieval(std::int64_t l
   std::vector<CoRetrievalCount> counts(own.size());
   for (std::size_t query = 0; query < static_cast<std::size_t>(count_); ++query) {
     for (HeadPolicies& head : asked) {
+      if (head.resting()) {
+        continue;
+      }
       ask(head, query, std::ranges::find(speculating, head.id().layer) != speculating.end());
     }
     stages.select(asked, workers);
     workers.for_each(std::ssize(own), [&](std::int64_t head) {
       const auto h = static_cast<std::size_t>(head);
-      counts[h].add(own[h].demanded().units);
+      if (!own[h].resting()) {
+        counts[h].add(own[h].demanded().units);
+      }
     });
   }
   std::vector<std::vector<CoRetrieval>> pairs;

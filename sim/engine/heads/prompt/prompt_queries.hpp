@@ -19,8 +19,8 @@ class PromptQueries {
  public:
   static constexpr std::int64_t kMost = 256;
 
-  /// Queries behind what the policies take for the prompt are not asked.
-  explicit PromptQueries(BatchWalk& walk);
+  /// Of some sequences. Queries behind what the policies take for the prompt are not asked.
+  PromptQueries(BatchWalk& walk, std::span<const std::int64_t> sequences);
 
   /// For each of a layer's heads, with its own scorer and the system's budget, pins and folding. `heads`: of
   /// all layers.

@@ -48,7 +48,7 @@ Stages::Stages(const RunConfig& config, const BatchWalk& walk)
   }
   for (std::int64_t sequence = 0; sequence < walk.sequences(); ++sequence) {
     check_needs(needs_, config, config.sequences[static_cast<std::size_t>(sequence)],
-                walk.sequence(sequence).trace());
+                walk.sequence(sequence).steps().first_position, walk.sequence(sequence).trace());
   }
 }
 

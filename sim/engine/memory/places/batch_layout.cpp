@@ -1,6 +1,7 @@
 #include "sim/engine/memory/places/batch_layout.hpp"
 
 #include <algorithm>
+#include <set>
 
 namespace kvr {
 namespace {
@@ -28,11 +29,17 @@ void shift(const Before& before, std::int64_t region_bytes, std::int64_t first_h
 
 }  // namespace
 
-void BatchLayout::place(const PromptUnits& prompt, LayoutTraffic& traffic) {
+void BatchLayout::place(std::span<const std::uint8_t> begins, const PromptUnits& prompt,
+                        LayoutTraffic& traffic) {
   const auto heads = static_cast<std::size_t>(heads_);
   for (std::size_t sequence = 0; sequence < layouts_.size(); ++sequence) {
+    if (begins[sequence] == 0) {
+      continue;
+    }
     const std::size_t first = sequence * heads;
     const Before before(traffic);
+    there_[sequence] = 1;
+    shares_[sequence] = {sequence, 0};
     const auto co_retrieval =
         prompt.co_retrieval.empty() ? prompt.co_retrieval : prompt.co_retrieval.subspan(first, heads);
     layouts_[sequence]->place({prompt.heads.subspan(first, heads), co_retrieval}, traffic);
@@ -57,25 +64,37 @@ void BatchLayout::locate(std::int64_t head, UnitId unit, std::span<const EntryIn
   }
 }
 
+void BatchLayout::share(std::int64_t parent, std::int64_t child) {
+  const auto p = static_cast<std::size_t>(parent / heads_);
+  const auto c = static_cast<std::size_t>(child / heads_);
+  shares_[c] = {shares_[p].origin, layouts_[c]->space_bytes()};
+}
+
 std::int64_t BatchLayout::space_bytes() const {
   std::int64_t bytes = 0;
+  std::set<std::size_t> counted;  // origins of which some sequence has been
   for (std::size_t sequence = 0; sequence < layouts_.size(); ++sequence) {
-    bytes += dropped_[sequence] != 0 ? 0 : layouts_[sequence]->space_bytes();
+    if (there_[sequence] != 0) {
+      const bool first = counted.insert(shares_[sequence].origin).second;
+      bytes += layouts_[sequence]->space_bytes() - (first ? 0 : shares_[sequence].bytes);
+    }
   }
   return bytes;
 }
 
 std::int64_t BatchLayout::most_space_bytes() const {
   std::int64_t most = 0;
-  for (const auto& layout : layouts_) {
-    most = std::max(most, layout->space_bytes());
+  for (std::size_t sequence = 0; sequence < layouts_.size(); ++sequence) {
+    most = std::max(most, there_[sequence] != 0 ? layouts_[sequence]->space_bytes() : 0);
   }
   return most;
 }
 
 void BatchLayout::check() const {
-  for (const auto& layout : layouts_) {
-    layout->check();
+  for (std::size_t sequence = 0; sequence < layouts_.size(); ++sequence) {
+    if (there_[sequence] != 0) {
+      layouts_[sequence]->check();
+    }
   }
 }
 

@@ -18,7 +18,8 @@ class BatchLayout {
   /// `heads`: of each sequence. `stride_bytes`: from one region to the next.
   BatchLayout(std::vector<std::unique_ptr<Layout>> layouts, std::int64_t heads, std::int64_t stride_bytes)
       : layouts_(std::move(layouts)),
-        dropped_(layouts_.size(), 0),
+        there_(layouts_.size(), 0),
+        shares_(layouts_.size()),
         heads_(heads),
         stride_bytes_(stride_bytes) {}
 
@@ -27,17 +28,25 @@ class BatchLayout {
 
   // As those of Layout.
   bool wants_co_retrieval() const { return on_flash() && layouts_.front()->wants_co_retrieval(); }
-  void place(const PromptUnits& prompt, LayoutTraffic& traffic);
+  /// Of those sequences alone whose `begins` is set.
+  void place(std::span<const std::uint8_t> begins, const PromptUnits& prompt, LayoutTraffic& traffic);
   void update(std::int64_t head, std::span<const Change> changes, const Clustering& clustering,
               LayoutTraffic& traffic);
-  std::span<const EntryIndex> unwritten(std::int64_t head) const { return of(head).unwritten(head % heads_); }
+  std::span<const EntryIndex> unwritten(std::int64_t head) const {
+    return there(head) ? of(head).unwritten(head % heads_) : std::span<const EntryIndex>();
+  }
   void locate(std::int64_t head, UnitId unit, std::span<const EntryIndex> entries,
               std::vector<Extent>& extents) const;
   std::int64_t space_bytes() const;
   void check() const;
 
   /// The sequence of `head` is over: its region is free.
-  void drop(std::int64_t head) { dropped_[static_cast<std::size_t>(head / heads_)] = 1; }
+  void drop(std::int64_t head) { there_[static_cast<std::size_t>(head / heads_)] = 0; }
+  /// All that the sequences of these heads have so far is the same and on flash once, for as long as one of
+  /// them is there.
+  void share(std::int64_t parent, std::int64_t child);
+  /// Whether the sequence of `head` has begun and not ended.
+  bool there(std::int64_t head) const { return there_[static_cast<std::size_t>(head / heads_)] != 0; }
   /// Of the sequence that takes most.
   std::int64_t most_space_bytes() const;
   /// The space that the layout of `head` has reserved.
@@ -47,8 +56,15 @@ class BatchLayout {
   Layout& of(std::int64_t head) const { return *layouts_[static_cast<std::size_t>(head / heads_)]; }
   std::int64_t region_bytes(std::int64_t head) const { return head / heads_ * stride_bytes_; }
 
+  /// What a sequence has in common with others that begin as the same.
+  struct Share {
+    std::size_t origin = 0;
+    std::int64_t bytes = 0;
+  };
+
   std::vector<std::unique_ptr<Layout>> layouts_;
-  std::vector<std::uint8_t> dropped_;
+  std::vector<std::uint8_t> there_;
+  std::vector<Share> shares_;  ///< [sequences]
   std::int64_t heads_ = 0;
   std::int64_t stride_bytes_ = 0;
 };

@@ -11,6 +11,9 @@ namespace {
 
 /// Appends the records of all entries of a head that are on flash.
 void locate_all(const PlacedLayer& placed, std::int64_t head, std::vector<Extent>& records) {
+  if (!placed.layout.there(head)) {
+    return;
+  }
   const Clustering& clustering = placed.heads[static_cast<std::size_t>(head)].units();
   const auto unwritten = placed.layout.unwritten(head);
   const std::set<EntryIndex> waiting(unwritten.begin(), unwritten.end());

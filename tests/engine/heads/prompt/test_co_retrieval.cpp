@@ -135,10 +135,11 @@ TEST_CASE("co-retrieval: the prompt's queries select what the scorer and the bud
       fixture.config(test::Setup{}.with_budget(4));  // exact, two sinks, five recent entries
   const trace::Reader* const traces[] = {&reader};
   BatchWalk walk(config, traces);
-  walk.enter_prompt();
+  const std::vector<std::int64_t> sequences = {0};
+  walk.enter_prompt(sequences);
   const Stages stages(config, walk);
   std::vector<HeadPolicies> heads = prompt_heads(walk, *codec, stages);
-  PromptQueries queries(walk);
+  PromptQueries queries(walk, sequences);
   for (const std::int64_t threads : {1, 2}) {
     Workers workers(threads);
     const auto pairs = queries.co_retrieval(1, heads, stages, workers);
