@@ -53,7 +53,7 @@ std::int64_t HeadPolicies::representative_bytes() const {
 }
 
 std::int64_t HeadPolicies::metadata_bytes() const {
-  std::int64_t bytes = clustering_->dram_bytes();
+  std::int64_t bytes = clustering_->dram_bytes() + codec_.dram_bytes();
   for (const auto& stage : stages_) {
     bytes += stage ? stage->unit_bytes() : 0;
   }
