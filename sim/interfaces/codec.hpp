@@ -49,6 +49,8 @@ class HeadCodec {
   /// `references` [stored.references.size(), width]: those rows, as they come back.
   virtual void decode(std::span<const std::byte> blob, const MatrixView<float>& references,
                       std::span<float> row) const = 0;
+  /// DRAM for what decoding takes besides blobs and rows: what `fit` left, and which entries refer to which.
+  virtual std::int64_t dram_bytes() const { return 0; }
 };
 
 class RowCodec;

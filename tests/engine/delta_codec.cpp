@@ -33,6 +33,7 @@ class DeltaHead final : public HeadCodec {
   explicit DeltaHead(DeltaParams params) : params_(std::move(params)) {}
 
   void fit(const PromptRows& prompt, Work&) override { fitted_ = prompt.live.size(); }
+  std::int64_t dram_bytes() const override { return 8 * fitted_; }
 
   void encode(std::span<const float> row, const KnownRows& known, StoredRow& stored, Work& work) override {
     const auto entry = static_cast<EntryIndex>(known.rows.rows);

@@ -73,7 +73,14 @@ void check_parts(const RunConfig& config, const trace::Header& header) {
   problems.collect([&] {
     make<FlashDevice>(config, "device", config.device, {host, static_cast<std::uint64_t>(config.seed)});
   });
-  problems.collect([&] { const OwnedCodecs unused(config, header.geometry.head_dim); });
+  const Codec::Context row{header.geometry.head_dim};
+  const CodecConfig& codec = config.system.codec;
+  if (codec.joint) {
+    problems.collect([&] { make<Codec>(config, "system.codec.joint", *codec.joint, row); });
+  } else {
+    problems.collect([&] { make<Codec>(config, "system.codec.k", codec.keys, row); });
+    problems.collect([&] { make<Codec>(config, "system.codec.v", codec.values, row); });
+  }
   problems.collect([&] { make<Schedule>(config, "system.schedule", config.system.schedule, {}); });
   problems.throw_if_any();
 }

@@ -325,6 +325,20 @@ TEST_CASE("the tail is in DRAM at two bytes an element, is never read, and is wr
   }
 }
 
+TEST_CASE("what codecs were fitted to is what stages have left, and what they keep of it is metadata") {
+  Setup setup;
+  setup.selects = false;
+  setup.stages_before = kWindow;
+  const PointResult plain = fixture().run(setup);
+  setup.codec = delta(4, 1, 0);
+  const PointResult fitted = fixture().run(setup);
+  // Of keys and of values of each head, 8 bytes for each of the 32 entries left of the prompt.
+  for (std::int64_t step = 0; step < fitted.data.steps(); ++step) {
+    CHECK(fitted.data.at(Metric::metadata_bytes, step) - plain.data.at(Metric::metadata_bytes, step) ==
+          static_cast<double>(test::kHeads) * 2.0 * 8.0 * 32.0);
+  }
+}
+
 TEST_CASE("what decoding takes is charged, for what comes up and what comes with it") {
   Setup setup;
   setup.scorer = "position";

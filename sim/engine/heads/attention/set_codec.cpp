@@ -45,6 +45,14 @@ void SetCodec::add_plane(const NamedCodec& codec, std::vector<Part> parts, HeadI
                      0});
 }
 
+std::int64_t SetCodec::dram_bytes() const {
+  std::int64_t bytes = 0;
+  for (const Plane& plane : planes_) {
+    bytes += plane.head->dram_bytes();
+  }
+  return bytes;
+}
+
 void SetCodec::gather(const Plane& plane, std::span<const MemberHead> members, std::int64_t entry,
                       std::vector<Half>& row) {
   for (const Part& part : plane.parts) {
