@@ -349,7 +349,7 @@ std::int64_t HeadPolicies::estimated(std::size_t selection) const {
 
 void HeadPolicies::estimate(std::size_t selection, std::size_t member, std::int64_t first_query,
                             std::int64_t queries) {
-  if (sketched(selection).empty()) {
+  if (!last_select_ || sketched(selection).empty()) {
     return;
   }
   MemberHead& head = members_[member];

@@ -127,6 +127,9 @@ void HeadStage::choose(std::int64_t budget, const Clustering& units, std::span<c
     select_units(ranking(s), units, candidates[candidates.size() == 1 ? 0 : s], budget, config_.last_unit,
                  selections_[s]);
   }
+  for (const UnitChoice& choice : selections_.front().units) {
+    sizes_[static_cast<std::size_t>(choice.unit)] -= config_.estimates() ? choice.count : 0;
+  }
 }
 
 std::span<const float> HeadStage::ranking(std::size_t selection) const {

@@ -62,7 +62,7 @@ class HeadStage {
   void score(const MatrixView<float>& queries, const Clustering& units, const HeadView& view, Work& work);
   /// After `score`, for a Budget that compares heads: sizes are of what may be chosen.
   void count_candidates(const Clustering& units, const Candidates& candidates);
-  /// Scores and sizes for the Budget.
+  /// Scores and sizes for the Budget; sizes, where it estimates and has chosen, of what it left.
   std::span<const float> budget_scores() const;
   std::span<const std::int32_t> sizes() const { return sizes_; }
   /// Takes units by rank until `budget` of `candidates` are chosen. `candidates` [1 or query heads].
