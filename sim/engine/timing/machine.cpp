@@ -205,7 +205,7 @@ Machine::LayerCost Machine::cost_of(std::int64_t captured, const LayerMemory& me
   demand.feed_forward_s = take(model_->feed_forward(), weights);
   demand.update_s = take(copies * dim * (update + decode.update));
   if (const StageConfig* guess = own.front().guess()) {
-    cost.lead_layers = guess->lead_layers;
+    cost.lead_layers = guess->lead();
     cost.rank_s = take(scaled(guess_work(own)));
     cost.guess_s = cost.rank_s;
     cost.speculates = guess->speculates();
