@@ -101,6 +101,7 @@ CodecConfig codec(const Resolved& root) {
 SystemConfig system(const Resolved& root) {
   SystemConfig config{.name = text(root, "name"),
                       .heads_together = text(root, "heads") == "together",
+                      .slot_positions = text(root, "positions") == "slot",
                       .clustering = component(root, "clustering"),
                       .stages = {},
                       .codec = codec(root.at("codec")),

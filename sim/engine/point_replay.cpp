@@ -75,6 +75,13 @@ PointReplay::PointReplay(const RunConfig& config, BatchWalk& walk, AccessRecord*
 void PointReplay::make_heads() {
   const auto seed = static_cast<std::uint64_t>(config_.seed);
   const trace::Geometry& g = walk_.header().geometry;
+  const std::optional<Rotary> rotary = rotary_of_slots(config_, walk_.header());
+  if (rotary && machine_.codecs().has_state()) {
+    throw InputError(
+        fmt::format("{}: keys that a codec with state stores do not move; allowed: absolute, or codecs "
+                    "that store each row for itself",
+                    config_.place("system.positions")));
+  }
   heads_.reserve(reuses_.size());
   for (std::int64_t set = 0; set < std::ssize(reuses_); ++set) {
     const HeadId first = walk_.head_id(set * members_);
@@ -82,7 +89,7 @@ void PointReplay::make_heads() {
     std::vector<MemberHead> members;
     for (std::int64_t member = 0; member < members_; ++member) {
       members.emplace_back(g.group(), g.attention_scale,
-                           machine_.codecs().store(walk_.rows(set * members_ + member)));
+                           machine_.codecs().store(walk_.rows(set * members_ + member)), rotary);
     }
     auto clustering = Registry<Clustering>::instance().create(
         config_.system.clustering.type, config_.system.clustering.values, {members_ * g.head_dim, id, seed});

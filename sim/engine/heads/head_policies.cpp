@@ -71,6 +71,7 @@ void HeadPolicies::begin(const PromptView& prompt) {
   live_ = EntrySet::first(visible_);
   PromptView whole = prompt;
   whole.rows = visible();
+  place_keys();
   queries_.begin_with_last(prompt.window_queries);
   Work prefill;
   for (const auto& stage : stages_) {
@@ -86,6 +87,12 @@ void HeadPolicies::catch_up() {
     member.store().catch_up();
   }
   rows_.catch_up(members_);
+}
+
+void HeadPolicies::place_keys() {
+  for (MemberHead& member : members_) {
+    member.place(live_);
+  }
 }
 
 void HeadPolicies::build() {
@@ -131,6 +138,7 @@ void HeadPolicies::begin_step(std::span<const HeadQueries> queries) {
   reads_in_ = false;
   begin_account();
   store(update_work_);
+  place_keys();
 }
 
 void HeadPolicies::begin_account() {
@@ -170,7 +178,7 @@ void HeadPolicies::score(std::size_t stage) {
   const Stopwatch watch(times_.score_s);
   HeadStage& one = *stages_[stage];
   Work& work = one.config().effect == Effect::prefetch ? guess_work_ : score_work_;
-  one.score(queries_.of(one.config().queries), units_of(one), visible(), work);
+  one.score(queries_.of(one.config().queries), units_of(one), met(), work);
   if (one.config().scope != Scope::head) {
     const bool evicts = one.config().effect == Effect::evict;
     one.count_candidates(units_of(one), evicts ? Candidates{one.range(visible_)} : open_.of(one).front());
@@ -224,7 +232,7 @@ void HeadPolicies::sketch(std::size_t stage, std::int64_t budget) {
 
 void HeadPolicies::choose_anew(HeadStage& stage, std::int64_t budget) {
   const Stopwatch watch(times_.score_s);
-  stage.score(queries_.of(Queries::own), units_of(stage), visible(), score_work_);
+  stage.score(queries_.of(Queries::own), units_of(stage), met(), score_work_);
   stage.choose(without_pending(budget), units_of(stage), open_.of(stage));
 }
 
@@ -333,6 +341,9 @@ void HeadPolicies::attend(std::size_t member, HeadTruth* truth) {
 void HeadPolicies::attend_to(const Selection& selection, MemberHead& member, std::int64_t first_query,
                              std::int64_t queries) {
   const std::vector<EntryIndex> entries = open_.attended(selection, live_);
+  if (member.moves_keys()) {
+    score_work_ += rotation_work(std::ssize(entries), member.head_dim());
+  }
   const Stopwatch watch(times_.attention_s);
   blame_clustering([&] {  // whose units overlap where an entry is there twice
     member.attend(first_query, queries, before_current_ + 1, entries);
@@ -495,6 +506,7 @@ void HeadPolicies::remove(std::span<const EntryIndex> entries) {
   for (const EntryIndex entry : entries) {
     live_.remove(entry);
   }
+  place_keys();
   const HeadView view = visible();
   const Stopwatch watch(times_.update_s);
   for (const auto& stage : stages_) {

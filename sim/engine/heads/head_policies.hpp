@@ -156,6 +156,9 @@ class HeadPolicies {
   HeadView visible() const { return rows(visible_); }
   /// The sequence has begun and not ended.
   bool there() const { return built_ && !ended_; }
+  /// The same with keys where the queries meet them.
+  HeadView met() const { return members_.size() == 1 ? members_.front().met(visible_) : visible(); }
+  void place_keys();
   void catch_up();
   /// Of a step: what it cost and came to.
   void begin_account();

@@ -28,6 +28,8 @@ struct StoreCodecs {
 
   bool is_joint() const { return joint.codec != nullptr; }
   bool refers() const;
+  /// Whether what a row comes back as depends on others.
+  bool has_state() const;
   /// The longest of any of them.
   std::int64_t tail() const;
   /// What of one head's rows its store decodes by itself.
@@ -40,6 +42,13 @@ struct StoreCodecs {
 inline bool StoreCodecs::refers() const {
   return is_joint() ? joint.codec->reference_depth() > 0
                     : keys.codec->reference_depth() > 0 || values.codec->reference_depth() > 0;
+}
+
+inline bool StoreCodecs::has_state() const {
+  const auto of = [](const NamedCodec& one) {
+    return one.codec != nullptr && one.codec->each_row() == nullptr;
+  };
+  return of(keys) || of(values) || of(joint);
 }
 
 inline std::int64_t StoreCodecs::tail() const {
