@@ -84,6 +84,7 @@ StageConfig stage(const Resolved& root) {
           .last_unit = choice<LastUnit>(root, "last_unit"),
           .scorer = component(root, "scorer"),
           .budget = component(root, "budget"),
+          .estimate = component(root, "estimate"),
           .scope = choice<Scope>(root, "scope"),
           .sinks = pinned(root, "sinks"),
           .recent = pinned(root, "recent")};

@@ -4,6 +4,7 @@
 #include <cmath>
 #include <cstdint>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "sim/base/params.hpp"
@@ -59,6 +60,9 @@ struct LayerSet {
   }
 };
 
+/// The budget of a stage that estimates nothing.
+constexpr std::string_view kNoEstimate = "none";
+
 /// One act of selecting, evicting or reading early.
 struct StageConfig {
   std::string name;  ///< for those that take from it; empty: none does
@@ -79,11 +83,13 @@ struct StageConfig {
   LastUnit last_unit = LastUnit::cut;
   ComponentChoice scorer;
   ComponentChoice budget;
+  ComponentChoice estimate;  ///< a budget: of what is not read, that the scorer's summaries stand for
   Scope scope = Scope::head;
   PinnedEntries sinks;   ///< first entries, always selected or kept
   PinnedEntries recent;  ///< last entries, likewise
 
   bool takes() const { return !take.empty(); }
+  bool estimates() const { return !estimate.type.empty() && estimate.type != kNoEstimate; }
   bool speculates() const { return !takes() && queries == Queries::previous_layer; }
   /// Whether it narrows what is attended to, or guesses that.
   bool chooses() const { return effect != Effect::evict; }

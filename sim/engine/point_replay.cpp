@@ -55,6 +55,9 @@ PointReplay::PointReplay(const RunConfig& config, TraceWalk& walk, AccessRecord*
   data_.set_layer_numbers(walk.trace().header().captured_layers);
   data_.set_head_numbers(walk.trace().header().captured_kv_heads);
   data_.set_tier_names(machine_.link_names());
+  if (std::ranges::any_of(config.system.stages, &StageConfig::estimates)) {
+    data_.record(Metric::estimated_entries);
+  }
   for (const std::int64_t layer : stages_.speculating_layers()) {
     walk_.want_speculated(layer);
   }

@@ -1,8 +1,11 @@
 #pragma once
 
 #include <cstdint>
+#include <limits>
+#include <span>
 #include <string_view>
 
+#include "sim/base/error.hpp"
 #include "sim/interfaces/clustering.hpp"
 #include "sim/interfaces/types.hpp"
 
@@ -25,6 +28,18 @@ struct PromptView {
   MatrixView<float> attention_sums = {};
 };
 
+/// Members of a unit that are not read, for which what the scorer keeps of the unit stands.
+struct SketchedUnit {
+  UnitId unit;
+  std::int32_t entries;
+};
+
+/// The normaliser of the softmax over a part of what a query attends to: exp(logit - max_logit) summed.
+struct PartialSoftmax {
+  float max_logit = -std::numeric_limits<float>::infinity();
+  double sum = 0.0;
+};
+
 /// Says what every unit of one head is worth to the current queries.
 ///
 /// The engine calls `begin` once, then `update` with every change of the units that are ranked (the prompt's
@@ -43,6 +58,7 @@ class Scorer {
     HeadId head;             ///< the first of them
     std::uint64_t root_seed;
     std::int64_t heads = 1;  ///< how many decide together
+    bool estimates = false;  ///< `estimate` will be asked, so that what it needs must be kept
 
     /// Channels of a query that may be other than zero, those of its own head: what Work of a product counts.
     std::int64_t query_dim() const { return head_dim / heads; }
@@ -54,11 +70,13 @@ class Scorer {
   /// Whether `score` looks at its queries; a stage that acts at the end of the prompt then asks with those of
   /// the prompt's last entry.
   virtual bool asks_queries() const { return true; }
+  /// Whether it can `estimate`.
+  virtual bool sketches() const { return false; }
   virtual void begin(const PromptView& /*prompt*/, Work& /*work*/) {}
   /// Whether `attended` shall be called.
   virtual bool wants_attention() const { return false; }
   /// In every step, before the new entry is appended, for each query head of the group: the softmax over all
-  /// that it attended to, the new entry included. `weights` [entries.size()].
+  /// that it attended to, the new entry and what was estimated included. `weights` [entries.size()].
   virtual void attended(std::int64_t /*query*/, std::span<const EntryIndex> /*entries*/,
                         std::span<const float> /*weights*/, Work& /*work*/) {}
   virtual void update(std::span<const Change> changes, const Clustering& clustering, const HeadView& view,
@@ -69,6 +87,15 @@ class Scorer {
   /// softmax over them means something.
   virtual void score(const MatrixView<float>& queries, const Clustering& clustering, const HeadView& view,
                      const MatrixRef<float>& scores, Work& work) = 0;
+  /// After `score`, where units are not read but shall not be missed: what attention over `units` comes to if
+  /// all their keys and values were as the scorer's summary of the unit has them. `queries` [rows, head_dim];
+  /// for each of them its normaliser, `normalisers` [rows], and the mean of the values by its weights, `out`
+  /// [rows, head_dim].
+  virtual void estimate(const MatrixView<float>& /*queries*/, std::span<const SketchedUnit> /*units*/,
+                        const MatrixRef<float>& /*out*/, std::span<PartialSoftmax> /*normalisers*/,
+                        Work& /*work*/) {
+    throw InternalError("the scorer keeps nothing to estimate by");
+  }
   /// DRAM for the units' summaries ("representatives"), as a phone would store them: see Work. Of removed
   /// entries nothing counts; a unit's summary may stay when it is empty.
   virtual std::int64_t dram_bytes() const = 0;

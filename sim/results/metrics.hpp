@@ -27,6 +27,7 @@ enum class Metric : std::size_t {
   output_error,
   selected_entries,
   attended_entries,
+  estimated_entries,
   retained,
   retained_mass,
   retained_recall,

@@ -22,6 +22,7 @@ Catalogue make_catalogue() {
             "a share",
             "",
             {spec("share", ValueType::real, 0.1, {.doc = "share", .min = 0, .max = 1, .above_min = true})}});
+  made.add("budget", {"none", "no entries", "", {}});
   made.add("clustering",
            {"page",
             "pages",

@@ -82,6 +82,15 @@ TEST_CASE("a stage that takes needs neither scorer nor budget; another needs bot
       "c.yaml:9:14: system.stages.0.lead.layers: is out of range (0); allowed: an integer, 1 to 1000000000");
 }
 
+TEST_CASE("a stage estimates where it is given a budget for that") {
+  CHECK_FALSE(stage_with("fold: mean").estimates());
+  CHECK_FALSE(stage_with("estimate: none").estimates());
+  const StageConfig stage = stage_with("estimate: {type: fraction, share: 0.5}");
+  CHECK(stage.estimates());
+  CHECK(stage.estimate.type == "fraction");
+  CHECK(std::get<double>(stage.estimate.values.at("share")) == 0.5);
+}
+
 TEST_CASE("pins are entries or a share of the prompt, rounded down; the larger counts") {
   const StageConfig stage = stage_with("pins: {sinks: 4, recent: 0, recent_share: 0.1}");
   CHECK(stage.sinks.of(256) == 4);

@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <array>
 
+#include "sim/config/stage_config.hpp"
+
 namespace kvr::config {
 
 namespace {
@@ -159,6 +161,12 @@ Field stage() {
             {.doc = "what is ranked: the units of the clustering, or single entries",
              .choices = "clustering|token"}),
        needed(Needed::unless_taken, "scorer", "exact"), needed(Needed::unless_taken, "budget", "fraction"),
+       component(
+           "estimate", "budget", std::string(kNoEstimate),
+           "how many entries, best first after those that a stage selects, are not read but estimated, "
+           "unit by "
+           "unit: for each of a unit's entries that are not attended to stands what the scorer keeps of "
+           "the unit. A unit with more than are left of this ends it"),
        text("scope", "head",
             {.doc = "which heads the budget is divided among: each alone, those of a layer, those of all "
                     "layers up "

@@ -1,6 +1,7 @@
 #include "sim/engine/heads/head_policies.hpp"
 
 #include <algorithm>
+#include <ranges>
 #include <utility>
 
 #include "sim/base/convert.hpp"
@@ -165,6 +166,21 @@ void HeadPolicies::choose(std::size_t stage, std::int64_t budget) {
   note_choice(stage, budget);
 }
 
+HeadCandidates HeadPolicies::unread(std::size_t stage) const {
+  const auto taken = stages_[stage]->selections() | std::views::transform([](const Selection& selection) {
+                       return std::ssize(selection.entries);
+                     });
+  HeadCandidates left = candidates(stage);
+  left.candidates -= std::min(left.candidates, std::ranges::max(taken));
+  return left;
+}
+
+void HeadPolicies::sketch(std::size_t stage, std::int64_t budget) {
+  const Stopwatch watch(times_.score_s);
+  HeadStage& one = *stages_[stage];
+  one.sketch(budget, units_of(one), open_.of(one));
+}
+
 void HeadPolicies::choose_anew(HeadStage& stage, std::int64_t budget) {
   const Stopwatch watch(times_.score_s);
   stage.score(queries_.of(Queries::own), units_of(stage), visible(), score_work_);
@@ -256,10 +272,11 @@ void HeadPolicies::attend(std::size_t member, HeadTruth* truth) {
   MemberHead& head = members_[member];
   for (std::int64_t g = 0; g < head.group(); ++g) {
     const std::size_t query = member * static_cast<std::size_t>(head.group()) + static_cast<std::size_t>(g);
-    const Selection& selection = chosen[chosen.size() == 1 ? 0 : query];
+    const std::size_t selection = chosen.size() == 1 ? 0 : query;
     if (g == 0 || chosen.size() > 1) {
       const std::int64_t queries = chosen.size() == 1 ? head.group() : 1;
-      attend_to(selection, head, g, queries);
+      attend_to(chosen[selection], head, g, queries);
+      estimate(selection, member, g, queries);
       tell_attention(member, g, queries);
     }
     if (truth != nullptr) {
@@ -278,6 +295,33 @@ void HeadPolicies::attend_to(const Selection& selection, MemberHead& member, std
   });
 }
 
+std::int64_t HeadPolicies::estimated(std::size_t selection) const {
+  std::int64_t entries = 0;
+  for (const SketchedUnit& one : sketched(selection)) {
+    entries += one.entries;
+  }
+  return entries;
+}
+
+void HeadPolicies::estimate(std::size_t selection, std::size_t member, std::int64_t first_query,
+                            std::int64_t queries) {
+  if (!last_select_ || sketched(selection).empty()) {
+    return;
+  }
+  MemberHead& head = members_[member];
+  const MatrixView<float> all = queries_.of(Queries::own);
+  const std::int64_t first = static_cast<std::int64_t>(member) * head.group() + first_query;
+  std::vector<float> values(static_cast<std::size_t>(queries * all.cols));
+  std::vector<PartialSoftmax> normalisers(static_cast<std::size_t>(queries));
+  const auto out = matrix_ref(values.data(), queries, all.cols);
+  stages_[*last_select_]->estimate(all.slice(first, queries), selection, out, normalisers, score_work_);
+  const auto d = static_cast<std::size_t>(head.head_dim());
+  for (std::int64_t query = 0; query < queries; ++query) {
+    head.merge(first_query + query, out.view().row(query).subspan(member * d, d),
+               normalisers[static_cast<std::size_t>(query)]);
+  }
+}
+
 void HeadPolicies::tell_attention(std::size_t member, std::int64_t first_query, std::int64_t queries) {
   if (!wants_attention()) {
     return;
@@ -294,12 +338,12 @@ void HeadPolicies::tell_attention(std::size_t member, std::int64_t first_query, 
   }
 }
 
-void HeadPolicies::judge(const Selection& selection, MemberHead& member, std::int64_t query,
-                         HeadTruth& truth) {
+void HeadPolicies::judge(std::size_t selection, MemberHead& member, std::int64_t query, HeadTruth& truth) {
   const std::int64_t pending = open_.pending();
   member.judge({.entries = member.attention().entries(),
                 .marked = member.attention().marked(),
-                .chosen = std::ssize(selection.entries) + pending,
+                .chosen = std::ssize(selections()[selection].entries) + pending,
+                .estimated = estimated(selection),
                 .out = member.attention().out(query),
                 .live = live_,
                 .range = range(),

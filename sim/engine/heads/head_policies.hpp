@@ -77,6 +77,10 @@ class HeadPolicies {
   /// A stage that selects or prefetches chooses `budget` entries, whole units where it can; one that selects
   /// of those that stages before it chose.
   void choose(std::size_t stage, std::int64_t budget);
+  /// Valid after `choose`: the same of what the stage left.
+  HeadCandidates unread(std::size_t stage) const;
+  /// A stage that selects lets its scorer's summaries stand for `budget` entries that it left.
+  void sketch(std::size_t stage, std::int64_t budget);
   /// A select stage chooses what `chosen` did in `from`, this head or its like in a layer below; where
   /// `recheck` asks for it what that one ranks best for the head's own queries.
   void take(std::size_t stage, const HeadPolicies& from, std::size_t chosen);
@@ -152,9 +156,15 @@ class HeadPolicies {
   void attend(std::size_t member, HeadTruth* truth);
   void attend_to(const Selection& selection, MemberHead& member, std::int64_t first_query,
                  std::int64_t queries);
+  /// Adds what stands for entries that were left beside selection `selection`.
+  void estimate(std::size_t selection, std::size_t member, std::int64_t first_query, std::int64_t queries);
+  std::int64_t estimated(std::size_t selection) const;
+  std::span<const SketchedUnit> sketched(std::size_t selection) const {
+    return last_select_ ? stages_[*last_select_]->sketched(selection) : std::span<const SketchedUnit>();
+  }
   /// The scorers that want it, of a member's query heads.
   void tell_attention(std::size_t member, std::int64_t first_query, std::int64_t queries);
-  void judge(const Selection& selection, MemberHead& member, std::int64_t query, HeadTruth& truth);
+  void judge(std::size_t selection, MemberHead& member, std::int64_t query, HeadTruth& truth);
   std::vector<EntryIndex> left_over(const HeadStage& stage) const;
   void remove(std::span<const EntryIndex> entries);
 

@@ -83,6 +83,30 @@ void select_units(std::span<const float> scores, const Clustering& clustering, c
   }
 }
 
+void sketch_units(std::span<const float> scores, const Clustering& clustering, const Candidates& candidates,
+                  const Selection& selection, std::int64_t budget, std::vector<SketchedUnit>& sketched) {
+  std::vector<std::int32_t> selected(scores.size(), 0);
+  for (const UnitChoice& choice : selection.units) {
+    selected[static_cast<std::size_t>(choice.unit)] = choice.count;
+  }
+  sketched.clear();
+  kernels::LazyRanking ranking(scores);
+  while (budget > 0 && !ranking.done()) {
+    const UnitId unit = ranking.next();
+    const auto candidates_of_unit = std::ranges::count_if(
+        clustering.members(unit), [&](EntryIndex entry) { return candidates.contains(entry); });
+    const auto left =
+        static_cast<std::int32_t>(candidates_of_unit) - selected[static_cast<std::size_t>(unit)];
+    if (left > budget) {
+      return;
+    }
+    if (left > 0) {
+      sketched.push_back({unit, left});
+      budget -= left;
+    }
+  }
+}
+
 void unite(std::span<const Selection> selections, Selection& united) {
   united.clear();
   if (selections.size() == 1) {

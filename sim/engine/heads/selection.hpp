@@ -10,6 +10,7 @@
 #include "sim/config/stage_config.hpp"
 #include "sim/engine/walk/candidates.hpp"
 #include "sim/interfaces/clustering.hpp"
+#include "sim/interfaces/scorer.hpp"
 #include "sim/interfaces/types.hpp"
 
 namespace kvr {
@@ -64,6 +65,11 @@ inline std::span<const EntryIndex> entries_of(const Selection& selection, const 
 /// Units without candidates are passed over and cost nothing.
 void select_units(std::span<const float> scores, const Clustering& clustering, const Candidates& candidates,
                   std::int64_t budget, LastUnit last_unit, Selection& selection);
+
+/// What is left of the candidates once `selection` was taken of them, unit by unit in the same order, until
+/// a unit has more than is left of `budget`.
+void sketch_units(std::span<const float> scores, const Clustering& clustering, const Candidates& candidates,
+                  const Selection& selection, std::int64_t budget, std::vector<SketchedUnit>& sketched);
 
 /// What `allowed` lets through of a selection, in its order.
 template <class Allowed>

@@ -38,6 +38,9 @@ void record_quality(const HeadQuality& quality, LayerRow row, std::int64_t head,
   set(Metric::output_error, quality.output_error);
   set(Metric::selected_entries, quality.selected);
   set(Metric::attended_entries, quality.attended);
+  if (data.recorded(Metric::estimated_entries)) {
+    set(Metric::estimated_entries, quality.estimated);
+  }
   set(Metric::retained, quality.retained);
   set(Metric::retained_mass, quality.retained_mass);
   set(Metric::retained_recall, quality.retained_recall);

@@ -39,6 +39,35 @@ std::vector<std::vector<std::int32_t>> choices(const Selection& selection) {
   return result;
 }
 
+/// Unit and entries of each, in order.
+std::vector<std::pair<UnitId, std::int32_t>> sketched(const std::vector<float>& scores,
+                                                      const Clustering& units, const Candidates& candidates,
+                                                      const Selection& selection, std::int64_t budget) {
+  std::vector<SketchedUnit> all;
+  sketch_units(scores, units, candidates, selection, budget, all);
+  std::vector<std::pair<UnitId, std::int32_t>> result;
+  for (const SketchedUnit& one : all) {
+    result.emplace_back(one.unit, one.entries);
+  }
+  return result;
+}
+
+TEST_CASE("summaries stand for the rest of a cut unit and for whole units after it, while they fit") {
+  const ListedUnits units({{0, 1, 2, 3}, {4, 5}, {6, 7, 8}, {9}});
+  const std::vector<float> scores = {4, 3, 2, 1};
+  const CandidateRange range{1, 9};  // entries 0 and 9 are pinned
+  const Candidates candidates{range};
+  const Selection selection = selected(scores, units, range, 2);  // 1 and 2
+  using Units = std::vector<std::pair<UnitId, std::int32_t>>;
+  CHECK(sketched(scores, units, candidates, selection, 0).empty());
+  CHECK(sketched(scores, units, candidates, selection, 1) == Units{{0, 1}});
+  CHECK(sketched(scores, units, candidates, selection, 2) == Units{{0, 1}});
+  CHECK(sketched(scores, units, candidates, selection, 5) == Units{{0, 1}, {1, 2}});
+  CHECK(sketched(scores, units, candidates, selection, 100) == Units{{0, 1}, {1, 2}, {2, 3}});
+  const std::vector<std::uint8_t> within = {1, 1, 1, 0, 1, 0, 0, 0, 1, 1};
+  CHECK(sketched(scores, units, {range, within}, selection, 100) == Units{{1, 1}, {2, 1}});
+}
+
 TEST_CASE("scores of two query heads fold to their mean, maximum and sum, or stay apart") {
   const std::vector<float> scores = {1, 2, 6, 3, -2, 4};
   CHECK(folded(scores, 2, Norm::none, Fold::mean) == std::vector<float>{2, 0, 5});

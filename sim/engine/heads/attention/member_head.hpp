@@ -36,6 +36,10 @@ class MemberHead {
               std::span<const EntryIndex> entries) {
     attention_.attend(query_rows(), first, count, store_.view(visible), entries);
   }
+  /// Adds what was estimated for a query head that attended last.
+  void merge(std::int64_t query, std::span<const float> values, const PartialSoftmax& more) {
+    attention_.merge(query, values, more);
+  }
   /// Of a query head that attended last; valid until the next call.
   std::span<const float> weights(std::int64_t query, std::int64_t visible) {
     return attention_.weights(query_rows(), query, store_.view(visible));

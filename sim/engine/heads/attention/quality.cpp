@@ -133,6 +133,7 @@ void add_quality(const Attended& attended, std::int64_t query, HeadTruth& truth,
   quality.output_error += share * relative_distance(attended.out, truth.out(query));
   quality.selected += share * static_cast<double>(attended.chosen);
   quality.attended += share * static_cast<double>(attended.entries.size());
+  quality.estimated += share * static_cast<double>(attended.estimated);
   quality.retained += share * static_cast<double>(attended.live.size()) / static_cast<double>(seen);
   quality.retained_mass +=
       share * (nothing_removed ? 1.0 : sum_over(probabilities, attended.live, {0, seen}, 0.0));

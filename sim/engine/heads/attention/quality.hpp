@@ -18,6 +18,7 @@ struct HeadQuality {
   double output_error = 0.0;     ///< ||o_attended - o|| / ||o||
   double selected = 0.0;         ///< entries chosen (pending ones included), without pins
   double attended = 0.0;         ///< entries attention saw, pins and the current one included
+  double estimated = 0.0;        ///< entries that are not read, which sketches of their units stand for
   double retained = 0.0;         ///< share of all entries that no stage removed
   double retained_mass = 0.0;    ///< true softmax over those
   double retained_recall = 0.0;  ///< share of the best of `recall` that no stage removed
@@ -29,6 +30,7 @@ struct Attended {
   std::span<const EntryIndex> entries;
   std::span<const std::uint8_t> marked;  ///< [entries that exist]: 1 where in `entries`
   std::int64_t chosen;                   ///< of them, neither pinned nor current
+  std::int64_t estimated;                ///< not among them, but counted in `out`
   std::span<const float> out;            ///< [head_dim]
   const EntrySet& live;
   CandidateRange range;  ///< neither pinned nor current; removed ones included

@@ -1,5 +1,8 @@
 #include "sim/engine/heads/attention/selected_attention.hpp"
 
+#include <algorithm>
+#include <cmath>
+
 #include "sim/base/error.hpp"
 #include "sim/engine/heads/selection.hpp"
 #include "sim/kernels/attention.hpp"
@@ -8,7 +11,11 @@
 namespace kvr {
 
 SelectedAttention::SelectedAttention(std::int64_t group, std::int64_t head_dim, float scale)
-    : head_dim_(head_dim), scale_(scale), out_(static_cast<std::size_t>(group * head_dim)) {}
+    : head_dim_(head_dim),
+      scale_(scale),
+      out_(static_cast<std::size_t>(group * head_dim)),
+      own_(static_cast<std::size_t>(group)),
+      shares_(own_.size(), 1.0) {}
 
 void SelectedAttention::attend(const MatrixView<float>& queries, std::int64_t first_query, std::int64_t count,
                                const HeadView& view, std::span<const EntryIndex> entries) {
@@ -18,6 +25,24 @@ void SelectedAttention::attend(const MatrixView<float>& queries, std::int64_t fi
   std::vector<kernels::AttentionResult> normalisers(static_cast<std::size_t>(count));
   kernels::attend_selected(queries.slice(first_query, count), view.keys, view.values, entries_, scale_,
                            matrix_ref(out_.data() + first_query * head_dim_, count, head_dim_), normalisers);
+  for (std::int64_t query = 0; query < count; ++query) {
+    const kernels::AttentionResult& one = normalisers[static_cast<std::size_t>(query)];
+    own_[static_cast<std::size_t>(first_query + query)] = {one.max_logit, one.sum};
+    shares_[static_cast<std::size_t>(first_query + query)] = 1.0;
+  }
+}
+
+void SelectedAttention::merge(std::int64_t query, std::span<const float> values, const PartialSoftmax& more) {
+  const PartialSoftmax& own = own_[static_cast<std::size_t>(query)];
+  const auto over = [peak = std::max(own.max_logit, more.max_logit)](const PartialSoftmax& one) {
+    return one.sum * std::exp(static_cast<double>(one.max_logit) - static_cast<double>(peak));
+  };
+  const double share = over(own) / (over(own) + over(more));
+  const auto out = std::span(out_).subspan(static_cast<std::size_t>(query * head_dim_), values.size());
+  std::ranges::transform(out, values, out.begin(), [share](float a, float b) {
+    return static_cast<float>(share * static_cast<double>(a) + (1.0 - share) * static_cast<double>(b));
+  });
+  shares_[static_cast<std::size_t>(query)] = share;
 }
 
 void SelectedAttention::mark() {
@@ -43,6 +68,11 @@ std::span<const float> SelectedAttention::weights(const MatrixView<float>& queri
     weight *= scale_;
   }
   softmax_in_place(weights_);
+  if (const double share = shares_[static_cast<std::size_t>(query)]; share < 1.0) {
+    for (float& weight : weights_) {
+      weight *= static_cast<float>(share);
+    }
+  }
   return weights_;
 }
 

@@ -120,14 +120,39 @@ std::span<const float> HeadStage::budget_scores() const {
 }
 
 void HeadStage::choose(std::int64_t budget, const Clustering& units, std::span<const Candidates> candidates) {
-  const std::size_t count = sizes_.size();
   const std::size_t rankings = config_.fold == Fold::none ? static_cast<std::size_t>(group_) : 1;
   selections_.resize(std::max(rankings, candidates.size()));
+  sketched_.assign(selections_.size(), {});
   for (std::size_t s = 0; s < selections_.size(); ++s) {
-    const std::size_t ranking = rankings == 1 ? 0 : s;
-    select_units(std::span(folded_).subspan(ranking * count, count), units,
-                 candidates[candidates.size() == 1 ? 0 : s], budget, config_.last_unit, selections_[s]);
+    select_units(ranking(s), units, candidates[candidates.size() == 1 ? 0 : s], budget, config_.last_unit,
+                 selections_[s]);
   }
+  for (const UnitChoice& choice : selections_.front().units) {
+    sizes_[static_cast<std::size_t>(choice.unit)] -= config_.estimates() ? choice.count : 0;
+  }
+}
+
+std::span<const float> HeadStage::ranking(std::size_t selection) const {
+  const std::size_t count = sizes_.size();
+  return std::span(folded_).subspan(config_.fold == Fold::none ? selection * count : 0, count);
+}
+
+void HeadStage::sketch(std::int64_t budget, const Clustering& units, std::span<const Candidates> candidates) {
+  for (std::size_t s = 0; s < selections_.size(); ++s) {
+    sketch_units(ranking(s), units, candidates[candidates.size() == 1 ? 0 : s], selections_[s], budget,
+                 sketched_[s]);
+  }
+}
+
+void HeadStage::estimate(const MatrixView<float>& queries, std::size_t selection, const MatrixRef<float>& out,
+                         std::span<PartialSoftmax> normalisers, Work& work) {
+  blame_scorer([&] {
+    scorer_->estimate(queries, sketched_[selection], out, normalisers, work);
+    for (const PartialSoftmax& one : normalisers) {
+      KVR_CHECK(std::isfinite(one.max_logit) && std::isfinite(one.sum) && one.sum > 0.0,
+                "estimates a normaliser of {} x exp({})", one.sum, one.max_logit);
+    }
+  });
 }
 
 }  // namespace kvr

@@ -60,17 +60,25 @@ class HeadStage {
   void score(const MatrixView<float>& queries, const Clustering& units, const HeadView& view, Work& work);
   /// After `score`, for a Budget that compares heads: sizes are of what may be chosen.
   void count_candidates(const Clustering& units, const Candidates& candidates);
-  /// Scores and sizes for the Budget.
+  /// Scores and sizes for the Budget; sizes, where it estimates and has chosen, of what it left.
   std::span<const float> budget_scores() const;
   std::span<const std::int32_t> sizes() const { return sizes_; }
   /// Takes units by rank until `budget` of `candidates` are chosen. `candidates` [1 or query heads].
   void choose(std::int64_t budget, const Clustering& units, std::span<const Candidates> candidates);
+  /// Once it has chosen: lets sketches stand for `budget` entries that it left.
+  void sketch(std::int64_t budget, const Clustering& units, std::span<const Candidates> candidates);
+  /// What they come to in the attention of some query heads of selection `selection`: see Scorer::estimate.
+  void estimate(const MatrixView<float>& queries, std::size_t selection, const MatrixRef<float>& out,
+                std::span<PartialSoftmax> normalisers, Work& work);
+  /// By selection; nothing where the stage does not estimate.
+  std::span<const SketchedUnit> sketched(std::size_t selection) const { return sketched_[selection]; }
   /// Of what `from` chose, in this head or another of its captured layer or below: what `allowed(s, entry)`
   /// lets through for selection s of `count`. `same_head`: its units are this stage's.
   template <class Allowed>
   void take(const HeadStage& from, bool same_head, std::size_t count, Allowed allowed) {
     chose_units_ = same_head && from.chose_units_;
     selections_.resize(std::max(count, from.selections_.size()));
+    sketched_.assign(selections_.size(), {});
     for (std::size_t s = 0; s < selections_.size(); ++s) {
       narrow(
           from.selections_[from.selections_.size() == 1 ? 0 : s],
@@ -88,6 +96,7 @@ class HeadStage {
         Scorer::kKind, config_.scorer.type,
         [this] { return fmt::format("layer {}, head {}", head_.layer, head_.head); }, act);
   }
+  std::span<const float> ranking(std::size_t selection) const;
   /// Ranks units without members last; throws PolicyFault where the score of another is no finite number.
   void check_scores(const MatrixRef<float>& scores) const;
 
@@ -105,6 +114,7 @@ class HeadStage {
   std::vector<std::int32_t> sizes_;
   bool chose_units_;
   std::vector<Selection> selections_;
+  std::vector<std::vector<SketchedUnit>> sketched_;  ///< [selections]
 };
 
 }  // namespace kvr

@@ -25,6 +25,7 @@ class StageCheck {
     check_take();
     check_queries();
     check_guess();
+    check_estimate();
   }
 
   void throw_if_any() const {
@@ -171,6 +172,28 @@ class StageCheck {
         if (stages()[earlier].effect == Effect::prefetch && runs_in(stages()[earlier], layer, header()) &&
             runs_in(stage(), layer, header())) {
           add("layers", "stage {} prefetches for layer {} too; allowed: one stage a layer", earlier,
+              number(layer));
+        }
+      }
+    }
+  }
+
+  void check_estimate() {
+    if (!stage().estimates()) {
+      return;
+    }
+    if (stage().effect != Effect::select) {
+      add("estimate", "only a stage that selects says what is attended to; allowed: none, or effect select");
+    }
+    if (stage().takes()) {
+      add("estimate", "a stage that takes what '{}' chose has no scorer to estimate by; allowed: none",
+          stage().take);
+    }
+    for (std::size_t later = index_ + 1; later < stages().size(); ++later) {
+      for (std::int64_t layer = 0; layer < layers(); ++layer) {
+        if (stages()[later].effect == Effect::select && runs_in(stages()[later], layer, header()) &&
+            runs_in(stage(), layer, header())) {
+          add("estimate", "stage {} narrows in layer {} what this one selects; allowed: none", later,
               number(layer));
         }
       }

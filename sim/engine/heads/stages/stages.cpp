@@ -3,6 +3,7 @@
 //   every head, in parallel:  rank its units
 //   head by head, or layer by layer as the budget's scope is:  ask the budget
 //   every head, in parallel:  choose within what it was allotted; or remove all that is not chosen
+//   where it estimates:       the same for what is left, of which summaries stand for what is allotted
 
 #include "sim/engine/heads/stages/stages.hpp"
 
@@ -22,9 +23,10 @@ std::unique_ptr<Scorer> make_scorer(const StageConfig& stage, const RunConfig& c
                                     HeadId head) {
   const trace::Geometry& g = walk.trace().header().geometry;
   const std::int64_t heads = config.system.set_size(walk.kv_heads());
-  return Registry<Scorer>::instance().create(stage.scorer.type, stage.scorer.values,
-                                             {heads * g.head_dim, heads * g.group(), g.attention_scale, head,
-                                              static_cast<std::uint64_t>(config.seed), heads});
+  return Registry<Scorer>::instance().create(
+      stage.scorer.type, stage.scorer.values,
+      {heads * g.head_dim, heads * g.group(), g.attention_scale, head,
+       static_cast<std::uint64_t>(config.seed), heads, stage.estimates()});
 }
 
 }  // namespace
@@ -33,11 +35,10 @@ Stages::Stages(const RunConfig& config, const TraceWalk& walk)
     : config_(&config), walk_(&walk), sets_(walk.kv_heads() / config.system.set_size(walk.kv_heads())) {
   check_stages(config, walk.trace());
   for (const StageConfig& stage : config.system.stages) {
-    budgets_.push_back(Registry<Budget>::instance().create(
-        stage.budget.type, stage.budget.values,
-        {walk.layers(), sets_, walk.steps().first_position, walk.trace().header().geometry.layers}));
+    budgets_.push_back(make_budget(stage.budget));
+    estimates_.push_back(stage.estimates() ? make_budget(stage.estimate) : nullptr);
     try {
-      need(stage);
+      need(budgets_.size() - 1);
     } catch (const InputError& error) {  // parameters that do not fit the trace
       throw config.placed(fmt::format("system.stages.{}.scorer", budgets_.size() - 1), error);
     }
@@ -45,11 +46,24 @@ Stages::Stages(const RunConfig& config, const TraceWalk& walk)
   check_needs(needs_, config, walk.trace());
 }
 
-void Stages::need(const StageConfig& stage) {
+std::unique_ptr<Budget> Stages::make_budget(const ComponentChoice& choice) const {
+  return Registry<Budget>::instance().create(
+      choice.type, choice.values,
+      {walk_->layers(), sets_, walk_->steps().first_position, walk_->trace().header().geometry.layers});
+}
+
+void Stages::need(std::size_t index) {
+  const StageConfig& stage = stage_config(index);
   if (stage.takes()) {
     return;
   }
   const auto scorer = make_scorer(stage, *config_, *walk_, walk_->head_id(0));
+  if (stage.estimates() && !scorer->sketches()) {
+    throw InputError(fmt::format(
+        "type: '{}' keeps nothing that could stand for entries that are not read, and the stage estimates "
+        "({}); allowed: a scorer that does, or no estimate",
+        stage.scorer.type, config_->place(fmt::format("system.stages.{}.estimate", index))));
+  }
   const TraceNeeds needs = scorer->needs();
   const bool last_query =
       scorer->asks_queries() && (stage.at_prompt_end || stage.queries == Queries::last_step);
@@ -196,15 +210,30 @@ void Stages::run(std::size_t stage, std::span<HeadPolicies> heads, Workers& work
     return *running[static_cast<std::size_t>(i)];
   };
   workers.for_each(std::ssize(running), [&](std::int64_t i) { at(i).score(stage); });
-  const std::vector<std::int64_t> allotted = allot(stage, running);
+  const std::vector<std::int64_t> allotted =
+      allot(stage, running, stage_config(stage).budget, *budgets_[stage], &HeadPolicies::candidates);
   workers.for_each(std::ssize(running),
                    [&](std::int64_t i) { act(at(i), allotted[static_cast<std::size_t>(i)]); });
+  if (estimates_[stage]) {
+    sketch(stage, running, workers);
+  }
 }
 
-std::vector<std::int64_t> Stages::allot(std::size_t stage, std::span<HeadPolicies* const> heads) const {
+void Stages::sketch(std::size_t stage, std::span<HeadPolicies* const> heads, Workers& workers) const {
+  const std::vector<std::int64_t> allotted =
+      allot(stage, heads, stage_config(stage).estimate, *estimates_[stage], &HeadPolicies::unread);
+  workers.for_each(std::ssize(heads), [&](std::int64_t i) {
+    const auto h = static_cast<std::size_t>(i);
+    heads[h]->sketch(stage, allotted[h]);
+  });
+}
+
+std::vector<std::int64_t> Stages::allot(std::size_t stage, std::span<HeadPolicies* const> heads,
+                                        const ComponentChoice& choice, const Budget& budget,
+                                        CandidatesOf candidates_of) const {
   std::vector<HeadCandidates> candidates;
   for (const HeadPolicies* head : heads) {
-    candidates.push_back(head->candidates(stage));
+    candidates.push_back((head->*candidates_of)(stage));
     candidates.back().layer_number =
         walk_->trace().header().captured_layers[static_cast<std::size_t>(head->id().layer)];
   }
@@ -212,16 +241,15 @@ std::vector<std::int64_t> Stages::allot(std::size_t stage, std::span<HeadPolicie
   while (allotted.size() < heads.size()) {
     const ScopeRange scope = scope_of(stage, candidates, allotted.size());
     std::vector<std::int64_t> entries(scope.last - scope.first);
-    budgets_[stage]->allot(std::span(candidates).subspan(scope.first, entries.size()), entries);
+    budget.allot(std::span(candidates).subspan(scope.first, entries.size()), entries);
     allotted.insert(allotted.end(),
                     entries.begin() + (std::ssize(allotted) - static_cast<std::ptrdiff_t>(scope.first)),
                     entries.end());
   }
   for (std::size_t i = 0; i < heads.size(); ++i) {
     if (allotted[i] < 0) {
-      throw PolicyFault(fmt::format("budget '{}': layer {}, head {} is allotted {} entries",
-                                    stage_config(stage).budget.type, candidates[i].layer, candidates[i].head,
-                                    allotted[i]));
+      throw PolicyFault(fmt::format("budget '{}': layer {}, head {} is allotted {} entries", choice.type,
+                                    candidates[i].layer, candidates[i].head, allotted[i]));
     }
   }
   return allotted;

@@ -44,13 +44,19 @@ class Stages {
  private:
   using Act = std::function<void(HeadPolicies&, std::int64_t entries)>;
 
-  void need(const StageConfig& stage);
+  std::unique_ptr<Budget> make_budget(const ComponentChoice& choice) const;
+  void need(std::size_t stage);
   const StageConfig& stage_config(std::size_t stage) const { return config_->system.stages[stage]; }
   void take(std::size_t stage, std::span<HeadPolicies> heads, Workers& workers) const;
   void run(std::size_t stage, std::span<HeadPolicies> heads, Workers& workers, const Act& act) const;
   void evict(std::size_t stage, std::span<HeadPolicies> heads, Workers& workers) const;
   void evict_by_layers(std::size_t stage, std::span<HeadPolicies> heads, Workers& workers) const;
-  std::vector<std::int64_t> allot(std::size_t stage, std::span<HeadPolicies* const> heads) const;
+  void sketch(std::size_t stage, std::span<HeadPolicies* const> heads, Workers& workers) const;
+  /// What the stage's budget, or that of its estimates, gives each of `heads`, of the candidates that it has.
+  using CandidatesOf = HeadCandidates (HeadPolicies::*)(std::size_t stage) const;
+  std::vector<std::int64_t> allot(std::size_t stage, std::span<HeadPolicies* const> heads,
+                                  const ComponentChoice& choice, const Budget& budget,
+                                  CandidatesOf candidates_of) const;
   /// The heads [first, last) that the budget of head `next` is divided among; those from it on are allotted.
   struct ScopeRange {
     std::size_t first;
@@ -61,7 +67,8 @@ class Stages {
   const RunConfig* config_;
   const TraceWalk* walk_;
   std::int64_t sets_;  ///< of a layer: its KV heads, or one where they decide together
-  std::vector<std::unique_ptr<Budget>> budgets_;  ///< of each stage
+  std::vector<std::unique_ptr<Budget>> budgets_;    ///< of each stage
+  std::vector<std::unique_ptr<Budget>> estimates_;  ///< of each stage; null where it does not estimate
   TraceNeeds needs_;
 };
 
