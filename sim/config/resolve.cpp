@@ -79,6 +79,7 @@ StageConfig stage(const Resolved& root) {
           .units = choice<StageUnits>(root, "units"),
           .queries = choice<Queries>(root, "queries"),
           .lead_layers = integer(root, "lead.layers"),
+          .lead_steps = integer(root, "lead.steps"),
           .fold = choice<Fold>(root, "fold"),
           .norm = choice<Norm>(root, "norm"),
           .last_unit = choice<LastUnit>(root, "last_unit"),

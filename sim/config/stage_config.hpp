@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cmath>
 #include <cstdint>
+#include <limits>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -78,6 +79,7 @@ struct StageConfig {
   StageUnits units = StageUnits::clustering;
   Queries queries = Queries::own;
   std::int64_t lead_layers = 1;  ///< how many layers before its own a stage that prefetches reads
+  std::int64_t lead_steps = 0;   ///< 1: from the step's begin, what was guessed when the one before ended
   Fold fold = Fold::mean;
   Norm norm = Norm::none;
   LastUnit last_unit = LastUnit::cut;
@@ -88,6 +90,10 @@ struct StageConfig {
   PinnedEntries sinks;   ///< first entries, always selected or kept
   PinnedEntries recent;  ///< last entries, likewise
 
+  /// How many layers before its own it reads ahead, none of which may be there.
+  std::int64_t lead() const {
+    return lead_steps > 0 ? std::numeric_limits<std::int64_t>::max() : lead_layers;
+  }
   bool takes() const { return !take.empty(); }
   bool estimates() const { return !estimate.type.empty() && estimate.type != kNoEstimate; }
   bool speculates() const { return !takes() && queries == Queries::previous_layer; }

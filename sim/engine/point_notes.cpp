@@ -105,6 +105,9 @@ std::vector<std::string> stage_notes(const RunConfig& config, std::span<const st
   }
   if (stage.effect == Effect::prefetch) {
     without_effect({"pins"}, "a guess is of what stages that select may choose, so their pins count");
+    if (stage.lead_steps > 0) {
+      without_effect({"lead.layers"}, "the stage guesses when the step before ends");
+    }
   } else {
     without_effect({"lead"}, "the stage does not read ahead");
   }

@@ -18,7 +18,7 @@ TEST_CASE("the resolved dump holds every key in fixed order, with units") {
         "  stages:\n    - name: \"\"\n      take: \"\"\n      recheck: 0.0\n      when: step\n      every: "
         "1\n      overflow: "
         "0\n      effect: select\n"
-        "      queries: own\n      lead:\n        layers: 1\n      layers: all\n"
+        "      queries: own\n      lead:\n        layers: 1\n        steps: 0\n      layers: all\n"
         "      units: clustering\n      scorer:\n        type: exact\n"
         "      budget:\n        type: fraction\n        share: 0.25\n      estimate:\n        type: none\n   "
         "   scope: head\n"

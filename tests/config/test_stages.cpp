@@ -67,12 +67,13 @@ TEST_CASE("enumerations are those that the words name") {
 TEST_CASE("a stage that takes needs neither scorer nor budget; another needs both") {
   const Folder folder;
   folder.write("c.yaml", good_with("scorer: exact\n      budget: {type: fraction, share: 0.25}",
-                                   "name: guess\n      take: top\n      lead: {layers: 3}"));
+                                   "name: guess\n      take: top\n      lead: {layers: 3, steps: 1}"));
   const StageConfig stage = load("c.yaml").front().system.stages.front();
   CHECK(stage.name == "guess");
   CHECK(stage.takes());
   CHECK(stage.take == "top");
   CHECK(stage.lead_layers == 3);
+  CHECK(stage.lead_steps == 1);
   const std::string neither =
       error_of_text(good_with("scorer: exact\n      budget: {type: fraction, share: 0.25}", "name: guess"));
   CHECK(neither.find("system.stages.0.scorer: is missing") != std::string::npos);

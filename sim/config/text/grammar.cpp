@@ -147,15 +147,25 @@ Field stage() {
                  "speculates them to be. last_step: the layer's own of the step before. oracle: the layer's "
                  "own before they are known, as no system can",
              .choices = "own|previous_layer|last_step|oracle"}),
-       table(
-           "lead", "how long before its layer a stage that prefetches reads",
-           {integer(
-               "layers", 1,
-               {.doc = "layers; where there are fewer before it, from the step's begin; 1 for queries of the "
+       table("lead", "how long before its layer a stage that prefetches reads",
+             {integer(
+                  "layers", 1,
+                  {.doc =
+                       "layers; where there are fewer before it, from the step's begin; 1 for queries of the "
                        "previous_layer, which a model's first layer has not: it asks for itself",
-                .unit = "layers",
-                .min = 1,
-                .max = bounds::kEntries})}),
+                   .unit = "layers",
+                   .min = 1,
+                   .max = bounds::kEntries}),
+              integer(
+                  "steps", 0,
+                  {.doc = "1: units are ranked when the step before has ended, for queries of the last_step "
+                          "or an oracle's, and read from the step's begin on, whatever `layers` says; 0: "
+                          "within the "
+                          "step",
+                   .unit = "steps",
+                   .min = 0,
+                   .max = 1,
+                   .source = "FreeKV, arXiv 2505.13109 (speculative retrieval)"})}),
        layers(),
        text("units", "clustering",
             {.doc = "what is ranked: the units of the clustering, or single entries",

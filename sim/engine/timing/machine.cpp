@@ -124,7 +124,7 @@ Machine::LayerCost Machine::cost_of(std::int64_t captured, std::span<const HeadP
   demand.feed_forward_s = take(model_->feed_forward(), weights);
   demand.update_s = take(copies * dim * update);
   if (const StageConfig* guess = own.front().guess()) {
-    cost.lead_layers = guess->lead_layers;
+    cost.lead_layers = guess->lead();
     cost.rank_s = take(scaled(guess_work(own)));
     cost.guess_s = cost.rank_s;
     cost.speculates = guess->speculates();

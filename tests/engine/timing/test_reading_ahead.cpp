@@ -44,18 +44,20 @@ class AheadStep {
 TEST_CASE("look_ahead: where reading is quicker, a layer early, only the first layer's read is waited for") {
   const double read_s = AheadStep(1.0, 0.0, 1).read_s();
   const double compute_s = 4.0 * read_s;
-  const AheadStep step(compute_s, 0.0, 1);
-  const OperationGraph graph = step.lay("look_ahead");
-  const test::Outcome outcome = test::run(graph);
-  // A quarter of the first layer's computing lies over its read; the second's read is done before it is
-  // needed.
-  CHECK(outcome.times.latency_s() == doctest::Approx(kLayers * compute_s).epsilon(1e-9));
-  CHECK(lateness(graph, outcome.spans).prefetches <= 1);
+  for (const std::int32_t lead : {1, kLayers}) {
+    const AheadStep step(compute_s, 0.0, lead);
+    const OperationGraph graph = step.lay("look_ahead");
+    const test::Outcome outcome = test::run(graph);
+    // A quarter of the first layer's computing lies over its read; the second's read is done before it is
+    // needed.
+    CHECK(outcome.times.latency_s() == doctest::Approx(kLayers * compute_s).epsilon(1e-9));
+    CHECK(lateness(graph, outcome.spans).prefetches <= 1);
+  }
 }
 
 TEST_CASE("look_ahead: where reading is slower it is all that a step takes, and what follows the last") {
   const double read_s = AheadStep(1.0, 0.0, 1).read_s();
-  for (const std::int32_t lead : {1, 2, 4}) {
+  for (const std::int32_t lead : {1, 2, 4, kLayers}) {
     CAPTURE(lead);
     const double compute_s = 0.01 * read_s;
     const AheadStep step(compute_s, 0.0, lead);

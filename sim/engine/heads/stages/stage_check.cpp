@@ -145,6 +145,10 @@ class StageCheck {
           "the layer below speculates on these queries, none before it has them ({}); allowed: 1",
           stage().lead_layers);
     }
+    if (stage().effect == Effect::prefetch && stage().speculates() && stage().lead_steps > 0) {
+      add("lead.steps", "the layer below speculates on these queries within the step ({}); allowed: 0",
+          stage().lead_steps);
+    }
     for (std::int64_t layer = 0; stage().speculates() && layer < layers(); ++layer) {
       if (runs_in(stage(), layer, header())) {
         check_speculated(layer);

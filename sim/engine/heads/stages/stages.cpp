@@ -101,7 +101,7 @@ std::int64_t Stages::lowest_for(std::int64_t layer) const {
 std::int64_t Stages::most_lead() const {
   std::int64_t most = 0;
   for (const StageConfig& stage : config_->system.stages) {
-    most = std::max(most, stage.effect == Effect::prefetch ? stage.lead_layers : 0);
+    most = std::max(most, stage.effect == Effect::prefetch ? stage.lead() : 0);
   }
   return most;
 }
