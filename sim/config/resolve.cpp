@@ -94,6 +94,7 @@ StageConfig stage(const Resolved& root) {
 SystemConfig system(const Resolved& root) {
   SystemConfig config{.name = text(root, "name"),
                       .heads_together = text(root, "heads") == "together",
+                      .slot_positions = text(root, "positions") == "slot",
                       .clustering = component(root, "clustering"),
                       .stages = {},
                       .key_codec = component(root, "codec.k"),

@@ -21,6 +21,7 @@ namespace kvr {
 struct SystemConfig {
   std::string name;
   bool heads_together = false;  ///< all KV heads of a layer decide as one
+  bool slot_positions = false;  ///< keys are rotated by their place among those not removed
   ComponentChoice clustering;
   std::vector<StageConfig> stages;
 

@@ -118,6 +118,17 @@ std::vector<std::string> stage_notes(const RunConfig& config, std::span<const st
   return notes;
 }
 
+/// What was asked of positions where no entry ever moves.
+std::vector<std::string> position_notes(const RunConfig& config) {
+  constexpr std::string_view kKey = "system.positions";
+  const bool evicts = std::ranges::any_of(
+      config.system.stages, [](const StageConfig& stage) { return stage.effect == Effect::evict; });
+  return config.system.slot_positions && !evicts && config.given_here.contains(kKey)
+             ? std::vector{fmt::format("no effect: {} ({}): no stage removes entries", kKey,
+                                       config.said_at.find(kKey)->second)}
+             : std::vector<std::string>{};
+}
+
 /// Which costs of reading under computation are in the times.
 std::vector<std::string> overlap_notes(std::span<const std::pair<std::string_view, bool>> costs) {
   std::vector<std::string_view> counted;
@@ -172,6 +183,7 @@ std::vector<std::string> point_notes(const RunConfig& config, const Machine& mac
   for (std::size_t stage = 0; stage < config.system.stages.size(); ++stage) {
     add(stage_notes(config, data.layer_numbers(), stage));
   }
+  add(position_notes(config));
   add(link_notes(machine));
   add(idle_notes(config, machine.device()));
   add(outstanding_notes(config, machine));

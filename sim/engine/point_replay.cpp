@@ -68,6 +68,7 @@ PointReplay::PointReplay(const RunConfig& config, TraceWalk& walk, AccessRecord*
 void PointReplay::make_heads() {
   const auto seed = static_cast<std::uint64_t>(config_.seed);
   const trace::Geometry& g = walk_.trace().header().geometry;
+  const std::optional<Rotary> rotary = rotary_of_slots(config_, walk_.trace().header());
   heads_.reserve(reuses_.size());
   for (std::int64_t set = 0; set < std::ssize(reuses_); ++set) {
     const HeadId id{set / sets(), set % sets()};
@@ -75,7 +76,8 @@ void PointReplay::make_heads() {
     for (std::int64_t member = 0; member < members_; ++member) {
       members.emplace_back(
           g.group(), g.attention_scale,
-          HeadStore(walk_.rows(set * members_ + member), machine_.key_codec(), machine_.value_codec()));
+          HeadStore(walk_.rows(set * members_ + member), machine_.key_codec(), machine_.value_codec()),
+          rotary);
     }
     auto clustering = Registry<Clustering>::instance().create(
         config_.system.clustering.type, config_.system.clustering.values, {members_ * g.head_dim, id, seed});

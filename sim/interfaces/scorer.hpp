@@ -81,6 +81,8 @@ class Scorer {
                         std::span<const float> /*weights*/, Work& /*work*/) {}
   virtual void update(std::span<const Change> changes, const Clustering& clustering, const HeadView& view,
                       Work& work) = 0;
+  /// `view` has the keys where queries meet them, which moves while entries are removed if a system counts
+  /// positions by slots; `update` sees them as they are stored.
   /// `queries` [group, head_dim], where several heads decide together each in its own head's columns and zero
   /// in the others'; `scores` [group, unit_count], finite where the unit has members (what is said of others
   /// counts for nothing), higher is better. Scores are scaled logits (q.k times `attention_scale`), so that a

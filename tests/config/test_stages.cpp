@@ -81,6 +81,15 @@ TEST_CASE("a stage that takes needs neither scorer nor budget; another needs bot
   CHECK(
       error_with("lead: {layers: 0}") ==
       "c.yaml:9:14: system.stages.0.lead.layers: is out of range (0); allowed: an integer, 1 to 1000000000");
+  CHECK(error_with("lead: {steps: 2}") ==
+        "c.yaml:9:14: system.stages.0.lead.steps: is out of range (2); allowed: an integer, 0 to 1");
+}
+
+TEST_CASE("keys stay at their positions unless a system counts slots") {
+  const Folder folder;
+  folder.write("c.yaml", kGood);
+  CHECK_FALSE(load("c.yaml").front().system.slot_positions);
+  CHECK(load("c.yaml", {"system.positions=slot"}).front().system.slot_positions);
 }
 
 TEST_CASE("a stage estimates where it is given a budget for that") {

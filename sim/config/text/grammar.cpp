@@ -280,21 +280,29 @@ Field dram() {
 }
 
 Field system() {
-  return table("system", "a named composition of policies",
-               {text("name", "", {.doc = "name of the system in results"}),
-                text("heads", "each",
-                     {.doc = "which KV heads of a layer decide together. together: they share units, live "
-                             "entries and choices; an entry is all of a token's, side by side. What is "
-                             "theirs together, units "
-                             "and hits, stands in the results of each of them",
-                      .choices = "each|together"}),
-                component("clustering", "clustering"), stages(),
-                table("codec", "stored form of keys and of values",
-                      {component("k", "codec", "fp16", "stored form of keys"),
-                       component("v", "codec", "fp16", "stored form of values")}),
-                tiers(), needed(Needed::on_flash, "layout", "token_order"),
-                needed(Needed::over_lower_tier, "replacement", "none"), cache(), dram(),
-                component("schedule", "schedule", "serial")});
+  return table(
+      "system", "a named composition of policies",
+      {text("name", "", {.doc = "name of the system in results"}),
+       text("heads", "each",
+            {.doc = "which KV heads of a layer decide together. together: they share units, live "
+                    "entries and choices; an entry is all of a token's, side by side. What is "
+                    "theirs together, units "
+                    "and hits, stands in the results of each of them",
+             .choices = "each|together"}),
+       text("positions", "absolute",
+            {.doc = "by which position keys are rotated when they are attended to and scored one by "
+                    "one. absolute: their token's; slot: their place among the entries that no stage "
+                    "has removed. What clusterings and scorers keep of keys is of keys as they are "
+                    "stored, and so is the truth",
+             .choices = "absolute|slot",
+             .source = "StreamingLLM, ICLR'24, sec. 3.2"}),
+       component("clustering", "clustering"), stages(),
+       table("codec", "stored form of keys and of values",
+             {component("k", "codec", "fp16", "stored form of keys"),
+              component("v", "codec", "fp16", "stored form of values")}),
+       tiers(), needed(Needed::on_flash, "layout", "token_order"),
+       needed(Needed::over_lower_tier, "replacement", "none"), cache(), dram(),
+       component("schedule", "schedule", "serial")});
 }
 
 Field run() {

@@ -64,6 +64,7 @@ void HeadPolicies::begin(const PromptView& prompt) {
   live_ = EntrySet::first(visible_);
   PromptView whole = prompt;
   whole.rows = visible();
+  place_keys();
   queries_.begin_with_last(prompt.window_queries);
   Work prefill;
   for (const auto& stage : stages_) {
@@ -79,6 +80,12 @@ void HeadPolicies::catch_up() {
     member.store().catch_up();
   }
   rows_.catch_up(members_);
+}
+
+void HeadPolicies::place_keys() {
+  for (MemberHead& member : members_) {
+    member.place(live_);
+  }
 }
 
 void HeadPolicies::build() {
@@ -117,6 +124,7 @@ void HeadPolicies::begin_step(std::span<const HeadQueries> queries) {
   ask(queries);
   catch_up();
   live_.add(static_cast<EntryIndex>(before_current_));
+  place_keys();
   removals_.clear();
   std::ranges::for_each(members_, &MemberHead::begin_step);
   score_work_ = {};
@@ -129,7 +137,7 @@ void HeadPolicies::score(std::size_t stage) {
   const Stopwatch watch(times_.score_s);
   HeadStage& one = *stages_[stage];
   Work& work = one.config().effect == Effect::prefetch ? guess_work_ : score_work_;
-  one.score(queries_.of(one.config().queries), units_of(one), visible(), work);
+  one.score(queries_.of(one.config().queries), units_of(one), met(), work);
   if (one.config().scope != Scope::head) {
     const bool evicts = one.config().effect == Effect::evict;
     one.count_candidates(units_of(one), evicts ? Candidates{one.range(visible_)} : open_.of(one).front());
@@ -183,7 +191,7 @@ void HeadPolicies::sketch(std::size_t stage, std::int64_t budget) {
 
 void HeadPolicies::choose_anew(HeadStage& stage, std::int64_t budget) {
   const Stopwatch watch(times_.score_s);
-  stage.score(queries_.of(Queries::own), units_of(stage), visible(), score_work_);
+  stage.score(queries_.of(Queries::own), units_of(stage), met(), score_work_);
   stage.choose(without_pending(budget), units_of(stage), open_.of(stage));
 }
 
@@ -289,6 +297,9 @@ void HeadPolicies::attend(std::size_t member, HeadTruth* truth) {
 void HeadPolicies::attend_to(const Selection& selection, MemberHead& member, std::int64_t first_query,
                              std::int64_t queries) {
   const std::vector<EntryIndex> entries = open_.attended(selection, live_);
+  if (member.moves_keys()) {
+    score_work_ += rotation_work(std::ssize(entries), member.head_dim());
+  }
   const Stopwatch watch(times_.attention_s);
   blame_clustering([&] {  // whose units overlap where an entry is there twice
     member.attend(first_query, queries, before_current_ + 1, entries);
@@ -451,6 +462,7 @@ void HeadPolicies::remove(std::span<const EntryIndex> entries) {
   for (const EntryIndex entry : entries) {
     live_.remove(entry);
   }
+  place_keys();
   const HeadView view = visible();
   const Stopwatch watch(times_.update_s);
   for (const auto& stage : stages_) {

@@ -131,6 +131,9 @@ class HeadPolicies {
   /// Rows of all members side by side, of the first `count` entries.
   HeadView rows(std::int64_t count) const { return rows_.view(members_, count); }
   HeadView visible() const { return rows(visible_); }
+  /// The same with keys where the queries meet them.
+  HeadView met() const { return members_.size() == 1 ? members_.front().met(visible_) : visible(); }
+  void place_keys();
   void catch_up();
   template <class Act>
   void blame_clustering(Act act) const {
