@@ -62,7 +62,7 @@ TEST_CASE("a point without problems has none") {
 TEST_CASE("steps, device, model and stages are told together") {
   Setup setup;
   setup.steps = 1000;
-  setup.device = "{type: analytic, slc_bandwidth: 900GB/s}";
+  setup.device = "{type: analytic, slc_bandwidth: 3GB/s}";
   setup.model = "{type: decoder, layers: 1}";
   setup.stages_before = "{scorer: exact, budget: {type: fixed}, recheck: 0.5}";
   const std::vector<std::string> problems = problems_with(setup);
