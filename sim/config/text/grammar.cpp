@@ -315,11 +315,8 @@ Field system() {
                     "stored, and so is the truth",
              .choices = "absolute|slot",
              .source = "StreamingLLM, ICLR'24, sec. 3.2"}),
-       component("clustering", "clustering"), stages(),
-       table("codec", "stored form of keys and of values",
-             {component("k", "codec", "fp16", "stored form of keys"),
-              component("v", "codec", "fp16", "stored form of values")}),
-       tiers(), needed(Needed::on_flash, "layout", "token_order"),
+       component("clustering", "clustering"), stages(), codec(), tiers(),
+       needed(Needed::on_flash, "layout", "token_order"),
        needed(Needed::over_lower_tier, "replacement", "none"), cache(), dram(),
        component("schedule", "schedule", "serial")});
 }

@@ -121,7 +121,7 @@ std::optional<Rotary> rotary_of_slots(const RunConfig& config, const trace::Head
     problems.push_back(fmt::format(
         "{}: keys of {} channels with rope_scaling {} cannot be moved to slots ({}); allowed: an even number "
         "of channels, all of them rotated, and scaling none, linear or llama3",
-        key, g.head_dim, g.rope_scaling, config.trace_path.string()));
+        key, g.head_dim, g.rope_scaling, config.sequences.front().trace_path.string()));
   }
   if (config.system.heads_together && header.kv_heads_captured() > 1) {
     problems.push_back(
