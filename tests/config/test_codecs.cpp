@@ -38,10 +38,10 @@ TEST_CASE("a joint codec stands alone, in what is resolved as well") {
 
 TEST_CASE("neither keys nor values have a codec beside a joint one") {
   CHECK(error_of_text(good_with(kApart, "codec: {k: fp16, joint: fp16, v: fp16}")) ==
-        "c.yaml:10:14: system.codec.k: stands beside joint; allowed: either k and v, or joint\n"
-        "c.yaml:10:37: system.codec.v: stands beside joint; allowed: either k and v, or joint");
+        "c.yaml:10:11: system.codec.k: stands beside joint; allowed: either k and v, or joint\n"
+        "c.yaml:10:33: system.codec.v: stands beside joint; allowed: either k and v, or joint");
   CHECK(error_of_text(good_with(kApart, "codec: {joint: none}")) ==
-        "c.yaml:10:18: system.codec.joint: no such codec (none); allowed: fp16");
+        "c.yaml:10:11: system.codec.joint: no such codec (none); allowed: fp16");
 }
 
 }  // namespace
