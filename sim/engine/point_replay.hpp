@@ -72,6 +72,10 @@ class PointReplay {
   void for_running(const std::function<void(std::int64_t set)>& act);
   /// What was removed outside a step leaves the memory.
   void forget();
+  void place_prompt();
+  void move_placed();
+  /// What a head has in a tier, in bytes of the whole model.
+  double held_in(std::string_view tier, const HeadPolicies& head) const;
   /// Takes stock of what is in DRAM and gives the caches what it leaves.
   void keep_to_dram(std::int64_t buffered_entries);
   void record(std::int64_t step, const StepTimes& times);

@@ -17,6 +17,14 @@ Setup Setup::with_budget(std::int64_t entries) const {
   return setup;
 }
 
+Setup Setup::layer_by_layer() const {
+  Setup setup = *this;
+  setup.schedule = "dynakv";
+  setup.cache_holds = "layer";
+  setup.representatives = "flash";
+  return setup;
+}
+
 std::string Setup::describe() const {
   return fmt::format("{} | {} | {} | {} | fold {} | {}", clustering, scorer, layout, replacement, fold,
                      budget);
@@ -61,8 +69,10 @@ std::string codecs_of(const Setup& setup) {
 
 RunConfig ReplayFixture::config(const Setup& setup) const {
   const std::filesystem::path file = folder_ / "config.yaml";
-  write_text(file,
-             fmt::format(R"(name: test
+  write_text(
+      file,
+      fmt::format(
+          R"(name: test
 trace: {{path: {}, sequences: {}}}
 model: {}
 phone: {}
@@ -75,17 +85,18 @@ system:
   codec: {{{}}}
   layout: {}
   replacement: {}
-  cache: {{capacity: {}B, scope: {}}}
+  cache: {{capacity: {}B, scope: {}, holds: {}, swap: {}}}
   schedule: {}
-{}{}run: {{threads: {}, first_step: {}, steps: {}, check: {}}}
+{}{}{}run: {{threads: {}, first_step: {}, steps: {}, check: {}}}
 workload: {}
 )",
-                         trace_path_.string(), setup.sequences, setup.model, setup.phone, setup.device,
-                         setup.clustering, stages_of(setup), setup.tiers, codecs_of(setup), setup.layout,
-                         setup.replacement, setup.cache_bytes, setup.cache_scope, setup.schedule,
-                         setup.dram_bytes > 0 ? fmt::format("  dram: {}B\n", setup.dram_bytes) : "",
-                         setup.heads_together ? "  heads: together\n" : "", setup.threads, setup.first_step,
-                         setup.steps, setup.check, setup.workload));
+          trace_path_.string(), setup.sequences, setup.model, setup.phone, setup.device, setup.clustering,
+          stages_of(setup), setup.tiers, codecs_of(setup), setup.layout, setup.replacement, setup.cache_bytes,
+          setup.cache_scope, setup.cache_holds, setup.swap, setup.schedule,
+          setup.dram_bytes > 0 ? fmt::format("  dram: {}B\n", setup.dram_bytes) : "",
+          setup.heads_together ? "  heads: together\n" : "",
+          setup.representatives.empty() ? "" : fmt::format("  representatives: {}\n", setup.representatives),
+          setup.threads, setup.first_step, setup.steps, setup.check, setup.workload));
   return load_config(file, {}).front();
 }
 

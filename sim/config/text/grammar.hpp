@@ -45,14 +45,16 @@ struct Field {
   std::string doc;
   ParamSpec spec = {};             ///< value, words
   bool is_path = false;            ///< value: a path relative to the file that states it
+  bool is_home = false;            ///< value: a tier where representatives can live; empty: the first
   bool is_numbers = false;         ///< value: a set of numbers, see parse_layers; a list is one too
   std::string kind = {};           ///< component
   std::string default_type = {};   ///< component: taken when none is given; empty: one must be given
   Needed needed = Needed::always;  ///< component; `default_type` stands there where it is not
   std::vector<Field> fields = {};
-  std::size_t min_items = 0;  ///< list
-  std::size_t max_items = 0;  ///< list
-  bool may_lack = true;       ///< list: nothing need be given
+  std::string shorthand = {};  ///< table: the key that a value in its place stands for; empty: none may
+  std::size_t min_items = 0;   ///< list
+  std::size_t max_items = 0;   ///< list
+  bool may_lack = true;        ///< list: nothing need be given
   ListRule rule = ListRule::none;
 
   const Field* find(std::string_view name) const;

@@ -180,7 +180,7 @@ void HeadPolicies::score(std::size_t stage) {
   Work& work = one.config().effect == Effect::prefetch ? guess_work_ : score_work_;
   one.score(queries_.of(one.config().queries), units_of(one), met(), work);
   if (one.config().scope != Scope::head) {
-    const bool evicts = one.config().effect == Effect::evict;
+    const bool evicts = !one.config().chooses();
     one.count_candidates(units_of(one), evicts ? Candidates{one.range(visible_)} : open_.of(one).front());
   }
 }
@@ -188,7 +188,7 @@ void HeadPolicies::score(std::size_t stage) {
 HeadCandidates HeadPolicies::candidates(std::size_t stage) const {
   const HeadStage& one = *stages_[stage];
   const auto before = static_cast<EntryIndex>(before_current_);
-  if (one.config().effect == Effect::evict) {
+  if (!one.config().chooses()) {
     const CandidateRange range = one.range(visible_);
     return {.layer = head_.layer,
             .head = head_.head,

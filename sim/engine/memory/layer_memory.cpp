@@ -33,6 +33,19 @@ LayerMemory::LayerMemory(std::int64_t layer, std::span<HeadPolicies> heads, Batc
   }
 }
 
+std::vector<Extent>& LayerMemory::moved(Use use, IoKind kind) {
+  const auto found = std::ranges::find_if(
+      flash_transfers_, [&](const FlashTransfer& one) { return one.use == use && one.kind == kind; });
+  KVR_CHECK(found != flash_transfers_.end(), "the flash has no such use");
+  return found->extents;
+}
+
+std::span<const Extent> LayerMemory::extents(Use use, IoKind kind) const {
+  const auto found = std::ranges::find_if(
+      flash_transfers_, [&](const FlashTransfer& one) { return one.use == use && one.kind == kind; });
+  return found == flash_transfers_.end() ? std::span<const Extent>() : std::span(found->extents);
+}
+
 CacheObject LayerMemory::object(std::int64_t head, UnitId unit) const {
   return {static_cast<std::int32_t>(layer_), static_cast<std::int32_t>(head), unit};
 }
@@ -76,18 +89,20 @@ void LayerMemory::place_on_flash(std::span<const std::vector<CoRetrieval>> co_re
 }
 
 void LayerMemory::swap_in(const VirtualMemory& memory, double dim_ratio) {
-  representative_reads_.clear();
-  swap_reads_.clear();
+  std::vector<Extent>& representatives = moved(Use::representatives);
+  std::vector<Extent>& cached = moved(Use::swap);
+  representatives.clear();
+  cached.clear();
   if (!on_flash()) {
     return;
   }
   if (memory.representatives) {
-    read_all_representatives(heads_, dim_ratio, representative_reads_);
-    align_and_merge(representative_reads_, block_bytes_);
+    read_all_representatives(heads_, dim_ratio, representatives);
+    align_and_merge(representatives, block_bytes_);
   }
   if (memory.cache != CacheSwap::none) {
     swap_cache_in(memory.cache);
-    align_and_merge(swap_reads_, block_bytes_);
+    align_and_merge(cached, block_bytes_);
   }
   if (memory.representatives || swap_area_) {
     check_regions();
@@ -104,13 +119,14 @@ void LayerMemory::swap_cache_in(CacheSwap swap) {
   if (!swap_area_) {
     swap_area_.emplace(kFirstSwapped, entry_bytes_, block_bytes_);
   }
-  swap_area_->read_back(cached_of(heads_, residencies_), swap_reads_);
+  swap_area_->read_back(cached_of(heads_, residencies_), moved(Use::swap));
 }
 
 void LayerMemory::check_regions() const {
   const std::int64_t places_end = places_end_bytes();
+  const std::span<const Extent> representatives = extents(Use::representatives);
   const std::int64_t representatives_end =
-      representative_reads_.empty() ? kFirstRepresentative : representative_reads_.back().end_bytes();
+      representatives.empty() ? kFirstRepresentative : representatives.back().end_bytes();
   KVR_CHECK(places_end <= kFirstRepresentative && representatives_end <= kFirstSwapped,
             "layer {}: entries end at {}, representatives at {}; they reach what lies above", layer_,
             places_end, representatives_end);
@@ -128,7 +144,7 @@ void LayerMemory::locate_cached(std::int64_t head) {
           missing_.push_back(entry);
         }
       }
-      locate(head, unit, missing_, swap_reads_);
+      locate(head, unit, missing_, moved(Use::swap));
     }
   }
 }
@@ -158,19 +174,21 @@ std::int64_t LayerMemory::unwritten_cached_entries() const {
 }
 
 std::int64_t LayerMemory::space_bytes() const {
-  return layout_.space_bytes() + total_bytes(representative_reads_) +
+  return layout_.space_bytes() + total_bytes(extents(Use::representatives)) +
          (swap_area_ ? swap_area_->space_bytes() : 0);
 }
 
 void LayerMemory::prefetch() {
-  prefetch_reads_.clear();
+  std::vector<Extent>& reads = moved(Use::prefetch);
+  reads.clear();
+  moved(Use::placement).clear();
   tiers_->begin_step(layer_);
   for (std::size_t head = 0; head < heads_.size(); ++head) {
     prefetch_head(static_cast<std::int64_t>(head));
   }
-  merge_extents(prefetch_reads_);
-  runs_ = prefetch_reads_;
-  align_and_merge(prefetch_reads_, block_bytes_);
+  merge_extents(reads);
+  runs_ = reads;
+  align_and_merge(reads, block_bytes_);
 }
 
 void LayerMemory::prefetch_head(std::int64_t head) {
@@ -182,29 +200,31 @@ void LayerMemory::prefetch_head(std::int64_t head) {
   traffic_[h] = {};
   for (const UnitChoice& choice : guessed.units) {
     missing_.clear();
-    std::ranges::copy_if(entries_of(guessed, choice), std::back_inserter(missing_),
-                         [&](EntryIndex entry) { return !residencies_[h].in_dram(entry); });
+    std::ranges::copy_if(entries_of(guessed, choice), std::back_inserter(missing_), [&](EntryIndex entry) {
+      return !residencies_[h].in_dram(entry) && !tiers_->stays(id(head), entry);
+    });
     guessed_[h].insert(guessed_[h].end(), missing_.begin(), missing_.end());
     tiers_->come_ahead(id(head), missing_);
     if (!missing_.empty()) {
-      locate(head, choice.unit, missing_, prefetch_reads_);
+      locate(head, choice.unit, missing_, moved(Use::prefetch));
     }
   }
   std::ranges::sort(guessed_[h]);
   traffic_[h].guessed_entries = std::ssize(guessed_[h]);
   traffic_[h].decoded_entries = traffic_[h].guessed_entries;
-  bring_along(head, guessed_[h], TierUse::ahead, prefetch_reads_);
+  bring_along(head, guessed_[h], TierUse::ahead, moved(Use::prefetch));
 }
 
 void LayerMemory::read() {
-  reads_.clear();
+  std::vector<Extent>& reads = moved(Use::demand);
+  reads.clear();
   for (std::size_t head = 0; head < heads_.size(); ++head) {
     read_head(static_cast<std::int64_t>(head));
   }
-  merge_extents(reads_);
-  runs_.insert(runs_.end(), reads_.begin(), reads_.end());
+  merge_extents(reads);
+  runs_.insert(runs_.end(), reads.begin(), reads.end());
   contiguity_ = contiguity_of(runs_, entry_bytes_);
-  align_and_merge(reads_, block_bytes_);
+  align_and_merge(reads, block_bytes_);
 }
 
 void LayerMemory::read_head(std::int64_t head) {
@@ -215,21 +235,21 @@ void LayerMemory::read_head(std::int64_t head) {
   unit_hit_[h].clear();
   brought_.clear();
   for (const UnitChoice& choice : demanded.units) {
-    std::int64_t missed = 0;
     missing_.clear();
     arrived_.clear();
     for (const EntryIndex entry : entries_of(demanded, choice)) {
       if (!residency.in_dram(entry)) {
-        ++missed;
-        residency.add(choice.unit, entry);
         (came_ahead(head, entry) ? arrived_ : missing_).push_back(entry);
       }
     }
-    caches_[h]->loaded(missed);
+    const std::int64_t missed = std::ssize(missing_) + std::ssize(arrived_);
+    traffic.in_place_entries += tiers_->read_in_place(id(head), choice.unit, missing_);
+    admit(head, choice.unit, arrived_);
+    admit(head, choice.unit, missing_);
     count_arrived(head);
     tiers_->bring_up(id(head), choice.unit, TierUse::arrived, arrived_);
     brought_.insert(brought_.end(), missing_.begin(), missing_.end());
-    bring_up(head, choice.unit, TierUse::attention, reads_);
+    bring_up(head, choice.unit, TierUse::attention, moved(Use::demand));
     unit_hit_[h].push_back(missed == 0 ? 1 : 0);
     ++traffic.demanded_units;
     traffic.hit_units += missed == 0 ? 1 : 0;
@@ -238,7 +258,7 @@ void LayerMemory::read_head(std::int64_t head) {
     traffic.read_entries += std::ssize(arrived_) + std::ssize(missing_);
   }
   traffic.decoded_entries += std::ssize(brought_);
-  bring_along(head, brought_, TierUse::attention, reads_);
+  bring_along(head, brought_, TierUse::attention, moved(Use::demand));
 }
 
 bool LayerMemory::came_ahead(std::int64_t head, EntryIndex entry) const {
@@ -273,6 +293,15 @@ void LayerMemory::bring_along(std::int64_t head, std::span<const EntryIndex> ent
   }
 }
 
+/// What is on its way to the first tier is there from here on.
+void LayerMemory::admit(std::int64_t head, UnitId unit, std::span<const EntryIndex> entries) {
+  const auto h = static_cast<std::size_t>(head);
+  for (const EntryIndex entry : entries) {
+    residencies_[h].add(unit, entry);
+  }
+  caches_[h]->loaded(std::ssize(entries));
+}
+
 void LayerMemory::bring_up(std::int64_t head, UnitId unit, TierUse use, std::vector<Extent>& records) {
   tiers_->bring_up(id(head), unit, use, missing_);
   if (!missing_.empty()) {
@@ -283,7 +312,7 @@ void LayerMemory::bring_up(std::int64_t head, UnitId unit, TierUse use, std::vec
 std::int64_t LayerMemory::entries_brought() const {
   std::int64_t brought = 0;
   for (const HeadTraffic& traffic : traffic_) {
-    brought += traffic.demanded_entries - traffic.hit_entries;
+    brought += traffic.demanded_entries - traffic.hit_entries - traffic.in_place_entries;
     brought += traffic.guessed_entries - traffic.rightly_guessed_entries;
     brought += traffic.reference_entries;
   }
@@ -292,26 +321,32 @@ std::int64_t LayerMemory::entries_brought() const {
 
 void LayerMemory::settle(std::span<HeadResidency* const> all) {
   flash_.clear();
-  update_reads_.clear();
+  std::vector<Extent>& reads = moved(Use::update);
+  std::vector<Extent>& writes = moved(Use::update, IoKind::write);
+  reads.clear();
   for (std::size_t head = 0; head < heads_.size(); ++head) {
     settle_head(static_cast<std::int64_t>(head));
   }
   for (std::size_t head = 0; head < heads_.size(); ++head) {  // last: a layout may move entries of any head
     drop_uncached(static_cast<std::int64_t>(head));
   }
+  evict_caches(all);
+  align_and_merge(reads, block_bytes_);
+  written_bytes_ += total_bytes(flash_.writes) - flash_.moved_bytes();
+  writes = flash_.writes;
+  if (swap_area_) {
+    swap_area_->write_back(cached_of(heads_, residencies_), writes);
+  }
+  align_and_merge(writes, block_bytes_);
+}
+
+void LayerMemory::evict_caches(std::span<HeadResidency* const> all) {
   for (Cache* const cache : caches_) {
     if (cache->enabled()) {
       cache->evict(all, static_cast<std::int64_t>(heads_.size()));
     }
   }
   tiers_->evict();
-  align_and_merge(update_reads_, block_bytes_);
-  written_bytes_ += total_bytes(flash_.writes) - flash_.moved_bytes();
-  writes_ = flash_.writes;
-  if (swap_area_) {
-    swap_area_->write_back(cached_of(heads_, residencies_), writes_);
-  }
-  align_and_merge(writes_, block_bytes_);
 }
 
 void LayerMemory::forget() {
@@ -340,8 +375,9 @@ void LayerMemory::forget() {
 }
 
 void LayerMemory::write_representatives(double dim_ratio) {
-  locate_changed_representatives(heads_, dim_ratio, writes_);
-  align_and_merge(writes_, block_bytes_);
+  std::vector<Extent>& writes = moved(Use::update, IoKind::write);
+  locate_changed_representatives(heads_, dim_ratio, writes);
+  align_and_merge(writes, block_bytes_);
 }
 
 void LayerMemory::settle_head(std::int64_t head) {
@@ -397,7 +433,7 @@ void LayerMemory::update_layout(std::int64_t head) {
     const bool in_memory = records_[owner].in_dram(record.entry) ||
                            tiers_->has(id(static_cast<std::int64_t>(owner)), record.entry);
     if (!in_memory) {
-      update_reads_.push_back(record.from);
+      moved(Use::update).push_back(record.from);
     }
   }
   list_unwritten(head);
@@ -434,19 +470,16 @@ void LayerMemory::load_wanted(std::int64_t head) {
   }
   for (const UnitId unit : wanted) {
     missing_.clear();
-    for (const EntryIndex entry : heads_[h].clustering().members(unit)) {
-      if (!residencies_[h].in_dram(entry)) {
-        missing_.push_back(entry);
-        residencies_[h].add(unit, entry);
-      }
-    }
+    std::ranges::copy_if(heads_[h].clustering().members(unit), std::back_inserter(missing_),
+                         [&](EntryIndex entry) { return !residencies_[h].in_dram(entry); });
     const bool hit = missing_.empty();
-    caches_[h]->loaded(std::ssize(missing_));
+    tiers_->update_in_place(id(head), missing_);
+    admit(head, unit, missing_);
     std::erase_if(missing_, [&](EntryIndex entry) { return referred_[h].contains(entry); });
     const std::vector<EntryIndex> brought = missing_;
     traffic_[h].update_decoded_entries += std::ssize(brought);
-    bring_up(head, unit, TierUse::update, update_reads_);
-    bring_along(head, brought, TierUse::update, update_reads_);
+    bring_up(head, unit, TierUse::update, moved(Use::update));
+    bring_along(head, brought, TierUse::update, moved(Use::update));
     if (caches_[h]->enabled() && residencies_[h].partly_resident(unit)) {
       caches_[h]->touched(object(head, unit), residencies_[h].count(unit), hit);
     }

@@ -1,6 +1,7 @@
 #include "sim/engine/memory/residency.hpp"
 
 #include <algorithm>
+#include <numeric>
 
 #include "sim/base/error.hpp"
 
@@ -15,6 +16,10 @@ HeadResidency::HeadResidency(std::int64_t capacity_entries, const Clustering& cl
 
 std::int64_t HeadResidency::count(UnitId unit) const {
   return resident_.has(unit) ? resident_[unit] : 0;
+}
+
+std::int64_t HeadResidency::entries() const {
+  return std::accumulate(resident_.begin(), resident_.end(), std::int64_t{0});
 }
 
 bool HeadResidency::resident(UnitId unit) const {

@@ -9,14 +9,7 @@ namespace kvr {
 void OpenEntries::begin(std::int64_t entries, std::span<const std::unique_ptr<HeadStage>> stages,
                         const Clustering& clustering) {
   entries_ = entries;
-  range_ = {0, static_cast<EntryIndex>(entries)};
-  for (const auto& stage : stages) {
-    if (stage && stage->config().effect == Effect::select) {
-      const CandidateRange own = stage->range(entries);
-      range_.begin = std::max(range_.begin, own.begin);
-      range_.end = std::max(range_.begin, std::min(range_.end, own.end));
-    }
-  }
+  range_ = range_of(entries, stages);
   pending_.clear();
   for (UnitId unit = 0; unit < clustering.unit_count(); ++unit) {
     const auto pending = clustering.pending(unit);
@@ -27,6 +20,19 @@ void OpenEntries::begin(std::int64_t entries, std::span<const std::unique_ptr<He
     settled_[static_cast<std::size_t>(entry)] = 0;
   }
   chosen_.clear();
+}
+
+CandidateRange OpenEntries::range_of(std::int64_t entries,
+                                     std::span<const std::unique_ptr<HeadStage>> stages) {
+  CandidateRange range{0, static_cast<EntryIndex>(entries)};
+  for (const auto& stage : stages) {
+    if (stage && stage->config().effect == Effect::select) {
+      const CandidateRange own = stage->range(entries);
+      range.begin = std::max(range.begin, own.begin);
+      range.end = std::max(range.begin, std::min(range.end, own.end));
+    }
+  }
+  return range;
 }
 
 std::int64_t OpenEntries::pending() const {

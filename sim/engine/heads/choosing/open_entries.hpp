@@ -21,6 +21,8 @@ class OpenEntries {
   void begin(std::int64_t entries, std::span<const std::unique_ptr<HeadStage>> stages,
              const Clustering& clustering);
 
+  /// What `stages` that select may choose from of so many entries.
+  static CandidateRange range_of(std::int64_t entries, std::span<const std::unique_ptr<HeadStage>> stages);
   /// Everything live outside is pinned.
   const CandidateRange& range() const { return range_; }
   /// How many of the range are pending.
