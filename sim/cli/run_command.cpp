@@ -276,11 +276,14 @@ struct Order {
   std::optional<Timeline> timeline;
 };
 
-/// What the points read, and the devices that they measure themselves on, which points may share, in turn.
-void tell_files(std::span<const RunConfig> points, cli::Outputs& outputs) {
+/// What is read, and the devices that points measure themselves on, which they may share, in turn.
+void tell_files(const PartlyReadConfig& config, cli::Outputs& outputs) {
+  std::ranges::for_each(config.files, [&](const fs::path& file) { outputs.read(file); });
+  for (const auto& [place, path] : config.other_traces) {
+    outputs.read(path);
+  }
   std::map<fs::path, std::string> devices;
-  for (const RunConfig& point : points) {
-    std::ranges::for_each(point.files, [&](const fs::path& file) { outputs.read(file); });
+  for (const RunConfig& point : config.points) {
     std::ranges::for_each(point.sequences,
                           [&](const SequenceConfig& sequence) { outputs.read(sequence.trace_path); });
     if (const fs::path device = device_path_of(point); !device.empty()) {
@@ -299,7 +302,7 @@ Order read_order(const Options& options, Traces& traces) {
   PartlyReadConfig config;
   of_config.collect([&] { config = read_config(options.config, options.sets); });
   cli::Outputs outputs = outputs_of(options);
-  tell_files(config.points, outputs);
+  tell_files(config, outputs);
   problems.collect([&] { outputs.check(); });
   Order order;
   problems.collect([&] {

@@ -376,6 +376,7 @@ PartlyReadConfig read_config(const std::filesystem::path& file, std::span<const 
     problems.add(own);
   }
   read.problems = problems.messages();
+  read.files = points.files();
   return read;
 }
 

@@ -100,6 +100,7 @@ struct PartlyReadConfig {
   std::vector<std::string> problems = {};  ///< all others' and of the whole
   /// The traces of points in which something else is wrong, by where they are named.
   std::map<std::string, std::filesystem::path> other_traces = {};
+  std::vector<std::filesystem::path> files = {};  ///< that were read
 };
 
 /// Like `load_config`, for who has more to check than the configuration: does not throw InputError.
