@@ -22,7 +22,7 @@ void check_memory(const RunConfig& config, const trace::Header& header, ProblemL
                             config.system.set_size(header.kv_heads_captured());
   std::optional<CacheSet> caches;
   problems.collect([&] { caches.emplace(config, caches_of(config), geometry, layers, sets, nullptr); });
-  problems.collect([&] { refuse_tiers(config, geometry); });
+  problems.collect([&] { refuse_tiers(config); });
   for (const TierConfig& tier : config.system.tiers) {
     if (tier.capacity_bytes > 0) {
       problems.collect(

@@ -23,6 +23,8 @@
 
 #include "sim/base/error.hpp"
 #include "sim/base/registry.hpp"
+#include "sim/config/problem_list.hpp"
+#include "sim/engine/dated.hpp"
 #include "sim/engine/heads/prompt/prompt_record.hpp"
 #include "sim/engine/invariants.hpp"
 #include "sim/engine/memory/address_regions.hpp"
@@ -31,19 +33,6 @@
 #include "sim/engine/recording/reporting_policies.hpp"
 
 namespace kvr {
-namespace {
-
-/// Says of a policy's fault when it happened.
-template <class Act>
-void dated(const std::string& when, Act act) {
-  try {
-    act();
-  } catch (const PolicyFault& fault) {
-    throw PolicyFault(fmt::format("{} ({})", fault.what(), when));
-  }
-}
-
-}  // namespace
 
 PointReplay::PointReplay(const RunConfig& config, BatchWalk& walk, AccessRecord* accesses)
     : config_(config),
@@ -76,12 +65,7 @@ void PointReplay::make_heads() {
   const auto seed = static_cast<std::uint64_t>(config_.seed);
   const trace::Geometry& g = walk_.header().geometry;
   const std::optional<Rotary> rotary = rotary_of_slots(config_, walk_.header());
-  if (rotary && machine_.codecs().has_state()) {
-    throw InputError(
-        fmt::format("{}: keys that a codec with state stores do not move; allowed: absolute, or codecs "
-                    "that store each row for itself",
-                    config_.place("system.positions")));
-  }
+  refuse_codecs(rotary.has_value());
   heads_.reserve(reuses_.size());
   for (std::int64_t set = 0; set < std::ssize(reuses_); ++set) {
     const HeadId first = walk_.head_id(set * members_);
@@ -96,6 +80,29 @@ void PointReplay::make_heads() {
     heads_.emplace_back(id, std::move(members), std::move(clustering), config_.system.clustering.type,
                         stages_.of_head(id), SetCodec(machine_.codecs(), id, members_, g.head_dim, seed));
   }
+}
+
+/// What a codec with state stores comes back as it was stored, in the first tier.
+void PointReplay::refuse_codecs(bool moves_keys) const {
+  if (!machine_.codecs().has_state()) {
+    return;
+  }
+  ProblemList problems;
+  const auto refuse = [&](const std::string& key, std::string_view allowed) {
+    problems.add(
+        fmt::format("{}: not with a codec that keeps state; allowed: {}, or codecs that store each row for "
+                    "itself",
+                    config_.place(key), allowed));
+  };
+  if (moves_keys) {
+    refuse("system.positions", "absolute");
+  }
+  for (const TierConfig& tier : config_.system.tiers) {
+    if (tier.in_place) {
+      refuse(fmt::format("system.tiers.{}.access", tier.place), "copied");
+    }
+  }
+  problems.throw_if_any();
 }
 
 void PointReplay::make_layers() {
@@ -209,6 +216,7 @@ void PointReplay::load_prompt(std::span<const std::int64_t> sequences) {
 }
 
 void PointReplay::place_prompt() {
+  std::ranges::for_each(heads_, &HeadPolicies::forget_placed);
   if (stages_.place_prompt(heads_, walk_.workers())) {
     move_placed();
   }
@@ -224,10 +232,12 @@ void PointReplay::move_placed() {
 double PointReplay::held_in(std::string_view tier, const HeadPolicies& head) const {
   const std::vector<std::string>& names = config_.system.tier_names;
   const auto place = static_cast<std::size_t>(std::ranges::find(names, tier) - names.begin());
-  const auto set = static_cast<std::size_t>(head.id().layer * sets() + head.id().head);
+  const std::int64_t of_sequence = walk_.kv_heads() / members_;
+  const HeadId in_layer{head.id().layer, head.id().sequence * of_sequence + head.id().head};
+  const auto set = static_cast<std::size_t>(in_layer.layer * sets() + in_layer.head);
   std::int64_t entries = head.live().size();
   if (place + 1 < names.size()) {
-    entries = place == 0 ? residencies_[set]->entries() : tiers_.held_entries(place - 1, head.id());
+    entries = place == 0 ? residencies_[set]->entries() : tiers_.held_entries(place - 1, in_layer);
   }
   return machine_.extrapolation().model_share(static_cast<double>(entries * machine_.entry_bytes()));
 }
@@ -242,77 +252,6 @@ void PointReplay::check_space() const {
                       kFirstRepresentative));
     }
   }
-}
-
-void PointReplay::begin_turn(const Turn& turn) {
-  ++turn_;
-  set_running(turn.sequences);
-  machine_.set_decoding(std::ssize(running_) * config_.copies);
-  if (turn.act == TurnAct::drop) {
-    dated(fmt::format("turn {}", turn_), [&] { drop(turn); });
-  }
-}
-
-void PointReplay::drop(const Turn& turn) {
-  for (std::size_t i = 0; i < heads_.size(); ++i) {
-    if (std::ranges::find(turn.sequences, heads_[i].id().sequence) != turn.sequences.end()) {
-      const auto set = static_cast<std::int64_t>(i);
-      heads_[i].end();
-      memories_[static_cast<std::size_t>(set / sets())].drop(set % sets());
-    }
-  }
-  forget();
-}
-
-void PointReplay::forget() {
-  for (LayerMemory& memory : memories_) {
-    memory.forget();
-  }
-  keep_to_dram(0);
-}
-
-void PointReplay::end_turn(const Turn& turn) {
-  if (turn.act == TurnAct::prefill) {
-    end_prefill();
-  } else if (turn.act == TurnAct::fork) {
-    share_prefix(turn);
-  }
-}
-
-/// As at the end of the prompt, but that there are units already.
-void PointReplay::end_prefill() {
-  dated(fmt::format("turn {}", turn_), [this] {
-    stages_.evict_prompt(StageUnits::token, heads_, walk_.workers());
-    stages_.evict_prompt(StageUnits::clustering, heads_, walk_.workers());
-    forget();
-  });
-}
-
-void PointReplay::share_prefix(const Turn& turn) {
-  const std::string place = config_.place(fmt::format("workload.turns.{}.fork", turn_));
-  const std::int64_t of_sequence = walk_.kv_heads() / members_;
-  for (const std::int64_t child : turn.sequences) {
-    walk_.check_same(turn.from, child, place);
-    for (LayerMemory& memory : memories_) {
-      if (memory.on_flash()) {
-        memory.share(turn.from * of_sequence, child * of_sequence);
-      }
-    }
-  }
-}
-
-void PointReplay::read_in() {
-  dated(fmt::format("turn {}", turn_), [this] {
-    begin_step();
-    for (HeadPolicies& head : heads_) {
-      if (!head.resting()) {
-        head.read_in();
-      }
-    }
-    attend(false);
-    move_entries();
-    keep_to_dram(buffered_entries_);
-  });
 }
 
 void PointReplay::begin_step() {

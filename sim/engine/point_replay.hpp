@@ -51,6 +51,7 @@ class PointReplay {
   void make_heads();
   void make_layers();
   BatchLayout make_layout() const;
+  void refuse_codecs(bool moves_keys) const;
   void check_space() const;
   void refuse_empty_heads() const;
   void run_policies(std::int64_t step, bool judge);

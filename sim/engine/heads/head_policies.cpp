@@ -149,31 +149,6 @@ void HeadPolicies::begin_account() {
   times_ = {};
 }
 
-void HeadPolicies::rest() {
-  resting_ = true;
-  demanded_.clear();
-  guessed_.clear();
-  entries_read_ = 0;
-  begin_account();
-}
-
-void HeadPolicies::end() {
-  std::vector<EntryIndex> entries;
-  live_.for_each([&entries](EntryIndex entry) { entries.push_back(entry); });
-  rest();
-  see_all();
-  remove(entries);
-  ended_ = true;
-}
-
-void HeadPolicies::read_in() {
-  reads_in_ = true;
-  demand_all();
-  demanded_.clear();
-  guessed_.clear();
-  entries_read_ = 0;
-}
-
 void HeadPolicies::score(std::size_t stage) {
   const Stopwatch watch(times_.score_s);
   HeadStage& one = *stages_[stage];

@@ -1,0 +1,33 @@
+// What heads do in turns that are no decoding of theirs.
+#include <vector>
+
+#include "sim/engine/heads/head_policies.hpp"
+
+namespace kvr {
+
+void HeadPolicies::rest() {
+  resting_ = true;
+  demanded_.clear();
+  guessed_.clear();
+  entries_read_ = 0;
+  begin_account();
+}
+
+void HeadPolicies::end() {
+  std::vector<EntryIndex> entries;
+  live_.for_each([&entries](EntryIndex entry) { entries.push_back(entry); });
+  rest();
+  see_all();
+  remove(entries);
+  ended_ = true;
+}
+
+void HeadPolicies::read_in() {
+  reads_in_ = true;
+  demand_all();
+  demanded_.clear();
+  guessed_.clear();
+  entries_read_ = 0;
+}
+
+}  // namespace kvr
