@@ -250,6 +250,7 @@ RunConfig run_config(const ResolvedPoint& point, const GivenHere& given_here) {
                    .sequences = sequences(root),
                    .copies = integer(root, "trace.sequences"),
                    .turns = turns(root),
+                   .charges_prefill = text(root, "workload.prefill") == "charged",
                    .model = component(root, "model"),
                    .phone = component(root, "phone"),
                    .device = component(root, "device"),

@@ -62,6 +62,7 @@ struct RunConfig {
   std::vector<SequenceConfig> sequences;  ///< that decode together, at least one
   std::int64_t copies = 1;                ///< of each of them
   std::vector<TurnConfig> turns;          ///< none: they decode `steps`
+  bool charges_prefill = false;           ///< what is read in takes time and moves bytes
   ComponentChoice model;
   ComponentChoice phone;
   ComponentChoice device;

@@ -142,6 +142,12 @@ std::vector<std::string> stage_notes(const RunConfig& config, std::span<const st
 
 /// What happens between the steps and has no time.
 std::vector<std::string> turn_notes(const RunConfig& config) {
+  if (config.charges_prefill) {
+    return {
+        "prefill: counted are the computing, what policies do, what attention reads of flash, each layer's "
+        "once, and "
+        "what is written; left out: energy, links of tiers, and what forks read in again"};
+  }
   std::int64_t tokens = 0;
   for (const TurnConfig& turn : config.turns) {
     tokens += turn.act == TurnAct::prefill ? turn.tokens : 0;

@@ -50,6 +50,10 @@ PointReplay::PointReplay(const RunConfig& config, BatchWalk& walk, AccessRecord*
   data_.set_layer_numbers(walk.header().captured_layers);
   data_.set_head_numbers(walk.header().captured_kv_heads);
   data_.set_tier_names(machine_.link_names());
+  if (config.charges_prefill) {
+    const auto reads_in = [](const Turn& turn) { return turn.act == TurnAct::prefill; };
+    data_.set_prefills(1 + std::ranges::count_if(walk.timetable().turns, reads_in));
+  }
   if (std::ranges::any_of(config.system.stages, &StageConfig::estimates)) {
     data_.record(Metric::estimated_entries);
   }
@@ -212,6 +216,9 @@ void PointReplay::load_prompt(std::span<const std::int64_t> sequences) {
   check_space();
   place_prompt();
   keep_to_dram(0);
+  if (prefill_) {
+    prefill_->add(heads_, memories_);
+  }
   dated("when the prompt has been read", [this] { figures_.begin(); });
 }
 

@@ -19,6 +19,7 @@
 #include "sim/engine/recording/policy_figures.hpp"
 #include "sim/engine/recording/update_reuse.hpp"
 #include "sim/engine/timing/machine.hpp"
+#include "sim/engine/timing/prefill/prefill_account.hpp"
 #include "sim/engine/timing/timeline.hpp"
 #include "sim/engine/walk/batch_walk.hpp"
 #include "sim/results/writer.hpp"
@@ -30,7 +31,9 @@ class PointReplay {
  public:
   /// `accesses` may be null; see CacheSet.
   PointReplay(const RunConfig& config, BatchWalk& walk, AccessRecord* accesses);
-  /// Of sequences that begin; others rest.
+  /// The sequences that are there from the first step on read their prompts.
+  void begin_prompts(std::span<const std::int64_t> sequences);
+  /// Of sequences that begin; others rest. A fork's is charged to nobody.
   void load_prompt(std::span<const std::int64_t> sequences);
   /// Before the first token of a turn and after its last.
   void begin_turn(const Turn& turn);
@@ -67,6 +70,9 @@ class PointReplay {
   void evict(std::int64_t step);
   void drop(const Turn& turn);
   void share_prefix(const Turn& turn);
+  /// Where it is charged: what is read in is summed up, and then laid on the machine. `tokens` [sequences].
+  void begin_prefill(std::span<const std::int64_t> tokens);
+  void charge_prefill();
   /// The others rest.
   void set_running(std::span<const std::int64_t> sequences);
   /// For all sets that do not rest, in parallel.
@@ -107,7 +113,9 @@ class PointReplay {
   DramUse dram_use_;                             ///< at the end of the step
   std::vector<std::int64_t> running_;            ///< sequences that take part in the turn
   std::int64_t turn_ = -1;
-  std::vector<UpdateReuse> reuses_;  ///< [layers * sets]
+  std::optional<PrefillAccount> prefill_;  ///< while one is summed up
+  std::int64_t prefills_ = 0;              ///< that were charged
+  std::vector<UpdateReuse> reuses_;        ///< [layers * sets]
   PointData data_;
   PolicyFigures figures_;
   std::size_t timeline_point_ = 0;

@@ -2,16 +2,56 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <vector>
 
 #include "sim/engine/dated.hpp"
 #include "sim/engine/point_replay.hpp"
 
 namespace kvr {
 
+void PointReplay::begin_prompts(std::span<const std::int64_t> sequences) {
+  set_running(sequences);
+  machine_.set_decoding(std::ssize(running_) * config_.copies);
+  std::vector<std::int64_t> tokens;
+  for (std::int64_t sequence = 0; sequence < walk_.sequences(); ++sequence) {
+    tokens.push_back(walk_.sequence(sequence).steps().first_position);
+  }
+  begin_prefill(tokens);
+  load_prompt(sequences);
+  charge_prefill();
+}
+
+void PointReplay::begin_prefill(std::span<const std::int64_t> tokens) {
+  if (config_.charges_prefill) {
+    prefill_.emplace();
+    prefill_->begin(heads_, memories_, tokens);
+  }
+}
+
+void PointReplay::charge_prefill() {
+  if (!prefill_) {
+    return;
+  }
+  const std::int64_t tokens = prefill_->tokens() * config_.copies;
+  const Prefill cost = machine_.read_in(prefill_->finish(machine_.block_bytes()), tokens, memories_);
+  prefill_.reset();
+  const auto set = [&](Metric metric, double value) { data_.set_of_prefill(metric, prefills_, value); };
+  set(Metric::prefill_tokens, static_cast<double>(tokens));
+  set(Metric::prefill_s, cost.times.latency_s());
+  set(Metric::prefill_compute_s, cost.times.compute_s);
+  set(Metric::prefill_io_s, cost.times.io_s);
+  set(Metric::prefill_read_bytes, static_cast<double>(cost.read_bytes));
+  set(Metric::prefill_write_bytes, static_cast<double>(cost.write_bytes));
+  ++prefills_;
+}
+
 void PointReplay::begin_turn(const Turn& turn) {
   ++turn_;
   set_running(turn.sequences);
   machine_.set_decoding(std::ssize(running_) * config_.copies);
+  if (turn.act == TurnAct::prefill) {
+    begin_prefill(std::vector(static_cast<std::size_t>(walk_.sequences()), turn.tokens));
+  }
   if (turn.act == TurnAct::drop) {
     dated(fmt::format("turn {}", turn_), [&] { drop(turn); });
   }
@@ -38,6 +78,7 @@ void PointReplay::forget() {
 void PointReplay::end_turn(const Turn& turn) {
   if (turn.act == TurnAct::prefill) {
     end_prefill();
+    charge_prefill();
   } else if (turn.act == TurnAct::fork) {
     share_prefix(turn);
   }
@@ -78,6 +119,9 @@ void PointReplay::read_in() {
     attend(false);
     move_entries();
     keep_to_dram(buffered_entries_);
+    if (prefill_) {
+      prefill_->add(heads_, memories_);
+    }
   });
 }
 

@@ -42,14 +42,10 @@ std::int64_t tokens_of(const Timetable& timetable) {
 /// Points of one batch, side by side; they stay where they are.
 using Replays = std::deque<PointReplay>;
 
-void begin_sequences(BatchWalk& walk, Replays& replays, std::span<const std::int64_t> sequences) {
-  walk.enter_prompt(sequences);
-  std::ranges::for_each(replays, [&](PointReplay& replay) { replay.load_prompt(sequences); });
-}
-
 /// The parent's way again: policies that have only read in come to the same.
 void fork_sequences(BatchWalk& walk, Replays& replays, const Turn& turn) {
-  begin_sequences(walk, replays, turn.sequences);
+  walk.enter_prompt(turn.sequences);
+  std::ranges::for_each(replays, [&](PointReplay& replay) { replay.load_prompt(turn.sequences); });
   for (const std::int64_t tokens : turn.prefix) {
     for (std::int64_t token = 0; token < tokens; ++token) {
       walk.enter(turn.sequences);
@@ -62,7 +58,8 @@ void fork_sequences(BatchWalk& walk, Replays& replays, const Turn& turn) {
 /// Takes all points through the turns. `decode(replay, step)` takes one through a step.
 template <class Decode>
 void walk_through(BatchWalk& walk, Replays& replays, Decode decode, StepCounter& counter) {
-  begin_sequences(walk, replays, walk.timetable().begin);
+  walk.enter_prompt(walk.timetable().begin);
+  std::ranges::for_each(replays, [&](PointReplay& replay) { replay.begin_prompts(walk.timetable().begin); });
   std::int64_t step = 0;
   for (const Turn& turn : walk.timetable().turns) {
     std::ranges::for_each(replays, [&](PointReplay& replay) { replay.begin_turn(turn); });

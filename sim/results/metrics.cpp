@@ -134,6 +134,19 @@ constexpr std::array kMetrics{
                simulated},
     MetricInfo{Metric::turn, "turn", "1", "turn that the step is of", "number in workload.turns", step,
                simulated},
+    MetricInfo{Metric::prefill_tokens, "prefill_tokens", "tokens", "tokens that are read in",
+               "over all sequences that read in together", prefill, simulated},
+    MetricInfo{Metric::prefill_s, "prefill_s", "s", "time to read them in",
+               "makespan of all layers' reads of what was there before, computing and writes", prefill,
+               simulated},
+    MetricInfo{Metric::prefill_compute_s, "prefill_compute_s", "s", "time the processor is busy meanwhile",
+               "sum of compute durations, policies included", prefill, simulated},
+    MetricInfo{Metric::prefill_io_s, "prefill_io_s", "s", "time the flash is busy meanwhile",
+               "length of the union of its operations", prefill, simulated},
+    MetricInfo{Metric::prefill_read_bytes, "prefill_read_bytes", "B", "bytes read meanwhile",
+               "sum of request lengths, whole blocks", prefill, simulated},
+    MetricInfo{Metric::prefill_write_bytes, "prefill_write_bytes", "B", "bytes written meanwhile",
+               "sum of request lengths, whole blocks", prefill, simulated},
     MetricInfo{Metric::latency_s, "latency_s", "s", "time of the decode step",
                "makespan of the step's operations on compute, flash and links", step, simulated},
     MetricInfo{Metric::compute_s, "compute_s", "s", "time the processor is busy",
@@ -296,6 +309,8 @@ std::string_view dims_text(Dims dims) {
       return "point, step, tier";
     case step_layer_head_window:
       return "point, step, layer, head, window";
+    case prefill:
+      return "point, prefill";
   }
   KVR_CHECK(false, "dims {}", static_cast<int>(dims));
 }

@@ -14,7 +14,7 @@ namespace kvr {
 class PointData;
 
 /// Over what a metric has one value.
-enum class Dims { point, step, step_layer, step_layer_head, step_tier, step_layer_head_window };
+enum class Dims { point, step, step_layer, step_layer_head, step_tier, step_layer_head_window, prefill };
 
 /// The windows of Dims::step_layer_head_window: numbers of steps, ascending.
 inline constexpr std::array<std::int64_t, 5> kWindows = {1, 2, 4, 8, 16};
@@ -65,6 +65,14 @@ enum class Metric : std::size_t {
   // One value per step.
   position,
   turn,
+  // One value per prefill.
+  prefill_tokens,
+  prefill_s,
+  prefill_compute_s,
+  prefill_io_s,
+  prefill_read_bytes,
+  prefill_write_bytes,
+  // One value per step.
   latency_s,
   compute_s,
   policy_s,

@@ -57,7 +57,7 @@ void PointData::set_head_numbers(std::vector<std::int64_t> numbers) {
 void PointData::record(Metric metric) {
   std::vector<double>& values = values_[static_cast<std::size_t>(metric)];
   if (values.empty()) {
-    values.assign(static_cast<std::size_t>(steps_ * row_size(metric)),
+    values.assign(static_cast<std::size_t>(rows(info(metric).dims) * row_size(metric)),
                   std::numeric_limits<double>::quiet_NaN());
   }
 }
@@ -112,6 +112,9 @@ void PointData::set_figure(std::size_t place, std::int64_t step, std::span<const
 
 std::string PointData::place_name(const MetricInfo& metric, std::int64_t place) const {
   const std::int64_t row = row_size(metric.id);
+  if (metric.dims == Dims::prefill) {
+    return fmt::format("prefill {}", place);
+  }
   std::string name = fmt::format("step {}", place / row);
   if (metric.dims == Dims::step) {
     return name;
@@ -156,6 +159,12 @@ void PointData::set(Metric metric, std::int64_t step, std::int64_t layer, double
 
 void PointData::set(Metric metric, std::int64_t step, std::int64_t layer, std::int64_t head, double value) {
   store(metric, place(metric, Dims::step_layer_head, step, layer, head), value);
+}
+
+void PointData::set_of_prefill(Metric metric, std::int64_t prefill, double value) {
+  KVR_CHECK(info(metric).dims == Dims::prefill && 0 <= prefill && prefill < prefills_,
+            "{} of prefill {} of {}", info(metric).name, prefill, prefills_);
+  store(metric, static_cast<std::size_t>(prefill), value);
 }
 
 void PointData::set_of_tier(Metric metric, std::int64_t step, std::int64_t tier, double value) {

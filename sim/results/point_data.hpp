@@ -66,6 +66,10 @@ class PointData {
   void set_tier_names(std::vector<std::string> names) { tier_names_ = std::move(names); }
   std::span<const std::string> tier_names() const { return tier_names_; }
 
+  /// How often sequences read in, the prompts first, before any metric of that; 0 unless set.
+  void set_prefills(std::int64_t prefills) { prefills_ = prefills; }
+  std::int64_t prefills() const { return prefills_; }
+
   /// Makes room for `metric`, all NaN; does nothing if there is room already.
   void record(Metric metric);
   bool recorded(Metric metric) const { return !values(metric).empty(); }
@@ -74,7 +78,7 @@ class PointData {
   /// What a reader of the summaries must know: which metrics are broken and where first, and which have
   /// values in some steps only, whatever the length of the run.
   std::vector<std::string> notes() const;
-  /// Values per step: 1, layers, layers * sequences * heads (* windows) or tiers.
+  /// Values per step, or prefill: 1, layers, layers * sequences * heads (* windows) or tiers.
   std::int64_t row_size(Metric metric) const { return row_size(info(metric).dims); }
 
   /// The number of indices must be that of the metric's Dims; indices count from 0, heads over all sequences
@@ -82,6 +86,7 @@ class PointData {
   void set(Metric metric, std::int64_t step, double value);
   void set(Metric metric, std::int64_t step, std::int64_t layer, double value);
   void set(Metric metric, std::int64_t step, std::int64_t layer, std::int64_t head, double value);
+  void set_of_prefill(Metric metric, std::int64_t prefill, double value);
   void set_of_tier(Metric metric, std::int64_t step, std::int64_t tier, double value);
   /// `window`: its place in kWindows.
   void set_in_window(Metric metric, std::int64_t step, std::int64_t layer, std::int64_t head,
@@ -108,6 +113,8 @@ class PointData {
 
  private:
   std::int64_t row_size(Dims dims) const;
+  /// Of which a metric has a row.
+  std::int64_t rows(Dims dims) const { return dims == Dims::prefill ? prefills_ : steps_; }
   std::size_t place(Metric metric, Dims dims, std::int64_t step, std::int64_t layer, std::int64_t head) const;
   void store(Metric metric, std::size_t place, double value);
   std::size_t tier_place(Metric metric, std::int64_t step, std::int64_t tier) const;
@@ -122,6 +129,7 @@ class PointData {
   std::int64_t sequences_ = 1;
   std::int64_t walked_sequences_ = 1;
   std::int64_t tokens_ = 0;
+  std::int64_t prefills_ = 0;
   std::vector<std::string> tier_names_;
   std::vector<std::vector<double>> values_;  ///< by metric
   std::vector<OwnFigure> figures_;

@@ -40,13 +40,16 @@ struct Axes {
   std::vector<std::int64_t> layers;
   std::vector<std::int64_t> heads;
   std::int64_t sequences = 1;      ///< of the point that has most
+  std::int64_t prefills = 0;       ///< likewise
   std::vector<std::string> tiers;  ///< in the order in which points name them
 };
 
 /// The names of the dimensions of a dataset, which are those of its scales.
 std::vector<std::string_view> dimensions(const Axes& axes, Dims dims) {
   std::vector<std::string_view> names{"point"};
-  if (dims != Dims::point) {
+  if (dims == Dims::prefill) {
+    names.push_back("prefill");
+  } else if (dims != Dims::point) {
     names.push_back("step");
   }
   if (dims == Dims::step_tier) {
@@ -84,6 +87,7 @@ Axes axes_of(std::span<const PointResult> points) {
     layers.insert(point.data.layer_numbers().begin(), point.data.layer_numbers().end());
     heads.insert(point.data.head_numbers().begin(), point.data.head_numbers().end());
     axes.sequences = std::max(axes.sequences, point.data.walked_sequences());
+    axes.prefills = std::max(axes.prefills, point.data.prefills());
     std::ranges::copy_if(
         point.data.tier_names(), std::back_inserter(axes.tiers),
         [&](const std::string& name) { return std::ranges::find(axes.tiers, name) == axes.tiers.end(); });
@@ -94,11 +98,14 @@ Axes axes_of(std::span<const PointResult> points) {
 }
 
 Shape shape_of(const Axes& axes, Dims dims) {
-  const std::map<std::string_view, hsize_t> extents{
-      {"point", axes.points.size()}, {"step", static_cast<hsize_t>(axes.steps)},
-      {"layer", axes.layers.size()}, {"sequence", static_cast<hsize_t>(axes.sequences)},
-      {"head", axes.heads.size()},   {"window", kWindows.size()},
-      {"tier", axes.tiers.size()}};
+  const std::map<std::string_view, hsize_t> extents{{"point", axes.points.size()},
+                                                    {"step", static_cast<hsize_t>(axes.steps)},
+                                                    {"layer", axes.layers.size()},
+                                                    {"sequence", static_cast<hsize_t>(axes.sequences)},
+                                                    {"head", axes.heads.size()},
+                                                    {"window", kWindows.size()},
+                                                    {"prefill", static_cast<hsize_t>(axes.prefills)},
+                                                    {"tier", axes.tiers.size()}};
   Shape shape;
   for (const std::string_view name : dimensions(axes, dims)) {
     shape.push_back(extents.at(name));
@@ -177,6 +184,10 @@ class Scales {
       add(write_integers(group, "sequence", counted(axes.sequences)), "sequence",
           "sequence, in the order of workload.sequences");
     }
+    if (axes.prefills > 0) {
+      add(write_integers(group, "prefill", counted(axes.prefills)), "prefill",
+          "what is read in together: 0 the prompts, then the turns that read in");
+    }
     if (by_window) {
       add(write_integers(group, "window", {kWindows.begin(), kWindows.end()}), "window",
           "steps that are looked ahead");
@@ -227,9 +238,14 @@ std::vector<double> on_axes(const PointData& data, Dims dims, std::span<const do
   const std::size_t sequences = by_head ? static_cast<std::size_t>(axes.sequences) : 1;
   const std::size_t heads = by_head ? axes.heads.size() : 1;
   const std::size_t windows = by_window ? kWindows.size() : 1;
-  std::vector<double> padded(static_cast<std::size_t>(axes.steps) * layers * sequences * heads * windows,
+  const std::int64_t rows = dims == Dims::prefill ? axes.prefills : axes.steps;
+  std::vector<double> padded(static_cast<std::size_t>(rows) * layers * sequences * heads * windows,
                              std::numeric_limits<double>::quiet_NaN());
   if (values.empty()) {
+    return padded;
+  }
+  if (dims == Dims::prefill) {
+    std::ranges::copy(values, padded.begin());
     return padded;
   }
   const std::vector<std::size_t> zero{0};

@@ -31,7 +31,7 @@ TEST_CASE("the resolved dump holds every key in fixed order, with units") {
         "  cache:\n    capacity: 64MiB\n    scope: model\n    holds: all\n    swap: area\n  dram: 0B\n"
         "  representatives: \"\"\n"
         "  schedule:\n    type: serial\n"
-        "workload:\n  sequences: []\n  turns: []\n"
+        "workload:\n  sequences: []\n  turns: []\n  prefill: free\n"
         "run:\n  seed: 7\n  threads: 1\n  first_step: 0\n  steps: 0\n  working_set: 0B\n  check: end\n"
         "record:\n  per_step: true\n  host_timing: true\n");
 }

@@ -274,13 +274,13 @@ TEST_CASE("what is said of the cache and of representatives is no key of a sched
             good_with("  layout:",
                       "  schedule: {type: serial, representatives: flash, virtual_cache: true, swap: area, "
                       "swop: 1}\n  layout:")) ==
-        "c.yaml:11:29: system.schedule.representatives: is no key of a schedule; say it as "
+        "c.yaml:11:28: system.schedule.representatives: is no key of a schedule; say it as "
         "system.representatives, the name of a tier\n"
-        "c.yaml:11:53: system.schedule.virtual_cache: is no key of a schedule; say it as system.cache.holds: "
+        "c.yaml:11:52: system.schedule.virtual_cache: is no key of a schedule; say it as system.cache.holds: "
         "layer (for true) or all (for false)\n"
-        "c.yaml:11:74: system.schedule.swap: is no key of a schedule; say it as system.cache.swap, beside "
+        "c.yaml:11:73: system.schedule.swap: is no key of a schedule; say it as system.cache.swap, beside "
         "system.cache.holds: layer\n"
-        "c.yaml:11:86: system.schedule.swop: unknown key (swop); allowed: type");
+        "c.yaml:11:85: system.schedule.swop: unknown key (swop); allowed: type");
 }
 
 TEST_CASE("the structure of a file is checked") {

@@ -85,15 +85,15 @@ system:
   codec: {{{}}}
   layout: {}
   replacement: {}
-  cache: {{capacity: {}B, scope: {}, holds: {}, swap: {}}}
+  cache: {{capacity: {}B, scope: {}, holds: {}{}}}
   schedule: {}
 {}{}{}run: {{threads: {}, first_step: {}, steps: {}, check: {}}}
 workload: {}
 )",
           trace_path_.string(), setup.sequences, setup.model, setup.phone, setup.device, setup.clustering,
           stages_of(setup), setup.tiers, codecs_of(setup), setup.layout, setup.replacement, setup.cache_bytes,
-          setup.cache_scope, setup.cache_holds, setup.swap, setup.schedule,
-          setup.dram_bytes > 0 ? fmt::format("  dram: {}B\n", setup.dram_bytes) : "",
+          setup.cache_scope, setup.cache_holds, setup.cache_holds == "all" ? "" : ", swap: " + setup.swap,
+          setup.schedule, setup.dram_bytes > 0 ? fmt::format("  dram: {}B\n", setup.dram_bytes) : "",
           setup.heads_together ? "  heads: together\n" : "",
           setup.representatives.empty() ? "" : fmt::format("  representatives: {}\n", setup.representatives),
           setup.threads, setup.first_step, setup.steps, setup.check, setup.workload));

@@ -420,7 +420,12 @@ Field workload() {
         .fields = {turn()},
         .min_items = 0,
         .max_items = 4096,
-        .rule = ListRule::turns}});
+        .rule = ListRule::turns},
+       text("prefill", "free",
+            {.doc = "what it takes to read in prompts and further messages. charged: it is laid on the "
+                    "machine before the steps that follow and has metrics of its own; no step's latency "
+                    "has it in it",
+             .choices = "free|charged"})});
 }
 
 Field run() {

@@ -73,11 +73,11 @@ void HeadPolicies::begin(const PromptView& prompt) {
   whole.rows = visible();
   place_keys();
   queries_.begin_with_last(prompt.window_queries);
-  Work prefill;
+  begin_account();
   for (const auto& stage : stages_) {
     if (stage) {
-      stage->begin(whole, prefill);
-      stage->build(whole.rows, live_, prefill);
+      stage->begin(whole, update_work_);
+      stage->build(whole.rows, live_, update_work_);
     }
   }
 }
@@ -97,12 +97,11 @@ void HeadPolicies::place_keys() {
 
 void HeadPolicies::build() {
   const HeadView view = visible();
-  Work prefill;
   changes_.clear();
-  blame_clustering([&] { clustering_->build(view, live_, changes_, prefill); });
+  blame_clustering([&] { clustering_->build(view, live_, changes_, update_work_); });
   for (const auto& stage : stages_) {
     if (stage) {
-      stage->follow(changes_, *clustering_, view, prefill);
+      stage->follow(changes_, *clustering_, view, update_work_);
     }
   }
   built_ = true;

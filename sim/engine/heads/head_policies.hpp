@@ -66,9 +66,8 @@ class HeadPolicies {
   void build();
   /// Codecs with state fit themselves to what is live of the prompt, and store it.
   void store_prompt() {
-    Work prefill;
-    codec_.fit(members_, live_, prefill);
-    store(prefill);
+    codec_.fit(members_, live_, update_work_);
+    store(update_work_);
   }
 
   bool runs(std::size_t stage) const { return stages_[stage] != nullptr; }
@@ -144,7 +143,7 @@ class HeadPolicies {
   std::int64_t always_visible() const;
   /// Entries that at least one query head of the group attends to in this step.
   std::int64_t entries_read() const { return entries_read_; }
-  /// What the policies cost on the phone in this step.
+  /// What the policies cost on the phone in this step, or while the prompt was read.
   const Work& score_work() const { return score_work_; }
   const Work& guess_work() const { return guess_work_; }
   const Work& update_work() const { return update_work_; }

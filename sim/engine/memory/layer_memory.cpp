@@ -86,6 +86,9 @@ void LayerMemory::place_on_flash(std::span<const std::vector<CoRetrieval>> co_re
   }
   blame_layout([&] { layout_.place(begins, {clusterings, co_retrieval}, prefill); });
   written_bytes_ += total_bytes(prefill.writes);
+  std::vector<Extent>& writes = moved(Use::update, IoKind::write);
+  writes = std::move(prefill.writes);
+  align_and_merge(writes, block_bytes_);
 }
 
 void LayerMemory::swap_in(const VirtualMemory& memory, double dim_ratio) {
@@ -147,6 +150,22 @@ void LayerMemory::locate_cached(std::int64_t head) {
       locate(head, unit, missing_, moved(Use::swap));
     }
   }
+}
+
+std::vector<Extent> LayerMemory::live_on_flash() const {
+  std::vector<Extent> records;
+  for (std::size_t h = 0; on_flash() && h < heads_.size(); ++h) {
+    const auto head = static_cast<std::int64_t>(h);
+    const Clustering& clustering = heads_[h].clustering();
+    for (UnitId unit = 0; !heads_[h].resting() && unit < clustering.unit_count(); ++unit) {
+      std::vector<EntryIndex> entries;
+      std::ranges::copy_if(clustering.members(unit), std::back_inserter(entries), [&](EntryIndex entry) {
+        return !residencies_[h].in_dram(entry) && !tiers_->has(id(head), entry);
+      });
+      locate(head, unit, entries, records);
+    }
+  }
+  return records;
 }
 
 std::int64_t LayerMemory::cached_entries() const {

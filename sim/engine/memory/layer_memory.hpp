@@ -108,6 +108,9 @@ class LayerMemory {
   /// Of the last step, one for each use and direction.
   std::span<const FlashTransfer> flash_transfers() const { return flash_transfers_; }
   std::span<const Extent> extents(Use use, IoKind kind = IoKind::read) const;
+  /// Records of all live entries of heads that do not rest and that neither the first tier nor memory below
+  /// it has.
+  std::vector<Extent> live_on_flash() const;
   /// In the cache at the moment; without a lower tier, all that is not in DRAM on other grounds.
   std::int64_t cached_entries() const;
   /// Of those, what the layout has not written yet.

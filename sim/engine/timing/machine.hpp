@@ -18,6 +18,7 @@
 #include "sim/engine/timing/energy_meter.hpp"
 #include "sim/engine/timing/lateness.hpp"
 #include "sim/engine/timing/layer_transfers.hpp"
+#include "sim/engine/timing/prefill/prefill_account.hpp"
 #include "sim/engine/timing/scheduler.hpp"
 #include "sim/interfaces/codec.hpp"
 #include "sim/interfaces/compute_model.hpp"
@@ -30,6 +31,15 @@ namespace kvr {
 
 /// Throws InputError with all that is wrong with the parts of a machine, unless nothing is.
 void check_parts(const RunConfig& config, const trace::Header& header);
+
+/// What it took to read tokens in.
+struct Prefill {
+  StepTimes times;
+  std::int64_t read_bytes = 0;
+  std::int64_t write_bytes = 0;
+};
+
+std::int64_t total_length_bytes(std::span<const IoRequest> requests);
 
 /// The simulated phone: turns what the captured layers did in a step into operations of every layer of the
 /// model, lays them out and runs them.
@@ -69,6 +79,9 @@ class Machine {
 
   /// So many sequences take part in the steps to come; all unless set.
   void set_decoding(std::int64_t sequences);
+  /// Reads in so many tokens, over all sequences: `layers` [captured layers] say what of each.
+  Prefill read_in(std::span<const PrefillLayer> layers, std::int64_t tokens,
+                  std::span<const LayerMemory> memories);
   /// One decode step: `layers` and `heads` [captured layers (* heads)] after their `settle`.
   StepTimes run_step(std::span<const LayerMemory> layers, std::span<const HeadPolicies> heads);
   const OperationGraph& graph() const { return graph_; }
@@ -137,6 +150,7 @@ class Machine {
   void ask_for(std::int64_t layer, const LayerMemory& from, bool asks_itself, LayerDemand& demand);
   void add_request(const Extent& extent, IoKind kind, std::int64_t region, RequestList& list);
   double time_s(const Work& work, WeightFormat format) const;
+  std::vector<IoRequest> requests_of(std::int64_t layer, std::span<const Extent> extents, IoKind kind);
   void set_working_set(double space_bytes);
 
   std::function<std::unique_ptr<LanguageModel>(std::int64_t sequences)> make_model_;
