@@ -22,8 +22,6 @@
 // Room: while layer l computes, its cache is in use and that of l+1 comes in, so swapping in waits until
 // layer l-2 has left: until its attention is over, or until it is written to its area. The first layer's
 // entries come in from the start of the step.
-#include <string>
-
 #include "policies/schedule/reads_outstanding.hpp"
 #include "sim/base/registry.hpp"
 #include "sim/interfaces/graph_builder.hpp"
@@ -40,55 +38,26 @@ class DynaKv final : public Schedule {
  public:
   static constexpr std::string_view kName = "dynakv";
   static constexpr std::string_view kDoc =
-      "Reads under the projections; with virtual memory, representatives and the next layer's cached entries "
-      "come in while a layer computes.";
+      "Reads under the projections; where they are on flash meanwhile, representatives and the next layer's "
+      "cached entries come in while a layer computes.";
   static constexpr std::string_view kSource =
       "DynaKV, arXiv 2511.07427, sec. 6; what each operation waits for is ours";
 
   struct Params {
-    std::string representatives = "flash";
     bool overlap_projections = true;
-    bool virtual_cache = true;
-    std::string swap = "area";
     std::int64_t reads_outstanding = 1;
   };
   static ParamTable<Params> params() {
-    return {
-        {"representatives",
-         &Params::representatives,
-         {.doc = "where the representatives live; on flash, changed ones are written in whole blocks",
-          .choices = "flash|dram",
-          .source = "DynaKV sec. 6, pipeline 1"}},
-        {"overlap_projections",
-         &Params::overlap_projections,
-         {.doc = "read representatives under the Q projection and entries under the K/V projections, "
-                 "instead of one after another",
-          .source = "DynaKV sec. 6, pipeline 1"}},
-        {"virtual_cache",
-         &Params::virtual_cache,
-         {.doc = "DRAM holds the cached entries of one layer at a time; the next layer's come in under "
-                 "attention and feed forward",
-          .source = "DynaKV sec. 6, pipeline 2"}},
-        {"swap",
-         &Params::swap,
-         {.doc = "where a virtual cache goes: area: to a second place on flash, which takes new entries in "
-                 "whole blocks and is read in one run; in_place: nowhere, entries are read again where the "
-                 "layout has them",
-          .choices = "area|in_place",
-          .source = "DynaKV sec. 6: a layer's cached clusters go back to flash, the cache space is "
-                    "virtualised across DRAM and flash; the form of the area is ours"}},
-        {"reads_outstanding", &Params::reads_outstanding,
-         reads_outstanding_doc("ours; 1: one is done before the next is submitted")}};
+    return {{"overlap_projections",
+             &Params::overlap_projections,
+             {.doc = "read representatives under the Q projection and entries under the K/V projections, "
+                     "instead of one after another",
+              .source = "DynaKV sec. 6, pipeline 1"}},
+            {"reads_outstanding", &Params::reads_outstanding,
+             reads_outstanding_doc("ours; 1: one is done before the next is submitted")}};
   }
 
-  static std::vector<IdleParam> idle(const Params& params) {
-    return params.virtual_cache ? std::vector<IdleParam>{}
-                                : std::vector<IdleParam>{{"swap", "virtual_cache is false"}};
-  }
-
-  DynaKv(Params params, const Context&) : params_(std::move(params)) {}
-
-  VirtualMemory virtual_memory() const override { return {params_.representatives == "flash", cache_swap()}; }
+  DynaKv(Params params, const Context&) : params_(params) {}
 
   std::int64_t batches_outstanding() const override { return params_.reads_outstanding; }
 
@@ -105,7 +74,7 @@ class DynaKv final : public Schedule {
       // Behind the representatives where both are ready, for scoring waits for those.
       const Queried queried = query(demand, layer, done, builder);
       const After swapped =
-          builder.flash(Purpose::swap_in, layer, demand.swap_reads, GraphBuilder::joined({last_read, room}));
+          lay_back(builder, demand, Use::swap, layer, GraphBuilder::joined({last_read, room}));
       const After attention =
           builder.compute(Purpose::attention, layer, demand.attention_s,
                           GraphBuilder::joined({queried.key_value, queried.read, swapped, ahead.of(layer)}));
@@ -116,20 +85,13 @@ class DynaKv final : public Schedule {
       const After updated = builder.compute(Purpose::update, layer, demand.update_s, attention);
       const After written = lay_writes(builder, demand, layer, updated, Transfers::at_once).flash;
       room = left;
-      left = cache_swap() == CacheSwap::area ? written : attention;
+      left = demand.leaves_by_writing ? written : attention;
       ++layer;
     }
     builder.compute(Purpose::output_head, layer, output_head_s, done);
   }
 
  private:
-  CacheSwap cache_swap() const {
-    if (!params_.virtual_cache) {
-      return CacheSwap::none;
-    }
-    return params_.swap == "area" ? CacheSwap::area : CacheSwap::in_place;
-  }
-
   /// What attention waits for, beside the cache.
   struct Queried {
     After key_value;
@@ -140,8 +102,8 @@ class DynaKv final : public Schedule {
                 GraphBuilder& builder) const {
     const After projected =
         builder.compute(Purpose::query_projection, layer, demand.query_projection_s, done);
-    const After fetched = builder.flash(Purpose::representative_read, layer, demand.representative_reads,
-                                        params_.overlap_projections ? done : projected);
+    const After fetched = lay_back(builder, demand, Use::representatives, layer,
+                                   params_.overlap_projections ? done : projected);
     const After scored =
         builder.compute(Purpose::score, layer, demand.score_s, GraphBuilder::joined({projected, fetched}));
     const After read = lay_reads(builder, demand, layer, scored, Transfers::at_once);

@@ -5,8 +5,10 @@
 //   prefetch for l+n     [guess]                          beside all that this and later layers compute
 //   Q projection         [feed forward of l-1]
 //   K/V projections      [Q projection]
-//   score                [K/V projections]
-//   read                 [score]                          what was not guessed: nothing hides it
+//   representative read  [K/V projections]
+//   score                [representative read]
+//   swap in              [score]
+//   read                 [swap in]                        what was not guessed: nothing hides it
 //   attention            [read, prefetch for l]
 //   output projection    [attention]
 //   feed forward         [output projection]
@@ -75,7 +77,9 @@ class LookAhead final : public Schedule {
                         GraphBuilder& builder) {
     After last = builder.compute(Purpose::query_projection, layer, demand.query_projection_s, done);
     last = builder.compute(Purpose::key_value_projection, layer, demand.key_value_projection_s, last);
+    last = lay_back(builder, demand, Use::representatives, layer, last);
     last = builder.compute(Purpose::score, layer, demand.score_s, last);
+    last = lay_back(builder, demand, Use::swap, layer, last);
     return lay_reads(builder, demand, layer, last, Transfers::at_once);
   }
 

@@ -1,8 +1,8 @@
 // One operation after another, on whichever resource:
 //
 //   for each layer: guess and prefetch of each later layer that it leads to, Q projection, K/V projection,
-//                   score, read, attention, output projection, feed forward, update, write; what several
-//                   tiers have to read or write in turn
+//                   representative read, score, swap in, read, attention, output projection, feed forward,
+//                   update, write; what several tiers have to read or write in turn
 //   then the output head
 //
 // Nothing overlaps, so the step takes the sum of its parts: what every pipeline is measured against.
@@ -36,7 +36,9 @@ class Serial final : public Schedule {
       last = ahead.lay(demand.guesses, layer, last, Transfers::in_turn, builder);
       last = builder.compute(Purpose::query_projection, layer, demand.query_projection_s, last);
       last = builder.compute(Purpose::key_value_projection, layer, demand.key_value_projection_s, last);
+      last = lay_back(builder, demand, Use::representatives, layer, last);
       last = builder.compute(Purpose::score, layer, demand.score_s, last);
+      last = lay_back(builder, demand, Use::swap, layer, last);
       last = lay_reads(builder, demand, layer, last, Transfers::in_turn);
       last = builder.compute(Purpose::attention, layer, demand.attention_s, last);
       last = builder.compute(Purpose::output_projection, layer, demand.output_projection_s, last);

@@ -8,6 +8,7 @@
 
 #include "sim/base/param_text.hpp"
 #include "sim/config/layers.hpp"
+#include "sim/config/moved.hpp"
 #include "sim/config/resolved.hpp"
 #include "sim/config/text/grammar.hpp"
 #include "sim/config/text/source.hpp"
@@ -122,12 +123,24 @@ class Checker {
     if (field.is_path && node != nullptr && node->kind == NodeKind::scalar) {
       resolved.value = resolve_path(*node, path);
     }
+    if (field.is_home && node != nullptr && table_ != nullptr) {
+      check_home(*node, path);
+    }
     if (field.is_layers && node != nullptr && !parse_layers(std::get<std::string>(resolved.value))) {
       problems_.add(
           node->mark, path,
           fmt::format("is no list of layers ({}); allowed: all, or numbers and ranges with commas between "
                       "them, as 0..1, 2.. or 0..3,8",
                       describe(*node)));
+    }
+  }
+
+  void check_home(const Node& node, const std::string& path) {
+    const auto homes = homes_of_representatives(*table_);
+    if (!node.text.empty() && std::ranges::find(homes, node.text) == homes.end()) {
+      problems_.add(node.mark, path,
+                    fmt::format("is no tier where representatives can live ({}); allowed: {}", describe(node),
+                                fmt::join(homes, ", ")));
     }
   }
 
@@ -188,6 +201,13 @@ class Checker {
 
   void check_table(const Field& field, const Node* node, const std::string& path, Resolved& resolved) {
     const auto keys = keys_of(field);
+    Node spelled_out{.kind = NodeKind::map};
+    if (node != nullptr && node->kind == NodeKind::scalar && !field.shorthand.empty()) {
+      spelled_out.mark = node->mark;
+      spelled_out.children.push_back(*node);
+      spelled_out.children.back().key = field.shorthand;
+      node = &spelled_out;
+    }
     if (node != nullptr && node->kind != NodeKind::map) {
       problems_.add(node->mark, path,
                     fmt::format("is not a map ({}); allowed: {}", describe(*node), fmt::join(keys, ", ")));
@@ -294,8 +314,12 @@ class Checker {
                            std::span<const std::string_view> known) {
     for (const Node& child : node.children) {
       if (std::ranges::find(known, child.key) == known.end()) {
-        problems_.add(child.mark, join_path(path, child.key),
-                      fmt::format("unknown key ({}); {}", child.key, suggestion(child.key, known)));
+        const std::string key = join_path(path, child.key);
+        const std::string_view place = moved_to(key);
+        problems_.add(child.mark, key,
+                      place.empty()
+                          ? fmt::format("unknown key ({}); {}", child.key, suggestion(child.key, known))
+                          : fmt::format("is no key of a schedule; say it as {}", place));
       }
     }
   }

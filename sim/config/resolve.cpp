@@ -73,8 +73,10 @@ StageConfig stage(const Resolved& root) {
           .at_layer_end = std::ranges::find(when, "layer_end") != when.end(),
           .at_step = std::ranges::find(when, "step") != when.end(),
           .every = integer(root, "every"),
-          .overflow = integer(root, "overflow"),
+          .overflow = {integer(root, "overflow.entries"), text(root, "overflow.tier"),
+                       integer(root, "overflow.bytes")},
           .effect = choice<Effect>(root, "effect"),
+          .tier = text(root, "tier"),
           .layers = layers(root),
           .units = choice<StageUnits>(root, "units"),
           .queries = choice<Queries>(root, "queries"),
@@ -89,6 +91,16 @@ StageConfig stage(const Resolved& root) {
           .recent = pinned(root, "recent")};
 }
 
+VirtualMemory virtual_memory(const Resolved& root) {
+  const Resolved& tiers = root.at("tiers");
+  if (!ends_in_flash(tiers)) {
+    return {};
+  }
+  const bool swaps = text(root, "cache.holds") == "layer";
+  const CacheSwap swap = text(root, "cache.swap") == "area" ? CacheSwap::area : CacheSwap::in_place;
+  return {text(root, "representatives") == tier_names(tiers).back(), swaps ? swap : CacheSwap::none};
+}
+
 SystemConfig system(const Resolved& root) {
   SystemConfig config{.name = text(root, "name"),
                       .heads_together = text(root, "heads") == "together",
@@ -98,12 +110,15 @@ SystemConfig system(const Resolved& root) {
                       .value_codec = component(root, "codec.v"),
                       .on_flash = ends_in_flash(root.at("tiers")),
                       .tiers = memory_below_first(root.at("tiers")),
+                      .tier_names = tier_names(root.at("tiers")),
+                      .first_bandwidth_bytes_per_s = first_bandwidth(root.at("tiers")),
                       .layout = component(root, "layout"),
                       .replacement = component(root, "replacement"),
                       .schedule = component(root, "schedule"),
                       .dram_bytes = integer(root, "dram"),
                       .cache_capacity_bytes = integer(root, "cache.capacity"),
-                      .cache_scope = text(root, "cache.scope")};
+                      .cache_scope = text(root, "cache.scope"),
+                      .virtual_memory = virtual_memory(root)};
   std::ranges::transform(root.at("stages").children, std::back_inserter(config.stages), stage);
   return config;
 }

@@ -29,13 +29,16 @@ struct SystemConfig {
   ComponentChoice key_codec;
   ComponentChoice value_codec;
   bool on_flash = true;  ///< the last tier is the flash device; without it no layout has anything to do
-  std::vector<TierConfig> tiers;  ///< memory below the first tier, fastest first
+  std::vector<TierConfig> tiers;             ///< memory below the first tier, fastest first
+  std::vector<std::string> tier_names;       ///< of all, the first and the flash included
+  double first_bandwidth_bytes_per_s = 0.0;  ///< by which attention reads the first tier; 0: the phone's
   ComponentChoice layout;
   ComponentChoice replacement;
   ComponentChoice schedule;
   std::int64_t dram_bytes = 0;            ///< that everything together may take; 0: not limited
   std::int64_t cache_capacity_bytes = 0;  ///< 0: all that `dram_bytes` leaves
   std::string cache_scope;                ///< what shares one capacity: model, layer, head
+  VirtualMemory virtual_memory;           ///< none without flash
 
   /// Without it no cache has anything to do.
   bool has_lower_tier() const { return on_flash || !tiers.empty(); }

@@ -123,7 +123,9 @@ Json table_schema(const Field& field) {
   for (const Field& inner : field.fields) {
     properties[inner.name] = field_schema(inner);
   }
-  return closed_object(std::move(properties));
+  const Field* shorthand = field.find(field.shorthand);
+  Json table = closed_object(std::move(properties));
+  return shorthand == nullptr ? table : Json{{"oneOf", {value_type(shorthand->spec), std::move(table)}}};
 }
 
 Json items_schema(const Field& field) {

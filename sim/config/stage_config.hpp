@@ -17,8 +17,9 @@ struct ComponentChoice {
 };
 
 /// What becomes of the units that a stage ranks best: they are attended to, of those that are live and that
-/// earlier stages chose; or they are kept and the rest is removed; or they are read before their layer asks.
-enum class Effect { select, evict, prefetch };
+/// earlier stages chose; or they are kept and the rest is removed; or they are read before their layer asks;
+/// or they come to be in a tier, and what is there and not among them leaves it.
+enum class Effect { select, evict, prefetch, place };
 /// Whose queries a stage ranks for: the layer's own; what the layer below speculates them to be; those of the
 /// step before; or its own before any system can know them.
 enum class Queries { own, previous_layer, last_step, oracle };
@@ -59,6 +60,15 @@ struct LayerSet {
   }
 };
 
+/// What must be exceeded for a stage to act: a number of live entries, or bytes in a tier.
+struct Overflow {
+  std::int64_t entries = 0;
+  std::string tier;        ///< empty: entries count
+  std::int64_t bytes = 0;  ///< of the whole model; a head exceeds its share
+
+  bool asked() const { return entries > 0 || !tier.empty(); }
+};
+
 /// One act of selecting, evicting or reading early.
 struct StageConfig {
   std::string name;  ///< for those that take from it; empty: none does
@@ -67,9 +77,10 @@ struct StageConfig {
   bool at_prompt_end = false;
   bool at_layer_end = false;
   bool at_step = false;
-  std::int64_t every = 1;     ///< of the steps, or of the layers
-  std::int64_t overflow = 0;  ///< acts on heads with more live entries; 0: on all
+  std::int64_t every = 1;  ///< of the steps, or of the layers
+  Overflow overflow;       ///< acts on heads that exceed it alone
   Effect effect = Effect::select;
+  std::string tier;  ///< where a stage that places does
   LayerSet layers;
   StageUnits units = StageUnits::clustering;
   Queries queries = Queries::own;
@@ -86,7 +97,7 @@ struct StageConfig {
   bool takes() const { return !take.empty(); }
   bool speculates() const { return !takes() && queries == Queries::previous_layer; }
   /// Whether it narrows what is attended to, or guesses that.
-  bool chooses() const { return effect != Effect::evict; }
+  bool chooses() const { return effect == Effect::select || effect == Effect::prefetch; }
 };
 
 }  // namespace kvr

@@ -63,6 +63,9 @@ std::vector<std::string> tier_notes(const RunConfig& config) {
     tell("system.replacement", "system.tiers has DRAM alone");
     tell("system.cache", "system.tiers has DRAM alone");
   }
+  if (system.virtual_memory.cache == CacheSwap::none) {
+    tell("system.cache.swap", "system.cache.holds is all");
+  }
   return notes;
 }
 

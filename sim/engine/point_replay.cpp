@@ -150,7 +150,32 @@ void PointReplay::load_prompt() {
     memories_[static_cast<std::size_t>(layer)].place(co_retrieval);
   }
   check_space();
+  place_prompt();
   keep_to_dram(0);
+}
+
+void PointReplay::place_prompt() {
+  if (stages_.place_prompt(heads_, walk_.workers())) {
+    move_placed();
+  }
+}
+
+void PointReplay::move_placed() {
+  for (LayerMemory& memory : memories_) {
+    memory.move_placed(residencies_);
+  }
+}
+
+/// The last tier has everything that is live; of the first, what its caches hold counts.
+double PointReplay::held_in(std::string_view tier, const HeadPolicies& head) const {
+  const std::vector<std::string>& names = config_.system.tier_names;
+  const auto place = static_cast<std::size_t>(std::ranges::find(names, tier) - names.begin());
+  const auto set = static_cast<std::size_t>(head.id().layer * sets() + head.id().head);
+  std::int64_t entries = head.live().size();
+  if (place + 1 < names.size()) {
+    entries = place == 0 ? residencies_[set]->entries() : tiers_.held_entries(place - 1, head.id());
+  }
+  return machine_.extrapolation().model_share(static_cast<double>(entries * machine_.entry_bytes()));
 }
 
 /// Above the entries of a layer lies what else it keeps on flash.
@@ -193,14 +218,14 @@ void PointReplay::move_entries() {
   std::int64_t most_brought = 0;
   for (std::int64_t layer = 0; layer < walk_.layers(); ++layer) {
     LayerMemory& memory = memories_[static_cast<std::size_t>(layer)];
-    memory.swap_in(machine_.virtual_memory(), machine_.extrapolation().dim_ratio);
+    memory.swap_in(config_.system.virtual_memory, machine_.extrapolation().dim_ratio);
     memory.prefetch();
     memory.read();
     walk_.workers().for_each(sets(), [&](std::int64_t head) {
       heads_of(layer)[static_cast<std::size_t>(head)].follow(memory.residency(head));
     });
     memory.settle(residencies_);
-    if (machine_.virtual_memory().representatives) {
+    if (config_.system.virtual_memory.representatives) {
       memory.write_representatives(machine_.extrapolation().dim_ratio);
     }
     most_brought = std::max(most_brought, memory.entries_brought());
@@ -211,10 +236,14 @@ void PointReplay::move_entries() {
 }
 
 void PointReplay::evict(std::int64_t step) {
-  if (stages_.evict(step, heads_, walk_.workers())) {
+  const auto held = [this](std::string_view tier, const HeadPolicies& head) { return held_in(tier, head); };
+  if (stages_.evict(step, heads_, walk_.workers(), held)) {
     for (LayerMemory& memory : memories_) {
       memory.forget();
     }
+  }
+  if (stages_.place(step, heads_, walk_.workers(), held)) {
+    move_placed();
   }
   keep_to_dram(buffered_entries_);
 }

@@ -52,6 +52,10 @@ class PointReplay {
   /// that is read ahead.
   void move_entries();
   void evict(std::int64_t step);
+  void place_prompt();
+  void move_placed();
+  /// What a head has in a tier, in bytes of the whole model.
+  double held_in(std::string_view tier, const HeadPolicies& head) const;
   /// Takes stock of what is in DRAM and gives the caches what it leaves.
   void keep_to_dram(std::int64_t buffered_entries);
   void record(std::int64_t step, std::int64_t position, const StepTimes& times);

@@ -23,9 +23,9 @@ class GuessedReads {
     After last = after;
     for (const GuessDemand& guess : guesses) {
       last = builder.compute(Purpose::guess, layer, guess.guess_s, last);
-      const After read = lay_reads(builder, guess.reads, guess.links, {Purpose::prefetch, Purpose::prefetch},
-                                   guess.for_layer, last, transfers);
-      if (guess.brings_something()) {
+      const After read =
+          lay_transfers(builder, guess.transfers, {Use::prefetch}, guess.for_layer, last, transfers).all;
+      if (!guess.transfers.empty()) {
         read_[static_cast<std::size_t>(guess.for_layer)] = read;
       }
       last = transfers == Transfers::in_turn ? read : last;

@@ -1,78 +1,89 @@
 #pragma once
 
-#include <cstddef>
+#include <algorithm>
 #include <cstdint>
+#include <initializer_list>
 #include <span>
 
 #include "sim/interfaces/graph_builder.hpp"
 
 namespace kvr {
 
-/// How transfers from and to what lies below the first tier follow one another where none needs the other.
+/// How transfers follow one another where none needs the other.
 enum class Transfers { in_turn, at_once };
 
-/// What transfers to the first tier are for.
-struct ReadPurposes {
-  Purpose flash;
-  Purpose link;
-};
-
-/// Lays what comes up: from each tier that has some of it over the tier's link; and from flash, whose entries
-/// then go over every link, the slowest tier's first, each once it has come over the one before (store and
-/// forward). Returns what waits for all of it.
-inline GraphBuilder::After lay_reads(GraphBuilder& builder, std::span<const IoRequest> reads,
-                                     std::span<const LinkDemand> links, ReadPurposes purposes,
-                                     std::int32_t layer, const GraphBuilder::After& after,
-                                     Transfers transfers) {
-  GraphBuilder::After last = after;
-  GraphBuilder::After from_tiers;
-  for (std::size_t link = 0; link < links.size(); ++link) {
-    const GraphBuilder::After read = builder.link(purposes.link, layer, link, links[link].read_s, last);
-    if (transfers == Transfers::in_turn) {
-      last = read;
-    } else if (read != after) {
-      from_tiers = GraphBuilder::joined({from_tiers, read});
-    }
-  }
-  last = builder.flash(purposes.flash, layer, reads, last);
-  for (std::size_t link = links.size(); link-- > 0;) {
-    last = builder.link(purposes.link, layer, link, links[link].forward_s, last);
-  }
-  return from_tiers.empty() ? last : GraphBuilder::joined({from_tiers, last});
-}
-
-/// Of what attention misses.
-inline GraphBuilder::After lay_reads(GraphBuilder& builder, const LayerDemand& demand, std::int32_t layer,
-                                     const GraphBuilder::After& after, Transfers transfers) {
-  return lay_reads(builder, demand.reads, demand.links, {Purpose::read, Purpose::tier_read}, layer, after,
-                   transfers);
-}
-
-/// What `lay_writes` has laid.
-struct Written {
+/// What has been laid of a layer's transfers.
+struct Laid {
   GraphBuilder::After flash;  ///< what waits for the flash has to wait for
   GraphBuilder::After all;
 };
 
-/// Lays what a layer moves behind its updates: the flash's part of `demand.writes`; over the links what
-/// updates ask for, behind that and the slowest tier's first; and over each link what goes down.
-inline Written lay_writes(GraphBuilder& builder, const LayerDemand& demand, std::int32_t layer,
-                          const GraphBuilder::After& after, Transfers transfers) {
-  const GraphBuilder::After flash = builder.flash(Purpose::write, layer, demand.writes, after);
-  GraphBuilder::After last = flash;
-  for (std::size_t link = demand.links.size(); link-- > 0;) {
-    last = builder.link(Purpose::tier_read, layer, link, demand.links[link].update_s, last);
+/// What timelines call a transfer.
+constexpr Purpose purpose_of(const Transfer& transfer) {
+  switch (transfer.use) {
+    case Use::representatives:
+      return Purpose::representative_read;
+    case Use::swap:
+      return Purpose::swap_in;
+    case Use::demand:
+      return transfer.on_flash() ? Purpose::read : Purpose::tier_read;
+    case Use::prefetch:
+      return Purpose::prefetch;
+    case Use::update:
+      return transfer.on_flash() ? Purpose::write : Purpose::tier_read;
+    case Use::demotion:
+      return Purpose::demotion;
+    case Use::append:
+      return Purpose::write;
+    case Use::placement:
+      return Purpose::placement;
   }
-  for (std::size_t link = 0; link < demand.links.size(); ++link) {
-    const LinkDemand& of_link = demand.links[link];
-    const bool in_turn = transfers == Transfers::in_turn;
-    const GraphBuilder::After demoted =
-        builder.link(Purpose::demotion, layer, link, of_link.demote_s, in_turn ? last : after);
-    const GraphBuilder::After written =
-        builder.link(Purpose::write, layer, link, of_link.write_s, in_turn ? demoted : after);
-    last = in_turn ? written : last;
+  return Purpose::read;
+}
+
+/// Lays those of `transfers` that are for one of `uses`, in their order: each after the one before it where
+/// it is behind that or transfers are `in_turn`, else `after`.
+inline Laid lay_transfers(GraphBuilder& builder, std::span<const Transfer> transfers,
+                          std::initializer_list<Use> uses, std::int32_t layer,
+                          const GraphBuilder::After& after, Transfers how) {
+  Laid laid{after, after};
+  GraphBuilder::After last = after;  // of the chain that is being laid
+  GraphBuilder::After chains;        // before it
+  for (const Transfer& one : transfers) {
+    if (std::ranges::find(uses, one.use) == uses.end()) {
+      continue;
+    }
+    if (how == Transfers::at_once && !one.behind) {
+      chains = last == after ? chains : GraphBuilder::joined({chains, last});
+      last = after;
+    }
+    const Purpose purpose = purpose_of(one);
+    last = one.on_flash()
+               ? builder.flash(purpose, layer, one.requests, last)
+               : builder.link(purpose, layer, static_cast<std::size_t>(one.link()), one.duration_s, last);
+    laid.flash = one.on_flash() ? last : laid.flash;
   }
-  return {flash, last};
+  laid.all = chains.empty() ? last : GraphBuilder::joined({chains, last});
+  return laid;
+}
+
+/// Of what attention misses; returns what waits for it.
+inline GraphBuilder::After lay_reads(GraphBuilder& builder, const LayerDemand& demand, std::int32_t layer,
+                                     const GraphBuilder::After& after, Transfers how) {
+  return lay_transfers(builder, demand.transfers, {Use::demand}, layer, after, how).all;
+}
+
+/// Of what a layer moves behind its attention and updates.
+inline Laid lay_writes(GraphBuilder& builder, const LayerDemand& demand, std::int32_t layer,
+                       const GraphBuilder::After& after, Transfers how) {
+  return lay_transfers(builder, demand.transfers, {Use::update, Use::demotion, Use::append, Use::placement},
+                       layer, after, how);
+}
+
+/// Of what is on flash while other layers compute: `use` says which.
+inline GraphBuilder::After lay_back(GraphBuilder& builder, const LayerDemand& demand, Use use,
+                                    std::int32_t layer, const GraphBuilder::After& after) {
+  return lay_transfers(builder, demand.transfers, {use}, layer, after, Transfers::at_once).all;
 }
 
 }  // namespace kvr

@@ -25,15 +25,29 @@ enum class Purpose : std::uint8_t {
   prefetch,
   tier_read,  ///< over the link of a tier, up
   demotion,   ///< over the link of a tier, down
+  placement,  ///< over the link of a tier, up or down, because a stage placed entries
 };
-constexpr std::size_t kPurposes = 16;
+constexpr std::size_t kPurposes = 17;
 
 /// What timelines and summaries call it.
 constexpr std::string_view purpose_name(Purpose purpose) {
-  constexpr std::array<std::string_view, kPurposes> kNames = {
-      "Q projection", "K/V projection", "score",     "read",        "attention",           "O projection",
-      "feed forward", "update",         "write",     "output head", "representative read", "swap in",
-      "guess",        "prefetch",       "tier read", "demotion"};
+  constexpr std::array<std::string_view, kPurposes> kNames = {"Q projection",
+                                                              "K/V projection",
+                                                              "score",
+                                                              "read",
+                                                              "attention",
+                                                              "O projection",
+                                                              "feed forward",
+                                                              "update",
+                                                              "write",
+                                                              "output head",
+                                                              "representative read",
+                                                              "swap in",
+                                                              "guess",
+                                                              "prefetch",
+                                                              "tier read",
+                                                              "demotion",
+                                                              "placement"};
   return kNames.at(static_cast<std::size_t>(purpose));
 }
 

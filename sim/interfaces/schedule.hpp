@@ -1,9 +1,9 @@
 #pragma once
 
-#include <algorithm>
 #include <cstdint>
 #include <span>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "sim/interfaces/flash_device.hpp"
@@ -49,30 +49,42 @@ class OperationGraph {
   std::vector<Operation> operations_;
 };
 
-/// Seconds that a layer needs of the link of one tier of memory below the first in one step, each for one
-/// transfer.
-struct LinkDemand {
-  double read_s = 0.0;     ///< up: what attention misses and the tier has
-  double forward_s = 0.0;  ///< up: what attention misses and the flash has, once it is read
-  double update_s = 0.0;   ///< up: what updates of units ask for, whether the tier or the flash has it
-  double demote_s = 0.0;   ///< down: what the tier above has evicted
-  double write_s = 0.0;    ///< down: new entries, to a last tier
+/// Why entries move between tiers.
+enum class Use : std::uint8_t {
+  representatives,  ///< what is ranked by, where it is on flash meanwhile
+  swap,             ///< what the first tier holds of a layer, where it is on flash meanwhile
+  demand,           ///< what attention misses
+  prefetch,         ///< what is guessed to be demanded
+  update,           ///< what changes of units read and write, behind attention
+  demotion,         ///< what a tier has evicted, to the one below
+  append,           ///< new entries, to a last tier that is memory
+  placement,        ///< what belongs in another tier from now on
+};
+constexpr std::size_t kUses = 8;
+
+/// A part of what a layer moves in a step: what the flash serves, or what goes over the link of a tier of
+/// memory. A list of them is in the order of issue; where one is `behind` another it follows in the list.
+struct Transfer {
+  Use use;
+  std::int32_t from;  ///< tiers, 0 the first; one of them is that whose link or device is taken
+  std::int32_t to;
+  bool behind = false;                       ///< carries on what the one before has brought
+  std::span<const IoRequest> requests = {};  ///< of the flash
+  double duration_s = 0.0;                   ///< of a link
+
+  bool on_flash() const { return !requests.empty(); }
+  /// Of a tier of memory.
+  std::int32_t link() const { return (from > to ? from : to) - 1; }
 };
 
 /// What is guessed of a later layer's selection while this one computes, and read ahead of it.
 struct GuessDemand {
   std::int32_t for_layer;
   double guess_s = 0.0;
-  std::span<const IoRequest> reads = {};
-  std::span<const LinkDemand> links = {};  ///< what comes up, fastest tier first
-
-  bool brings_something() const {
-    return !reads.empty() ||
-           std::ranges::any_of(links, [](const LinkDemand& one) { return one.read_s > 0.0; });
-  }
+  std::span<const Transfer> transfers = {};  ///< that bring it
 };
 
-/// Everything one layer has to do in one step: compute in seconds on the phone, flash as requests.
+/// Everything one layer has to do in one step: compute in seconds on the phone, and transfers.
 struct LayerDemand {
   double query_projection_s = 0.0;
   double key_value_projection_s = 0.0;
@@ -80,28 +92,13 @@ struct LayerDemand {
   double attention_s = 0.0;
   double output_projection_s = 0.0;
   double feed_forward_s = 0.0;
-  double update_s = 0.0;  ///< clustering and summaries of the new entry
-  std::span<const IoRequest> reads = {};
-  std::span<const IoRequest> writes = {};
-  std::span<const IoRequest> representative_reads = {};  ///< none unless they live on flash
-  std::span<const IoRequest> swap_reads = {};  ///< what the cache holds of this layer, if it is virtual
-  std::span<const LinkDemand> links = {};      ///< fastest tier first
+  double update_s = 0.0;                     ///< clustering and summaries of the new entry
+  std::span<const Transfer> transfers = {};  ///< but for what was read ahead
+  bool leaves_by_writing =
+      false;  ///< what the first tier holds has left once updates are written, not before
   /// What may start as soon as this layer's input is there; where a layer has fewer layers before it than it
   /// leads by, it is guessed for in the first, itself if it is that.
   std::span<const GuessDemand> guesses = {};
-};
-
-/// Where a layer's cached entries are while other layers compute.
-enum class CacheSwap : std::uint8_t {
-  none,      ///< in DRAM
-  in_place,  ///< where the layout has them, so that nothing is written; those it has not written yet: in DRAM
-  area,      ///< in an area of the layer's own, written when they change and read in one run
-};
-
-/// What a schedule leaves on flash while other layers compute, so that DRAM holds it for one layer at a time.
-struct VirtualMemory {
-  bool representatives = false;  ///< what the scorer keeps about the units
-  CacheSwap cache = CacheSwap::none;
 };
 
 /// Lays the operations of a step on the resources with their dependencies; the engine finds the times.
@@ -111,8 +108,6 @@ class Schedule {
   struct Context {};
 
   virtual ~Schedule() = default;
-
-  virtual VirtualMemory virtual_memory() const { return {}; }
 
   /// `layers` in order; `output_head_s` closes the step. Adds every operation with a positive cost to
   /// `graph`.

@@ -86,6 +86,7 @@ enum class Metric : std::size_t {
   critical_prefetch_s,
   critical_tier_read_s,
   critical_demotion_s,
+  critical_placement_s,
   late_prefetches,
   prefetch_wait_s,
   cache_bytes,

@@ -255,6 +255,33 @@ TEST_CASE("each place among the tiers has keys of its own") {
             "MB/s, GB/s, KiB/s, MiB/s, GiB/s), 1kB/s to 1000000GB/s");
 }
 
+TEST_CASE("representatives live in the first tier or on flash") {
+  const auto living_in = [](std::string_view home, std::string_view tiers) {
+    return error_of_text(
+        good_with("  layout:", fmt::format("  representatives: {}\n  tiers: {}\n  layout:", home, tiers)));
+  };
+  const std::string begin = "c.yaml:11:3: system.representatives: is no tier where representatives can live ";
+  CHECK(living_in("hbm", "[]") == begin + "(hbm); allowed: dram, flash");
+  CHECK(living_in("flash", "[{name: dram}]") == begin + "(flash); allowed: dram");
+  CHECK(living_in("m", "[{name: a}, {name: m, bandwidth: 1GB/s, capacity: 1MB}, {name: f}]") ==
+        begin + "(m); allowed: a, f");
+  CHECK(living_in("m", "[{name: a}, {name: m, bandwidth: 1GB/s}]") == begin + "(m); allowed: a");
+}
+
+TEST_CASE("what is said of the cache and of representatives is no key of a schedule") {
+  CHECK(error_of_text(
+            good_with("  layout:",
+                      "  schedule: {type: serial, representatives: flash, virtual_cache: true, swap: area, "
+                      "swop: 1}\n  layout:")) ==
+        "c.yaml:11:28: system.schedule.representatives: is no key of a schedule; say it as "
+        "system.representatives, the name of a tier\n"
+        "c.yaml:11:52: system.schedule.virtual_cache: is no key of a schedule; say it as system.cache.holds: "
+        "layer (for true) or all (for false)\n"
+        "c.yaml:11:73: system.schedule.swap: is no key of a schedule; say it as system.cache.swap, beside "
+        "system.cache.holds: layer\n"
+        "c.yaml:11:85: system.schedule.swop: unknown key (swop); allowed: type");
+}
+
 TEST_CASE("the structure of a file is checked") {
   check_all({
       {"{path: t.h5}", "t.h5", "c.yaml:2:1: trace: is not a map (t.h5); allowed: path, sequences"},

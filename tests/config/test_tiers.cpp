@@ -70,15 +70,36 @@ TEST_CASE("a last tier with a bandwidth is memory that holds everything, and nee
   CHECK(system.tiers[0].capacity_bytes == 0);
 }
 
+TEST_CASE(
+    "what is on flash while other layers compute is said of the cache, and of representatives by tier") {
+  const auto of = [](std::string_view tiers, std::string_view representatives, std::string_view cache) {
+    return with_tiers(tiers, "  cache: {capacity: 64MiB}\n",
+                      fmt::format("  cache: {}\n  representatives: {}\n", cache, representatives))
+        .system.virtual_memory;
+  };
+  CHECK_FALSE(with_tiers("[]").system.virtual_memory.representatives);
+  CHECK(with_tiers("[]").system.virtual_memory.cache == CacheSwap::none);
+  for (const char* tiers : {"[]", "[{name: dram}, {name: flash}]"}) {
+    CHECK(of(tiers, "flash", "{holds: layer}").representatives);
+    CHECK_FALSE(of(tiers, "dram", "{holds: layer}").representatives);
+    CHECK(of(tiers, "''", "{holds: layer}").cache == CacheSwap::area);
+    CHECK(of(tiers, "''", "{holds: layer, swap: in_place}").cache == CacheSwap::in_place);
+    CHECK(of(tiers, "''", "{holds: all, swap: in_place}").cache == CacheSwap::none);
+  }
+  CHECK(of("[{name: hbm}, {name: nvme}]", "nvme", "{}").representatives);
+  CHECK_FALSE(of("[{name: hbm}, {name: nvme}]", "hbm", "{}").representatives);
+  CHECK(of("[{name: dram}]", "dram", "{holds: layer}").cache == CacheSwap::none);
+}
+
 TEST_CASE("the resolved dump of tiers is a configuration that resolves to itself") {
   const Folder folder;
   const RunConfig run = with_tiers(
       "[{name: hbm}, {name: dram, bandwidth: 60GB/s, capacity: 1GiB}, {name: far, bandwidth: 1GB/s}]");
-  CHECK(
-      run.resolved_yaml.find("    - name: hbm\n    - name: dram\n      bandwidth: 60GB/s\n      latency: 0s\n"
-                             "      capacity: 1GiB\n      replacement:\n        type: lru\n"
-                             "      copies: inclusive\n    - name: far\n      bandwidth: 1GB/s\n"
-                             "      latency: 0s\n") != std::string::npos);
+  CHECK(run.resolved_yaml.find(
+            "    - name: hbm\n    - name: dram\n      bandwidth: 60GB/s\n      latency: 0s\n"
+            "      capacity: 1GiB\n      replacement:\n        type: lru\n"
+            "      copies: inclusive\n      access: copied\n    - name: far\n"
+            "      bandwidth: 1GB/s\n      latency: 0s\n      access: copied\n") != std::string::npos);
   folder.write("again.yaml", run.resolved_yaml);
   CHECK(load("again.yaml").front().resolved_yaml == run.resolved_yaml);
 }

@@ -17,6 +17,14 @@ Setup Setup::with_budget(std::int64_t entries) const {
   return setup;
 }
 
+Setup Setup::layer_by_layer() const {
+  Setup setup = *this;
+  setup.schedule = "dynakv";
+  setup.cache_holds = "layer";
+  setup.representatives = "flash";
+  return setup;
+}
+
 std::string Setup::describe() const {
   return fmt::format("{} | {} | {} | {} | fold {} | {}", clustering, scorer, layout, replacement, fold,
                      budget);
@@ -57,7 +65,9 @@ std::string stages_of(const Setup& setup) {
 RunConfig ReplayFixture::config(const Setup& setup) const {
   const std::filesystem::path file = folder_ / "config.yaml";
   write_text(
-      file, fmt::format(R"(name: test
+      file,
+      fmt::format(
+          R"(name: test
 trace: {{path: {}, sequences: {}}}
 model: {}
 phone: {}
@@ -70,16 +80,18 @@ system:
   codec: {{k: {}, v: {}}}
   layout: {}
   replacement: {}
-  cache: {{capacity: {}B, scope: {}}}
+  cache: {{capacity: {}B, scope: {}, holds: {}{}}}
   schedule: {}
-{}{}run: {{threads: {}, first_step: {}, steps: {}, check: {}}}
+{}{}{}run: {{threads: {}, first_step: {}, steps: {}, check: {}}}
 )",
-                        trace_path_.string(), setup.sequences, setup.model, setup.phone, setup.device,
-                        setup.clustering, stages_of(setup), setup.tiers, setup.codec, setup.codec,
-                        setup.layout, setup.replacement, setup.cache_bytes, setup.cache_scope, setup.schedule,
-                        setup.dram_bytes > 0 ? fmt::format("  dram: {}B\n", setup.dram_bytes) : "",
-                        setup.heads_together ? "  heads: together\n" : "", setup.threads, setup.first_step,
-                        setup.steps, setup.check));
+          trace_path_.string(), setup.sequences, setup.model, setup.phone, setup.device, setup.clustering,
+          stages_of(setup), setup.tiers, setup.codec, setup.codec, setup.layout, setup.replacement,
+          setup.cache_bytes, setup.cache_scope, setup.cache_holds,
+          setup.cache_holds == "all" ? "" : ", swap: " + setup.swap, setup.schedule,
+          setup.dram_bytes > 0 ? fmt::format("  dram: {}B\n", setup.dram_bytes) : "",
+          setup.heads_together ? "  heads: together\n" : "",
+          setup.representatives.empty() ? "" : fmt::format("  representatives: {}\n", setup.representatives),
+          setup.threads, setup.first_step, setup.steps, setup.check));
   return load_config(file, {}).front();
 }
 

@@ -31,6 +31,9 @@ struct Setup {
   std::string device = "analytic";
   std::string check = "end";
   std::string cache_scope = "model";
+  std::string cache_holds = "all";
+  std::string swap = "area";
+  std::string representatives = "";
   std::string schedule = "serial";
   std::string stages_before = "";  ///< elements of the list, flow maps
   bool heads_together = false;
@@ -45,6 +48,8 @@ struct Setup {
   std::int64_t first_step = 0;
   std::int64_t steps = 0;
 
+  /// With the cached entries and the representatives of one layer at a time in DRAM, under DynaKV's schedule.
+  Setup layer_by_layer() const;
   Setup with_budget(std::int64_t entries) const;
   /// One line, for messages.
   std::string describe() const;

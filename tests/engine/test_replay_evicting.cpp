@@ -58,11 +58,10 @@ std::vector<Setup> evicting_setups() {
         setup.replacement = replacements[(c + l) % replacements.size()];
         setup.scorer = l % 2 == 0 ? "exact" : "centroid";
         setup.fold = l % 3 == 0 ? "none" : "mean";
-        setup.schedule = l % 4 == 1 ? "dynakv" : "serial";
         setup.stages_before = evict;
         setup.cache_bytes = 60 * test::kEntryBytes;
         setup.check = "every_step";
-        setups.push_back(setup);
+        setups.push_back(l % 4 == 1 ? setup.layer_by_layer() : setup);
       }
     }
   }

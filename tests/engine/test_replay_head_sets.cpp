@@ -198,7 +198,7 @@ std::vector<Setup> sets() {
           "7}}, {when: [prefill_end, step], every: 3, effect: evict, units: token, scorer: "
           "exact, "
           "budget: {type: fixed, entries: 12}, pins: {sinks: 2, recent: 20}}";
-      setups.push_back(together(setup));
+      setups.push_back(together(setup.schedule == "dynakv" ? setup.layer_by_layer() : setup));
     }
   }
   return setups;

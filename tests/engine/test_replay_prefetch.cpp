@@ -289,7 +289,7 @@ std::vector<Setup> guessing_setups() {
       setup.replacement = replacements[(c + l) % replacements.size()];
       setup.schedule = schedules[(c + l) % schedules.size()];
       setup.cache_bytes = 60 * test::kEntryBytes;
-      setups.push_back(setup);
+      setups.push_back(setup.schedule == "dynakv" ? setup.layer_by_layer() : setup);
     }
   }
   return setups;

@@ -144,6 +144,43 @@ TEST_CASE("a stage with an overflow acts on the heads that have more, and leaves
   }
 }
 
+/// Live entries of each step and head where the newest 40 are left once a scope holds more of `tier` than its
+/// share of the bytes, of 4 heads.
+std::vector<double> live_over(const std::string& scope, const std::string& tier, std::int64_t bytes) {
+  Setup setup;
+  setup.replacement = "lru";
+  setup.cache_bytes = 1 << 20;
+  setup.check = "every_step";
+  setup.stages_before = fmt::format(
+      "{{effect: evict, overflow: {{tier: {}, bytes: {}B}}, scope: {}, units: token, scorer: position, "
+      "budget: "
+      "{{type: fixed, entries: 0}}, pins: {{sinks: 2, recent: 38}}}}",
+      tier, bytes, scope);
+  const PointResult result = fixture().run(setup);
+  std::vector<double> live;
+  for (std::int64_t step = 0; step < 40; ++step) {
+    live.push_back(result.data.at(Metric::retained, step, 1, 1) * static_cast<double>(66 + step));
+  }
+  return live;
+}
+
+TEST_CASE("an overflow of a tier counts the bytes there of a head, a layer or the model") {
+  for (const char* scope : {"head", "layer", "model"}) {
+    CAPTURE(scope);
+    const std::vector<double> live = live_over(scope, "flash", 80 * 4 * test::kEntryBytes);
+    std::int64_t expected = 65;
+    for (std::int64_t step = 0; step < 40; ++step) {  // as it is attended to, before the stage acts
+      ++expected;
+      CHECK(live[static_cast<std::size_t>(step)] == doctest::Approx(static_cast<double>(expected)));
+      expected = expected > 80 ? 40 : expected;
+    }
+    // Caches never hold so much: 10 entries are demanded in a step.
+    const std::vector<double> never = live_over(scope, "dram", 105 * 4 * test::kEntryBytes);
+    CHECK(never.back() == doctest::Approx(105.0));
+    CHECK(live_over(scope, "dram", 1).back() == doctest::Approx(41.0));
+  }
+}
+
 TEST_CASE("moments and scopes that cannot be are refused") {
   Setup setup;
   setup.selects = false;

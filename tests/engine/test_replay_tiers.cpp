@@ -200,7 +200,7 @@ TEST_CASE("overlapped a step takes the longest of its chains over computing, fla
     Setup setup = lru_over(tiers_over_flash(between));
     CAPTURE(setup.tiers);
     const PointResult serial = one_layer().run(setup);
-    setup.schedule = "{type: dynakv, representatives: dram, virtual_cache: false}";
+    setup.schedule = "dynakv";
     const PointResult overlapped = one_layer().run(setup);
     const std::vector<StepCounts> counts = reference_counts(touched, between);
     for (std::int64_t step = 0; step < serial.data.steps(); ++step) {
@@ -317,11 +317,16 @@ TEST_CASE("tiers stay sound under a first tier that keeps nothing or gives room 
 
 TEST_CASE("what cannot lie over or between tiers is refused") {
   Setup setup = lru_over(tiers_over_flash({{30, false}}));
-  setup.schedule = "dynakv";
+  Setup by_layer = setup.layer_by_layer();
+  by_layer.representatives = "";
+  CHECK(two_layers().error_of(by_layer) ==
+        "config.yaml:14:42: system.cache.holds: cached entries would be on flash between layers, and 'm0' "
+        "lies between; allowed: all");
+  setup.representatives = "flash";
   CHECK(two_layers().error_of(setup) ==
-        "config.yaml:15:3: system.schedule: 'dynakv' keeps representatives on flash between layers, and 'm0' "
-        "lies between; allowed: a schedule that keeps them in the first tier");
-  setup.schedule = "serial";
+        "config.yaml:16:3: system.representatives: representatives would be on flash between layers, and "
+        "'m0' lies between; allowed: the first tier");
+  setup.representatives = "";
   setup.tiers = "[{name: a}, {name: b, bandwidth: 1GB/s, capacity: 64B, replacement: belady}, {name: d}]";
   CHECK(
       two_layers().error_of(setup) ==

@@ -27,7 +27,7 @@ std::vector<Setup> unlike() {
   setups[2].layout = "{type: dual_head, pairing: correlated}";
   setups[2].replacement = "cluster_aligned";
   setups[2].cache_bytes = 60 * test::kEntryBytes;
-  setups[2].schedule = "dynakv";
+  setups[2] = setups[2].layer_by_layer();
   setups[3].replacement = "belady";
   setups[3].cache_bytes = 20 * test::kEntryBytes;
   setups[3].budget = "{type: fixed, entries: 17}";

@@ -87,7 +87,8 @@ constexpr std::string_view kConfig =
     "  codec: {k: int8, v: int4}\n"
     "  layout: dual_head\n"
     "  replacement: lru\n"
-    "  cache: {capacity: 400B}\n"
+    "  cache: {capacity: 400B, holds: layer}\n"
+    "  representatives: flash\n"
     "  schedule: dynakv\n"
     "run: {check: every_step}\n";
 

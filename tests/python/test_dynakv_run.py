@@ -21,7 +21,7 @@ from dynakv_run import SAMPLE, Task, copy_configs, experiment_files, of_models, 
         ("cache: {capacity: 3KiB, scope: model}", "cache: {capacity: 6KiB, scope: model}"),
         ("system.dram: [10KiB, 5KiB]  # 7KiB", "system.dram: [20KiB, 10KiB]  # 7KiB"),
         ("layout: {page_buffer: 4KiB}", "layout: {page_buffer: 4KiB}"),
-        ("schedule: {representatives: dram}", "schedule: {representatives: dram}"),
+        ("system: {representatives: dram}", "system: {representatives: dram}"),
         ("dram: 0B", "dram: 0B"),
     ],
 )

@@ -99,6 +99,29 @@ Field layers() {
   return field;
 }
 
+Field overflow() {
+  Field field = table(
+      "overflow", "what must be exceeded for the stage to act; for stages that evict or place",
+      {integer("entries", 0,
+               {.doc = "acts on heads that have more live entries only; 0: on all",
+                .unit = "entries",
+                .min = 0,
+                .max = bounds::kEntries}),
+       text("tier", "",
+            {.doc =
+                 "acts where what the budget's scope holds in this tier exceeds its share of `bytes`: of the "
+                 "first tier what is cached there, of the last all that is live",
+             .source = "InfiniGen, OSDI'24 (pool limit)"}),
+       value("bytes", ValueType::integer, std::int64_t{0},
+             {.doc = "of the whole model",
+              .unit = "bytes",
+              .quantity = Quantity::bytes,
+              .min = 0,
+              .max = bounds::kExactInteger})});
+  field.shorthand = "entries";
+  return field;
+}
+
 Field stage() {
   return table(
       "stage", "one act of selecting, evicting or reading early",
@@ -129,16 +152,14 @@ Field stage() {
             .unit = "steps or layers",
             .min = 1,
             .max = bounds::kEntries}),
-       integer("overflow", 0,
-               {.doc = "acts on heads that have more live entries only; 0: on all; for stages that evict",
-                .unit = "entries",
-                .min = 0,
-                .max = bounds::kEntries}),
+       overflow(),
        text("effect", "select",
             {.doc = "what becomes of the best units. select: they are attended to; several stages narrow one "
                     "another. evict: they are kept, and what is neither among them nor pinned is removed for "
-                    "good. prefetch: they are read before their layer asks for them",
-             .choices = "select|evict|prefetch"}),
+                    "good. prefetch: they are read before their layer asks for them. place: they and the "
+                    "pinned come to be in `tier`, and what else is cached there leaves it",
+             .choices = "select|evict|prefetch|place"}),
+       text("tier", "", {.doc = "the first tier, where a stage that places does"}),
        text("queries", "own",
             {.doc =
                  "whose queries units are ranked for. own: the layer's. previous_layer: what the layer below "
@@ -199,7 +220,7 @@ Field tier() {
       "tier", "a kind of memory or, where it is the last and has no bandwidth, the flash device",
       {text("name", "", {.doc = "what results call it", .required = true}),
        value("bandwidth", ValueType::real, 0.0,
-             {.doc = "of the link by which entries come up to the first tier",
+             {.doc = "of the link by which entries come up to the first tier, or attention reads them",
               .quantity = Quantity::bytes_per_second,
               .min = bounds::kSlowest,
               .max = bounds::kFastest}),
@@ -219,7 +240,13 @@ Field tier() {
        text("copies", "inclusive",
             {.doc = "what a tier between the first and the last holds. inclusive: what was read through it; "
                     "exclusive: what the tier above it has evicted, until it is read again",
-             .choices = "inclusive|exclusive"})});
+             .choices = "inclusive|exclusive"}),
+       text("access", "copied",
+            {.doc =
+                 "how attention reads entries that lie in a tier of memory. copied: they come up to the "
+                 "first tier; in_place: where they are, all tiers at once, the slowest by bytes / bandwidth "
+                 "decides. The first is always read in place, where said so at a `bandwidth` of its own",
+             .choices = "copied|in_place"})});
 }
 
 Field tiers() {
@@ -247,7 +274,29 @@ Field cache() {
                        .max = bounds::kExactInteger}),
                 text("scope", "model",
                      {.doc = "what shares one capacity, here and in each tier between the first and the last",
-                      .choices = "model|layer|head"})});
+                      .choices = "model|layer|head"}),
+                text("holds", "all",
+                     {.doc = "whose cached units are in DRAM. all: those of all layers; layer: those of the "
+                             "layer that computes and of the next, which come in from flash meanwhile",
+                      .choices = "all|layer",
+                      .source = "DynaKV, arXiv 2511.07427, sec. 6 (layer-level cache virtualisation)"}),
+                text("swap", "area",
+                     {.doc = "where the cached units of other layers are. area: in a second place on flash, "
+                             "which takes new entries in whole blocks and is read in one run; in_place: "
+                             "nowhere, entries are read again where the layout has them",
+                      .choices = "area|in_place",
+                      .source = "DynaKV sec. 6: a layer's cached clusters go back to flash; the form of the "
+                                "area is ours"})});
+}
+
+Field representatives() {
+  Field field = text("representatives", "",
+                     {.doc = "the tier where what the scorer keeps of units lives: the first, which is meant "
+                             "where nothing is said, or the flash, which each layer reads them from; changed "
+                             "ones are written in whole blocks. Without `tiers`: dram or flash",
+                      .source = "DynaKV, arXiv 2511.07427, sec. 6, pipeline 1"});
+  field.is_home = true;
+  return field;
 }
 
 Field dram() {
@@ -275,7 +324,7 @@ Field system() {
                       {component("k", "codec", "fp16", "stored form of keys"),
                        component("v", "codec", "fp16", "stored form of values")}),
                 tiers(), needed(Needed::on_flash, "layout", "token_order"),
-                needed(Needed::over_lower_tier, "replacement", "none"), cache(), dram(),
+                needed(Needed::over_lower_tier, "replacement", "none"), cache(), dram(), representatives(),
                 component("schedule", "schedule", "serial")});
 }
 

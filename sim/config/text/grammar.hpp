@@ -36,15 +36,17 @@ struct Field {
   std::string doc;
   ParamSpec spec = {};             ///< value, words
   bool is_path = false;            ///< value: a path relative to the file that states it
+  bool is_home = false;            ///< value: a tier where representatives can live; empty: the first
   bool is_layers = false;          ///< value: layers of a model, see parse_layers
   std::string kind = {};           ///< component
   std::string default_type = {};   ///< component: taken when none is given; empty: one must be given
   Needed needed = Needed::always;  ///< component; `default_type` stands there where it is not
   std::vector<Field> fields = {};
-  std::size_t min_items = 0;  ///< list
-  std::size_t max_items = 0;  ///< list
-  bool may_lack = true;       ///< list: nothing need be given
-  bool is_tiers = false;      ///< list: see check_tiers
+  std::string shorthand = {};  ///< table: the key that a value in its place stands for; empty: none may
+  std::size_t min_items = 0;   ///< list
+  std::size_t max_items = 0;   ///< list
+  bool may_lack = true;        ///< list: nothing need be given
+  bool is_tiers = false;       ///< list: see check_tiers
 
   const Field* find(std::string_view name) const;
 };

@@ -111,14 +111,7 @@ void HeadPolicies::ask(std::span<const HeadQueries> queries) {
   for (std::size_t member = 0; member < members_.size(); ++member) {
     members_[member].ask(queries[member].own);
   }
-  range_ = {0, static_cast<EntryIndex>(before_current_)};
-  for (const auto& stage : stages_) {
-    if (stage && stage->config().effect == Effect::select) {
-      const CandidateRange own = stage->range(before_current_);
-      range_.begin = std::max(range_.begin, own.begin);
-      range_.end = std::max(range_.begin, std::min(range_.end, own.end));
-    }
-  }
+  range_ = range_of(before_current_);
   pending_.clear();
   for (UnitId unit = 0; unit < clustering_->unit_count(); ++unit) {
     const auto pending = clustering_->pending(unit);
@@ -146,7 +139,7 @@ void HeadPolicies::score(std::size_t stage) {
   Work& work = one.config().effect == Effect::prefetch ? guess_work_ : score_work_;
   one.score(queries_.of(one.config().queries), units_of(one), visible(), work);
   if (one.config().scope != Scope::head) {
-    const bool evicts = one.config().effect == Effect::evict;
+    const bool evicts = !one.config().chooses();
     one.count_candidates(units_of(one),
                          evicts ? Candidates{one.range(visible_)} : candidates_of(one).front());
   }
@@ -159,7 +152,7 @@ std::int64_t HeadPolicies::pending_candidates() const {
 HeadCandidates HeadPolicies::candidates(std::size_t stage) const {
   const HeadStage& one = *stages_[stage];
   const auto before = static_cast<EntryIndex>(before_current_);
-  if (one.config().effect == Effect::evict) {
+  if (!one.config().chooses()) {
     const CandidateRange range = one.range(visible_);
     return {.layer = head_.layer,
             .head = head_.head,

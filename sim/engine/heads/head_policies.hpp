@@ -61,7 +61,7 @@ class HeadPolicies {
 
   bool runs(std::size_t stage) const { return stages_[stage] != nullptr; }
   /// Whether more is live than the stage lets stand.
-  bool overflows(std::size_t stage) const { return live_.size() > stages_[stage]->config().overflow; }
+  bool overflows(std::size_t stage) const { return live_.size() > stages_[stage]->config().overflow.entries; }
   /// Queries over the entries that exist, outside any step: `score`, `candidates`, `choose`, `take` and
   /// `demand` answer them as they would in a step. `queries` [members].
   void ask(std::span<const HeadQueries> queries);
@@ -91,11 +91,20 @@ class HeadPolicies {
   /// What select stages may choose from in this step; everything live outside is pinned. Without a select
   /// stage, all but the current entry.
   const CandidateRange& range() const { return range_; }
+  /// The same of the entries that exist, outside any step.
+  CandidateRange range_of_all() const { return range_of(entries()); }
   void follow(const ResidentUnits& resident);
   /// Units that the clustering asked for (`wants_load`) are in DRAM now; adds to `changes`.
   void follow_loads(std::span<const UnitId> units);
   /// An evict stage removes what is neither among its `budget` best entries nor pinned by it nor pending.
   void evict(std::size_t stage, std::int64_t budget);
+
+  /// A stage that places: its `budget` best entries and its pins belong in the tier that it names.
+  void place(std::size_t stage, std::int64_t budget);
+  void forget_placed() { placed_.reset(); }
+  /// By units of the clustering, best first, pins before them; null where no stage has placed since
+  /// `forget_placed`.
+  const Selection* placed() const { return placed_ ? &*placed_ : nullptr; }
 
   /// Of the units as they are, on average.
   double unit_variance() const { return variance_.mean(); }
@@ -139,6 +148,7 @@ class HeadPolicies {
   void tell_scorers(std::span<const Change> changes, const HeadView& view);
   /// Of a stage that selects: what of the live entries it may choose, by selection.
   std::vector<Candidates> candidates_of(const HeadStage& stage) const;
+  CandidateRange range_of(std::int64_t visible) const;
   void mark_settled();
   void choose_anew(HeadStage& stage, std::int64_t budget);
   /// Entries that a clustering keeps visible on its own account are part of what it may select.
@@ -186,6 +196,7 @@ class HeadPolicies {
   std::int64_t allotted_ = 0;                      ///< to the last select stage
   Selection demanded_;
   Selection guessed_;
+  std::optional<Selection> placed_;
   std::vector<Selection> all_;  ///< one, where there is no select stage
   std::int64_t entries_read_ = 0;
   std::vector<UnitId> loaded_;

@@ -46,6 +46,10 @@ bool is_oracle(const ComponentChoice& replacement) {
   return make_policy(replacement, {.capacity_bytes = 0, .root_seed = 0})->needs_future();
 }
 
+bool keeps_some(const ComponentChoice& replacement) {
+  return make_policy(replacement, {.capacity_bytes = 0, .root_seed = 0})->caches();
+}
+
 CacheSet::CacheSet(const RunConfig& config, CacheSetting setting, const MemoryGeometry& geometry,
                    std::int64_t layers, std::int64_t kv_heads, AccessRecord* accesses)
     : config_(config),

@@ -29,6 +29,8 @@ CacheSetting caches_of(const TierConfig& tier);
 bool needs_future(const RunConfig& config);
 /// The same of any tier's.
 bool is_oracle(const ComponentChoice& replacement);
+/// Whether it keeps anything.
+bool keeps_some(const ComponentChoice& replacement);
 
 /// The caches of one tier in a replay: one for the model, or one for each layer or head, with equal shares of
 /// the capacity.

@@ -23,10 +23,9 @@ DramBudget::DramBudget(const RunConfig& config, const MemoryGeometry& geometry, 
       least_cache_bytes_(limits() ? caches.least_dram_bytes() : 0.0) {
   if (limits() && swaps_layers(geometry) && config.system.cache_scope == "model") {
     throw InputError(fmt::format(
-        "{}: 'model' lets one layer take the room of all, but the schedule '{}' has one layer's cache in "
-        "DRAM "
-        "at a time, so that no share of system.dram ({}) can be held; allowed: layer, head",
-        config.place("system.cache.scope"), config.system.schedule.type, config.place("system.dram")));
+        "{}: 'model' lets one layer take the room of all, but one layer's cache is in DRAM at a time ({}), "
+        "so that no share of system.dram ({}) can be held; allowed: layer, head",
+        config.place("system.cache.scope"), config.place("system.cache.holds"), config.place("system.dram")));
   }
 }
 

@@ -29,6 +29,19 @@ LayerMemory::LayerMemory(std::int64_t layer, std::span<HeadPolicies> heads, std:
   }
 }
 
+std::vector<Extent>& LayerMemory::moved(Use use, IoKind kind) {
+  const auto found = std::ranges::find_if(
+      flash_transfers_, [&](const FlashTransfer& one) { return one.use == use && one.kind == kind; });
+  KVR_CHECK(found != flash_transfers_.end(), "the flash has no such use");
+  return found->extents;
+}
+
+std::span<const Extent> LayerMemory::extents(Use use, IoKind kind) const {
+  const auto found = std::ranges::find_if(
+      flash_transfers_, [&](const FlashTransfer& one) { return one.use == use && one.kind == kind; });
+  return found == flash_transfers_.end() ? std::span<const Extent>() : std::span(found->extents);
+}
+
 CacheObject LayerMemory::object(std::int64_t head, UnitId unit) const {
   return {static_cast<std::int32_t>(layer_), static_cast<std::int32_t>(head), unit};
 }
@@ -59,18 +72,20 @@ void LayerMemory::place(std::span<const std::vector<CoRetrieval>> co_retrieval) 
 }
 
 void LayerMemory::swap_in(const VirtualMemory& memory, double dim_ratio) {
-  representative_reads_.clear();
-  swap_reads_.clear();
+  std::vector<Extent>& representatives = moved(Use::representatives);
+  std::vector<Extent>& cached = moved(Use::swap);
+  representatives.clear();
+  cached.clear();
   if (!on_flash()) {
     return;
   }
   if (memory.representatives) {
-    read_all_representatives(heads_, dim_ratio, representative_reads_);
-    align_and_merge(representative_reads_, block_bytes_);
+    read_all_representatives(heads_, dim_ratio, representatives);
+    align_and_merge(representatives, block_bytes_);
   }
   if (memory.cache != CacheSwap::none) {
     swap_cache_in(memory.cache);
-    align_and_merge(swap_reads_, block_bytes_);
+    align_and_merge(cached, block_bytes_);
   }
   if (memory.representatives || swap_area_) {
     check_regions();
@@ -87,13 +102,14 @@ void LayerMemory::swap_cache_in(CacheSwap swap) {
   if (!swap_area_) {
     swap_area_.emplace(kFirstSwapped, entry_bytes_, block_bytes_);
   }
-  swap_area_->read_back(cached_of(heads_, residencies_), swap_reads_);
+  swap_area_->read_back(cached_of(heads_, residencies_), moved(Use::swap));
 }
 
 void LayerMemory::check_regions() const {
   const std::int64_t places_end = layout_->space_bytes();
+  const std::span<const Extent> representatives = extents(Use::representatives);
   const std::int64_t representatives_end =
-      representative_reads_.empty() ? kFirstRepresentative : representative_reads_.back().end_bytes();
+      representatives.empty() ? kFirstRepresentative : representatives.back().end_bytes();
   KVR_CHECK(places_end <= kFirstRepresentative && representatives_end <= kFirstSwapped,
             "layer {}: entries end at {}, representatives at {}; they reach what lies above", layer_,
             places_end, representatives_end);
@@ -111,7 +127,7 @@ void LayerMemory::locate_cached(std::int64_t head) {
           missing_.push_back(entry);
         }
       }
-      locate(head, unit, missing_, swap_reads_);
+      locate(head, unit, missing_, moved(Use::swap));
     }
   }
 }
@@ -141,19 +157,21 @@ std::int64_t LayerMemory::unwritten_cached_entries() const {
 }
 
 std::int64_t LayerMemory::space_bytes() const {
-  return places_end_bytes() + total_bytes(representative_reads_) +
+  return places_end_bytes() + total_bytes(extents(Use::representatives)) +
          (swap_area_ ? swap_area_->space_bytes() : 0);
 }
 
 void LayerMemory::prefetch() {
-  prefetch_reads_.clear();
+  std::vector<Extent>& reads = moved(Use::prefetch);
+  reads.clear();
+  moved(Use::placement).clear();
   tiers_->begin_step(layer_);
   for (std::size_t head = 0; head < heads_.size(); ++head) {
     prefetch_head(static_cast<std::int64_t>(head));
   }
-  merge_extents(prefetch_reads_);
-  runs_ = prefetch_reads_;
-  align_and_merge(prefetch_reads_, block_bytes_);
+  merge_extents(reads);
+  runs_ = reads;
+  align_and_merge(reads, block_bytes_);
 }
 
 void LayerMemory::prefetch_head(std::int64_t head) {
@@ -163,26 +181,28 @@ void LayerMemory::prefetch_head(std::int64_t head) {
   guessed_[h].clear();
   for (const UnitChoice& choice : guessed.units) {
     missing_.clear();
-    std::ranges::copy_if(entries_of(guessed, choice), std::back_inserter(missing_),
-                         [&](EntryIndex entry) { return !residencies_[h].in_dram(entry); });
+    std::ranges::copy_if(entries_of(guessed, choice), std::back_inserter(missing_), [&](EntryIndex entry) {
+      return !residencies_[h].in_dram(entry) && !tiers_->stays(id(head), entry);
+    });
     guessed_[h].insert(guessed_[h].end(), missing_.begin(), missing_.end());
     tiers_->come_ahead(id(head), missing_);
     if (!missing_.empty()) {
-      locate(head, choice.unit, missing_, prefetch_reads_);
+      locate(head, choice.unit, missing_, moved(Use::prefetch));
     }
   }
   std::ranges::sort(guessed_[h]);
 }
 
 void LayerMemory::read() {
-  reads_.clear();
+  std::vector<Extent>& reads = moved(Use::demand);
+  reads.clear();
   for (std::size_t head = 0; head < heads_.size(); ++head) {
     read_head(static_cast<std::int64_t>(head));
   }
-  merge_extents(reads_);
-  runs_.insert(runs_.end(), reads_.begin(), reads_.end());
+  merge_extents(reads);
+  runs_.insert(runs_.end(), reads.begin(), reads.end());
   contiguity_ = contiguity_of(runs_, entry_bytes_);
-  align_and_merge(reads_, block_bytes_);
+  align_and_merge(reads, block_bytes_);
 }
 
 void LayerMemory::read_head(std::int64_t head) {
@@ -193,20 +213,20 @@ void LayerMemory::read_head(std::int64_t head) {
   traffic = {.guessed_entries = std::ssize(guessed_[h])};
   unit_hit_[h].clear();
   for (const UnitChoice& choice : demanded.units) {
-    std::int64_t missed = 0;
     missing_.clear();
     arrived_.clear();
     for (const EntryIndex entry : entries_of(demanded, choice)) {
       if (!residency.in_dram(entry)) {
-        ++missed;
-        residency.add(choice.unit, entry);
         (std::ranges::binary_search(guessed_[h], entry) ? arrived_ : missing_).push_back(entry);
       }
     }
-    caches_[h]->loaded(missed);
+    const std::int64_t missed = std::ssize(missing_) + std::ssize(arrived_);
+    traffic.in_place_entries += tiers_->read_in_place(id(head), choice.unit, missing_);
+    admit(head, choice.unit, arrived_);
+    admit(head, choice.unit, missing_);
     traffic.rightly_guessed_entries += std::ssize(arrived_);
     tiers_->bring_up(id(head), choice.unit, TierUse::arrived, arrived_);
-    bring_up(head, choice.unit, TierUse::attention, reads_);
+    bring_up(head, choice.unit, TierUse::attention, moved(Use::demand));
     unit_hit_[h].push_back(missed == 0 ? 1 : 0);
     ++traffic.demanded_units;
     traffic.hit_units += missed == 0 ? 1 : 0;
@@ -214,6 +234,15 @@ void LayerMemory::read_head(std::int64_t head) {
     traffic.hit_entries += choice.count - missed;
     traffic.read_entries += std::ssize(arrived_) + std::ssize(missing_);
   }
+}
+
+/// What is on its way to the first tier is there from here on.
+void LayerMemory::admit(std::int64_t head, UnitId unit, std::span<const EntryIndex> entries) {
+  const auto h = static_cast<std::size_t>(head);
+  for (const EntryIndex entry : entries) {
+    residencies_[h].add(unit, entry);
+  }
+  caches_[h]->loaded(std::ssize(entries));
 }
 
 void LayerMemory::bring_up(std::int64_t head, UnitId unit, TierUse use, std::vector<Extent>& records) {
@@ -226,7 +255,7 @@ void LayerMemory::bring_up(std::int64_t head, UnitId unit, TierUse use, std::vec
 std::int64_t LayerMemory::entries_brought() const {
   std::int64_t brought = 0;
   for (const HeadTraffic& traffic : traffic_) {
-    brought += traffic.demanded_entries - traffic.hit_entries;
+    brought += traffic.demanded_entries - traffic.hit_entries - traffic.in_place_entries;
     brought += traffic.guessed_entries - traffic.rightly_guessed_entries;
   }
   return brought;
@@ -234,26 +263,32 @@ std::int64_t LayerMemory::entries_brought() const {
 
 void LayerMemory::settle(std::span<HeadResidency* const> all) {
   flash_.clear();
-  update_reads_.clear();
+  std::vector<Extent>& reads = moved(Use::update);
+  std::vector<Extent>& writes = moved(Use::update, IoKind::write);
+  reads.clear();
   for (std::size_t head = 0; head < heads_.size(); ++head) {
     settle_head(static_cast<std::int64_t>(head));
   }
   for (std::size_t head = 0; head < heads_.size(); ++head) {  // last: a layout may move entries of any head
     drop_uncached(static_cast<std::int64_t>(head));
   }
+  evict_caches(all);
+  align_and_merge(reads, block_bytes_);
+  written_bytes_ += total_bytes(flash_.writes) - flash_.moved_bytes();
+  writes = flash_.writes;
+  if (swap_area_) {
+    swap_area_->write_back(cached_of(heads_, residencies_), writes);
+  }
+  align_and_merge(writes, block_bytes_);
+}
+
+void LayerMemory::evict_caches(std::span<HeadResidency* const> all) {
   for (Cache* const cache : caches_) {
     if (cache->enabled()) {
       cache->evict(all, static_cast<std::int64_t>(heads_.size()));
     }
   }
   tiers_->evict();
-  align_and_merge(update_reads_, block_bytes_);
-  written_bytes_ += total_bytes(flash_.writes) - flash_.moved_bytes();
-  writes_ = flash_.writes;
-  if (swap_area_) {
-    swap_area_->write_back(cached_of(heads_, residencies_), writes_);
-  }
-  align_and_merge(writes_, block_bytes_);
 }
 
 void LayerMemory::forget() {
@@ -279,8 +314,9 @@ void LayerMemory::forget() {
 }
 
 void LayerMemory::write_representatives(double dim_ratio) {
-  locate_changed_representatives(heads_, dim_ratio, writes_);
-  align_and_merge(writes_, block_bytes_);
+  std::vector<Extent>& writes = moved(Use::update, IoKind::write);
+  locate_changed_representatives(heads_, dim_ratio, writes);
+  align_and_merge(writes, block_bytes_);
 }
 
 void LayerMemory::settle_head(std::int64_t head) {
@@ -332,7 +368,7 @@ void LayerMemory::update_layout(std::int64_t head) {
     const bool in_memory = residencies_[owner].in_dram(record.entry) ||
                            tiers_->has(id(static_cast<std::int64_t>(owner)), record.entry);
     if (!in_memory) {
-      update_reads_.push_back(record.from);
+      moved(Use::update).push_back(record.from);
     }
   }
   residency.set_unwritten(layout_->unwritten(head));
@@ -363,15 +399,12 @@ void LayerMemory::load_wanted(std::int64_t head) {
   }
   for (const UnitId unit : wanted) {
     missing_.clear();
-    for (const EntryIndex entry : heads_[h].clustering().members(unit)) {
-      if (!residencies_[h].in_dram(entry)) {
-        missing_.push_back(entry);
-        residencies_[h].add(unit, entry);
-      }
-    }
+    std::ranges::copy_if(heads_[h].clustering().members(unit), std::back_inserter(missing_),
+                         [&](EntryIndex entry) { return !residencies_[h].in_dram(entry); });
     const bool hit = missing_.empty();
-    caches_[h]->loaded(std::ssize(missing_));
-    bring_up(head, unit, TierUse::update, update_reads_);
+    tiers_->update_in_place(id(head), missing_);
+    admit(head, unit, missing_);
+    bring_up(head, unit, TierUse::update, moved(Use::update));
     if (caches_[h]->enabled() && residencies_[h].partly_resident(unit)) {
       caches_[h]->touched(object(head, unit), residencies_[h].count(unit), hit);
     }

@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include <array>
 #include <cstdint>
 #include <memory>
 #include <optional>
@@ -10,12 +11,14 @@
 #include <utility>
 #include <vector>
 
+#include "sim/config/tier_config.hpp"
 #include "sim/engine/heads/head_policies.hpp"
 #include "sim/engine/memory/flash_requests.hpp"
 #include "sim/engine/memory/residency.hpp"
 #include "sim/engine/memory/swap_area.hpp"
 #include "sim/engine/memory/tiers/head_cache.hpp"
 #include "sim/engine/memory/tiers/tier_levels.hpp"
+#include "sim/interfaces/flash_device.hpp"
 #include "sim/interfaces/layout.hpp"
 #include "sim/interfaces/schedule.hpp"
 
@@ -30,6 +33,14 @@ struct HeadTraffic {
   std::int64_t read_entries = 0;             ///< from flash; the rest came from memory below the first tier
   std::int64_t guessed_entries = 0;          ///< read before they were demanded
   std::int64_t rightly_guessed_entries = 0;  ///< of those, demanded
+  std::int64_t in_place_entries = 0;         ///< missed, and read where they are
+};
+
+/// What a layer asks the flash for in a step, for one use: whole blocks, merged.
+struct FlashTransfer {
+  Use use;
+  IoKind kind;
+  std::vector<Extent> extents = {};
 };
 
 /// The memory side of one captured layer: where its entries lie on flash, what its heads have in DRAM, and
@@ -38,11 +49,11 @@ struct HeadTraffic {
 /// DRAM is the first tier here, whatever the system calls it. Without a tier below it all entries are in DRAM
 /// and nothing is read or written; where the last tier is memory instead of flash there is no layout.
 ///
-/// In a step, after every head has selected: `swap_in` plans what virtual memory brings back, `prefetch`
+/// In a step, after every head has selected: `swap_in` plans what was on flash meanwhile, `prefetch`
 /// plans the reads of what heads guessed and DRAM lacks, `read` splits demands into hits and misses and plans
 /// the reads of what was not guessed; after the heads have followed the new entry: `settle` applies their
 /// changes, lets the cache evict and brings the swap area up to date, and `write_representatives` follows
-/// where they live on flash; `forget` after stages that evict.
+/// where they live on flash; after stages that evict `forget`, after those that place `move_placed`.
 class LayerMemory {
  public:
   /// `layout`: null without flash; what it does wrong is told as a PolicyFault of `layout_name`. `caches`
@@ -69,19 +80,15 @@ class LayerMemory {
   void settle(std::span<HeadResidency* const> all);
   /// Entries that stages have removed since `settle` leave cache and flash.
   void forget();
+  /// What a stage placed in the first tier comes to be there, and all else that is cached there leaves.
+  void move_placed(std::span<HeadResidency* const> all);
   /// Adds the representatives that changed to `writes`, in whole blocks.
   void write_representatives(double dim_ratio);
 
   std::span<const HeadTraffic> head_traffic() const { return traffic_; }
-  /// Whole blocks, merged: what the device is asked for.
-  std::span<const Extent> reads() const { return reads_; }
-  /// Likewise, before the layer asks.
-  std::span<const Extent> prefetch_reads() const { return prefetch_reads_; }
-  /// Read back and written behind the step's attention.
-  std::span<const Extent> update_reads() const { return update_reads_; }
-  std::span<const Extent> writes() const { return writes_; }
-  std::span<const Extent> representative_reads() const { return representative_reads_; }
-  std::span<const Extent> swap_reads() const { return swap_reads_; }
+  /// Of the last step, one for each use and direction.
+  std::span<const FlashTransfer> flash_transfers() const { return flash_transfers_; }
+  std::span<const Extent> extents(Use use, IoKind kind = IoKind::read) const;
   /// In the cache at the moment; without a lower tier, all that is not in DRAM on other grounds.
   std::int64_t cached_entries() const;
   /// Of those, what the layout has not written yet.
@@ -95,7 +102,7 @@ class LayerMemory {
   const LayoutTraffic& layout_traffic() const { return flash_; }
   /// Entries in DRAM for no other reason than that the layout has not written them yet.
   std::int64_t waiting_entries() const;
-  /// Of the layout, and of what virtual memory keeps beside it.
+  /// Of the layout, and of what is on flash beside it while other layers compute.
   std::int64_t space_bytes() const;
   /// Where the entries' places end.
   std::int64_t places_end_bytes() const { return on_flash() ? layout_->space_bytes() : 0; }
@@ -116,6 +123,11 @@ class LayerMemory {
   void locate_cached(std::int64_t head);
   void swap_cache_in(CacheSwap swap);
   void check_regions() const;
+  std::vector<Extent>& moved(Use use, IoKind kind = IoKind::read);
+  void place_head(std::int64_t head);
+  void displace(std::int64_t head, const Selection& placed);
+  void admit(std::int64_t head, UnitId unit, std::span<const EntryIndex> entries);
+  void evict_caches(std::span<HeadResidency* const> all);
   void prefetch_head(std::int64_t head);
   void read_head(std::int64_t head);
   void settle_head(std::int64_t head);
@@ -146,13 +158,14 @@ class LayerMemory {
   std::vector<EntryIndex> missing_;
   std::vector<EntryIndex> arrived_;
   std::vector<std::vector<EntryIndex>> guessed_;  ///< [heads]: what comes before it is demanded, ascending
-  std::vector<Extent> reads_;
-  std::vector<Extent> prefetch_reads_;
-  std::vector<Extent> runs_;  ///< of entries, guessed ones first
-  std::vector<Extent> update_reads_;
-  std::vector<Extent> writes_;
-  std::vector<Extent> representative_reads_;
-  std::vector<Extent> swap_reads_;
+  std::array<FlashTransfer, 7> flash_transfers_ = {{{Use::demand, IoKind::read},
+                                                    {Use::prefetch, IoKind::read},
+                                                    {Use::update, IoKind::read},
+                                                    {Use::update, IoKind::write},
+                                                    {Use::representatives, IoKind::read},
+                                                    {Use::swap, IoKind::read},
+                                                    {Use::placement, IoKind::read}}};
+  std::vector<Extent> runs_;           ///< of entries, guessed ones first
   std::optional<SwapArea> swap_area_;  ///< since the first `swap_in` that asked for it
   Contiguity contiguity_;
   LayoutTraffic flash_;

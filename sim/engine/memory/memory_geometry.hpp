@@ -2,8 +2,8 @@
 
 #include <cstdint>
 
+#include "sim/config/tier_config.hpp"
 #include "sim/engine/walk/extrapolation.hpp"
-#include "sim/interfaces/schedule.hpp"
 
 namespace kvr {
 

@@ -1,6 +1,7 @@
 #include "sim/engine/memory/residency.hpp"
 
 #include <algorithm>
+#include <numeric>
 
 #include "sim/base/error.hpp"
 
@@ -22,6 +23,10 @@ std::int64_t& HeadResidency::slot(UnitId unit) {
 
 std::int64_t HeadResidency::count(UnitId unit) const {
   return static_cast<std::size_t>(unit) < resident_.size() ? resident_[static_cast<std::size_t>(unit)] : 0;
+}
+
+std::int64_t HeadResidency::entries() const {
+  return std::accumulate(resident_.begin(), resident_.end(), std::int64_t{0});
 }
 
 bool HeadResidency::resident(UnitId unit) const {

@@ -44,6 +44,8 @@ class HeadResidency final : public ResidentUnits {
   /// Any member is cached.
   bool partly_resident(UnitId unit) const { return count(unit) > 0; }
   std::int64_t count(UnitId unit) const;
+  /// Cached, of all units.
+  std::int64_t entries() const;
 
   void add(UnitId unit, EntryIndex entry);
   /// Drops the unit's entries; returns how many there were, and in `entries`, unless null, which.

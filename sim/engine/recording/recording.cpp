@@ -7,23 +7,25 @@ namespace {
 
 void record_flash(const LayerMemory& memory, double copies, LayerRow row, PointData& data) {
   const auto set = [&](Metric metric, double value) { data.set(metric, row.step, row.layer, value); };
-  // For attention, for updates and for virtual memory: what the device is asked for.
+  // Whatever they are for.
   std::size_t requests = 0;
   std::int64_t bytes = 0;
-  for (const std::span<const Extent> reads : {memory.reads(), memory.prefetch_reads(), memory.update_reads(),
-                                              memory.representative_reads(), memory.swap_reads()}) {
-    requests += reads.size();
-    bytes += total_bytes(reads);
+  for (const FlashTransfer& moved : memory.flash_transfers()) {
+    if (moved.kind == IoKind::read) {
+      requests += moved.extents.size();
+      bytes += total_bytes(moved.extents);
+    }
   }
   set(Metric::read_requests, copies * static_cast<double>(requests));
   set(Metric::read_bytes, copies * static_cast<double>(bytes));
-  set(Metric::update_read_bytes, copies * static_cast<double>(total_bytes(memory.update_reads())));
-  set(Metric::prefetch_read_bytes, copies * static_cast<double>(total_bytes(memory.prefetch_reads())));
+  set(Metric::update_read_bytes, copies * static_cast<double>(total_bytes(memory.extents(Use::update))));
+  set(Metric::prefetch_read_bytes, copies * static_cast<double>(total_bytes(memory.extents(Use::prefetch))));
   if (memory.contiguity().runs > 0) {
     set(Metric::contiguous_mean_entries, memory.contiguity().mean_entries);
     set(Metric::contiguous_max_entries, memory.contiguity().max_entries);
   }
-  set(Metric::write_bytes, copies * static_cast<double>(total_bytes(memory.writes())));
+  set(Metric::write_bytes,
+      copies * static_cast<double>(total_bytes(memory.extents(Use::update, IoKind::write))));
   const LayoutTraffic& traffic = memory.layout_traffic();
   set(Metric::appended_bytes, copies * static_cast<double>(traffic.appended_bytes));
   set(Metric::moved_bytes, copies * static_cast<double>(traffic.moved_bytes()));
@@ -101,7 +103,8 @@ void record_critical(const Machine& machine, std::int64_t step, PointData& data)
   }
   for (std::size_t p = 0; p < kPurposes; ++p) {
     const auto purpose = static_cast<Purpose>(p);
-    if (!links && (purpose == Purpose::tier_read || purpose == Purpose::demotion)) {
+    const bool over_link = purpose == Purpose::tier_read || purpose == Purpose::demotion;
+    if ((!links && over_link) || (!machine.places() && purpose == Purpose::placement)) {
       continue;
     }
     data.set(critical_metric(purpose), step, times.of(purpose));

@@ -47,11 +47,14 @@ Machine::Machine(const RunConfig& config, const trace::Header& header)
       energy_meter_(phone_->power(), *device_),
       heads_(extrapolate(config, model_->geometry(), header)),
       extrapolation_(config.system.heads_together ? as_one(heads_) : heads_),
-      link_times_(config.system.tiers),
-      on_flash_(config.system.on_flash),
+      transfers_(config.system.tiers),
+      tiers_(config.system.tiers),
+      first_bandwidth_bytes_per_s_(config.system.first_bandwidth_bytes_per_s),
+      places_(std::ranges::find(config.system.stages, Effect::place, &StageConfig::effect) !=
+              config.system.stages.end()),
+      virtual_memory_(config.system.virtual_memory),
       configured_working_set_bytes_(config.working_set_bytes),
       requests_(static_cast<std::size_t>(extrapolation_.layers)),
-      guessed_links_(requests_.size()),
       guesses_(requests_.size()) {
   const std::int64_t d = model_->geometry().head_dim;
   head_entry_bytes_ = key_codec_->row_bytes(d) + value_codec_->row_bytes(d);
@@ -87,7 +90,29 @@ double Machine::time_s(const Work& work, WeightFormat format) const {
   return work.flops > 0.0 || work.bytes > 0.0 ? phone_->time_s(work, format) : 0.0;
 }
 
-Machine::LayerCost Machine::cost_of(std::int64_t captured, std::span<const HeadPolicies> heads) const {
+double Machine::in_place_bytes(std::span<const TierTraffic> traffic) const {
+  std::int64_t entries = 0;
+  for (const TierTraffic& moved : traffic) {
+    entries += moved.in_place;
+  }
+  return static_cast<double>(entries) * moved_entry_bytes();
+}
+
+double Machine::attention_s(const Work& attention, std::span<const TierTraffic> traffic) const {
+  const double first_bytes = attention.bytes - in_place_bytes(traffic);
+  double longest_s = 0.0;
+  for (std::size_t link = 0; link < traffic.size(); ++link) {
+    longest_s =
+        std::max(longest_s, in_place_bytes(traffic.subspan(link, 1)) / tiers_[link].bandwidth_bytes_per_s);
+  }
+  const bool by_phone = first_bandwidth_bytes_per_s_ == 0.0;
+  const double computed_s = time_s({attention.flops, by_phone ? first_bytes : 0.0}, WeightFormat::f16);
+  const double first_s = by_phone ? 0.0 : first_bytes / first_bandwidth_bytes_per_s_;
+  return std::max({computed_s, first_s, longest_s});
+}
+
+Machine::LayerCost Machine::cost_of(std::int64_t captured, const LayerMemory& memory,
+                                    std::span<const HeadPolicies> heads) const {
   const std::int64_t per_layer = std::ssize(heads) / extrapolation_.captured_layers;
   const auto own =
       heads.subspan(static_cast<std::size_t>(captured * per_layer), static_cast<std::size_t>(per_layer));
@@ -119,7 +144,9 @@ Machine::LayerCost Machine::cost_of(std::int64_t captured, std::span<const HeadP
     return Work{copies * dim * extrapolation_.group_ratio * work.flops, copies * dim * work.bytes};
   };
   demand.score_s = take(scaled(score));
-  demand.attention_s = take(heads_.head_share() * attention);
+  const Work attending = heads_.head_share() * attention;
+  cost.bytes += attending.bytes - in_place_bytes(memory.tier_traffic());
+  demand.attention_s = attention_s(attending, memory.tier_traffic());
   demand.output_projection_s = take(model_->output_projection(), weights);
   demand.feed_forward_s = take(model_->feed_forward(), weights);
   demand.update_s = take(copies * dim * update);
@@ -145,14 +172,19 @@ Work Machine::guess_work(std::span<const HeadPolicies> heads) const {
 
 void Machine::guess_ahead(std::int64_t layer, const LayerMemory& memory, const LayerCost& cost) {
   if (cost.lead_layers > 0) {
-    std::vector<LinkDemand>& links = guessed_links_[static_cast<std::size_t>(layer)];
-    links = link_times_.ahead(memory.tier_traffic(),
-                              extrapolation_.head_share() * static_cast<double>(entry_bytes_));
+    LayerRequests& requests = requests_[static_cast<std::size_t>(layer)];
+    requests.ahead = transfers_.ahead(memory.tier_traffic(), moved_entry_bytes(), requests.by_use());
     const std::int64_t from = std::max<std::int64_t>(0, layer - cost.lead_layers);
     guesses_[static_cast<std::size_t>(from)].push_back(
-        {static_cast<std::int32_t>(layer), cost.guess_s,
-         requests_[static_cast<std::size_t>(layer)].prefetch_reads.requests, links});
+        {static_cast<std::int32_t>(layer), cost.guess_s, requests.ahead});
   }
+}
+
+RequestsByUse Machine::LayerRequests::by_use() const {
+  RequestsByUse by_use;
+  std::ranges::transform(lists, by_use.begin(),
+                         [](const RequestList& list) { return std::span(list.requests); });
+  return by_use;
 }
 
 bool Machine::RequestList::deals_one(const Extrapolation& extrapolation) {
@@ -172,10 +204,9 @@ void Machine::add_request(const Extent& extent, IoKind kind, std::int64_t region
 }
 
 void Machine::ask_for(std::int64_t layer, const LayerMemory& from, bool asks_itself, LayerDemand& demand) {
-  LayerRequests& lists = requests_[static_cast<std::size_t>(layer)];
-  for (RequestList* list :
-       {&lists.reads, &lists.prefetch_reads, &lists.writes, &lists.representative_reads, &lists.swap_reads}) {
-    list->requests.clear();
+  LayerRequests& requests = requests_[static_cast<std::size_t>(layer)];
+  for (RequestList& list : requests.lists) {
+    list.requests.clear();
   }
   for (std::int64_t copy = 0; copy < extrapolation_.copies(); ++copy) {
     const std::int64_t region = layer * extrapolation_.copies() + copy;
@@ -186,20 +217,15 @@ void Machine::ask_for(std::int64_t layer, const LayerMemory& from, bool asks_its
         }
       }
     };
-    issue(from.reads(), IoKind::read, lists.reads);
-    issue(from.prefetch_reads(), IoKind::read, asks_itself ? lists.reads : lists.prefetch_reads);
-    issue(from.update_reads(), IoKind::read, lists.writes);
-    issue(from.writes(), IoKind::write, lists.writes);
-    issue(from.representative_reads(), IoKind::read, lists.representative_reads);
-    issue(from.swap_reads(), IoKind::read, lists.swap_reads);
+    for (const FlashTransfer& one : from.flash_transfers()) {
+      const Use use = asks_itself && one.use == Use::prefetch ? Use::demand : one.use;
+      issue(one.extents, one.kind, requests.lists[static_cast<std::size_t>(use)]);
+    }
   }
-  demand.reads = lists.reads.requests;
-  demand.writes = lists.writes.requests;
-  demand.representative_reads = lists.representative_reads.requests;
-  demand.swap_reads = lists.swap_reads.requests;
-  lists.links = link_times_.of(from.tier_traffic(), asks_itself,
-                               extrapolation_.head_share() * static_cast<double>(entry_bytes_));
-  demand.links = lists.links;
+  requests.transfers =
+      transfers_.of(from.tier_traffic(), asks_itself, moved_entry_bytes(), requests.by_use());
+  demand.transfers = requests.transfers;
+  demand.leaves_by_writing = virtual_memory_.cache == CacheSwap::area;
 }
 
 void Machine::set_working_set(double space_bytes) {
@@ -217,7 +243,7 @@ StepTimes Machine::run_step(std::span<const LayerMemory> layers, std::span<const
   std::ranges::for_each(guesses_, [](auto& guesses) { guesses.clear(); });
   std::vector<LayerCost> captured;
   for (std::int64_t layer = 0; layer < extrapolation_.captured_layers; ++layer) {
-    captured.push_back(cost_of(layer, heads));
+    captured.push_back(cost_of(layer, layers[static_cast<std::size_t>(layer)], heads));
   }
   for (std::int64_t m = 0; m < extrapolation_.layers; ++m) {
     const auto from = static_cast<std::size_t>(extrapolation_.captured_layer(m));

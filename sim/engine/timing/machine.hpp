@@ -1,5 +1,6 @@
 #pragma once
 
+#include <array>
 #include <cstdint>
 #include <memory>
 #include <span>
@@ -14,7 +15,7 @@
 #include "sim/engine/timing/critical_path.hpp"
 #include "sim/engine/timing/energy_meter.hpp"
 #include "sim/engine/timing/lateness.hpp"
-#include "sim/engine/timing/link_times.hpp"
+#include "sim/engine/timing/layer_transfers.hpp"
 #include "sim/engine/timing/scheduler.hpp"
 #include "sim/interfaces/codec.hpp"
 #include "sim/interfaces/compute_model.hpp"
@@ -36,16 +37,16 @@ class Machine {
   const Extrapolation& extrapolation() const { return extrapolation_; }
   /// Of KV heads.
   const Extrapolation& head_extrapolation() const { return heads_; }
-  /// What the schedule leaves on flash between layers; nothing where there is no flash.
-  VirtualMemory virtual_memory() const { return on_flash_ ? schedule_->virtual_memory() : VirtualMemory{}; }
   MemoryGeometry memory_geometry() const {
-    return {extrapolation_, virtual_memory(), entry_bytes_, block_bytes()};
+    return {extrapolation_, virtual_memory_, entry_bytes_, block_bytes()};
   }
+  /// Whether a stage moves entries to where they belong.
+  bool places() const { return places_; }
   /// How many flash operations may be outstanding at once.
   std::int64_t batches_outstanding() const { return schedule_->batches_outstanding(); }
   /// What it costs to read under computation, and whether it is counted.
   std::vector<std::pair<std::string_view, bool>> overlap_costs() const;
-  std::vector<std::string> link_names() const { return link_times_.names(); }
+  std::vector<std::string> link_names() const { return transfers_.names(); }
   const LanguageModel& model() const { return *model_; }
   const FlashDevice& device() const { return *device_; }
   std::int64_t block_bytes() const { return device_->limits().block_bytes; }
@@ -87,7 +88,7 @@ class Machine {
     double bytes = 0.0;
   };
 
-  /// Requests of one kind that a layer of the model makes in a step.
+  /// Requests for one use that a layer of the model makes in a step.
   struct RequestList {
     std::vector<IoRequest> requests;
     std::int64_t dealt = 0;  ///< what the heads left over are owed, in parts of a request; kept between steps
@@ -98,16 +99,21 @@ class Machine {
 
   /// Behind the spans of a demand.
   struct LayerRequests {
-    RequestList reads;
-    RequestList prefetch_reads;
-    RequestList writes;
-    RequestList representative_reads;
-    RequestList swap_reads;
-    std::vector<LinkDemand> links;
+    std::array<RequestList, kUses> lists;
+    std::vector<Transfer> transfers;
+    std::vector<Transfer> ahead;  ///< what is guessed for the layer
+
+    RequestsByUse by_use() const;
   };
 
-  LayerCost cost_of(std::int64_t captured, std::span<const HeadPolicies> heads) const;
+  LayerCost cost_of(std::int64_t captured, const LayerMemory& memory,
+                    std::span<const HeadPolicies> heads) const;
   Work guess_work(std::span<const HeadPolicies> heads) const;
+  /// Of what an entry stands for: those of all heads that share what is captured of it.
+  double moved_entry_bytes() const { return extrapolation_.head_share() * static_cast<double>(entry_bytes_); }
+  double in_place_bytes(std::span<const TierTraffic> traffic) const;
+  /// `attention`: of all heads of the layer. Tiers that are read in place are at once; the slowest decides.
+  double attention_s(const Work& attention, std::span<const TierTraffic> traffic) const;
   void guess_ahead(std::int64_t layer, const LayerMemory& memory, const LayerCost& cost);
   /// `asks_itself`: what is guessed for the layer is among what it asks for.
   void ask_for(std::int64_t layer, const LayerMemory& from, bool asks_itself, LayerDemand& demand);
@@ -125,8 +131,11 @@ class Machine {
   EnergyMeter energy_meter_;
   Extrapolation heads_;
   Extrapolation extrapolation_;
-  LinkTimes link_times_;
-  bool on_flash_;
+  LayerTransfers transfers_;
+  std::vector<TierConfig> tiers_;
+  double first_bandwidth_bytes_per_s_;
+  bool places_;
+  VirtualMemory virtual_memory_;
   std::int64_t head_entry_bytes_ = 0;
   std::int64_t entry_bytes_ = 0;
   double configured_working_set_bytes_ = 0.0;
@@ -138,8 +147,7 @@ class Machine {
   std::int64_t asked_write_bytes_ = 0;
   std::vector<LayerRequests> requests_;  ///< [model layers]
   std::vector<LayerDemand> demands_;
-  std::vector<std::vector<LinkDemand>> guessed_links_;  ///< [model layers]: what is guessed for each
-  std::vector<std::vector<GuessDemand>> guesses_;       ///< [model layers]: what each guesses for later ones
+  std::vector<std::vector<GuessDemand>> guesses_;  ///< [model layers]: what each guesses for later ones
   OperationGraph graph_;
   std::vector<Span> spans_;
 };

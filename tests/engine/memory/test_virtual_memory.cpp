@@ -31,15 +31,31 @@ Setup clustered() {
   return setup;
 }
 
-PointResult run(const std::string& schedule) {
-  Setup setup = clustered();
+/// What is on flash between layers.
+struct Virtual {
+  std::string holds = "all";
+  std::string swap = "area";
+  std::string representatives = "dram";
+};
+const Virtual kNothing{};
+const Virtual kInPlace{.holds = "layer", .swap = "in_place"};
+const Virtual kArea{.holds = "layer"};
+const Virtual kRepresentatives{.representatives = "flash"};
+const Virtual kAll{.holds = "layer", .representatives = "flash"};
+const Virtual kAllInPlace{.holds = "layer", .swap = "in_place", .representatives = "flash"};
+
+PointResult run(const Setup& base, const Virtual& memory, const std::string& schedule = "dynakv") {
+  Setup setup = base;
   setup.schedule = schedule;
+  setup.cache_holds = memory.holds;
+  setup.swap = memory.swap;
+  setup.representatives = memory.representatives;
   return fixture().run(setup);
 }
 
-const char* const kNothingVirtual = "{type: dynakv, representatives: dram, virtual_cache: false}";
-const char* const kInPlace = "{type: dynakv, representatives: dram, swap: in_place}";
-const char* const kArea = "{type: dynakv, representatives: dram, swap: area}";
+PointResult run(const Virtual& memory, const std::string& schedule = "dynakv") {
+  return run(clustered(), memory, schedule);
+}
 
 /// Bytes of `metric` in all layers that `result` has more than `other` in one step.
 double more_in(const PointResult& result, const PointResult& other, Metric metric, std::int64_t step) {
@@ -51,9 +67,9 @@ double more_in(const PointResult& result, const PointResult& other, Metric metri
 }
 
 TEST_CASE("a schedule changes times and traffic, nothing of quality or hits") {
-  const PointResult serial = run("serial");
-  for (const char* schedule : {"dynakv", kInPlace, kNothingVirtual}) {
-    const PointResult result = run(schedule);
+  const PointResult serial = run(kNothing, "serial");
+  for (const Virtual& memory : {kAll, kInPlace, kNothing}) {
+    const PointResult result = run(memory);
     for (const Metric metric : {Metric::recall, Metric::output_error, Metric::hit_units,
                                 Metric::useful_read_bytes, Metric::moved_bytes}) {
       CHECK(test::same_bits(result, serial, metric));
@@ -62,8 +78,8 @@ TEST_CASE("a schedule changes times and traffic, nothing of quality or hits") {
 }
 
 TEST_CASE("with nothing virtual the same bytes move, and overlapping is never slower") {
-  const PointResult serial = run("serial");
-  const PointResult result = run(kNothingVirtual);
+  const PointResult serial = run(kNothing, "serial");
+  const PointResult result = run(kNothing);
   for (const Metric metric : {Metric::read_bytes, Metric::read_requests, Metric::write_bytes,
                               Metric::cache_bytes, Metric::representative_bytes}) {
     CHECK(test::same_bits(result, serial, metric));
@@ -77,10 +93,27 @@ TEST_CASE("with nothing virtual the same bytes move, and overlapping is never sl
   }
 }
 
+TEST_CASE("every schedule brings in what is on flash between layers: the same bytes, whichever overlaps") {
+  for (const Virtual& memory : {kAll, kAllInPlace}) {
+    const PointResult pipelined = run(memory);
+    for (const char* const schedule : {"serial", "look_ahead"}) {
+      CAPTURE(schedule);
+      const PointResult result = run(memory, schedule);
+      for (const Metric metric : {Metric::read_bytes, Metric::read_requests, Metric::write_bytes,
+                                  Metric::cache_bytes, Metric::representative_bytes}) {
+        CHECK(test::same_bits(result, pipelined, metric));
+      }
+      CHECK(total(result, Metric::critical_swap_in_s) > 0.0);
+      CHECK(total(result, Metric::latency_s) >= total(pipelined, Metric::latency_s));
+      CHECK(total(result, Metric::latency_s) > total(run(kNothing, schedule), Metric::latency_s));
+    }
+  }
+}
+
 TEST_CASE("a virtual cache reads back what it held at the end of the step before, in whole blocks") {
-  const PointResult kept = run(kNothingVirtual);
-  for (const char* const schedule : {kInPlace, kArea}) {
-    const PointResult swapped = run(schedule);
+  const PointResult kept = run(kNothing);
+  for (const Virtual& memory : {kInPlace, kArea}) {
+    const PointResult swapped = run(memory);
     for (std::int64_t step = 1; step < kept.data.steps(); ++step) {
       CAPTURE(step);
       const double more = more_in(swapped, kept, Metric::read_bytes, step);
@@ -95,11 +128,8 @@ TEST_CASE("a virtual cache reads back what it held at the end of the step before
 }
 
 TEST_CASE("a swap area is written when the cache changes, and one block of each layer is read if it fits") {
-  Setup setup = clustered();  // 60 entries of 64 B in both layers together: no layer's take more than a block
-  setup.schedule = kNothingVirtual;
-  const PointResult kept = fixture().run(setup);
-  setup.schedule = kArea;
-  const PointResult swapped = fixture().run(setup);
+  const PointResult kept = run(kNothing);  // 60 entries of 64 B in both layers: no layer's exceed a block
+  const PointResult swapped = run(kArea);
   double written_steps = 0.0;
   for (std::int64_t step = 0; step < kept.data.steps(); ++step) {
     for (std::int64_t layer = 0; layer < 2; ++layer) {
@@ -126,13 +156,10 @@ TEST_CASE("a swap area is written when the cache changes, and one block of each 
 TEST_CASE("a swap area holds all that is cached, in fewer requests than the layout has it") {
   Setup setup = clustered();
   setup.cache_bytes = 300 * kEntryBytes;
-  setup.schedule = kNothingVirtual;
-  const PointResult kept = fixture().run(setup);
-  setup.schedule = kArea;
   setup.check = "every_step";
-  const PointResult area = fixture().run(setup);
-  setup.schedule = kInPlace;
-  const PointResult in_place = fixture().run(setup);
+  const PointResult kept = run(setup, kNothing);
+  const PointResult area = run(setup, kArea);
+  const PointResult in_place = run(setup, kInPlace);
   for (std::int64_t step = 1; step < kept.data.steps(); ++step) {
     CAPTURE(step);
     const double space =
@@ -152,12 +179,9 @@ Setup with_waiting_entries() {
 }
 
 TEST_CASE("a virtual cache does not read back from the layout what still waits to be written") {
-  Setup setup = with_waiting_entries();
-  setup.schedule = kNothingVirtual;
-  const PointResult kept = fixture().run(setup);
-  for (const char* const schedule : {kInPlace, kArea}) {
-    setup.schedule = schedule;
-    const PointResult swapped = fixture().run(setup);
+  const PointResult kept = run(with_waiting_entries(), kNothing);
+  for (const Virtual& memory : {kInPlace, kArea}) {
+    const PointResult swapped = run(with_waiting_entries(), memory);
     CHECK(largest(swapped, Metric::write_buffer_bytes) > 0.0);
     CHECK(test::same_bits(swapped, kept, Metric::hit_units));
     CHECK(total(swapped, Metric::read_bytes) > total(kept, Metric::read_bytes));
@@ -170,13 +194,12 @@ TEST_CASE("swapped in place, cached entries that wait to be written stay in DRAM
       "{type: decoder, layers: 20, query_heads: 4, kv_heads: 2, head_dim: 16, hidden: 64, ffn: 128, vocab: "
       "500}";
   setup.cache_bytes *= 10;
-  const auto cache_bytes = [&setup](const char* schedule) {
-    setup.schedule = schedule;
-    const PointResult result = fixture().run(setup);
+  const auto cache_bytes = [&setup](const Virtual& memory) {
+    const PointResult result = run(setup, memory);
     const auto bytes = values(result, Metric::cache_bytes);
     return std::vector<double>(bytes.begin(), bytes.end());
   };
-  const std::vector<double> kept = cache_bytes(kNothingVirtual);
+  const std::vector<double> kept = cache_bytes(kNothing);
   const std::vector<double> area = cache_bytes(kArea);
   const std::vector<double> in_place = cache_bytes(kInPlace);
   bool any_waits = false;
@@ -196,12 +219,10 @@ TEST_CASE("of many layers only two are in DRAM") {
   setup.model =
       "{type: decoder, layers: 20, query_heads: 4, kv_heads: 2, head_dim: 16, hidden: 64, ffn: 128, vocab: "
       "500}";
-  setup.schedule = kNothingVirtual;
-  const PointResult kept = fixture().run(setup);
+  const PointResult kept = run(setup, kNothing);
   CHECK(largest(kept, Metric::cache_bytes) > 0.0);
-  for (const char* const schedule : {"dynakv", "{type: dynakv, swap: in_place}"}) {
-    setup.schedule = schedule;
-    const PointResult swapped = fixture().run(setup);
+  for (const Virtual& memory : {kAll, kAllInPlace}) {
+    const PointResult swapped = run(setup, memory);
     for (std::int64_t step = 0; step < kept.data.steps(); ++step) {
       // The two captured layers are ten of the model's each; of every pair one is in use, one comes in.
       CHECK(swapped.data.at(Metric::cache_bytes, step) ==
@@ -213,8 +234,8 @@ TEST_CASE("of many layers only two are in DRAM") {
 }
 
 TEST_CASE("representatives on flash are read whole and written where they changed") {
-  const PointResult in_dram = run(kNothingVirtual);
-  const PointResult on_flash = run("{type: dynakv, virtual_cache: false}");
+  const PointResult in_dram = run(kNothing);
+  const PointResult on_flash = run(kRepresentatives);
   for (std::int64_t step = 0; step < in_dram.data.steps(); ++step) {
     for (std::int64_t layer = 0; layer < 2; ++layer) {
       // Two heads of at most ten centroids of 16 floats: a block each, read; the block of the appended
@@ -236,10 +257,8 @@ TEST_CASE("a regrouping writes all representatives again") {
   setup.model =  // of two blocks each
       "{type: decoder, layers: 2, query_heads: 4, kv_heads: 2, head_dim: 4096, hidden: 64, ffn: 128, vocab: "
       "500}";
-  setup.schedule = kNothingVirtual;
-  const PointResult in_dram = fixture().run(setup);
-  setup.schedule = "{type: dynakv, virtual_cache: false}";
-  const PointResult on_flash = fixture().run(setup);
+  const PointResult in_dram = run(setup, kNothing);
+  const PointResult on_flash = run(setup, kRepresentatives);
   for (std::int64_t step = 0; step < in_dram.data.steps(); ++step) {
     const double read = more_in(on_flash, in_dram, Metric::read_bytes, step);
     const double written = more_in(on_flash, in_dram, Metric::write_bytes, step);

@@ -106,7 +106,7 @@ PointResult replay(const std::string& phone, const std::string& schedule,
   setup.clustering = "{type: kmeans, clusters: 8}";
   setup.scorer = "centroid";
   setup.phone = "{type: roofline, gemv_bandwidth: 10MB/s" + phone + "}";
-  setup.schedule = "{type: dynakv, representatives: dram, virtual_cache: false" + schedule + "}";
+  setup.schedule = "{type: dynakv" + schedule + "}";
   setup.device = device;
   return fixture.run(setup);
 }

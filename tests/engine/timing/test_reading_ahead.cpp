@@ -18,7 +18,7 @@ class AheadStep {
  public:
   AheadStep(double compute_s, double guess_s, std::int32_t lead) : guesses_(kLayers) {
     for (std::int32_t layer = 0; layer < kLayers; ++layer) {
-      guesses_[static_cast<std::size_t>(std::max(0, layer - lead))].push_back({layer, guess_s, reads_});
+      guesses_[static_cast<std::size_t>(std::max(0, layer - lead))].push_back({layer, guess_s, transfers_});
     }
     for (const std::vector<GuessDemand>& guesses : guesses_) {
       layers_.push_back({.query_projection_s = 0.25 * compute_s,
@@ -37,6 +37,7 @@ class AheadStep {
 
  private:
   std::vector<IoRequest> reads_ = test::reads({3, 5, 2});
+  std::vector<Transfer> transfers_ = {{.use = Use::prefetch, .from = 1, .to = 0, .requests = reads_}};
   std::vector<std::vector<GuessDemand>> guesses_;
   std::vector<LayerDemand> layers_;
 };
@@ -73,11 +74,12 @@ TEST_CASE("look_ahead: where reading is slower it is all that a step takes, and 
 
 TEST_CASE("look_ahead: a layer's own read is waited for, behind its projections and its scoring") {
   const std::vector<IoRequest> reads = test::reads({4});
+  const std::vector<Transfer> transfers = {{.use = Use::demand, .from = 1, .to = 0, .requests = reads}};
   const LayerDemand layer{.query_projection_s = 1.0,
                           .key_value_projection_s = 2.0,
                           .score_s = 3.0,
                           .attention_s = 4.0,
-                          .reads = reads};
+                          .transfers = transfers};
   OperationGraph graph;
   test::make<Schedule>("look_ahead", Schedule::Context{})->lay({&layer, 1}, 0.5, graph);
   const test::Outcome outcome = test::run(graph);

@@ -2,6 +2,7 @@
 #include <doctest/doctest.h>
 
 #include <algorithm>
+#include <deque>
 #include <limits>
 #include <numeric>
 #include <vector>
@@ -47,6 +48,29 @@ std::span<const IoRequest> seconds(std::size_t count) {
   return std::span(requests).first(count);
 }
 
+/// So many requests for each use, in the order of issue; none where there are none.
+struct Requests {
+  std::size_t reads = 0;
+  std::size_t writes = 0;
+  std::size_t representatives = 0;
+  std::size_t swapped = 0;
+};
+
+std::span<const Transfer> transfers(const Requests& of) {
+  static std::deque<std::vector<Transfer>> made;  // which stay where they are
+  std::vector<Transfer>& list = made.emplace_back();
+  const auto add = [&list](Use use, std::size_t count) {
+    if (count > 0) {
+      list.push_back({.use = use, .from = 1, .to = 0, .requests = seconds(count)});
+    }
+  };
+  add(Use::representatives, of.representatives);
+  add(Use::swap, of.swapped);
+  add(Use::demand, of.reads);
+  add(Use::update, of.writes);
+  return list;
+}
+
 LayerDemand full_layer() {
   return {.query_projection_s = 2.0,
           .key_value_projection_s = 3.0,
@@ -55,21 +79,13 @@ LayerDemand full_layer() {
           .output_projection_s = 1.0,
           .feed_forward_s = 5.0,
           .update_s = 1.0,
-          .reads = seconds(2),
-          .writes = seconds(1),
-          .representative_reads = seconds(1),
-          .swap_reads = seconds(4)};
+          .transfers = transfers({.reads = 2, .writes = 1, .representatives = 1, .swapped = 4}),
+          .leaves_by_writing = true};
 }
 
 ParamValues switched(const char* parameter, bool on) {
   ParamValues values;
   values[parameter] = on;
-  return values;
-}
-
-ParamValues swap_of(const std::string& swap) {
-  ParamValues values;
-  values["swap"] = swap;
   return values;
 }
 
@@ -158,9 +174,10 @@ TEST_CASE("dynakv: the next layer's cache comes in under attention and feed forw
 }
 
 TEST_CASE("dynakv: a layer comes in when the one two before has left, and that takes a write to an area") {
-  const auto swapped_after = [](const std::string& swap, const LayerDemand& demand) {
+  const auto swapped_after = [](bool by_writing, LayerDemand demand) {
+    demand.leaves_by_writing = by_writing;
     const std::vector<LayerDemand> layers(3, demand);
-    const OperationGraph graph = lay(layers, 0.0, "dynakv", swap_of(swap));
+    const OperationGraph graph = lay(layers, 0.0);
     const auto swap_in = static_cast<std::size_t>(id_of(graph, Purpose::swap_in, 2));
     std::vector<OperationId> after = graph.operations()[swap_in].after;
     std::erase(after, id_of(graph, Purpose::read, 1));
@@ -169,12 +186,12 @@ TEST_CASE("dynakv: a layer comes in when the one two before has left, and that t
     CHECK(left.layer == 0);
     return left.purpose;
   };
-  CHECK(swapped_after("area", full_layer()) == Purpose::write);
-  CHECK(swapped_after("in_place", full_layer()) == Purpose::attention);
+  CHECK(swapped_after(true, full_layer()) == Purpose::write);
+  CHECK(swapped_after(false, full_layer()) == Purpose::attention);
   LayerDemand unchanged = full_layer();
-  unchanged.writes = {};
+  unchanged.transfers = transfers({.reads = 2, .representatives = 1, .swapped = 4});
   unchanged.update_s = 0.0;
-  CHECK(swapped_after("area", unchanged) == Purpose::attention);
+  CHECK(swapped_after(true, unchanged) == Purpose::attention);
 }
 
 TEST_CASE("dynakv: without overlap representatives and entries are waited for") {
@@ -187,24 +204,12 @@ TEST_CASE("dynakv: without overlap representatives and entries are waited for") 
         span_of(graph, outcome, Purpose::read, 0).end_s);
 }
 
-TEST_CASE("dynakv: parameters say what stays on flash") {
-  const auto memory = [](const ParamValues& values) {
-    return test::make<Schedule>("dynakv", values, {})->virtual_memory();
-  };
-  CHECK(memory({}).representatives);
-  CHECK(memory({}).cache == CacheSwap::area);
-  CHECK(memory(swap_of("in_place")).cache == CacheSwap::in_place);
-  ParamValues in_dram;
-  in_dram["representatives"] = std::string("dram");
-  CHECK_FALSE(memory(in_dram).representatives);
-  CHECK(memory(switched("virtual_cache", false)).cache == CacheSwap::none);
-}
-
 TEST_CASE("dynakv: no step is longer than one after another, nor shorter than either resource is busy") {
   for (std::uint64_t seed = 0; seed < 300; ++seed) {
     CAPTURE(seed);
     Rng rng = Rng::stream(seed, "dynakv schedule");
     const auto maybe_s = [&rng] { return rng.below(4) == 0 ? 0.0 : rng.uniform(); };
+    const bool by_writing = rng.below(2) == 0;
     std::vector<LayerDemand> layers;
     for (std::uint64_t i = 0; i < 1 + rng.below(6); ++i) {
       layers.push_back({.query_projection_s = maybe_s(),
@@ -214,13 +219,13 @@ TEST_CASE("dynakv: no step is longer than one after another, nor shorter than ei
                         .output_projection_s = maybe_s(),
                         .feed_forward_s = maybe_s(),
                         .update_s = maybe_s(),
-                        .reads = seconds(rng.below(4)),
-                        .writes = seconds(rng.below(3)),
-                        .representative_reads = seconds(rng.below(2)),
-                        .swap_reads = seconds(rng.below(4))});
+                        .transfers = transfers({.reads = rng.below(4),
+                                                .writes = rng.below(3),
+                                                .representatives = rng.below(2),
+                                                .swapped = rng.below(4)}),
+                        .leaves_by_writing = by_writing});
     }
-    ParamValues values = switched("overlap_projections", rng.below(2) == 0);
-    values["swap"] = std::string(rng.below(2) == 0 ? "area" : "in_place");
+    const ParamValues values = switched("overlap_projections", rng.below(2) == 0);
     const OperationGraph graph = lay(layers, maybe_s(), "dynakv", values);
     const Outcome outcome = run(graph);
     const auto operations = graph.operations();

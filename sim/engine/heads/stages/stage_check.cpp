@@ -25,6 +25,8 @@ class StageCheck {
     check_take();
     check_queries();
     check_guess();
+    check_overflow();
+    check_place();
   }
 
   void throw_if_any() const {
@@ -65,8 +67,9 @@ class StageCheck {
     if (stage().at_layer_end && !stage().chooses() && stage().units == StageUnits::clustering) {
       add("units", "before the prompt has been read there are no units; allowed: token");
     }
-    if (stage().chooses() && stage().overflow > 0) {
-      add("overflow", "{} for a stage that {}, which acts on all heads; allowed: 0", stage().overflow, act);
+    if (stage().chooses() && stage().overflow.entries > 0) {
+      add("overflow", "{} for a stage that {}, which acts on all heads; allowed: 0", stage().overflow.entries,
+          act);
     }
     if (stage().chooses() && !stage().takes() && stage().scope == Scope::model) {
       add("scope", "in a step later layers are not known; allowed: head, layer, layers_seen");
@@ -129,8 +132,9 @@ class StageCheck {
     if (stage().takes()) {
       return;
     }
-    if (stage().effect == Effect::evict && stage().queries != Queries::own) {
-      add("queries", "a stage that evicts asks with the layer's own; allowed: own");
+    if (!stage().chooses() && stage().queries != Queries::own) {
+      add("queries", "a stage that {} asks with the layer's own; allowed: own",
+          stage().effect == Effect::evict ? "evicts" : "places");
     }
     if (stage().effect == Effect::select && stage().queries == Queries::oracle) {
       add("queries",
@@ -174,6 +178,51 @@ class StageCheck {
               number(layer));
         }
       }
+    }
+  }
+
+  void check_overflow() {
+    const Overflow& overflow = stage().overflow;
+    const std::vector<std::string>& tiers = config_.system.tier_names;
+    if (overflow.tier.empty()) {
+      if (overflow.bytes > 0) {
+        add("overflow.bytes", "{} in no tier; allowed: with the name of one, {}", overflow.bytes,
+            fmt::join(tiers, ", "));
+      }
+      return;
+    }
+    if (std::ranges::find(tiers, overflow.tier) == tiers.end()) {
+      add("overflow.tier", "'{}' is no tier; allowed: {}", overflow.tier, fmt::join(tiers, ", "));
+    }
+    if (stage().chooses()) {
+      add("overflow.tier", "'{}' for a stage that acts on all heads; allowed: none", overflow.tier);
+    }
+    if (!stage().chooses() && (stage().at_prompt_end || stage().at_layer_end)) {
+      add("overflow.tier", "'{}' holds nothing while the prompt is read; allowed: when: step", overflow.tier);
+    }
+  }
+
+  void check_place() {
+    if (stage().effect != Effect::place) {
+      if (!stage().tier.empty()) {
+        add("tier", "'{}' for a stage that places nothing; allowed: none", stage().tier);
+      }
+      return;
+    }
+    const std::string& first = config_.system.tier_names.front();
+    if (stage().tier != first) {
+      add("tier", "'{}' is not the first tier, where alone stages place; allowed: {}", stage().tier, first);
+    }
+    if (!config_.system.has_lower_tier()) {
+      add("effect", "'{}' has all entries, so that none is placed elsewhere; allowed: a tier below it",
+          first);
+    }
+    if (stage().at_layer_end) {
+      add("when", "tiers hold nothing while the prompt is read; allowed: prefill_end, step");
+    }
+    const auto before = std::span(stages()).first(index_);
+    if (std::ranges::find(before, Effect::place, &StageConfig::effect) != before.end()) {
+      add("effect", "a stage before it places too; allowed: one");
     }
   }
 

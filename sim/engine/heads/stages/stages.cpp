@@ -148,7 +148,7 @@ void Stages::evict_prompt(StageUnits units, std::span<HeadPolicies> heads, Worke
     if (config.at_layer_end) {
       evict_by_layers(stage, heads, workers);
     } else if (config.at_prompt_end) {
-      evict(stage, heads, workers);
+      act(stage, heads, workers);
     }
   }
 }
@@ -160,44 +160,101 @@ void Stages::evict_by_layers(std::size_t stage, std::span<HeadPolicies> heads, W
   const std::int64_t every = stage_config(stage).every;
   for (std::size_t seen = 1; seen <= numbers.size(); ++seen) {
     if (seen == numbers.size() || numbers[seen] / every != numbers[seen - 1] / every) {
-      evict(stage, heads.first(seen * static_cast<std::size_t>(sets_)), workers);
+      act(stage, heads.first(seen * static_cast<std::size_t>(sets_)), workers);
     }
   }
 }
 
-bool Stages::evict(std::int64_t step, std::span<HeadPolicies> heads, Workers& workers) const {
+bool Stages::evict(std::int64_t step, std::span<HeadPolicies> heads, Workers& workers,
+                   const Held& held) const {
+  return act_after(Effect::evict, step, heads, workers, held);
+}
+
+bool Stages::place(std::int64_t step, std::span<HeadPolicies> heads, Workers& workers,
+                   const Held& held) const {
+  std::ranges::for_each(heads, &HeadPolicies::forget_placed);
+  return act_after(Effect::place, step, heads, workers, held);
+}
+
+bool Stages::place_prompt(std::span<HeadPolicies> heads, Workers& workers) const {
   bool fired = false;
   for (std::size_t stage = 0; stage < budgets_.size(); ++stage) {
-    const StageConfig& config = stage_config(stage);
-    if (config.effect == Effect::evict && config.at_step && (step + 1) % config.every == 0) {
-      evict(stage, heads, workers);
+    if (stage_config(stage).effect == Effect::place && stage_config(stage).at_prompt_end) {
+      act(stage, heads, workers);
       fired = true;
     }
   }
   return fired;
 }
 
-void Stages::evict(std::size_t stage, std::span<HeadPolicies> heads, Workers& workers) const {
+bool Stages::act_after(Effect effect, std::int64_t step, std::span<HeadPolicies> heads, Workers& workers,
+                       const Held& held) const {
+  bool fired = false;
+  for (std::size_t stage = 0; stage < budgets_.size(); ++stage) {
+    const StageConfig& config = stage_config(stage);
+    if (config.effect == effect && config.at_step && (step + 1) % config.every == 0) {
+      act(stage, heads, workers, held);
+      fired = true;
+    }
+  }
+  return fired;
+}
+
+void Stages::act(std::size_t stage, std::span<HeadPolicies> heads, Workers& workers, const Held& held) const {
   for (HeadPolicies& head : heads) {
     head.see_all();
   }
-  run(stage, heads, workers,
-      [stage](HeadPolicies& head, std::int64_t entries) { head.evict(stage, entries); });
+  const bool places = stage_config(stage).effect == Effect::place;
+  run(
+      stage, heads, workers,
+      [stage, places](HeadPolicies& head, std::int64_t entries) {
+        places ? head.place(stage, entries) : head.evict(stage, entries);
+      },
+      held);
 }
 
-void Stages::run(std::size_t stage, std::span<HeadPolicies> heads, Workers& workers, const Act& act) const {
+std::vector<bool> Stages::overflowing(const StageConfig& stage, std::span<const HeadPolicies> heads,
+                                      const Held& held) const {
+  if (stage.overflow.tier.empty()) {
+    return std::vector<bool>(heads.size(), true);
+  }
+  const double share = static_cast<double>(stage.overflow.bytes) / static_cast<double>(heads.size());
+  const std::size_t scope = stage.scope == Scope::head    ? 1
+                            : stage.scope == Scope::layer ? static_cast<std::size_t>(sets_)
+                                                          : heads.size();
+  std::vector<bool> exceeded;
+  while (held && exceeded.size() < heads.size()) {
+    double bytes = 0.0;
+    for (const HeadPolicies& head : heads.subspan(exceeded.size(), scope)) {
+      bytes += held(stage.overflow.tier, head);
+    }
+    exceeded.insert(exceeded.end(), scope, bytes > share * static_cast<double>(scope));
+  }
+  exceeded.resize(heads.size(), false);  // while the prompt is read tiers hold nothing
+  return exceeded;
+}
+
+std::vector<HeadPolicies*> Stages::running(std::size_t stage, std::span<HeadPolicies> heads,
+                                           const Held& held) const {
+  const StageConfig& config = stage_config(stage);
+  const std::vector<bool> exceeded = overflowing(config, heads, held);
   std::vector<HeadPolicies*> running;
-  for (HeadPolicies& head : heads) {
-    if (head.runs(stage) && (stage_config(stage).overflow == 0 || head.overflows(stage))) {
-      running.push_back(&head);
+  for (std::size_t i = 0; i < heads.size(); ++i) {
+    const bool few = config.overflow.entries > 0 && heads[i].runs(stage) && !heads[i].overflows(stage);
+    if (heads[i].runs(stage) && exceeded[i] && !few) {
+      running.push_back(&heads[i]);
     }
   }
-  const auto at = [&running](std::int64_t i) -> HeadPolicies& {
-    return *running[static_cast<std::size_t>(i)];
-  };
-  workers.for_each(std::ssize(running), [&](std::int64_t i) { at(i).score(stage); });
-  const std::vector<std::int64_t> allotted = allot(stage, running);
-  workers.for_each(std::ssize(running),
+  return running;
+}
+
+void Stages::run(std::size_t stage, std::span<HeadPolicies> heads, Workers& workers, const Act& act,
+                 const Held& held) const {
+  const std::vector<HeadPolicies*> acting = running(stage, heads, held);
+  const auto at = [&acting](std::int64_t i) -> HeadPolicies& { return *acting[static_cast<std::size_t>(i)]; };
+  workers.for_each(std::ssize(acting), [&](std::int64_t i) { at(i).score(stage); });
+  const std::vector<std::int64_t> allotted = allot(stage, acting);
+  workers.for_each(std::ssize(acting),
                    [&](std::int64_t i) { act(at(i), allotted[static_cast<std::size_t>(i)]); });
 }
 

@@ -4,6 +4,7 @@
 #include <functional>
 #include <memory>
 #include <span>
+#include <string_view>
 #include <vector>
 
 #include "sim/config/resolve.hpp"
@@ -38,8 +39,13 @@ class Stages {
   void select(std::span<HeadPolicies> heads, Workers& workers) const;
   /// Those that evict when the prompt has been read, and rank `units`.
   void evict_prompt(StageUnits units, std::span<HeadPolicies> heads, Workers& workers) const;
+  /// Bytes of the whole model that a head stands for in the tier of that name.
+  using Held = std::function<double(std::string_view tier, const HeadPolicies& head)>;
   /// Those that evict after the step, the first of which is 0. Returns whether any does.
-  bool evict(std::int64_t step, std::span<HeadPolicies> heads, Workers& workers) const;
+  bool evict(std::int64_t step, std::span<HeadPolicies> heads, Workers& workers, const Held& held) const;
+  /// Those that place, likewise, or when the prompt has been read.
+  bool place(std::int64_t step, std::span<HeadPolicies> heads, Workers& workers, const Held& held) const;
+  bool place_prompt(std::span<HeadPolicies> heads, Workers& workers) const;
 
  private:
   using Act = std::function<void(HeadPolicies&, std::int64_t entries)>;
@@ -47,8 +53,18 @@ class Stages {
   void need(const StageConfig& stage);
   const StageConfig& stage_config(std::size_t stage) const { return config_->system.stages[stage]; }
   void take(std::size_t stage, std::span<HeadPolicies> heads, Workers& workers) const;
-  void run(std::size_t stage, std::span<HeadPolicies> heads, Workers& workers, const Act& act) const;
-  void evict(std::size_t stage, std::span<HeadPolicies> heads, Workers& workers) const;
+  void run(std::size_t stage, std::span<HeadPolicies> heads, Workers& workers, const Act& act,
+           const Held& held = {}) const;
+  /// The heads that the stage acts on.
+  std::vector<HeadPolicies*> running(std::size_t stage, std::span<HeadPolicies> heads,
+                                     const Held& held) const;
+  /// [heads]: whether what its scope holds in the tier of the stage's overflow exceeds the scope's share.
+  std::vector<bool> overflowing(const StageConfig& stage, std::span<const HeadPolicies> heads,
+                                const Held& held) const;
+  bool act_after(Effect effect, std::int64_t step, std::span<HeadPolicies> heads, Workers& workers,
+                 const Held& held) const;
+  /// On all entries that exist: a stage that evicts or places.
+  void act(std::size_t stage, std::span<HeadPolicies> heads, Workers& workers, const Held& held = {}) const;
   void evict_by_layers(std::size_t stage, std::span<HeadPolicies> heads, Workers& workers) const;
   std::vector<std::int64_t> allot(std::size_t stage, std::span<HeadPolicies* const> heads) const;
   /// The heads [first, last) that the budget of head `next` is divided among; those from it on are allotted.

@@ -24,6 +24,7 @@ class TierLevel {
   bool exclusive() const { return exclusive_; }
   bool has(HeadId head, EntryIndex entry) const { return residencies_[index(head)].entry_resident(entry); }
   std::int64_t entries() const;
+  std::int64_t entries_of(HeadId head) const { return residencies_[index(head)].entries(); }
   CacheSet& caches() { return caches_; }
 
   /// `entries` of `unit` come to be here, or leave.

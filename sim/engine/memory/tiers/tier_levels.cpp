@@ -15,8 +15,9 @@ TierLevels::TierLevels(const RunConfig& config, const MemoryGeometry& geometry, 
       last_is_memory_(!config.system.on_flash && links_ > 0),
       traffic_(links_ * static_cast<std::size_t>(layers)),
       written_(static_cast<std::size_t>(layers * kv_heads), 0) {
-  refuse_tiers(config, geometry);
+  refuse_tiers(config);
   for (const TierConfig& tier : config.system.tiers) {
+    in_place_.push_back(tier.in_place);
     if (tier.capacity_bytes > 0) {
       levels_.emplace_back(config, tier, geometry, layers, kv_heads);
     }
@@ -35,7 +36,7 @@ void TierLevels::put_under(CacheSet& caches, std::span<HeadResidency* const> fir
     CacheSet& above = level == 0 ? caches : levels_[level - 1].caches();
     if (levels_[level].exclusive()) {
       above.on_evict([this, level](CacheObject object, std::span<const EntryIndex> entries) {
-        demote(level, object, entries);
+        traffic(layer_, level).demoted += take_over(level, object, entries);
       });
     }
   }
@@ -85,6 +86,58 @@ void TierLevels::come_ahead(HeadId head, std::vector<EntryIndex>& missing) {
   }
 }
 
+std::size_t TierLevels::holder_of(HeadId head, EntryIndex entry) const {
+  const auto found =
+      std::ranges::find_if(levels_, [&](const TierLevel& level) { return level.has(head, entry); });
+  return static_cast<std::size_t>(found - levels_.begin());
+}
+
+bool TierLevels::stays(HeadId head, EntryIndex entry) const {
+  if (std::ranges::find(in_place_, true) == in_place_.end()) {
+    return false;
+  }
+  const std::size_t holder = holder_of(head, entry);
+  return holder < in_place_.size() && in_place_[holder];  // else it is on flash
+}
+
+std::vector<EntryIndex> TierLevels::take_staying(HeadId head, std::vector<EntryIndex>& missing) const {
+  const auto comes = [&](EntryIndex entry) { return !stays(head, entry); };
+  const auto staying = std::ranges::stable_partition(missing, comes);
+  std::vector<EntryIndex> entries(staying.begin(), staying.end());
+  missing.erase(staying.begin(), staying.end());
+  return entries;
+}
+
+std::int64_t TierLevels::read_in_place(HeadId head, UnitId unit, std::vector<EntryIndex>& missing) {
+  std::vector<EntryIndex> staying = take_staying(head, missing);
+  const std::int64_t count = std::ssize(staying);
+  for (std::size_t link = 0; link < links_ && !staying.empty(); ++link) {
+    TierTraffic& moved = traffic(head.layer, link);
+    moved.asked += std::ssize(staying);
+    if (link == levels_.size()) {
+      moved.in_place += std::ssize(staying);
+      break;
+    }
+    moved.in_place += std::ssize(found_in(levels_[link], head, staying));
+    look_up(link, head, unit, staying.empty());
+  }
+  return count;
+}
+
+void TierLevels::update_in_place(HeadId head, std::vector<EntryIndex>& missing) {
+  for (const EntryIndex entry : take_staying(head, missing)) {
+    ++traffic(head.layer, holder_of(head, entry)).updated;
+  }
+}
+
+void TierLevels::displace(HeadId head, UnitId unit, std::span<const EntryIndex> entries) {
+  if (!levels_.empty() && levels_.front().exclusive()) {
+    const CacheObject object{static_cast<std::int32_t>(head.layer), static_cast<std::int32_t>(head.head),
+                             unit};
+    traffic(head.layer, 0).displaced += take_over(0, object, entries);
+  }
+}
+
 void TierLevels::bring_up(HeadId head, UnitId unit, TierUse use, std::vector<EntryIndex>& missing) {
   for (std::size_t i = 0; i < levels_.size() && !missing.empty(); ++i) {
     TierLevel& level = levels_[i];
@@ -105,7 +158,7 @@ void TierLevels::bring_up(HeadId head, UnitId unit, TierUse use, std::vector<Ent
 }
 
 void TierLevels::count(TierUse use, std::int64_t asked, std::int64_t found, TierTraffic& moved) const {
-  moved.asked += use == TierUse::update ? 0 : asked;
+  moved.asked += use == TierUse::attention || use == TierUse::arrived ? asked : 0;
   switch (use) {
     case TierUse::attention:
       moved.read += found;
@@ -115,6 +168,9 @@ void TierLevels::count(TierUse use, std::int64_t asked, std::int64_t found, Tier
       break;
     case TierUse::update:
       moved.updated += found;
+      break;
+    case TierUse::placed:
+      moved.placed += found;
       break;
   }
 }
@@ -138,6 +194,7 @@ void TierLevels::come_from_last(std::int64_t layer, TierUse use, std::int64_t en
     TierTraffic& moved = traffic(layer, link);
     moved.forwarded += use == TierUse::attention ? entries : 0;
     moved.updated += use == TierUse::update ? entries : 0;
+    moved.forwarded_placed += use == TierUse::placed ? entries : 0;
   }
 }
 
@@ -190,11 +247,11 @@ bool TierLevels::held_above(std::size_t level, HeadId head, EntryIndex entry) co
                      [&](const TierLevel& one) { return one.has(head, entry); });
 }
 
-void TierLevels::demote(std::size_t to, CacheObject object, std::span<const EntryIndex> entries) {
+std::int64_t TierLevels::take_over(std::size_t to, CacheObject object, std::span<const EntryIndex> entries) {
   const HeadId head{object.layer, object.head};
   TierLevel& level = levels_[to];
   if (!level.caches().of(head.layer, head.head).enabled()) {
-    return;
+    return 0;
   }
   std::vector<EntryIndex> demoted;
   std::ranges::copy_if(entries, std::back_inserter(demoted), [&](EntryIndex entry) {
@@ -203,8 +260,8 @@ void TierLevels::demote(std::size_t to, CacheObject object, std::span<const Entr
   if (!demoted.empty()) {
     level.admit(head, object.unit, demoted);
     level.touch(head, object.unit, false);
-    traffic(layer_, to).demoted += std::ssize(demoted);
   }
+  return std::ssize(demoted);
 }
 
 void TierLevels::evict() {

@@ -41,13 +41,25 @@ class TierLevels {
   }
   /// [links]; the last tier, which has everything, counts as holding nothing.
   std::vector<std::int64_t> held_entries() const;
+  /// Of one head, in a level.
+  std::int64_t held_entries(std::size_t level, HeadId head) const { return levels_[level].entries_of(head); }
 
   void begin_step(std::int64_t layer);
+  /// What tiers evict from here on counts as the layer's.
+  void resume(std::int64_t layer) { layer_ = layer; }
   /// What is guessed to be asked for comes up ahead, and stays where it was until it is (TierUse::arrived);
   /// what only the flash has is left in `missing`.
   void come_ahead(HeadId head, std::vector<EntryIndex>& missing);
   /// `missing`, of `unit`, comes up; what only the flash has is left in it.
   void bring_up(HeadId head, UnitId unit, TierUse use, std::vector<EntryIndex>& missing);
+  /// Whether attention reads the entry where the fastest tier below the first has it.
+  bool stays(HeadId head, EntryIndex entry) const;
+  /// Takes what stays out of `missing`, of `unit`, and returns how many entries it is.
+  std::int64_t read_in_place(HeadId head, UnitId unit, std::vector<EntryIndex>& missing);
+  /// The same of what updates read; it goes over the link, and is not admitted anywhere.
+  void update_in_place(HeadId head, std::vector<EntryIndex>& missing);
+  /// `entries` of `unit` have left the first tier for the one below, because a stage placed others there.
+  void displace(HeadId head, UnitId unit, std::span<const EntryIndex> entries);
   /// After attention: the policies hear what was asked for, least wanted first.
   void touch(HeadId head);
   void restructure(HeadId head, const Change& change);
@@ -84,8 +96,11 @@ class TierLevels {
   void count(TierUse use, std::int64_t asked, std::int64_t found, TierTraffic& moved) const;
   void look_up(std::size_t level, HeadId head, UnitId unit, bool hit);
   void come_from_last(std::int64_t layer, TierUse use, std::int64_t entries);
-  /// `entries` of `object` have left the tier above level `to`.
-  void demote(std::size_t to, CacheObject object, std::span<const EntryIndex> entries);
+  /// The link of the fastest tier below the first that has the entry; the last has all.
+  std::size_t holder_of(HeadId head, EntryIndex entry) const;
+  std::vector<EntryIndex> take_staying(HeadId head, std::vector<EntryIndex>& missing) const;
+  /// `entries` of `object` have left the tier above level `to`; returns how many come to be there.
+  std::int64_t take_over(std::size_t to, CacheObject object, std::span<const EntryIndex> entries);
   /// By a level above `level`.
   bool held_above(std::size_t level, HeadId head, EntryIndex entry) const;
   std::int64_t members(HeadId head) const;
@@ -95,6 +110,7 @@ class TierLevels {
   std::size_t links_;
   std::deque<TierLevel> levels_;  ///< fastest first
   bool last_is_memory_;
+  std::vector<bool> in_place_;                      ///< [links]
   std::span<HeadResidency* const> first_;           ///< [layers * heads]
   std::span<const Clustering* const> clusterings_;  ///< [layers * heads]
   std::vector<std::vector<Lookup>> lookups_;        ///< [levels][layers * heads]
