@@ -14,7 +14,7 @@
 
 #include "sim/base/error.hpp"
 #include "sim/base/files/new_file.hpp"
-#include "sim/cli/problem_list.hpp"
+#include "sim/config/problem_list.hpp"
 
 namespace kvr::cli {
 namespace {

@@ -19,9 +19,9 @@
 #include "sim/cli/messages.hpp"
 #include "sim/cli/options/options.hpp"
 #include "sim/cli/outputs.hpp"
-#include "sim/cli/problem_list.hpp"
 #include "sim/cli/progress.hpp"
 #include "sim/cli/signals.hpp"
+#include "sim/config/problem_list.hpp"
 #include "sim/config/resolve.hpp"
 #include "sim/engine/replay.hpp"
 #include "sim/engine/timing/timeline.hpp"
@@ -170,27 +170,51 @@ void check_shown(const TimelineSteps& shown, const RunConfig& point, const trace
   }
 }
 
-/// Everything that is wrong with any point and any value of its trace, before hours go into the first.
-/// `shown`: the steps that a timeline was asked for, null if none.
-void check_points(std::span<const RunConfig> points, Traces& traces, const TimelineSteps* shown) {
+/// What is wrong with a point beside its trace.
+std::vector<std::string> problems_of(const RunConfig& point, const trace::Reader& trace,
+                                     const TimelineSteps* shown) {
   std::vector<std::string> problems;
-  for (const RunConfig& point : points) {
-    const Traces::Trace& trace = traces.at(point.trace_path);
-    add_new(problems, trace.problems);
-    if (trace.reader) {
-      try {
-        check_point(point, *trace.reader);
-        if (shown != nullptr) {
-          check_shown(*shown, point, *trace.reader);
-        }
-      } catch (const InputError& error) {
-        add_new(problems, error.problems());
+  const auto collect = [&problems](const auto& step) {
+    try {
+      step();
+    } catch (const InputError& error) {
+      add_new(problems, error.problems());
+    }
+  };
+  collect([&] { check_point(point, trace); });
+  if (shown != nullptr) {
+    collect([&] { check_shown(*shown, point, trace); });
+  }
+  return problems;
+}
+
+/// What is wrong with a trace, with where the configuration names it.
+std::vector<std::string> problems_of(const Traces::Trace& trace, const std::string& place) {
+  std::vector<std::string> problems;
+  std::ranges::transform(trace.problems, std::back_inserter(problems), [&place](const std::string& problem) {
+    return fmt::format("{}: {}", place, problem);
+  });
+  return problems;
+}
+
+/// Everything that is wrong with any point and any value of its trace, before hours go into the first, each
+/// once; up to a trace that may not be read. `shown`: the steps that a timeline was asked for, null if none.
+void check_points(const PartlyReadConfig& config, Traces& traces, const TimelineSteps* shown,
+                  ProblemList& problems) {
+  std::vector<std::string> found;
+  problems.collect([&] {
+    for (const auto& [place, path] : config.other_traces) {
+      add_new(found, problems_of(traces.at(path), place));
+    }
+    for (const RunConfig& point : config.points) {
+      const Traces::Trace& trace = traces.at(point.trace_path);
+      add_new(found, problems_of(trace, point.place("trace.path")));
+      if (trace.reader) {
+        add_new(found, problems_of(point, *trace.reader, shown));
       }
     }
-  }
-  if (!problems.empty()) {
-    throw InputError(problems);
-  }
+  });
+  std::ranges::for_each(found, [&](const std::string& problem) { problems.add(problem); });
 }
 
 /// The next points to be replayed together, `most` of them at most.
@@ -242,12 +266,34 @@ struct Order {
   std::optional<Timeline> timeline;
 };
 
+/// What is read, and the devices that points measure themselves on, which they may share, in turn.
+void tell_files(const PartlyReadConfig& config, cli::Outputs& outputs) {
+  std::ranges::for_each(config.files, [&](const fs::path& file) { outputs.read(file); });
+  for (const auto& [place, path] : config.other_traces) {
+    outputs.read(path);
+  }
+  std::map<fs::path, std::string> devices;
+  for (const RunConfig& point : config.points) {
+    outputs.read(point.trace_path);
+    if (const fs::path device = device_path_of(point); !device.empty()) {
+      devices.emplace(device, point.place("device.path"));
+    }
+  }
+  for (const auto& [path, place] : devices) {
+    outputs.write_unchecked(place, path);
+  }
+}
+
 /// Throws everything that is wrong before hours go into the first point.
 Order read_order(const Options& options, Traces& traces) {
-  cli::ProblemList problems;
+  ProblemList problems;
+  ProblemList of_config;
+  PartlyReadConfig config;
+  of_config.collect([&] { config = read_config(options.config, options.sets); });
   cli::Outputs outputs = outputs_of(options);
-  Order order;
+  tell_files(config, outputs);
   problems.collect([&] { outputs.check(); });
+  Order order;
   problems.collect([&] {
     const TimelineSteps steps = timeline_steps_of(options);
     if (options.timeline) {
@@ -257,23 +303,12 @@ Order read_order(const Options& options, Traces& traces) {
   if (options.together < 1) {
     problems.add(fmt::format("--together: {} is too few; allowed is 1 and more", options.together));
   }
-  problems.collect([&] { order.points = load_config(options.config, options.sets); });
-  problems.throw_if_any();
-  std::map<fs::path, std::string> devices;
-  for (const RunConfig& point : order.points) {
-    std::ranges::for_each(point.files, [&](const fs::path& file) { outputs.read(file); });
-    outputs.read(point.trace_path);
-    if (const fs::path device = device_path_of(point); !device.empty()) {
-      devices.emplace(device, point.place("device.path"));
-    }
-  }
-  for (const auto& [path, place] : devices) {  // points may share one, in turn
-    outputs.write_unchecked(place, path);
-  }
-  problems.collect([&] { outputs.check(); });
+  problems.collect([&] { of_config.throw_if_any(); });
+  std::ranges::for_each(config.problems, [&](const std::string& problem) { problems.add(problem); });
   const TimelineSteps* shown = options.timeline_steps && order.timeline ? &order.timeline->steps() : nullptr;
-  problems.collect([&] { check_points(order.points, traces, shown); });
+  check_points(config, traces, shown, problems);
   problems.throw_if_any();
+  order.points = std::move(config.points);
   return order;
 }
 

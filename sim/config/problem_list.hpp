@@ -8,24 +8,26 @@
 
 #include "sim/base/error.hpp"
 
-namespace kvr::cli {
+namespace kvr {
 
-/// Everything that is wrong with a command's input, and what the system refuses of it, gathered from steps
+/// Everything that is wrong with an input, and what the system refuses of it, gathered from steps
 /// that do not need each other.
 class ProblemList {
  public:
   void add(std::string problem) { problems_.push_back(std::move(problem)); }
 
-  /// Runs `step`, and keeps what it finds wrong.
+  /// Runs `step`, and keeps what it finds wrong; returns whether that is nothing.
   template <class Step>
-  void collect(Step step) {
+  bool collect(Step step) {
     try {
       step();
+      return true;
     } catch (const InputError& error) {
       problems_.insert(problems_.end(), error.problems().begin(), error.problems().end());
     } catch (const SystemError& error) {
       refusals_.emplace_back(error.what());
     }
+    return false;
   }
 
   bool empty() const { return problems_.empty() && refusals_.empty(); }
@@ -46,4 +48,4 @@ class ProblemList {
   std::vector<std::string> refusals_;
 };
 
-}  // namespace kvr::cli
+}  // namespace kvr

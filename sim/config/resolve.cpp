@@ -210,24 +210,25 @@ RunConfig run_config(const ResolvedPoint& point, const GivenHere& given_here) {
   return config;
 }
 
-/// Every point in turn as `convert` makes it; throws as `load_config` does. Once there is a problem, nothing
-/// is kept any more.
-template <class T, class Convert>
-std::vector<T> points_as(const std::filesystem::path& file, std::span<const std::string> sets,
-                         const Catalogue& catalogue, Convert convert) {
-  Problems problems;
-  std::vector<T> converted;
-  const Points points = compose(file, sets, catalogue, problems);
-  for (std::size_t i = 0; i < points.size(); ++i) {
-    PointTree tree = points.make(i, problems);
-    ResolvedPoint point{std::move(tree.name), std::move(tree.variant), check(tree.root, catalogue, problems),
-                        points.files()};
-    if (problems.none()) {
-      converted.push_back(convert(std::move(point)));
-    }
+/// The next of all points, checked against the catalogue.
+ResolvedPoint resolve_point(const Points& points, std::size_t index, const Catalogue& catalogue,
+                            Problems& problems) {
+  PointTree tree = points.make(index, problems);
+  return {std::move(tree.name), std::move(tree.variant), check(tree.root, catalogue, problems),
+          points.files()};
+}
+
+/// Adds the trace of a point in which something is wrong, unless that is among it.
+void note_trace(const Resolved& root, std::map<std::string, std::filesystem::path>& traces) {
+  const auto trace = std::ranges::find(root.children, "trace", &Resolved::key);
+  if (trace == root.children.end()) {
+    return;
   }
-  problems.throw_if_any();
-  return converted;
+  const auto path = std::ranges::find(trace->children, "path", &Resolved::key);
+  const auto* text = path == trace->children.end() ? nullptr : std::get_if<std::string>(&path->value);
+  if (text != nullptr && !text->empty()) {
+    traces.emplace(fmt::format("{}: trace.path", to_string(path->mark)), *text);
+  }
 }
 
 /// What may stand in a file that describes `part` alone.
@@ -265,7 +266,14 @@ const Resolved& Resolved::at(std::string_view path) const {
 
 std::vector<ResolvedPoint> resolve_points(const std::filesystem::path& file,
                                           std::span<const std::string> sets, const Catalogue& catalogue) {
-  return points_as<ResolvedPoint>(file, sets, catalogue, [](ResolvedPoint point) { return point; });
+  Problems problems;
+  std::vector<ResolvedPoint> resolved;
+  const Points points = compose(file, sets, catalogue, problems);
+  for (std::size_t i = 0; i < points.size(); ++i) {
+    resolved.push_back(resolve_point(points, i, catalogue, problems));
+  }
+  problems.throw_if_any();
+  return resolved;
 }
 
 }  // namespace config
@@ -291,12 +299,34 @@ InputError RunConfig::placed(std::string_view component, const InputError& error
   return InputError(std::move(problems));
 }
 
+PartlyReadConfig read_config(const std::filesystem::path& file, std::span<const std::string> sets,
+                             const Catalogue& catalogue) {
+  const config::GivenHere given_here(file, catalogue);
+  PartlyReadConfig read;
+  config::Problems problems;
+  const config::Points points = config::compose(file, sets, catalogue, problems);
+  for (std::size_t i = 0; i < points.size(); ++i) {
+    config::Problems own;
+    const config::ResolvedPoint point = config::resolve_point(points, i, catalogue, own);
+    if (own.none()) {
+      read.points.push_back(config::run_config(point, given_here));
+    } else {
+      config::note_trace(point.root, read.other_traces);
+    }
+    problems.add(own);
+  }
+  read.problems = problems.messages();
+  read.files = points.files();
+  return read;
+}
+
 std::vector<RunConfig> load_config(const std::filesystem::path& file, std::span<const std::string> sets,
                                    const Catalogue& catalogue) {
-  const config::GivenHere given_here(file, catalogue);
-  return config::points_as<RunConfig>(file, sets, catalogue, [&](const config::ResolvedPoint& point) {
-    return config::run_config(point, given_here);
-  });
+  PartlyReadConfig read = read_config(file, sets, catalogue);
+  if (!read.problems.empty()) {
+    throw InputError(std::move(read.problems));
+  }
+  return std::move(read.points);
 }
 
 RunConfig load_part(const std::filesystem::path& file, std::string_view part,

@@ -82,6 +82,19 @@ struct RunConfig {
 std::vector<RunConfig> load_config(const std::filesystem::path& file, std::span<const std::string> sets,
                                    const Catalogue& catalogue = Catalogue::instance());
 
+/// A configuration as far as it can be read.
+struct PartlyReadConfig {
+  std::vector<RunConfig> points = {};      ///< those in which nothing is wrong, in order
+  std::vector<std::string> problems = {};  ///< all others' and of the whole
+  /// The traces of points in which something else is wrong, by where they are named.
+  std::map<std::string, std::filesystem::path> other_traces = {};
+  std::vector<std::filesystem::path> files = {};  ///< that were read
+};
+
+/// Like `load_config`, for who has more to check than the configuration: does not throw InputError.
+PartlyReadConfig read_config(const std::filesystem::path& file, std::span<const std::string> sets,
+                             const Catalogue& catalogue = Catalogue::instance());
+
 /// Reads a file that describes one part of a machine alone, as those under configs/devices and
 /// configs/phones: `part` is `device`, `phone` or `model`. Errors and `sets` are as for `load_config`; of
 /// what comes back only that part, the names, the places and the text are set.

@@ -52,11 +52,6 @@ AccessRecord accesses_of(const RunConfig& config, const trace::Reader& trace, St
 
 }  // namespace
 
-void check_point(const RunConfig& config, const trace::Reader& trace) {
-  TraceWalk walk(trace, step_range(config, trace.header()), config.threads);
-  const PointReplay unused(config, walk, nullptr);
-}
-
 bool same_walk(const RunConfig& a, const RunConfig& b) {
   const auto walk = [](const RunConfig& c) {
     return std::tie(c.trace_path, c.first_step, c.steps, c.threads);

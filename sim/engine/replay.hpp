@@ -16,8 +16,8 @@ namespace kvr {
 /// whose policies need the future is replayed twice, and its steps count twice.
 using Progress = std::function<void(std::int64_t done, std::int64_t total)>;
 
-/// Throws InputError when the point asks for what the trace or the model does not have; costs next to
-/// nothing.
+/// Throws InputError with all for which the point asks and the trace or the model does not have, or that its
+/// parts refuse, as far as that can be seen before the replay; costs next to nothing.
 void check_point(const RunConfig& config, const trace::Reader& trace);
 
 /// Replays one point of a configuration on its trace.

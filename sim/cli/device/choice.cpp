@@ -6,7 +6,7 @@
 #include <set>
 
 #include "sim/base/registry.hpp"
-#include "sim/cli/problem_list.hpp"
+#include "sim/config/problem_list.hpp"
 #include "sim/config/text/suggest.hpp"
 
 namespace kvr::cli {

@@ -11,15 +11,14 @@
 #include "sim/cli/device/curve_output.hpp"
 #include "sim/cli/options/options.hpp"
 #include "sim/cli/outputs.hpp"
-#include "sim/cli/problem_list.hpp"
 #include "sim/cli/progress.hpp"
+#include "sim/config/problem_list.hpp"
 #include "sim/config/values.hpp"
 
 namespace kvr {
 namespace {
 
 namespace po = boost::program_options;
-using cli::ProblemList;
 
 constexpr std::int64_t kMaxThreads = 1024;
 constexpr std::int64_t kMaxDepth = 65536;

@@ -19,8 +19,8 @@
 #include "sim/cli/messages.hpp"
 #include "sim/cli/options/options.hpp"
 #include "sim/cli/outputs.hpp"
-#include "sim/cli/problem_list.hpp"
 #include "sim/cli/progress.hpp"
+#include "sim/config/problem_list.hpp"
 
 namespace kvr {
 namespace {
@@ -93,7 +93,7 @@ std::int64_t read_range(const Options& options) {
 }
 
 Input read_input(const Options& options) {
-  cli::ProblemList problems;
+  ProblemList problems;
   Input input;
   const fs::path out = options.out.value_or("");
   cli::Outputs outputs;

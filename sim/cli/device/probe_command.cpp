@@ -27,8 +27,8 @@
 #include "sim/cli/messages.hpp"
 #include "sim/cli/options/options.hpp"
 #include "sim/cli/outputs.hpp"
-#include "sim/cli/problem_list.hpp"
 #include "sim/cli/progress.hpp"
+#include "sim/config/problem_list.hpp"
 
 namespace kvr {
 
@@ -127,7 +127,7 @@ ProbeOptions read_options(const po::variables_map& values) {
   if (options.engine != "auto" && options.engine != "io_uring" && options.engine != "threads") {
     problems.push_back(fmt::format("--engine: '{}'; allowed: auto, io_uring, threads", options.engine));
   }
-  cli::ProblemList all;
+  ProblemList all;
   std::ranges::for_each(problems, [&](std::string& problem) { all.add(std::move(problem)); });
   if (values.count("out") > 0) {
     all.collect([&] { check_out(options); });

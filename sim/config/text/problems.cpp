@@ -3,7 +3,6 @@
 #include <fmt/format.h>
 
 #include <utility>
-#include <vector>
 
 #include "sim/base/error.hpp"
 
@@ -36,7 +35,15 @@ void Problems::add_fatal(const Mark& mark, std::string_view key, std::string_vie
   fatal_ = true;
 }
 
-void Problems::throw_if_any() const {
+void Problems::add(const Problems& others) {
+  for (const Line& line : others.lines_) {
+    add(line.mark, line.key, line.text);
+  }
+  more_ += others.more_;
+  fatal_ = fatal_ || others.fatal_;
+}
+
+std::vector<std::string> Problems::messages() const {
   std::vector<std::string> messages;
   for (const Line& line : lines_) {
     const std::string key = line.key.empty() ? "" : line.key + ": ";
@@ -45,8 +52,12 @@ void Problems::throw_if_any() const {
   if (more_ > 0) {
     messages.push_back(fmt::format("and {} more", more_));
   }
-  if (!messages.empty()) {
-    throw InputError(std::move(messages));
+  return messages;
+}
+
+void Problems::throw_if_any() const {
+  if (!none()) {
+    throw InputError(messages());
   }
 }
 

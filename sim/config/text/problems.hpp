@@ -5,6 +5,7 @@
 #include <set>
 #include <string>
 #include <string_view>
+#include <vector>
 
 namespace kvr::config {
 
@@ -27,10 +28,13 @@ class Problems {
   void add(const Mark& mark, std::string_view key, std::string_view text);
   /// A problem that leaves the tree incomplete: checking it any further would report what is not there.
   void add_fatal(const Mark& mark, std::string_view key, std::string_view text);
+  /// All that `others` has.
+  void add(const Problems& others);
   bool fatal() const { return fatal_; }
   bool none() const { return lines_.empty(); }
-  /// Throws InputError with one line each, sorted by place and without doubles, unless there are none. Beyond
-  /// the first thousand they are counted.
+  /// One line each, sorted by place and without doubles. Beyond the first thousand they are counted.
+  std::vector<std::string> messages() const;
+  /// Throws InputError with them, unless there are none.
   void throw_if_any() const;
 
  private:

@@ -8,6 +8,7 @@
 
 #include "sim/base/error.hpp"
 #include "sim/base/registry.hpp"
+#include "sim/config/problem_list.hpp"
 #include "sim/engine/memory/address_regions.hpp"
 
 namespace kvr {
@@ -32,6 +33,25 @@ DecoderGeometry geometry_of(const trace::Header& header) {
 }
 
 }  // namespace
+
+void check_parts(const RunConfig& config, const trace::Header& header) {
+  ProblemList problems;
+  problems.collect([&] {
+    const auto model =
+        make<LanguageModel>(config, "model", config.model, {geometry_of(header), config.sequences});
+    extrapolate(config, model->geometry(), header);
+  });
+  HostCost host;
+  problems.collect([&] { host = make<ComputeModel>(config, "phone", config.phone, {})->host_cost(); });
+  problems.collect([&] {
+    make<FlashDevice>(config, "device", config.device, {host, static_cast<std::uint64_t>(config.seed)});
+  });
+  const Codec::Context row{header.geometry.head_dim};
+  problems.collect([&] { make<Codec>(config, "system.codec.k", config.system.key_codec, row); });
+  problems.collect([&] { make<Codec>(config, "system.codec.v", config.system.value_codec, row); });
+  problems.collect([&] { make<Schedule>(config, "system.schedule", config.system.schedule, {}); });
+  problems.throw_if_any();
+}
 
 Machine::Machine(const RunConfig& config, const trace::Header& header)
     : model_(make<LanguageModel>(config, "model", config.model, {geometry_of(header), config.sequences})),

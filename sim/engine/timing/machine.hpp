@@ -25,6 +25,9 @@
 
 namespace kvr {
 
+/// Throws InputError with all that is wrong with the parts of a machine, unless nothing is.
+void check_parts(const RunConfig& config, const trace::Header& header);
+
 /// The simulated phone: turns what the captured layers did in a step into operations of every layer of the
 /// model, lays them out and runs them.
 class Machine {

@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "sim/base/error.hpp"
+#include "sim/config/problem_list.hpp"
 #include "sim/engine/memory/cache_set.hpp"
 
 namespace kvr {
@@ -45,8 +46,10 @@ void refuse_oracles(const RunConfig& config) {
 }  // namespace
 
 void refuse_tiers(const RunConfig& config, const MemoryGeometry& geometry) {
-  refuse_virtual_memory(config, geometry);
-  refuse_oracles(config);
+  ProblemList problems;
+  problems.collect([&] { refuse_virtual_memory(config, geometry); });
+  problems.collect([&] { refuse_oracles(config); });
+  problems.throw_if_any();
 }
 
 }  // namespace kvr

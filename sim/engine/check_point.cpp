@@ -1,0 +1,58 @@
+#include <optional>
+
+#include "sim/config/problem_list.hpp"
+#include "sim/engine/heads/stages/stage_check.hpp"
+#include "sim/engine/heads/stages/stages.hpp"
+#include "sim/engine/memory/cache_set.hpp"
+#include "sim/engine/memory/dram_budget.hpp"
+#include "sim/engine/memory/tiers/tier_refusals.hpp"
+#include "sim/engine/point_replay.hpp"
+#include "sim/engine/replay.hpp"
+#include "sim/engine/timing/machine.hpp"
+#include "sim/engine/walk/trace_demands.hpp"
+#include "sim/engine/walk/trace_walk.hpp"
+
+namespace kvr {
+namespace {
+
+/// The caches of every tier, and what everything may take together; of a machine whose parts are right.
+void check_memory(const RunConfig& config, const trace::Header& header, ProblemList& problems) {
+  const MemoryGeometry geometry = Machine(config, header).memory_geometry();
+  const auto layers = static_cast<std::int64_t>(header.captured_layers.size());
+  const std::int64_t sets = header.kv_heads_captured() / config.system.set_size(header.kv_heads_captured());
+  std::optional<CacheSet> caches;
+  problems.collect([&] { caches.emplace(config, caches_of(config), geometry, layers, sets, nullptr); });
+  problems.collect([&] { refuse_tiers(config, geometry); });
+  for (const TierConfig& tier : config.system.tiers) {
+    if (tier.capacity_bytes > 0) {
+      problems.collect(
+          [&] { const CacheSet unused(config, caches_of(tier), geometry, layers, sets, nullptr); });
+    }
+  }
+  if (caches) {
+    problems.collect([&] { const DramBudget unused(config, geometry, *caches); });
+  }
+}
+
+}  // namespace
+
+void check_point(const RunConfig& config, const trace::Reader& trace) {
+  ProblemList problems;
+  std::optional<TraceWalk> walk;
+  problems.collect([&] { walk.emplace(trace, step_range(config, trace.header()), config.threads); });
+  const bool whole = problems.collect([&] { check_parts(config, trace.header()); });
+  if (walk) {
+    problems.collect([&] { const Stages unused(config, *walk); });
+  } else {
+    problems.collect([&] { check_stages(config, trace); });
+  }
+  if (whole) {
+    check_memory(config, trace.header(), problems);
+  }
+  problems.throw_if_any();
+  if (walk) {
+    const PointReplay unused(config, *walk, nullptr);
+  }
+}
+
+}  // namespace kvr
