@@ -441,13 +441,14 @@ class Adaptive final : public Clustering {
 
 std::vector<FigureInfo> Adaptive::figures() {
   constexpr FigureDims kDims = FigureDims::step_layer_head;
-  return {{"splits", "splits", "clusters divided in two", "count", kDims, FigureKind::total},
-          {"loads_asked", "units", "clusters that were to be read to be divided", "count", kDims,
-           FigureKind::total},
-          {"waiting", "entries", "entries that wait in DRAM for their cluster to be divided", "count", kDims},
-          {"flagged", "units", "clusters to be divided when they are next in DRAM",
-           "count of those in which something waits or that exceed their bound", kDims},
-          {"threshold", "1", "variance that a cluster may have", "multiple * what `threshold` says", kDims}};
+  return {
+      {"splits", "splits", "clusters divided in two", "count", kDims, FigureKind::total},
+      {"loads_asked", "units", "clusters that were to be read to be divided", "count", kDims,
+       FigureKind::total},
+      {"waiting", "entries", "entries that wait in DRAM for their cluster to be divided", "count", kDims},
+      {"flagged", "units", "clusters to be divided when they are next in DRAM",
+       "count of those in which something waits or that exceed their bound", kDims},
+      {"threshold", "key^2", "variance that a cluster may have", "multiple * what `threshold` says", kDims}};
 }
 
 std::vector<IdleParam> Adaptive::idle(const Params& params) {

@@ -236,17 +236,49 @@ double figure_mean(const PointData& data, const std::string& name) {
   return mean(sums);
 }
 
-/// A row per figure of policies' own and variant that has it, the mean over its seeds; only the heading where
-/// there is none.
-std::vector<Row> row_per_figure(std::span<const Variant> variants) {
-  std::vector<Row> rows{{"policies' own figures, mean of a step", "figure", "unit", "mean"}};
+/// The mean over a variant's seeds.
+std::string figure_cell(const OwnFigure& figure, const Variant& variant) {
+  std::vector<double> means;
+  std::ranges::transform(variant.points, std::back_inserter(means), [&figure](const PointResult* point) {
+    return figure_mean(point->data, figure.name);
+  });
+  return human(mean_interval(means).mean, figure.unit);
+}
+
+/// Each once, in the order in which variants have them.
+std::vector<const OwnFigure*> figures_of(std::span<const Variant> variants) {
+  std::vector<const OwnFigure*> figures;
   for (const Variant& variant : variants) {
     for (const OwnFigure& figure : variant.points.front()->data.figures()) {
-      std::vector<double> means;
-      std::ranges::transform(variant.points, std::back_inserter(means), [&figure](const PointResult* point) {
-        return figure_mean(point->data, figure.name);
-      });
-      rows.push_back({variant.name, figure.name, figure.unit, human(mean_interval(means).mean, figure.unit)});
+      if (std::ranges::find(figures, figure.name, &OwnFigure::name) == figures.end()) {
+        figures.push_back(&figure);
+      }
+    }
+  }
+  return figures;
+}
+
+/// A row per figure of policies' own; only the heading where there is none.
+std::vector<Row> row_per_figure(std::span<const Variant> variants) {
+  std::vector<Row> rows{{"policies' own, mean of a step", "unit"}};
+  for (const Variant& variant : variants) {
+    rows.front().push_back(variant.name);
+  }
+  for (const OwnFigure* figure : figures_of(variants)) {
+    Row& row = rows.emplace_back(Row{figure->name, figure->unit});
+    for (const Variant& variant : variants) {
+      row.push_back(figure_cell(*figure, variant));
+    }
+  }
+  return rows;
+}
+
+/// A row per variant and figure that it has: for many variants.
+std::vector<Row> row_per_variant_and_figure(std::span<const Variant> variants) {
+  std::vector<Row> rows{{"policies' own, mean of a step", "figure", "unit", "mean"}};
+  for (const Variant& variant : variants) {
+    for (const OwnFigure& figure : variant.points.front()->data.figures()) {
+      rows.push_back({variant.name, figure.name, figure.unit, figure_cell(figure, variant)});
     }
   }
   return rows;
@@ -295,7 +327,8 @@ std::string summary_text(std::span<const PointResult> points) {
     text += '\n' + aligned(tiers);
   }
   if (const std::vector<Row> figures = row_per_figure(variants); figures.size() > 1) {
-    text += '\n' + aligned(figures);
+    const bool fits = variants.size() == 1 || total_width(figures) <= kWidth;
+    text += '\n' + aligned(fits ? figures : row_per_variant_and_figure(variants));
   }
   if (const std::vector<Row> errors = row_per_model_error(points); errors.size() > 1) {
     text += '\n' + aligned(errors);
