@@ -34,6 +34,7 @@ from dynakv_results import (
     per_head,
     retrieved_share,
     reuse_of_updated,
+    reused_within,
     settings,
 )
 from dynakv_table import digest_of, page
@@ -263,6 +264,17 @@ def test_every_experiment_checks_its_invariants_after_every_step(results) -> Non
         assert set(settings(results[name], "run.check")) == {"every_step"}, name
         assert list(results[name].seed.values) == list(results.seeds())
     assert len(results.seeds()) == SEEDS
+
+
+def test_reuse_is_read_from_files_of_before_there_were_windows_too() -> None:
+    counts = xr.DataArray([[3.0, 5.0], [2.0, 4.0]], dims=("step", "window"), coords={"window": [1, 4]})
+    now = xr.Dataset({"reused_within": counts})
+    before = xr.Dataset({f"reused_within_{n}": counts.sel(window=n, drop=True) for n in (1, 4)})
+    for steps in (1, 4):
+        xr.testing.assert_identical(
+            reused_within(now, steps).rename(None), reused_within(before, steps).rename(None)
+        )
+    assert reused_within(now, 4).values.tolist() == [5.0, 4.0]
 
 
 def test_an_updated_cluster_is_retrieved_again_sooner_than_any(results) -> None:

@@ -134,9 +134,8 @@ std::string markdown_of(const Implementation& implementation) {
       implementation.source.empty() ? "" : fmt::format(" Source: {}.", implementation.source);
   const std::string head =
       fmt::format("### `{}`\n\n{}{}\n\n", implementation.name, implementation.doc, source);
-  const std::string figures = implementation.figures.empty()
-                                  ? ""
-                                  : cli::markdown_table(figures_table(implementation)) + "\n";
+  const std::string figures =
+      implementation.figures.empty() ? "" : cli::markdown_table(figures_table(implementation)) + "\n";
   return (implementation.params.empty()
               ? head + "No parameters.\n\n"
               : fmt::format("{}{}\n", head, cli::markdown_table(params_table(implementation)))) +
