@@ -13,10 +13,10 @@ namespace kvr {
 /// A figure of a policy's or device's own, of one point, and what it says of itself.
 struct OwnFigure {
   std::string name;  ///< "POLICY.FIGURE", and so never that of a metric
-  std::string unit;
-  std::string long_name;
-  std::string formula;
-  std::string policy;  ///< "clustering 'adaptive'"
+  std::string unit = {};
+  std::string long_name = {};
+  std::string formula = {};
+  std::string policy = {};  ///< "clustering 'adaptive'"
   Dims dims = Dims::step;
   bool adds_up = false;             ///< over layers and heads
   std::vector<double> values = {};  ///< in C order; NaN where the policy gave none

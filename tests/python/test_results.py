@@ -200,6 +200,10 @@ def dram_total_max(data: h5py.Group, point: int) -> float:
     return np.nanmax(sum(data[part][point] for part in parts))
 
 
+def time_to_first_token(data: h5py.Group, point: int) -> float:
+    return data["prefill_s"][point, 0] + data["latency_s"][point, 0] if "prefill_s" in data else np.nan
+
+
 def policy_kernel_mean(data: h5py.Group, point: int) -> float:
     return np.nanmean(data["score_kernel_s"][point] + data["update_kernel_s"][point])
 
@@ -216,6 +220,7 @@ SUMMARIES: dict[str, Callable[[h5py.Group, int], float]] = {
     "latency_p50": percentile(50),
     "latency_p95": percentile(95),
     "latency_p99": percentile(99),
+    "time_to_first_token": time_to_first_token,
     "tokens_per_s": lambda data, point: 1 / np.nanmean(data["latency_s"][point]),
     "compute_mean": mean_of("compute_s"),
     "policy_mean": mean_of("policy_s"),

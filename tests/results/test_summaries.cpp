@@ -76,6 +76,9 @@ PointData worked_example() {
   fill_layers(data, Metric::appended_bytes, 5, 5, 10, 20);
   fill_layers(data, Metric::moved_bytes, 0, 0, 8, 0);
   fill_steps(data, Metric::latency_s, 0.010, 0.030);
+  data.set_prefills(2);
+  data.set_of_prefill(Metric::prefill_s, 0, 0.5);
+  data.set_of_prefill(Metric::prefill_s, 1, 0.1);
   fill_steps(data, Metric::compute_s, 0.008, 0.010);
   fill_steps(data, Metric::policy_s, 0.001, 0.003);
   fill_steps(data, Metric::io_s, 0.006, 0.010);
@@ -113,6 +116,7 @@ const std::map<std::string_view, double> kExpected{
     {"latency_p50", 0.020},
     {"latency_p95", 0.029},
     {"latency_p99", 0.0298},
+    {"time_to_first_token", 0.51},
     {"tokens_per_s", 50.0},
     {"compute_mean", 0.009},
     {"policy_mean", 0.002},

@@ -100,6 +100,7 @@ TEST_CASE("every live key is moved by the entries after it that are gone, anew f
 
 TEST_CASE("keys that cannot be moved are refused, and none are where positions are absolute") {
   RunConfig config;
+  config.sequences.emplace_back();
   trace::Header header;
   header.captured_kv_heads = {0, 1};
   header.geometry = geometry(8, "half", R"({"rope_type": "yarn", "factor": 4.0})");

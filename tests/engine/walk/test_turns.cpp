@@ -244,9 +244,9 @@ TEST_CASE("forks that cannot be are told all at once, and a trace that does not 
   try {
     replay(fixture().config(setup), std::array{&first, &second}, {}, nullptr);
     FAIL("nothing is told");
-  } catch (const InputError& error) {
+  } catch (const InputError& difference) {
     CHECK(
-        std::string(error.what())
+        std::string(difference.what())
             .find("workload.turns.0.fork: the first 65 entries of sequence 1 are not those of sequence 0") !=
         std::string::npos);
   }

@@ -10,7 +10,6 @@
 #include <vector>
 
 #include "sim/engine/point_replay.hpp"
-#include "sim/engine/walk/trace_demands.hpp"
 #include "tests/engine/replay_fixture.hpp"
 #include "tests/engine/splitting_clustering.hpp"
 
@@ -75,16 +74,17 @@ Setup in_place() {
 std::vector<std::vector<std::pair<std::int64_t, std::int64_t>>> demands() {
   const RunConfig config = one_layer().config(selecting());
   const trace::Reader trace(one_layer().trace_path());
-  const StepRange steps = step_range(config, trace.header());
-  TraceWalk walk(trace, steps, 1);
+  const trace::Reader* const traces[] = {&trace};
+  BatchWalk walk(config, traces);
   AccessRecord accesses;
   PointReplay replay(config, walk, &accesses);
-  walk.enter_prompt();
-  replay.load_prompt();
+  const std::vector<std::int64_t>& sequences = walk.timetable().begin;
+  walk.enter_prompt(sequences);
+  replay.load_prompt(sequences);
   std::vector<std::vector<std::pair<std::int64_t, std::int64_t>>> demanded;
   std::size_t before = 0;
-  for (std::int64_t step = 0; step < steps.count; ++step) {
-    walk.enter(steps.first_position + step);
+  for (std::int64_t step = 0; step < walk.steps(); ++step) {
+    walk.enter(sequences);
     replay.step_policies(step);
     auto& of_step = demanded.emplace_back();
     for (const CacheObject& object : accesses.of(0).subspan(before)) {
