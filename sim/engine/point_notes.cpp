@@ -146,7 +146,7 @@ std::vector<std::string> turn_notes(const RunConfig& config) {
     return {
         "prefill: counted are the computing, what policies do, what attention reads of flash, each layer's "
         "once, and "
-        "what is written; left out: energy, links of tiers, and what forks read in again"};
+        "what is written; left out: links of tiers, and what forks read in again"};
   }
   std::int64_t tokens = 0;
   for (const TurnConfig& turn : config.turns) {

@@ -42,6 +42,7 @@ void PointReplay::charge_prefill() {
   set(Metric::prefill_io_s, cost.times.io_s);
   set(Metric::prefill_read_bytes, static_cast<double>(cost.read_bytes));
   set(Metric::prefill_write_bytes, static_cast<double>(cost.write_bytes));
+  set(Metric::prefill_energy_j, cost.energy.total_j());
   ++prefills_;
 }
 
@@ -101,9 +102,7 @@ void PointReplay::share_prefix(const Turn& turn) {
   for (const std::int64_t child : turn.sequences) {
     walk_.check_same(turn.from, child, place);
     for (LayerMemory& memory : memories_) {
-      if (memory.on_flash()) {
-        memory.share(turn.from * of_sequence, child * of_sequence);
-      }
+      memory.share(turn.from * of_sequence, child * of_sequence);
     }
   }
 }

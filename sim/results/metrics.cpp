@@ -147,6 +147,8 @@ constexpr std::array kMetrics{
                "sum of request lengths, whole blocks", prefill, simulated},
     MetricInfo{Metric::prefill_write_bytes, "prefill_write_bytes", "B", "bytes written meanwhile",
                "sum of request lengths, whole blocks", prefill, simulated},
+    MetricInfo{Metric::prefill_energy_j, "prefill_energy_j", "J", "energy of the phone meanwhile",
+               "as energy_j of a step", prefill, simulated},
     MetricInfo{Metric::latency_s, "latency_s", "s", "time of the decode step",
                "makespan of the step's operations on compute, flash and links", step, simulated},
     MetricInfo{Metric::compute_s, "compute_s", "s", "time the processor is busy",

@@ -72,6 +72,7 @@ enum class Metric : std::size_t {
   prefill_io_s,
   prefill_read_bytes,
   prefill_write_bytes,
+  prefill_energy_j,
   // One value per step.
   latency_s,
   compute_s,

@@ -35,6 +35,7 @@ void check_parts(const RunConfig& config, const trace::Header& header);
 /// What it took to read tokens in.
 struct Prefill {
   StepTimes times;
+  StepEnergy energy;
   std::int64_t read_bytes = 0;
   std::int64_t write_bytes = 0;
 };

@@ -212,10 +212,17 @@ TEST_CASE(
       "1}, {drop: true, sequences: 1}, {fork: 0, sequences: 2}, {drop: true, sequences: 0}, {prefill: 2}, "
       "{decode: "
       "5}]}";
-  const PointResult one = fixture().run(setup);
-  CHECK(one.data.steps() == 11);
-  setup.threads = 3;
-  CHECK(test::same_bits(one, fixture().run(setup)));
+  for (const char* tiers :
+       {"[]", "[{name: dram}]", "[{name: dram}, {name: cxl, bandwidth: 1GB/s}]",
+        "[{name: dram}, {name: cxl, bandwidth: 1GB/s, capacity: 6KiB, copies: exclusive}, {name: flash}]"}) {
+    CAPTURE(tiers);
+    setup.tiers = tiers;
+    setup.threads = 1;
+    const PointResult one = fixture().run(setup);
+    CHECK(one.data.steps() == 11);
+    setup.threads = 3;
+    CHECK(test::same_bits(one, fixture().run(setup)));
+  }
 }
 
 TEST_CASE("forks that cannot be are told all at once, and a trace that does not agree when it is read") {

@@ -64,7 +64,16 @@ void BatchLayout::locate(std::int64_t head, UnitId unit, std::span<const EntryIn
   }
 }
 
+void BatchLayout::drop(std::int64_t head) {
+  if (on_flash()) {
+    there_[static_cast<std::size_t>(head / heads_)] = 0;
+  }
+}
+
 void BatchLayout::share(std::int64_t parent, std::int64_t child) {
+  if (!on_flash()) {
+    return;
+  }
   const auto p = static_cast<std::size_t>(parent / heads_);
   const auto c = static_cast<std::size_t>(child / heads_);
   shares_[c] = {shares_[p].origin, layouts_[c]->space_bytes()};

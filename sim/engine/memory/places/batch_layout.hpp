@@ -41,12 +41,14 @@ class BatchLayout {
   void check() const;
 
   /// The sequence of `head` is over: its region is free.
-  void drop(std::int64_t head) { there_[static_cast<std::size_t>(head / heads_)] = 0; }
+  void drop(std::int64_t head);
   /// All that the sequences of these heads have so far is the same and on flash once, for as long as one of
   /// them is there.
   void share(std::int64_t parent, std::int64_t child);
-  /// Whether the sequence of `head` has begun and not ended.
-  bool there(std::int64_t head) const { return there_[static_cast<std::size_t>(head / heads_)] != 0; }
+  /// Whether the sequence of `head` has something on flash.
+  bool there(std::int64_t head) const {
+    return on_flash() && there_[static_cast<std::size_t>(head / heads_)] != 0;
+  }
   /// Of the sequence that takes most.
   std::int64_t most_space_bytes() const;
   /// The space that the layout of `head` has reserved.

@@ -38,6 +38,8 @@ Prefill Machine::read_in(std::span<const PrefillLayer> layers, std::int64_t toke
   GraphBuilder::After after;
   Prefill prefill;
   double space_bytes = 0.0;
+  const Work output_head = model_->output_head();  // for the last token of each
+  double computed_bytes = output_head.bytes;
   for (std::int32_t m = 0; m < static_cast<std::int32_t>(extrapolation_.layers); ++m) {
     const auto from = static_cast<std::size_t>(extrapolation_.captured_layer(m));
     const PrefillLayer& layer = layers[from];
@@ -49,6 +51,7 @@ Prefill Machine::read_in(std::span<const PrefillLayer> layers, std::int64_t toke
     const GraphBuilder::After read = builder.flash(Purpose::read, m, reads, before);
     before = after;
     const auto compute = [&](Purpose purpose, const Work& work, WeightFormat format = WeightFormat::f16) {
+      computed_bytes += work.bytes;
       after = builder.compute(purpose, m, time_s(work, format), after);
     };
     compute(Purpose::query_projection, model->query_projection(), weights);
@@ -62,10 +65,11 @@ Prefill Machine::read_in(std::span<const PrefillLayer> layers, std::int64_t toke
     builder.flash(Purpose::write, m, writes, after);
   }
   builder.compute(Purpose::output_head, static_cast<std::int32_t>(extrapolation_.layers - 1),
-                  time_s(model_->output_head(), model_->head_format()), after);
+                  time_s(output_head, model_->head_format()), after);
   set_working_set(space_bytes);
   prefill.times = scheduler_.run(graph_, now_s_, spans_);
   now_s_ = prefill.times.end_s;
+  prefill.energy = energy_meter_.step(prefill.times, computed_bytes);
   return prefill;
 }
 
