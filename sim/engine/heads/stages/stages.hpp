@@ -53,7 +53,6 @@ class Stages {
  private:
   using Act = std::function<void(HeadPolicies&, std::int64_t entries)>;
 
-  std::unique_ptr<Budget> make_budget(const ComponentChoice& choice) const;
   void need(std::size_t stage);
   const StageConfig& stage_config(std::size_t stage) const { return config_->system.stages[stage]; }
   void take(std::size_t stage, std::span<HeadPolicies> heads, Workers& workers) const;
