@@ -2,6 +2,8 @@
 
 #include <fmt/format.h>
 
+#include <exception>
+#include <new>
 #include <stdexcept>
 #include <string>
 #include <string_view>
@@ -62,7 +64,13 @@ void blaming(std::string_view kind, std::string_view name, Where where, Act act)
     act();
   } catch (const PolicyFault&) {
     throw;
-  } catch (const InternalError& error) {
+  } catch (const InputError&) {
+    throw;
+  } catch (const SystemError&) {
+    throw;
+  } catch (const std::bad_alloc&) {
+    throw;
+  } catch (const std::exception& error) {  // what a policy's own code or the standard library throws
     throw PolicyFault(fmt::format("{} '{}': {}: {}", kind, name, where(), error.what()));
   }
 }

@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <limits>
 #include <utility>
 
 #include "sim/base/error.hpp"
@@ -140,7 +141,9 @@ std::vector<SequenceConfig> sequences(const Resolved& root) {
   for (const Resolved& given : root.at("workload.sequences").children) {
     const std::string key = fmt::format("workload.sequences.{}.", sequences.size());
     SequenceConfig& one = sequences.emplace_back(plain);
-    one.first_step += integer(given, "offset");
+    const std::int64_t offset = integer(given, "offset");
+    constexpr std::int64_t kMost = std::numeric_limits<std::int64_t>::max();
+    one.first_step = offset > kMost - one.first_step ? kMost : one.first_step + offset;  // past every end
     one.first_step_key = key + "offset";
     if (!text(given, "trace").empty()) {
       one.trace_path = text(given, "trace");

@@ -9,6 +9,9 @@ namespace kvr::config {
 void check_turns(const Resolved& turns, std::string_view path, Problems& problems) {
   for (std::size_t i = 0; i < turns.children.size(); ++i) {
     const Resolved& turn = turns.children[i];
+    if (turn.children.empty()) {  // no map, which has been told
+      continue;
+    }
     std::vector<std::string_view> acts;
     for (const std::string_view act : {"decode", "prefill"}) {
       if (std::get<std::int64_t>(turn.at(act).value) > 0) {

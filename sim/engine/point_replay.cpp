@@ -307,14 +307,14 @@ void PointReplay::move_entries() {
   buffered_entries_ = most_brought * (1 + ahead);
 }
 
-void PointReplay::evict(std::int64_t step) {
+void PointReplay::evict() {
   const auto held = [this](std::string_view tier, const HeadPolicies& head) { return held_in(tier, head); };
-  if (stages_.evict(step, heads_, walk_.workers(), held)) {
+  if (stages_.evict(heads_, walk_.workers(), held)) {
     for (LayerMemory& memory : memories_) {
       memory.forget();
     }
   }
-  if (stages_.place(step, heads_, walk_.workers(), held)) {
+  if (stages_.place(heads_, walk_.workers(), held)) {
     move_placed();
   }
   keep_to_dram(buffered_entries_);
@@ -336,6 +336,9 @@ void PointReplay::record(std::int64_t step, const StepTimes& times) {
     data_.set(Metric::turn, step, static_cast<double>(turn_));
   }
   data_.set(Metric::latency_s, step, times.latency_s());
+  if (step == 0) {
+    data_.set_prefills_before_steps(prefills_);
+  }
   data_.set(Metric::compute_s, step, times.compute_s);
   data_.set(Metric::policy_s, step, machine_.policy_s());
   data_.set(Metric::io_s, step, times.io_s);
@@ -377,15 +380,15 @@ void PointReplay::record(std::int64_t step, const StepTimes& times) {
 }
 
 void PointReplay::step_policies(std::int64_t step) {
-  dated(fmt::format("step {}", step), [&] { run_policies(step, false); });
+  dated(fmt::format("step {}", step), [&] { run_policies(false); });
 }
 
-void PointReplay::run_policies(std::int64_t step, bool judge) {
+void PointReplay::run_policies(bool judge) {
   begin_step();
   stages_.select(heads_, walk_.workers());
   attend(judge);
   move_entries();
-  evict(step);
+  evict();
 }
 
 void PointReplay::begin(Timeline* timeline) {
@@ -404,7 +407,7 @@ void PointReplay::step(std::int64_t step, Timeline* timeline) {
 }
 
 void PointReplay::run_step(std::int64_t step, Timeline* timeline) {
-  run_policies(step, true);
+  run_policies(true);
   if (config_.check_every_step) {
     check_invariants(heads_, memories_, caches_, tiers_);
   }

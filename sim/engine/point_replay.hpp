@@ -57,7 +57,7 @@ class PointReplay {
   void refuse_codecs(bool moves_keys) const;
   void check_space() const;
   void refuse_empty_heads() const;
-  void run_policies(std::int64_t step, bool judge);
+  void run_policies(bool judge);
   void run_step(std::int64_t step, Timeline* timeline);
   void begin_heads();
   /// Brings in the tokens of the sequences that take part in the turn.
@@ -67,7 +67,7 @@ class PointReplay {
   /// The working buffer has room for what the layer that needs most brings in, and as much for each layer
   /// that is read ahead.
   void move_entries();
-  void evict(std::int64_t step);
+  void evict();
   void drop(const Turn& turn);
   void share_prefix(const Turn& turn);
   /// Where it is charged: what is read in is summed up, and then laid on the machine. `tokens` [sequences].

@@ -48,6 +48,9 @@ struct PromptUnits {
 
 /// Places the entries of one layer (all its KV heads) on flash; offsets count from the layer's own region.
 ///
+/// A layout serves all heads of one layer of one sequence; they are updated in ascending order, never in
+/// parallel.
+///
 /// An entry is one record of `entry_bytes` (its K, then its V, as the codecs store them). The engine calls
 /// `place` once with the prompt's units, then `update` once for every head and step with what changed
 /// (perhaps nothing), and once more, with `removed` alone, where a stage evicts; and `locate` for reads. The

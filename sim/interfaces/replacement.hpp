@@ -23,7 +23,8 @@ struct CacheObject {
 /// The engine keeps the books (what is resident, how many bytes) and calls, for each layer of a step after
 /// its attention, `touched` for every unit the layer used, least wanted first, so that the best-ranked is the
 /// most recent; then asks for `victim`s until the tier fits its budget again. Units in use therefore need no
-/// locks. A policy with `caches() == false` keeps nothing at all.
+/// locks. There is one object for each cache that `cache.scope` makes; heads of a layer count through the
+/// sequences of a batch. A policy with `caches() == false` keeps nothing at all.
 class Replacement {
  public:
   static constexpr std::string_view kKind = "replacement";

@@ -10,12 +10,14 @@
 
 namespace kvr {
 
-/// Takes figures of an implementation's own, which it declares by a static member
+/// Takes figures of an implementation's own, which it declares (FigureInfo, sim/base/figures.hpp) by a static
+/// member
 ///
 ///     static std::vector<FigureInfo> figures();
 ///
-/// It is asked for them by `report` when the prompt has been read and at the end of every step, from one
-/// thread at a time. Of what it leaves out in a step, results have no value there.
+/// A count since the beginning is FigureKind::total: results have what each step adds. A plain number's unit
+/// is "1". It is asked for them by `report` when the prompt has been read and at the end of every step, from
+/// one thread at a time. Of what it leaves out in a step, results have no value there.
 class Report {
  public:
   struct Value {

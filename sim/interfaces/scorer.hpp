@@ -99,8 +99,9 @@ class Scorer {
                         Work& /*work*/) {
     throw InternalError("the scorer keeps nothing to estimate by");
   }
-  /// DRAM for the units' summaries ("representatives"), as a phone would store them: see Work. Of removed
-  /// entries nothing counts; a unit's summary may stay when it is empty.
+  /// DRAM for the units' summaries ("representatives"), as a phone would store them: see Work. What `score`
+  /// reads of `view` belongs to it, for a phone has nothing else there; live are the members and pending of
+  /// all units. Of removed entries nothing counts; a unit's summary may stay when it is empty.
   virtual std::int64_t dram_bytes() const = 0;
   /// See Report.
   virtual void report(Report& /*report*/) const {}

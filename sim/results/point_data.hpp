@@ -69,6 +69,9 @@ class PointData {
   /// How often sequences read in, the prompts first, before any metric of that; 0 unless set.
   void set_prefills(std::int64_t prefills) { prefills_ = prefills; }
   std::int64_t prefills() const { return prefills_; }
+  /// Of those, how many come before the first step.
+  void set_prefills_before_steps(std::int64_t prefills) { prefills_before_steps_ = prefills; }
+  std::int64_t prefills_before_steps() const { return prefills_before_steps_; }
 
   /// Makes room for `metric`, all NaN; does nothing if there is room already.
   void record(Metric metric);
@@ -130,6 +133,7 @@ class PointData {
   std::int64_t walked_sequences_ = 1;
   std::int64_t tokens_ = 0;
   std::int64_t prefills_ = 0;
+  std::int64_t prefills_before_steps_ = 0;
   std::vector<std::string> tier_names_;
   std::vector<std::vector<double>> values_;  ///< by metric
   std::vector<OwnFigure> figures_;

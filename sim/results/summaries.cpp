@@ -107,11 +107,13 @@ double tokens_per_second(const PointData& data) {
   return ratio(data.tokens_per_step(), mean(sound(data, Metric::latency_s)));
 }
 
-/// Of the sequences that begin with the prompts.
 double time_to_first_token(const PointData& data) {
   const std::span<const double> prefills = sound(data, Metric::prefill_s);
   const std::span<const double> latencies = sound(data, Metric::latency_s);
-  return prefills.empty() || latencies.empty() ? kNan : prefills.front() + latencies.front();
+  return prefills.empty() || latencies.empty()
+             ? kNan
+             : sum(prefills.first(static_cast<std::size_t>(data.prefills_before_steps()))) +
+                   latencies.front();
 }
 
 double energy_per_token(const PointData& data) {
@@ -157,8 +159,8 @@ constexpr std::array kSummaries{
                 "0.99 quantile of latency_s, linear interpolation", "latency p99", false, simulated,
                 percentile_of<Metric::latency_s, 99>},
     SummaryInfo{"time_to_first_token", "s", "time to the first token",
-                "prefill_s of the prompts + latency_s of step 0", "first token", false, simulated,
-                time_to_first_token},
+                "prefill_s of all that is read in before step 0 + latency_s of step 0", "first token", false,
+                simulated, time_to_first_token},
     SummaryInfo{"tokens_per_s", "tokens/s", "decode rate", "tokens of all steps / sum of latency_s",
                 "tokens/s", false, simulated, tokens_per_second},
     SummaryInfo{"compute_mean", "s", "mean compute time of a step", "mean of compute_s", "compute", false,

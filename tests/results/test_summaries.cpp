@@ -77,6 +77,7 @@ PointData worked_example() {
   fill_layers(data, Metric::moved_bytes, 0, 0, 8, 0);
   fill_steps(data, Metric::latency_s, 0.010, 0.030);
   data.set_prefills(2);
+  data.set_prefills_before_steps(1);
   data.set_of_prefill(Metric::prefill_s, 0, 0.5);
   data.set_of_prefill(Metric::prefill_s, 1, 0.1);
   fill_steps(data, Metric::compute_s, 0.008, 0.010);

@@ -69,6 +69,9 @@ po::parsed_options Words::parsed() const {
 
 Words::Dashed Words::take_apart(const std::string& word) const {
   constexpr std::size_t kShort = 2;  // a dash and a letter
+  if (word.size() < kShort) {
+    return {word, "", false};
+  }
   if (!word.starts_with("--")) {
     const bool attached = word.size() > kShort;
     return {word.substr(0, kShort), word.substr(kShort), attached};

@@ -135,6 +135,7 @@ void HeadPolicies::begin_step(std::span<const HeadQueries> queries) {
   live_.add(static_cast<EntryIndex>(before_current_));
   resting_ = false;
   reads_in_ = false;
+  ++steps_;
   begin_account();
   store(update_work_);
   place_keys();

@@ -83,6 +83,8 @@ class HeadPolicies {
   /// The sequence takes no part in the step: nothing is demanded, nothing changes and nothing is judged.
   void rest();
   bool resting() const { return resting_; }
+  /// That the sequence has decoded, the current one included.
+  std::int64_t steps() const { return steps_; }
   /// It takes part again, in a prompt.
   void wake() { resting_ = false; }
   /// After `begin_step`, instead of what stages choose: the entry is read in, as of a prompt. All that is
@@ -234,6 +236,7 @@ class HeadPolicies {
   std::int64_t allotted_ = 0;          ///< to the last select stage
   Selection demanded_;
   Selection guessed_;
+  std::int64_t steps_ = 0;
   bool resting_ = false;
   bool ended_ = false;
   bool reads_in_ = false;

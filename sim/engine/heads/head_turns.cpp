@@ -24,7 +24,10 @@ void HeadPolicies::end() {
 
 void HeadPolicies::read_in() {
   reads_in_ = true;
+  --steps_;  // it decodes nothing
   demand_all();
+  all_.front().units.clear();  // pins, which are attended to anyway, are taken out of them
+  std::erase_if(all_.front().entries, [this](EntryIndex entry) { return !range().contains(entry); });
   demanded_.clear();
   guessed_.clear();
   entries_read_ = 0;

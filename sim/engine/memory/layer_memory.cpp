@@ -157,10 +157,13 @@ std::vector<Extent> LayerMemory::live_on_flash() const {
   for (std::size_t h = 0; on_flash() && h < heads_.size(); ++h) {
     const auto head = static_cast<std::int64_t>(h);
     const Clustering& clustering = heads_[h].clustering();
+    const HeadResidency& here = residencies_[h];
+    const CandidateRange range = heads_[h].range_of_all();  // before the first step nobody has told it
     for (UnitId unit = 0; !heads_[h].resting() && unit < clustering.unit_count(); ++unit) {
       std::vector<EntryIndex> entries;
       std::ranges::copy_if(clustering.members(unit), std::back_inserter(entries), [&](EntryIndex entry) {
-        return !residencies_[h].in_dram(entry) && !tiers_->has(id(head), entry);
+        return range.contains(entry) && !here.entry_resident(entry) && !here.entry_pending(entry) &&
+               !here.entry_unwritten(entry) && !tiers_->has(id(head), entry);
       });
       locate(head, unit, entries, records);
     }
@@ -428,6 +431,13 @@ void LayerMemory::update_layout(std::int64_t head) {
 
 void LayerMemory::list_unwritten(std::int64_t head) {
   const auto h = static_cast<std::size_t>(head);
+  blame_layout([&] {
+    const std::int64_t entries = heads_[h].members().front().store().entries();
+    for (const EntryIndex entry : on_flash() ? layout_.unwritten(head) : std::span<const EntryIndex>()) {
+      KVR_CHECK(0 <= entry && entry < entries, "head {}: entry {} of {} is said to wait to be written", head,
+                entry, entries);
+    }
+  });
   residencies_[h].set_unwritten(
       records_[h].unwritten(on_flash() ? layout_.unwritten(head) : std::span<const EntryIndex>()));
 }

@@ -111,7 +111,17 @@ void Cache::check_budget() const {
 
 void Cache::evict(std::span<HeadResidency* const> heads, std::int64_t heads_per_layer) {
   while (bytes_ > capacity_bytes_) {
-    const CacheObject object = policy_->victim();
+    CacheObject object{};
+    blaming(
+        Replacement::kKind, policy_name_, [] { return "asked for a victim"; },
+        [&] { object = policy_->victim(); });
+    const bool exists = object.layer >= 0 && object.head >= 0 && object.head < heads_per_layer &&
+                        object.unit >= 0 && object.layer < std::ssize(heads) / heads_per_layer;
+    if (!exists) {
+      throw PolicyFault(
+          fmt::format("replacement '{}': layer {}, head {}, unit {}: is given up and does not exist",
+                      policy_name_, object.layer, object.head, object.unit));
+    }
     HeadResidency& head = *heads[static_cast<std::size_t>(object.layer * heads_per_layer + object.head)];
     const std::int64_t dropped = give_up(object, head);
     if (dropped == 0 && emptied_.erase(object) == 0) {

@@ -42,17 +42,16 @@ class TurnPlan {
  public:
   TurnPlan(const RunConfig& config, BatchTraces traces)
       : config_(config), traces_(traces), states_(traces.size()) {
-    for (std::size_t i = 0; i < traces.size(); ++i) {
-      table_.ranges.push_back({traces[i]->header().prefill_len + config.sequences[i].first_step, 0});
-    }
     for (const TurnConfig& turn : config.turns) {
       for (std::size_t i = 0; turn.act == TurnAct::fork && i < traces.size(); ++i) {
         states_[i].there &= !names(turn, i);
       }
     }
     for (std::size_t i = 0; i < traces.size(); ++i) {
+      table_.ranges.push_back({traces[i]->header().prefill_len, 0});
       if (states_[i].there) {
         table_.begin.push_back(static_cast<std::int64_t>(i));
+        table_.ranges[i].first_position += first_step_of(i);
       }
     }
   }
@@ -75,6 +74,18 @@ class TurnPlan {
   }
 
  private:
+  std::int64_t first_step_of(std::size_t sequence) {
+    const trace::Header& header = traces_[sequence]->header();
+    const SequenceConfig& config = config_.sequences[sequence];
+    const std::int64_t available = header.seq_len - header.prefill_len;
+    if (config.first_step < available) {
+      return config.first_step;
+    }
+    problem(config.first_step_key, "{} is past the end; {} has {} decode steps, allowed is 0 to {}",
+            config.first_step, config.trace_path.string(), available, available - 1);
+    return 0;
+  }
+
   struct State {
     bool there = true;
     std::string ended_by = {};                ///< key of the turn

@@ -44,6 +44,12 @@ std::int64_t queries_before(std::int64_t prompt, const trace::Reader& trace) {
   return count;
 }
 
+/// A system need not have a name.
+std::string who_needs(const RunConfig& config) {
+  return config.system.name.empty() ? fmt::format("a scorer ({})", config.place("system.stages"))
+                                    : fmt::format("a policy of '{}'", config.system.name);
+}
+
 }  // namespace
 
 void check_needs(const TraceNeeds& needs, const RunConfig& config, const SequenceConfig& sequence,
@@ -53,22 +59,21 @@ void check_needs(const TraceNeeds& needs, const RunConfig& config, const Sequenc
   for (std::int64_t layer = 0; layer < layers; ++layer) {
     const auto number = trace.header().captured_layers[static_cast<std::size_t>(layer)];
     if (needs.prompt_attention_sums && !trace.has_prompt_attention_sums(layer)) {
-      problems.push_back(
-          fmt::format("{}: layer {} has no prompt_attention_sums, which a policy of '{}' needs",
-                      sequence.trace_path.string(), number, config.system.name));
+      problems.push_back(fmt::format("{}: layer {} has no prompt_attention_sums, which {} needs",
+                                     sequence.trace_path.string(), number, who_needs(config)));
     }
   }
   if (needs.prompt_attention_sums && prompt != trace.header().prefill_len) {
     problems.push_back(fmt::format(
-        "{}: {}: prompt_attention_sums, which a policy of '{}' needs, are those of the trace's own "
+        "{}: {}: prompt_attention_sums, which {} needs, are those of the trace's own "
         "prompt; allowed: 0",
-        config.place(sequence.first_step_key), prompt - trace.header().prefill_len, config.system.name));
+        config.place(sequence.first_step_key), prompt - trace.header().prefill_len, who_needs(config)));
   }
   const std::int64_t window = queries_before(prompt, trace);
   if (needs.prompt_window > window) {
-    problems.push_back(
-        fmt::format("{}: has the queries of the last {} entries of the prompt, a policy of '{}' needs {}",
-                    sequence.trace_path.string(), window, config.system.name, needs.prompt_window));
+    problems.push_back(fmt::format("{}: has the queries of the last {} entries of the prompt, {} needs {}",
+                                   sequence.trace_path.string(), window, who_needs(config),
+                                   needs.prompt_window));
   }
   if (!problems.empty()) {
     throw InputError(problems);

@@ -84,6 +84,25 @@ TEST_CASE("reading in computes what matrices and attention come to, and writes w
   }
 }
 
+TEST_CASE(
+    "a message right behind the prompt reads what the prompt has left on flash, and comes before the first "
+    "token") {
+  Setup setup = charged("[{prefill: 4}, {prefill: 4}, {decode: 1}]");
+  setup.sinks = 0;
+  setup.recent = 0;
+  const PointResult result = fixture().run(setup);
+  const auto read_bytes = values(result, Metric::prefill_read_bytes);
+  CHECK(read_bytes[0] == 0.0);
+  CHECK(read_bytes[1] >= static_cast<double>(test::kHeads * 64 * test::kEntryBytes));
+  CHECK(read_bytes[2] >= read_bytes[1]);
+  const auto summary =
+      std::ranges::find(summary_table(), "time_to_first_token", &SummaryInfo::name)->compute(result.data);
+  const auto prefill_s = values(result, Metric::prefill_s);
+  CHECK(summary ==
+        doctest::Approx(prefill_s[0] + prefill_s[1] + prefill_s[2] + values(result, Metric::latency_s)[0])
+            .epsilon(1e-12));
+}
+
 TEST_CASE("steps come to the same whether reading in is charged or not") {
   Setup setup = charged("[{decode: 6}, {prefill: 11}, {decode: 9}]");
   setup.clustering = "{type: kmeans, entries_per_cluster: 7}";

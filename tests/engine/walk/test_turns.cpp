@@ -225,6 +225,43 @@ TEST_CASE(
   }
 }
 
+TEST_CASE("what forks share counts once, whoever is left of them") {
+  Setup setup = two_sequences();
+  setup.layout = "cluster_contiguous";
+  const auto space = [&setup](const std::string& workload) {
+    setup.workload = workload;
+    const PointResult result = fixture().run(setup);
+    return result.data.at(Metric::flash_space_bytes, result.data.steps() - 1);
+  };
+  CHECK(space("{sequences: [{}, {}], turns: [{fork: 1, sequences: 0}, {decode: 1}]}") ==
+        space("{sequences: [{}, {}], turns: [{fork: 0, sequences: 1}, {decode: 1}]}"));
+  const double alone = space("{turns: [{prefill: 30}, {decode: 1}]}");
+  // The generation between is gone, but what it read in is the last one's too; so where siblings are left.
+  CHECK(
+      space(
+          "{sequences: [{}, {}, {}], turns: [{fork: 0, sequences: 1}, {prefill: 30, sequences: 1}, {fork: 1, "
+          "sequences: 2}, {drop: true, sequences: 1}, {decode: 1}]}") >= alone);
+  CHECK(
+      space(
+          "{sequences: [{}, {}, {}], turns: [{fork: 0, sequences: 1}, {prefill: 30, sequences: 0}, {fork: 0, "
+          "sequences: 2}, {drop: true, sequences: 0}, {decode: 1}]}") >= alone);
+}
+
+TEST_CASE("stages that act every so many steps count those of their sequence") {
+  Setup setup;
+  setup.stages_before =
+      "{effect: evict, when: [step], every: 2, units: token, scorer: position, budget: {type: fixed, "
+      "entries: 5}}";
+  setup.workload =
+      "{sequences: [{}, {}], turns: [{decode: 1, sequences: 0}, {decode: 1, sequences: 1}, {decode: 1, "
+      "sequences: 0}, "
+      "{decode: 1, sequences: 1}, {decode: 1}]}";
+  const PointResult result = fixture().run(setup);
+  const std::vector<double> first = part(result, Metric::retained, 4, 1, 0);
+  CHECK(first == part(result, Metric::retained, 4, 1, 1));
+  CHECK(first.front() < 1.0);
+}
+
 TEST_CASE("forks that cannot be are told all at once, and a trace that does not agree when it is read") {
   Setup setup;
   setup.workload =
@@ -278,6 +315,16 @@ TEST_CASE("turns that cannot be taken are told all at once") {
   const std::string other = fixture().error_of(setup);
   CHECK(other.find("workload.turns: no turn decodes") != std::string::npos);
   CHECK(other.find("run.steps: 2 beside workload.turns, which say it; allowed: 0") != std::string::npos);
+  setup.steps = 0;
+  setup.first_step = 1;
+  setup.workload = "{sequences: [{offset: 9223372036854775807}, {offset: 39}], turns: [{decode: 1}]}";
+  const std::string far = fixture().error_of(setup);
+  CHECK(far.find("workload.sequences.0.offset: 9223372036854775807 is past the end") != std::string::npos);
+  CHECK(far.find("workload.sequences.1.offset: 40 is past the end") != std::string::npos);
+  setup.workload = "{turns: [3, {decode: 3}, {}]}";
+  const std::string shape = fixture().error_of(setup);
+  CHECK(shape.find("workload.turns.0: is not a map (3)") != std::string::npos);
+  CHECK(shape.find("workload.turns.2: does nothing") != std::string::npos);
   setup.workload = "{turns: [{prefill: 3, decode: 2}, {}]}";
   const std::string both = fixture().error_of(setup);
   CHECK(both.find("workload.turns.0: does decode and prefill; allowed: one of") != std::string::npos);

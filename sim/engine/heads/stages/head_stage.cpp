@@ -78,7 +78,8 @@ CandidateRange HeadStage::range(std::int64_t visible) const {
 void HeadStage::score(const MatrixView<float>& queries, const Clustering& units, const HeadView& view,
                       Work& work) {
   const std::int64_t count = units.unit_count();
-  scores_.resize(static_cast<std::size_t>(group_ * count));
+  scores_.assign(static_cast<std::size_t>(group_ * count),
+                 std::numeric_limits<float>::quiet_NaN());  // to be told
   const auto scores = matrix_ref(scores_.data(), group_, count);
   blame_scorer([&] { scorer_->score(queries, units, view, scores, work); });
   sizes_.resize(static_cast<std::size_t>(count));

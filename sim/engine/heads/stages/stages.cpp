@@ -192,15 +192,13 @@ void Stages::evict_by_layers(std::size_t stage, std::span<HeadPolicies> heads, W
   }
 }
 
-bool Stages::evict(std::int64_t step, std::span<HeadPolicies> heads, Workers& workers,
-                   const Held& held) const {
-  return act_after(Effect::evict, step, heads, workers, held);
+bool Stages::evict(std::span<HeadPolicies> heads, Workers& workers, const Held& held) const {
+  return act_after(Effect::evict, heads, workers, held);
 }
 
-bool Stages::place(std::int64_t step, std::span<HeadPolicies> heads, Workers& workers,
-                   const Held& held) const {
+bool Stages::place(std::span<HeadPolicies> heads, Workers& workers, const Held& held) const {
   std::ranges::for_each(heads, &HeadPolicies::forget_placed);
-  return act_after(Effect::place, step, heads, workers, held);
+  return act_after(Effect::place, heads, workers, held);
 }
 
 bool Stages::place_prompt(std::span<HeadPolicies> heads, Workers& workers) const {
@@ -214,20 +212,24 @@ bool Stages::place_prompt(std::span<HeadPolicies> heads, Workers& workers) const
   return fired;
 }
 
-bool Stages::act_after(Effect effect, std::int64_t step, std::span<HeadPolicies> heads, Workers& workers,
+/// Each sequence counts its own steps.
+bool Stages::act_after(Effect effect, std::span<HeadPolicies> heads, Workers& workers,
                        const Held& held) const {
   bool fired = false;
   for (std::size_t stage = 0; stage < budgets_.size(); ++stage) {
     const StageConfig& config = stage_config(stage);
-    if (config.effect == effect && config.at_step && (step + 1) % config.every == 0) {
-      act(stage, heads, workers, held);
+    const auto is_due = [&config](const HeadPolicies& head) {
+      return !head.resting() && head.steps() % config.every == 0;
+    };
+    if (config.effect == effect && config.at_step && std::ranges::any_of(heads, is_due)) {
+      act(stage, heads, workers, {held, is_due});
       fired = true;
     }
   }
   return fired;
 }
 
-void Stages::act(std::size_t stage, std::span<HeadPolicies> heads, Workers& workers, const Held& held) const {
+void Stages::act(std::size_t stage, std::span<HeadPolicies> heads, Workers& workers, const When& when) const {
   for (HeadPolicies& head : heads) {
     head.see_all();
   }
@@ -237,7 +239,7 @@ void Stages::act(std::size_t stage, std::span<HeadPolicies> heads, Workers& work
       [stage, places](HeadPolicies& head, std::int64_t entries) {
         places ? head.place(stage, entries) : head.evict(stage, entries);
       },
-      held);
+      when);
 }
 
 std::vector<bool> Stages::overflowing(const StageConfig& stage, std::span<const HeadPolicies> heads,
@@ -245,7 +247,9 @@ std::vector<bool> Stages::overflowing(const StageConfig& stage, std::span<const 
   if (stage.overflow.tier.empty()) {
     return std::vector<bool>(heads.size(), true);
   }
-  const double share = static_cast<double>(stage.overflow.bytes) / static_cast<double>(heads.size());
+  const auto has_entries = [](const HeadPolicies& head) { return !head.live().empty(); };
+  const double share = static_cast<double>(stage.overflow.bytes) /
+                       static_cast<double>(std::ranges::count_if(heads, has_entries));
   const std::size_t scope = stage.scope == Scope::head    ? 1
                             : stage.scope == Scope::layer ? static_cast<std::size_t>(sets_)
                                                           : heads.size();
@@ -262,13 +266,14 @@ std::vector<bool> Stages::overflowing(const StageConfig& stage, std::span<const 
 }
 
 std::vector<HeadPolicies*> Stages::running(std::size_t stage, std::span<HeadPolicies> heads,
-                                           const Held& held) const {
+                                           const When& when) const {
   const StageConfig& config = stage_config(stage);
-  const std::vector<bool> exceeded = overflowing(config, heads, held);
+  const std::vector<bool> exceeded = overflowing(config, heads, when.held);
   std::vector<HeadPolicies*> running;
   for (std::size_t i = 0; i < heads.size(); ++i) {
     const bool few = config.overflow.entries > 0 && heads[i].runs(stage) && !heads[i].overflows(stage);
-    if (heads[i].runs(stage) && !heads[i].resting() && exceeded[i] && !few) {
+    const bool due = !when.is_due || when.is_due(heads[i]);
+    if (heads[i].runs(stage) && !heads[i].resting() && due && exceeded[i] && !few) {
       running.push_back(&heads[i]);
     }
   }
@@ -276,8 +281,8 @@ std::vector<HeadPolicies*> Stages::running(std::size_t stage, std::span<HeadPoli
 }
 
 void Stages::run(std::size_t stage, std::span<HeadPolicies> heads, Workers& workers, const Act& act,
-                 const Held& held) const {
-  const std::vector<HeadPolicies*> acting = running(stage, heads, held);
+                 const When& when) const {
+  const std::vector<HeadPolicies*> acting = running(stage, heads, when);
   const auto at = [&acting](std::int64_t i) -> HeadPolicies& { return *acting[static_cast<std::size_t>(i)]; };
   workers.for_each(std::ssize(acting), [&](std::int64_t i) { at(i).score(stage); });
   const std::vector<std::int64_t> allotted =

@@ -44,30 +44,34 @@ class Stages {
   void evict_prompt(StageUnits units, std::span<HeadPolicies> heads, Workers& workers) const;
   /// Bytes of the whole model that a head stands for in the tier of that name.
   using Held = std::function<double(std::string_view tier, const HeadPolicies& head)>;
-  /// Those that evict after the step, the first of which is 0. Returns whether any does.
-  bool evict(std::int64_t step, std::span<HeadPolicies> heads, Workers& workers, const Held& held) const;
+  /// Those that evict after a step. Returns whether any does.
+  bool evict(std::span<HeadPolicies> heads, Workers& workers, const Held& held) const;
   /// Those that place, likewise, or when the prompt has been read.
-  bool place(std::int64_t step, std::span<HeadPolicies> heads, Workers& workers, const Held& held) const;
+  bool place(std::span<HeadPolicies> heads, Workers& workers, const Held& held) const;
   bool place_prompt(std::span<HeadPolicies> heads, Workers& workers) const;
 
  private:
   using Act = std::function<void(HeadPolicies&, std::int64_t entries)>;
+  /// What decides on which heads a stage acts after a step; empty: on all, as at a prompt's end.
+  struct When {
+    Held held;
+    std::function<bool(const HeadPolicies&)> is_due;
+  };
 
   void need(std::size_t stage);
   const StageConfig& stage_config(std::size_t stage) const { return config_->system.stages[stage]; }
   void take(std::size_t stage, std::span<HeadPolicies> heads, Workers& workers) const;
   void run(std::size_t stage, std::span<HeadPolicies> heads, Workers& workers, const Act& act,
-           const Held& held = {}) const;
+           const When& when = {}) const;
   /// The heads that the stage acts on.
   std::vector<HeadPolicies*> running(std::size_t stage, std::span<HeadPolicies> heads,
-                                     const Held& held) const;
+                                     const When& when) const;
   /// [heads]: whether what its scope holds in the tier of the stage's overflow exceeds the scope's share.
   std::vector<bool> overflowing(const StageConfig& stage, std::span<const HeadPolicies> heads,
                                 const Held& held) const;
-  bool act_after(Effect effect, std::int64_t step, std::span<HeadPolicies> heads, Workers& workers,
-                 const Held& held) const;
+  bool act_after(Effect effect, std::span<HeadPolicies> heads, Workers& workers, const Held& held) const;
   /// On all entries that exist: a stage that evicts or places.
-  void act(std::size_t stage, std::span<HeadPolicies> heads, Workers& workers, const Held& held = {}) const;
+  void act(std::size_t stage, std::span<HeadPolicies> heads, Workers& workers, const When& when = {}) const;
   void evict_by_layers(std::size_t stage, std::span<HeadPolicies> heads, Workers& workers) const;
   void sketch(std::size_t stage, std::span<HeadPolicies* const> heads, Workers& workers) const;
   /// A budget is divided among the heads of one sequence, so each has its own.

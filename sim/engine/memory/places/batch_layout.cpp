@@ -1,7 +1,9 @@
 #include "sim/engine/memory/places/batch_layout.hpp"
 
 #include <algorithm>
-#include <set>
+#include <numeric>
+#include <ranges>
+#include <vector>
 
 namespace kvr {
 namespace {
@@ -39,7 +41,6 @@ void BatchLayout::place(std::span<const std::uint8_t> begins, const PromptUnits&
     const std::size_t first = sequence * heads;
     const Before before(traffic);
     there_[sequence] = 1;
-    shares_[sequence] = {sequence, 0};
     const auto co_retrieval =
         prompt.co_retrieval.empty() ? prompt.co_retrieval : prompt.co_retrieval.subspan(first, heads);
     layouts_[sequence]->place({prompt.heads.subspan(first, heads), co_retrieval}, traffic);
@@ -74,21 +75,24 @@ void BatchLayout::share(std::int64_t parent, std::int64_t child) {
   if (!on_flash()) {
     return;
   }
-  const auto p = static_cast<std::size_t>(parent / heads_);
   const auto c = static_cast<std::size_t>(child / heads_);
-  shares_[c] = {shares_[p].origin, layouts_[c]->space_bytes()};
+  forks_.push_back({static_cast<std::size_t>(parent / heads_), c, layouts_[c]->space_bytes()});
 }
 
+/// A sequence has on flash what it wrote since its fork, up to where it or one that forked from it needs it.
 std::int64_t BatchLayout::space_bytes() const {
-  std::int64_t bytes = 0;
-  std::set<std::size_t> counted;  // origins of which some sequence has been
+  std::vector<std::int64_t> needed;
   for (std::size_t sequence = 0; sequence < layouts_.size(); ++sequence) {
-    if (there_[sequence] != 0) {
-      const bool first = counted.insert(shares_[sequence].origin).second;
-      bytes += layouts_[sequence]->space_bytes() - (first ? 0 : shares_[sequence].bytes);
+    needed.push_back(there_[sequence] != 0 ? layouts_[sequence]->space_bytes() : 0);
+  }
+  std::int64_t twice = 0;  // what forks have of their parents
+  for (const Fork& fork : std::views::reverse(forks_)) {
+    if (needed[fork.child] > 0) {
+      needed[fork.parent] = std::max(needed[fork.parent], fork.bytes);
+      twice += std::min(needed[fork.child], fork.bytes);
     }
   }
-  return bytes;
+  return std::accumulate(needed.begin(), needed.end(), std::int64_t{0}) - twice;
 }
 
 std::int64_t BatchLayout::most_space_bytes() const {

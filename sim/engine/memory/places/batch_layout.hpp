@@ -19,7 +19,6 @@ class BatchLayout {
   BatchLayout(std::vector<std::unique_ptr<Layout>> layouts, std::int64_t heads, std::int64_t stride_bytes)
       : layouts_(std::move(layouts)),
         there_(layouts_.size(), 0),
-        shares_(layouts_.size()),
         heads_(heads),
         stride_bytes_(stride_bytes) {}
 
@@ -58,15 +57,15 @@ class BatchLayout {
   Layout& of(std::int64_t head) const { return *layouts_[static_cast<std::size_t>(head / heads_)]; }
   std::int64_t region_bytes(std::int64_t head) const { return head / heads_ * stride_bytes_; }
 
-  /// What a sequence has in common with others that begin as the same.
-  struct Share {
-    std::size_t origin = 0;
-    std::int64_t bytes = 0;
+  struct Fork {
+    std::size_t parent;
+    std::size_t child;
+    std::int64_t bytes;  ///< that both had then
   };
 
   std::vector<std::unique_ptr<Layout>> layouts_;
   std::vector<std::uint8_t> there_;
-  std::vector<Share> shares_;  ///< [sequences]
+  std::vector<Fork> forks_;  ///< in their order
   std::int64_t heads_ = 0;
   std::int64_t stride_bytes_ = 0;
 };
