@@ -219,7 +219,6 @@ void PointReplay::load_prompt(std::span<const std::int64_t> sequences) {
   if (prefill_) {
     prefill_->add(heads_, memories_);
   }
-  dated("when the prompt has been read", [this] { figures_.begin(); });
 }
 
 void PointReplay::place_prompt() {

@@ -19,6 +19,7 @@ void PointReplay::begin_prompts(std::span<const std::int64_t> sequences) {
   begin_prefill(tokens);
   load_prompt(sequences);
   charge_prefill();
+  dated("when the prompt has been read", [this] { figures_.begin(); });
 }
 
 void PointReplay::begin_prefill(std::span<const std::int64_t> tokens) {
@@ -82,6 +83,9 @@ void PointReplay::end_turn(const Turn& turn) {
     charge_prefill();
   } else if (turn.act == TurnAct::fork) {
     share_prefix(turn);
+  }
+  if (turn.act != TurnAct::decode) {  // what was counted meanwhile is no step's
+    dated(fmt::format("turn {}", turn_), [this] { figures_.begin(); });
   }
 }
 

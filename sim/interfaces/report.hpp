@@ -16,8 +16,8 @@ namespace kvr {
 ///     static std::vector<FigureInfo> figures();
 ///
 /// A count since the beginning is FigureKind::total: results have what each step adds. A plain number's unit
-/// is "1". It is asked for them by `report` when the prompt has been read and at the end of every step, from
-/// one thread at a time. Of what it leaves out in a step, results have no value there.
+/// is "1". It is asked for them by `report` when prompts or further messages have been read and at the end of
+/// every step, from one thread at a time. Of what it leaves out in a step, results have no value there.
 class Report {
  public:
   struct Value {

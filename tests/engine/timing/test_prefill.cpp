@@ -124,6 +124,12 @@ TEST_CASE("steps come to the same whether reading in is charged or not") {
       }));
     }
   }
+  REQUIRE(counted.data.figures().size() == free.data.figures().size());
+  for (std::size_t i = 0; i < counted.data.figures().size(); ++i) {
+    CAPTURE(counted.data.figures()[i].name);  // what the device counts while it reads in is no step's
+    CHECK(counted.data.figures()[i].values == free.data.figures()[i].values);
+  }
+  CHECK_FALSE(counted.data.figures().empty());
   // Clusters and centroids of the prompt are made by the processor too.
   CHECK(values(counted, Metric::prefill_compute_s)[0] > computed_s(setup, 65, 0));
   const auto note = [](const PointResult& result, const std::string& part) {
