@@ -2,6 +2,7 @@
 //
 //   unit of an entry = entry / page_tokens
 //   append: the first entry of a page creates it, the others join the last page
+//   buffered: the entries of a page wait in DRAM until the last of them has come, which creates it
 //   remove: the others of the page close up; a page of the prompt that is not live at all is empty
 #include <algorithm>
 
@@ -15,20 +16,27 @@ class Page final : public Clustering {
  public:
   static constexpr std::string_view kName = "page";
   static constexpr std::string_view kDoc =
-      "Retrieves pages of consecutive entries; the last page grows until it is full.";
-  static constexpr std::string_view kSource = "Quest, ICML'24, sec. 3";
+      "Retrieves pages of consecutive entries; the last page grows until it is full, or waits until it is.";
+  static constexpr std::string_view kSource =
+      "Quest, ICML'24, sec. 3; buffered: the groups and the rolling buffer of KVSwap, arXiv 2511.11907";
 
   struct Params {
     std::int64_t page_tokens = 16;
+    bool buffered = false;
   };
   static ParamTable<Params> params() {
-    return {{"page_tokens",
-             &Params::page_tokens,
-             {.doc = "entries of a full page",
-              .unit = "entries",
-              .min = 1,
-              .max = bounds::kEntries,
-              .source = "Quest, ICML'24"}}};
+    return {
+        {"page_tokens",
+         &Params::page_tokens,
+         {.doc = "entries of a full page",
+          .unit = "entries",
+          .min = 1,
+          .max = bounds::kEntries,
+          .source = "Quest, ICML'24"}},
+        {"buffered",
+         &Params::buffered,
+         {.doc = "a page that is not full stays in DRAM, attended to and unranked, and is written when it is",
+          .source = "KVSwap: true; Quest: false"}}};
   }
 
   Page(Params params, const Context&) : params_(params) {}
@@ -41,6 +49,9 @@ class Page final : public Clustering {
       }
     }
     for (UnitId unit = 0; unit < unit_count(); ++unit) {
+      for (const EntryIndex entry : pending(unit)) {
+        changes.push_back({.kind = ChangeKind::buffered, .unit = unit, .entry = entry});
+      }
       if (!members(unit).empty()) {
         changes.push_back({.kind = ChangeKind::created, .unit = unit});
       }
@@ -51,7 +62,9 @@ class Page final : public Clustering {
     hand_over(entry);
     join(entry);
     const UnitId page = page_of(entry);
-    if (entry % params_.page_tokens == 0) {
+    if (waits(page)) {
+      changes.push_back({.kind = ChangeKind::buffered, .unit = page, .entry = entry});
+    } else if (params_.buffered || entry % params_.page_tokens == 0) {
       changes.push_back({.kind = ChangeKind::created, .unit = page});
     } else {
       changes.push_back({.kind = ChangeKind::appended, .unit = page, .entry = entry});
@@ -70,13 +83,23 @@ class Page final : public Clustering {
 
   std::int64_t unit_count() const override { return std::ssize(sizes_); }
   std::span<const EntryIndex> members(UnitId unit) const override {
-    return std::span(entries_).subspan(static_cast<std::size_t>(unit * params_.page_tokens),
-                                       static_cast<std::size_t>(sizes_[static_cast<std::size_t>(unit)]));
+    return waits(unit) ? std::span<const EntryIndex>() : entries_of(unit);
+  }
+  std::span<const EntryIndex> pending(UnitId unit) const override {
+    return waits(unit) ? entries_of(unit) : std::span<const EntryIndex>();
   }
   /// The pages follow from their number alone.
   std::int64_t dram_bytes() const override { return 0; }
 
  private:
+  /// Whether the page is the last and entries of it are still to come, for which the others wait.
+  bool waits(UnitId page) const {
+    return params_.buffered && (page + 1) * params_.page_tokens > std::ssize(entries_);
+  }
+  std::span<const EntryIndex> entries_of(UnitId page) const {
+    return std::span(entries_).subspan(static_cast<std::size_t>(page * params_.page_tokens),
+                                       static_cast<std::size_t>(sizes_[static_cast<std::size_t>(page)]));
+  }
   UnitId page_of(EntryIndex entry) const { return static_cast<UnitId>(entry / params_.page_tokens); }
 
   void hand_over(EntryIndex entry) {

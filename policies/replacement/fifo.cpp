@@ -2,7 +2,10 @@
 //
 //   touched(object): put it at the front of the queue if it is not in it
 //   updated(object): likewise: the part that a split took off a resident unit came in just now
-//   victim():        take the object at the back
+//   victim():        take the object at the back; with spare_used, of those that were not touched since the
+//                    last layer or step, while there are any
+#include <unordered_set>
+
 #include "policies/replacement/object_list.hpp"
 #include "sim/base/registry.hpp"
 #include "sim/interfaces/replacement.hpp"
@@ -16,12 +19,26 @@ class Fifo final : public Replacement {
   static constexpr std::string_view kDoc = "Drops the unit that came in longest ago, used since or not.";
   static constexpr std::string_view kSource = "classic; the baseline of S3-FIFO, SOSP'23";
 
-  using Params = NoParams;
-  static ParamTable<Params> params() { return {}; }
+  struct Params {
+    bool spare_used = false;
+  };
+  static ParamTable<Params> params() {
+    return {
+        {"spare_used",
+         &Params::spare_used,
+         {.doc = "what the current step uses is dropped after all else only",
+          .source = "KVSwap, arXiv 2511.11907, whose selection lies in the buffer while it is attended to"}}};
+  }
 
-  Fifo(Params, const Context&) {}
+  Fifo(Params params, const Context&) : params_(params) {}
 
-  void touched(CacheObject object, std::int64_t bytes, bool) override { updated(object, bytes); }
+  void touched(CacheObject object, std::int64_t bytes, bool) override {
+    updated(object, bytes);
+    if (params_.spare_used) {
+      used_.insert(object);
+    }
+  }
+  void settled() override { used_.clear(); }
 
   void updated(CacheObject object, std::int64_t bytes) override {
     if (!queue_.resize(object, bytes)) {
@@ -31,11 +48,13 @@ class Fifo final : public Replacement {
 
   CacheObject victim() override {
     KVR_CHECK(!queue_.empty(), "a victim was asked for while nothing is resident");
-    return queue_.pop_back().object;
+    return queue_.take(queue_.last_but([this](CacheObject object) { return used_.contains(object); })).object;
   }
 
  private:
+  Params params_;
   ObjectList queue_;
+  std::unordered_set<CacheObject, CacheObjectHash> used_;  // since the last layer or step
 };
 
 const Registration<Replacement, Fifo> registered;

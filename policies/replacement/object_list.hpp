@@ -43,6 +43,13 @@ class ObjectList {
     bytes_ += item.bytes;
   }
   Item pop_back() { return take(items_.back().object); }
+  /// The one closest to the back that `spared(object)` does not spare; of those that it does, the last.
+  template <class Spared>
+  CacheObject last_but(Spared spared) const {
+    const auto found =
+        std::find_if(items_.rbegin(), items_.rend(), [&](const Item& item) { return !spared(item.object); });
+    return found == items_.rend() ? items_.back().object : found->object;
+  }
   /// Removes `object`, which is in the list.
   Item take(CacheObject object) {
     const auto found = place_.find(object);

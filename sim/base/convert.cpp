@@ -38,10 +38,14 @@ std::uint32_t normal_half(std::uint32_t magnitude) {
   return (magnitude - kBiasDifference + 0xfffU + odd) >> 13;
 }
 
+Half half_of_bits(std::uint32_t bits) {
+  return {static_cast<std::uint16_t>(bits)};
+}
+
 }  // namespace
 
 float to_float(Half value) {
-  const auto bits = static_cast<std::uint32_t>(value);
+  const std::uint32_t bits = value.bits;
   const std::uint32_t sign = (bits & 0x8000U) << 16;
   const std::uint32_t shifted = (bits & 0x7fffU) << 13;
   std::uint32_t magnitude = std::bit_cast<std::uint32_t>(std::bit_cast<float>(shifted) * 0x1p112F);
@@ -59,10 +63,9 @@ Half to_half(float value) {
   const std::uint32_t sign = (bits >> 16) & 0x8000U;
   const std::uint32_t magnitude = bits & 0x7fffffffU;
   if (magnitude >= kOverflow) {
-    return static_cast<Half>(sign | half_nan_or_infinity(magnitude));
+    return half_of_bits(sign | half_nan_or_infinity(magnitude));
   }
-  return static_cast<Half>(sign |
-                           (magnitude < kSmallestNormal ? small_half(magnitude) : normal_half(magnitude)));
+  return half_of_bits(sign | (magnitude < kSmallestNormal ? small_half(magnitude) : normal_half(magnitude)));
 }
 
 namespace detail {

@@ -50,6 +50,7 @@ struct ParamDoc {
   bool above_min = false;  ///< `min` itself is not allowed
   bool unlimited = false;  ///< the word `unlimited` is allowed and means infinity (reals only)
   bool required = false;   ///< has no meaningful default; must be given
+  bool is_path = false;    ///< text: a file that is read, relative to the one that states it
   std::string_view choices = "";
   std::string_view source = "";
 };

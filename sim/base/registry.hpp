@@ -34,7 +34,11 @@ class Catalogue {
   using Kind = std::map<std::string, Implementation, std::less<>>;
 
   static Catalogue& instance();
+  /// What is wrong with it is kept for `throw_if_faulty`: nobody could catch it before main().
   void add(std::string_view kind, const Implementation& implementation);
+  /// Throws PolicyFault, unless every implementation has a name of its own in its kind and defaults that its
+  /// table allows.
+  void throw_if_faulty() const;
   /// Whether all implementations of `kind` are driven by one set of parameters, so that choosing another
   /// keeps the values.
   bool shares_parameters(std::string_view kind) const { return sharing_.contains(kind); }
@@ -47,6 +51,7 @@ class Catalogue {
  private:
   std::map<std::string, Kind, std::less<>> kinds_;
   std::set<std::string, std::less<>> sharing_;
+  std::vector<std::string> faults_;
 };
 
 /// An interface says so with a member `static constexpr bool kSharedParameters = true`.

@@ -15,7 +15,9 @@
 #include <vector>
 
 #include "sim/base/error.hpp"
+#include "sim/base/registry.hpp"
 #include "sim/cli/bench/command.hpp"
+#include "sim/cli/calibrate/command.hpp"
 #include "sim/cli/device/command.hpp"
 #include "sim/cli/explain_command.hpp"
 #include "sim/cli/list/command.hpp"
@@ -46,6 +48,8 @@ constexpr std::array kCommands = {
     cli::Subcommand{"schema", "JSON Schema of configurations, for editors",
                     [](Args args, std::FILE* out, bool) { return run_schema_command(args, out); }},
     cli::Subcommand{"trace", "look at, check and make traces", run_trace_command},
+    cli::Subcommand{"calibrate", "find the directions that keys of a model have in common",
+                    run_calibrate_command},
     cli::Subcommand{"device", "curves of a device model; fit one to a real part, and probe that",
                     run_device_command},
     cli::Subcommand{"bench", "measure kernels and whole replays on this host",
@@ -86,6 +90,7 @@ std::string reason_of(const std::system_error& error) {
 
 int run(const std::vector<std::string>& words) {
   try {
+    Catalogue::instance().throw_if_faulty();
     return with_output_flushed(dispatch(words));
   } catch (const InputError& error) {
     cli::say("{}\n", error.what());

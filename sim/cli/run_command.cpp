@@ -286,6 +286,7 @@ void tell_files(const PartlyReadConfig& config, cli::Outputs& outputs) {
   for (const RunConfig& point : config.points) {
     std::ranges::for_each(point.sequences,
                           [&](const SequenceConfig& sequence) { outputs.read(sequence.trace_path); });
+    std::ranges::for_each(point.data, [&](const fs::path& file) { outputs.read(file); });
     if (const fs::path device = device_path_of(point); !device.empty()) {
       devices.emplace(device, point.place("device.path"));
     }

@@ -344,6 +344,9 @@ class Checker {
       Resolved& value = resolved.children.emplace_back(
           Resolved{.key = spec.name, .mark = child != nullptr ? child->mark : Mark{}});
       resolve_value(spec, child, join_path(path, spec.name), place, value);
+      if (spec.info.is_path && child != nullptr && child->kind == NodeKind::scalar) {
+        value.value = resolve_path(*child, join_path(path, spec.name));
+      }
     }
     refuse_unknown_keys(node, path, keys);
   }

@@ -90,8 +90,10 @@ StageConfig stage(const Resolved& root) {
           .budget = component(root, "budget"),
           .estimate = component(root, "estimate"),
           .scope = choice<Scope>(root, "scope"),
+          .across_batch = text(root, "across") == "batch",
           .sinks = pinned(root, "sinks"),
-          .recent = pinned(root, "recent")};
+          .recent = pinned(root, "recent"),
+          .counts_pending = text(root, "pins.pending") == "counted"};
 }
 
 CodecConfig codec(const Resolved& root) {
@@ -244,6 +246,19 @@ class GivenHere {
   const Catalogue& catalogue_;
 };
 
+/// Files that parameters of components name.
+void collect_data(const Resolved& node, std::vector<std::filesystem::path>& data) {
+  if (node.spec.info.is_path) {
+    const std::filesystem::path path = std::get<std::string>(node.value);
+    if (!path.empty() && std::ranges::find(data, path) == data.end()) {
+      data.push_back(path);
+    }
+  }
+  for (const Resolved& child : node.children) {
+    collect_data(child, data);
+  }
+}
+
 RunConfig run_config(const ResolvedPoint& point, const GivenHere& given_here) {
   const Resolved& root = point.root;
   RunConfig config{.point = point.name,
@@ -267,9 +282,11 @@ RunConfig run_config(const ResolvedPoint& point, const GivenHere& given_here) {
                    .host_timing = get<bool>(root, "record.host_timing"),
                    .said_at = places_of(root),
                    .files = point.files,
+                   .data = {},
                    .given_here = {},
                    .notes = {},
                    .resolved_yaml = dump_yaml(root)};
+  collect_data(root, config.data);
   given_here.look_at(root_grammar(), root, "", config);
   return config;
 }

@@ -77,6 +77,7 @@ struct RunConfig {
   /// "file:line:column" of every value that somebody gave, by its dotted key.
   std::map<std::string, std::string, std::less<>> said_at;
   std::vector<std::filesystem::path> files;  ///< that were read to make it
+  std::vector<std::filesystem::path> data;   ///< that its components will read, each once
   /// Keys given in the configuration itself or by --set, not by what it includes, which serves others too.
   std::set<std::string, std::less<>> given_here;
   std::vector<std::string> notes;  ///< which of those have no effect, a sentence each

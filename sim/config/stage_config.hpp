@@ -104,8 +104,10 @@ struct StageConfig {
   ComponentChoice budget;
   ComponentChoice estimate;  ///< a budget: of what is not read, that the scorer's summaries stand for
   Scope scope = Scope::head;
-  PinnedEntries sinks;   ///< first entries, always selected or kept
-  PinnedEntries recent;  ///< last entries, likewise
+  bool across_batch = false;   ///< the scope has the heads of all sequences
+  PinnedEntries sinks;         ///< first entries, always selected or kept
+  PinnedEntries recent;        ///< last entries, likewise
+  bool counts_pending = true;  ///< what a clustering keeps in DRAM by itself is taken from the budget
 
   /// How many layers before its own it reads ahead, none of which may be there.
   std::int64_t lead() const {

@@ -52,6 +52,9 @@ class Replacement {
   /// The tier's byte budget is another from now on; called between steps. Victims are asked for right after
   /// where the tier is above it.
   virtual void resized(std::int64_t /*capacity_bytes*/) {}
+  /// The tier fits its budget, no more victims are asked for after the touches so far: those to come are of
+  /// another layer or step.
+  virtual void settled() {}
   /// The object to drop next; the engine drops it. Called only while at least one object is resident.
   virtual CacheObject victim() = 0;
   /// See Report.

@@ -46,7 +46,7 @@ struct Work {
 };
 
 /// The entries of one head that exist at this point of the replay; rows = entries, columns = head_dim.
-/// Causal by construction: it ends at the current entry. Half is bits: see to_float, sim/base/convert.hpp.
+/// Causal by construction: it ends at the current entry.
 struct HeadView {
   MatrixView<Half> keys;
   MatrixView<Half> values;

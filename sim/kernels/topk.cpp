@@ -6,11 +6,18 @@
 //           when the pool is full (2k or more): cut it to its k best, raise the bar to the worst of them
 //         sort what is left
 // Each cut is linear in the pool and frees half of it, so the whole is linear in n for any order of scores.
+//
+// heaviest:  what weighs less than (1 - share) * all / n cannot be needed: together that is less than 1 -
+// share
+//            sum the rest by ranges of weight, which the leading bits of a float number
+//            take whole ranges from the heaviest on; sort the one in which the share is reached
 #include "sim/kernels/topk.hpp"
 
 #include <algorithm>
+#include <array>
 #include <bit>
 #include <functional>
+#include <numeric>
 
 #include "sim/base/error.hpp"
 
@@ -54,7 +61,64 @@ std::uint64_t cut_pool(std::vector<std::uint64_t>& pool, std::size_t k) {
   return pool.back();
 }
 
+double sum_of(std::span<const float> weights) {
+  constexpr std::size_t kSums = 8;  // that do not wait for one another
+  std::array<double, kSums> sums{};
+  for (std::size_t i = 0; i < weights.size(); ++i) {
+    sums[i % kSums] += static_cast<double>(weights[i]);
+  }
+  return std::accumulate(sums.begin(), sums.end(), 0.0);
+}
+
+/// Sixteen for each power of two.
+std::size_t range_of(float weight, float least) {
+  constexpr int kBits = 19;
+  return (std::bit_cast<std::uint32_t>(weight) >> kBits) - (std::bit_cast<std::uint32_t>(least) >> kBits);
+}
+
 }  // namespace
+
+void heaviest(std::span<const float> weights, double share, std::vector<std::int32_t>& out) {
+  out.clear();
+  if (weights.empty()) {
+    return;
+  }
+  const double all = sum_of(weights);
+  // Rounded down twice, so that rounding leaves nothing out.
+  const auto least =
+      static_cast<float>(0.999 * std::max(0.0, 1.0 - share) * all / static_cast<double>(weights.size()));
+  std::vector<std::int32_t> candidates(weights.size());
+  std::size_t count = 0;
+  for (std::size_t i = 0; i < weights.size(); ++i) {
+    candidates[count] = static_cast<std::int32_t>(i);
+    count += weights[i] >= least ? 1 : 0;
+  }
+  candidates.resize(count);
+  const auto weight_of = [&](std::int32_t index) { return weights[static_cast<std::size_t>(index)]; };
+  std::vector<double> masses(range_of(std::ranges::max(weights), least) + 1, 0.0);
+  for (const std::int32_t candidate : candidates) {
+    masses[range_of(weight_of(candidate), least)] += static_cast<double>(weight_of(candidate));
+  }
+  std::size_t border = masses.size() - 1;
+  double left = share * all;
+  while (border > 0 && masses[border] < left) {
+    left -= masses[border--];
+  }
+  std::vector<std::uint64_t> keys;
+  for (const std::int32_t candidate : candidates) {
+    const std::size_t range = range_of(weight_of(candidate), least);
+    if (range > border) {
+      out.push_back(candidate);
+    } else if (range == border) {
+      keys.push_back(candidate_key(weight_of(candidate), static_cast<std::size_t>(candidate)));
+    }
+  }
+  std::ranges::sort(keys, std::greater<>());
+  for (std::size_t i = 0; i < keys.size() && left > 0.0; ++i) {
+    out.push_back(candidate_index(keys[i]));
+    left -= static_cast<double>(weight_of(out.back()));
+  }
+}
 
 void top_k(std::span<const float> scores, std::int64_t k, std::vector<std::int32_t>& out) {
   KVR_CHECK(k >= 0, "k = {}", k);

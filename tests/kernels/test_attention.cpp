@@ -207,7 +207,7 @@ TEST_CASE("logits near the largest float do not overflow either") {
 
 TEST_CASE("subnormal fp16 values are not flushed") {
   const std::vector<Half> keys(4, to_half(0.0F));
-  const std::vector<Half> values(4, static_cast<Half>(3));
+  const std::vector<Half> values(4, Half{3});
   std::vector<float> out(1);
   attend_all(std::vector<float>{1.0F}, matrix_view(keys.data(), 4, 1), matrix_view(values.data(), 4, 1), 1.0F,
              out);

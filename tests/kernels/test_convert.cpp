@@ -12,7 +12,7 @@ namespace kvr::kernels {
 namespace {
 
 Half half(unsigned bits) {
-  return static_cast<Half>(bits);
+  return Half{static_cast<std::uint16_t>(bits)};
 }
 
 /// The definition: (-1)^s * 2^(e-15) * 1.m, subnormals 2^-14 * 0.m.
@@ -29,7 +29,7 @@ double half_by_definition(std::uint32_t bits) {
 std::vector<Half> all_halves() {
   std::vector<Half> halves;
   for (std::uint32_t bits = 0; bits < 65536; ++bits) {
-    halves.push_back(static_cast<Half>(bits));
+    halves.push_back(Half{static_cast<std::uint16_t>(bits)});
   }
   return halves;
 }
@@ -38,7 +38,7 @@ TEST_CASE("every half becomes the float that IEEE 754 says") {
   for (std::uint32_t bits = 0; bits < 65536; ++bits) {
     CAPTURE(bits);
     const double expected = half_by_definition(bits);
-    const float got = to_float(static_cast<Half>(bits));
+    const float got = to_float(Half{static_cast<std::uint16_t>(bits)});
     const bool same = std::isnan(expected) ? std::isnan(got) : static_cast<double>(got) == expected;
     REQUIRE(same);
     REQUIRE(std::signbit(got) == ((bits & 0x8000U) != 0));

@@ -47,6 +47,52 @@ std::vector<float> coarse_scores(Rng& rng, std::int64_t n) {
   return scores;
 }
 
+/// The least prefix of a whole sort that has the share.
+Indices heaviest_reference(const std::vector<float>& weights, double share) {
+  const double all = std::accumulate(weights.begin(), weights.end(), 0.0);
+  Indices taken;
+  double mass = 0.0;
+  for (const std::int32_t index : sorted_reference(weights)) {
+    if (mass >= share * all) {
+      break;
+    }
+    taken.push_back(index);
+    mass += static_cast<double>(weights[static_cast<std::size_t>(index)]);
+  }
+  std::ranges::sort(taken);
+  return taken;
+}
+
+Indices heaviest_of(const std::vector<float>& weights, double share) {
+  Indices out{-1, -2};
+  heaviest(weights, share, out);
+  std::ranges::sort(out);
+  return out;
+}
+
+TEST_CASE("the heaviest by hand: fewest that reach the share, ties to the lower index") {
+  CHECK(heaviest_of({0.5F, 0.25F, 0.125F, 0.125F}, 0.75) == Indices{0, 1});
+  CHECK(heaviest_of({0.5F, 0.25F, 0.125F, 0.125F}, 0.76) == Indices{0, 1, 2});
+  CHECK(heaviest_of({0.25F, 0.25F, 0.25F, 0.25F}, 0.5) == Indices{0, 1});
+  CHECK(heaviest_of({0.0F, 1.0F, 0.0F}, 1.0) == Indices{1});
+  CHECK(heaviest_of({}, 0.5).empty());
+  CHECK(heaviest_of({0.0F, 0.0F}, 0.5).empty());
+}
+
+TEST_CASE("the heaviest are those that a whole sort finds") {
+  Rng rng = Rng::stream(20261130, "heaviest");
+  for (int round = 0; round < 300; ++round) {
+    CAPTURE(round);
+    std::vector<float> weights = test::random_floats(rng, 1 + round * 7);
+    for (float& weight : weights) {  // skewed as attention is, with ties
+      weight = std::exp(std::round(weight * 8.0F * static_cast<float>(round % 5)) / 2.0F);
+    }
+    for (const double share : {0.1, 0.5, 0.95, 0.999}) {
+      REQUIRE(heaviest_of(weights, share) == heaviest_reference(weights, share));
+    }
+  }
+}
+
 TEST_CASE("top_k by hand: best first, ties to the lower index") {
   CHECK(top({1.0F, 3.0F, 3.0F, -2.0F, 5.0F}, 3) == Indices{4, 1, 2});
   CHECK(top({7.0F, 7.0F, 7.0F, 7.0F}, 2) == Indices{0, 1});

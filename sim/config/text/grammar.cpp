@@ -210,6 +210,10 @@ Field stage() {
                     "layers up "
                     "to it, or those of the model, which a stage that chooses in steps cannot know",
              .choices = "head|layer|layers_seen|model"}),
+       text("across", "sequence",
+            {.doc = "whose heads such a scope has: those of one sequence, or of all that decode together",
+             .choices = "sequence|batch",
+             .source = "batch: InfiniGen, OSDI'24 (one number of entries for a layer of the batch)"}),
        text("norm", "none",
             {.doc = "what is done to each query head's scores first", .choices = "none|softmax"}),
        text("fold", "mean",
@@ -219,15 +223,21 @@ Field stage() {
        text("last_unit", "cut",
             {.doc = "the unit that exceeds the budget is taken in part (cut) or left out (drop)",
              .choices = "cut|drop"}),
-       table("pins",
-             "entries that are always selected, or kept, on top of the budget; where a stage selects, the "
-             "current "
-             "entry comes on top of them. A stage that prefetches guesses outside the pins of those that "
-             "select",
-             {pinned("sinks", 4, "first entries of the sequence"),
-              pinned("recent", 32, "last entries of the sequence"),
-              pinned_share("sinks_share", "first entries, at least this share of the prompt"),
-              pinned_share("recent_share", "last entries, at least this share of the prompt")})});
+       table(
+           "pins",
+           "entries that are always selected, or kept, on top of the budget; where a stage selects, the "
+           "current "
+           "entry comes on top of them. A stage that prefetches guesses outside the pins of those that "
+           "select",
+           {pinned("sinks", 4, "first entries of the sequence"),
+            pinned("recent", 32, "last entries of the sequence"),
+            pinned_share("sinks_share", "first entries, at least this share of the prompt"),
+            pinned_share("recent_share", "last entries, at least this share of the prompt"),
+            text("pending", "counted",
+                 {.doc = "what the clustering keeps in DRAM until a unit takes it, and is attended to in any "
+                         "case. counted: as part of the budget; free: on top of it",
+                  .choices = "counted|free",
+                  .source = "counted: ClusterKV, DAC'25; free: KVSwap's rolling buffer"})})});
 }
 
 Field stages() {

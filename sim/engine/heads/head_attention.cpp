@@ -90,17 +90,19 @@ void HeadPolicies::tell_attention(std::size_t member, std::int64_t first_query, 
 }
 
 void HeadPolicies::judge(std::size_t selection, MemberHead& member, std::int64_t query, HeadTruth& truth) {
-  const std::int64_t pending = open_.pending();
-  member.judge({.entries = member.attention().entries(),
-                .marked = member.attention().marked(),
-                .chosen = std::ssize(selections()[selection].entries) + pending,
-                .estimated = estimated(selection),
-                .out = member.attention().out(query),
-                .live = live_,
-                .range = range(),
-                .budget = allotted_,
-                .pending = pending},
-               query, truth);
+  const std::vector<EntryIndex> pending = open_.all_pending();
+  member.judge(
+      {.entries = member.attention().entries(),
+       .marked = member.attention().marked(),
+       .chosen = std::ssize(selections()[selection].entries) + (counts_pending_ ? std::ssize(pending) : 0),
+       .estimated = estimated(selection),
+       .out = member.attention().out(query),
+       .live = live_,
+       .range = range(),
+       .budget = allotted_,
+       .pending = counts_pending_ ? std::ssize(pending) : 0,
+       .free = counts_pending_ ? std::span<const EntryIndex>() : pending},
+      query, truth);
 }
 
 }  // namespace kvr

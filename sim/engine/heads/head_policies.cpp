@@ -24,6 +24,7 @@ HeadPolicies::HeadPolicies(HeadId head, std::vector<MemberHead> members,
   for (std::size_t stage = 0; stage < stages_.size(); ++stage) {
     if (runs(stage) && stages_[stage]->config().effect == Effect::select) {
       last_select_ = stage;
+      counts_pending_ &= stages_[stage]->config().counts_pending;
     }
     if (runs(stage) && stages_[stage]->config().effect == Effect::prefetch) {
       guess_ = stage;
@@ -58,7 +59,8 @@ std::int64_t HeadPolicies::metadata_bytes() const {
   if (!there()) {
     return 0;
   }
-  std::int64_t bytes = clustering_->dram_bytes() + codec_.dram_bytes();
+  std::int64_t bytes = codec_.dram_bytes();
+  blame_clustering([&] { bytes += checked_dram_bytes(clustering_->dram_bytes()); });
   for (const auto& stage : stages_) {
     bytes += stage ? stage->unit_bytes() : 0;
   }
@@ -98,7 +100,7 @@ void HeadPolicies::place_keys() {
 void HeadPolicies::build() {
   const HeadView view = visible();
   changes_.clear();
-  blame_clustering([&] { clustering_->build(view, live_, changes_, update_work_); });
+  charge_clustering([&] { clustering_->build(view, live_, changes_, update_work_); });
   for (const auto& stage : stages_) {
     if (stage) {
       stage->follow(changes_, *clustering_, view, update_work_);
@@ -296,7 +298,7 @@ void HeadPolicies::follow(const ResidentUnits& resident) {
         loaded_.push_back(choice.unit);
       }
     }
-    blame_clustering([&] {
+    charge_clustering([&] {
       clustering_->loaded(loaded_, view, changes_, update_work_);
       clustering_->append(current, view, resident, changes_, update_work_);
     });
@@ -315,7 +317,7 @@ void HeadPolicies::follow_loads(std::span<const UnitId> units) {
   ChangeList more;
   {
     const Stopwatch watch(times_.update_s);
-    blame_clustering([&] { clustering_->loaded(units, view, more, update_work_); });
+    charge_clustering([&] { clustering_->loaded(units, view, more, update_work_); });
     tell_scorers(more, view);
   }
   blame_clustering([&] {
@@ -393,7 +395,7 @@ void HeadPolicies::remove(std::span<const EntryIndex> entries) {
   }
   if (built_) {
     ChangeList changes;
-    blame_clustering([&] { clustering_->remove(entries, view, changes, update_work_); });
+    charge_clustering([&] { clustering_->remove(entries, view, changes, update_work_); });
     tell_scorers(changes, view);
     observe(changes, view);
     removals_.insert(removals_.end(), changes.begin(), changes.end());

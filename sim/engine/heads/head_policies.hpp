@@ -11,6 +11,7 @@
 #include "sim/engine/heads/attention/member_head.hpp"
 #include "sim/engine/heads/attention/set_codec.hpp"
 #include "sim/engine/heads/attention/set_rows.hpp"
+#include "sim/engine/heads/charge.hpp"
 #include "sim/engine/heads/choosing/open_entries.hpp"
 #include "sim/engine/heads/kernel_times.hpp"
 #include "sim/engine/heads/partition_check.hpp"
@@ -184,13 +185,23 @@ class HeadPolicies {
         },
         act);
   }
+  /// The clustering acts, and adds what that costs to `update_work_`.
+  template <class Act>
+  void charge_clustering(Act act) {
+    const Work before = update_work_;
+    blame_clustering([&] {
+      act();
+      check_charge(before, update_work_);
+    });
+  }
   /// What the engine, not the phone, keeps about the units.
   void observe(std::span<const Change> changes, const HeadView& view);
   void tell_scorers(std::span<const Change> changes, const HeadView& view);
   void choose_anew(HeadStage& stage, std::int64_t budget);
-  /// Entries that a clustering keeps visible on its own account are part of what it may select.
+  /// Entries that a clustering keeps visible on its own account are part of what it may select, unless the
+  /// stages that select have them on top, as pins.
   std::int64_t without_pending(std::int64_t budget) const {
-    return std::max<std::int64_t>(0, budget - open_.pending());
+    return counts_pending_ ? std::max<std::int64_t>(0, budget - open_.pending()) : budget;
   }
   void note_choice(std::size_t stage, std::int64_t budget);
   /// What the stage chose, over all query heads, by units of the clustering.
@@ -223,6 +234,7 @@ class HeadPolicies {
   std::vector<std::unique_ptr<HeadStage>> stages_;
   std::optional<std::size_t> last_select_;
   std::optional<std::size_t> guess_;
+  bool counts_pending_ = true;
   PartitionCheck partition_;
   UnitVariance variance_;
   EntrySet live_;

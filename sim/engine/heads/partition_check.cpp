@@ -100,6 +100,7 @@ void PartitionCheck::follow_created(UnitId unit, const Clustering& clustering, c
 void PartitionCheck::claim_created(EntryIndex entry, UnitId unit, const Origins& origins) {
   if (entry >= 0 && unit_of_.has(entry) && unit_of_[entry] >= 0) {
     if (comes_from(unit_of_[entry], unit, origins)) {
+      pending_[entry] = 0;  // it may have waited in the unit itself
       return;
     }
     if (pending_[entry] != 0) {

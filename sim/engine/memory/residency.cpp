@@ -130,6 +130,7 @@ void Cache::evict(std::span<HeadResidency* const> heads, std::int64_t heads_per_
                       policy_name_, object.layer, object.head, object.unit));
     }
   }
+  policy_->settled();
 }
 
 std::int64_t Cache::give_up(CacheObject object, HeadResidency& head) {

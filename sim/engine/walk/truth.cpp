@@ -1,7 +1,6 @@
 #include "sim/engine/walk/truth.hpp"
 
 #include <algorithm>
-#include <numeric>
 
 #include "sim/base/convert.hpp"
 #include "sim/base/error.hpp"
@@ -65,14 +64,7 @@ std::span<const EntryIndex> HeadTruth::best(std::int64_t query, const CandidateR
 std::span<const EntryIndex> HeadTruth::needed(std::int64_t query) {
   std::vector<EntryIndex>& entries = needed_[static_cast<std::size_t>(query)];
   if (entries.empty()) {
-    const std::span<const float> weights = probabilities(query);
-    const double wanted = kNeededMass * std::accumulate(weights.begin(), weights.end(), 0.0);
-    kernels::LazyRanking ranking(weights);
-    double mass = 0.0;
-    while (mass < wanted && !ranking.done()) {
-      entries.push_back(ranking.next());
-      mass += static_cast<double>(weights[static_cast<std::size_t>(entries.back())]);
-    }
+    kernels::heaviest(probabilities(query), kNeededMass, entries);
   }
   return entries;
 }

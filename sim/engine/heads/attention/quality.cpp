@@ -12,6 +12,7 @@
 #include <cmath>
 #include <limits>
 #include <numeric>
+#include <vector>
 
 namespace kvr {
 namespace {
@@ -45,11 +46,23 @@ double sum_over(std::span<const float> probabilities, const EntrySet& live, Cand
   return sum;
 }
 
-/// Over what is live and outside the candidates.
+/// Over what is live and not among the candidates.
 double pinned_mass(std::span<const float> probabilities, const Attended& attended) {
   const double sinks = sum_over(probabilities, attended.live, {0, attended.range.begin}, 0.0);
   return sum_over(probabilities, attended.live,
-                  {attended.range.end, static_cast<EntryIndex>(probabilities.size())}, sinks);
+                  {attended.range.end, static_cast<EntryIndex>(probabilities.size())}, sinks) +
+         sum_over(probabilities, attended.free);
+}
+
+/// The `count` candidates that weigh most, best first.
+std::vector<EntryIndex> best_candidates(const Attended& attended, std::int64_t query, std::int64_t count,
+                                        HeadTruth& truth) {
+  const std::int64_t wanted = std::min(count + std::ssize(attended.free), attended.range.size());
+  const std::span<const EntryIndex> of_range = truth.best(query, attended.range, wanted);
+  std::vector<EntryIndex> best(of_range.begin(), of_range.end());
+  std::erase_if(best, [&](EntryIndex entry) { return !attended.is_candidate(entry); });
+  best.resize(static_cast<std::size_t>(std::min(std::ssize(best), count)));
+  return best;
 }
 
 /// Share of `best`, in order, that is among `entries`, which are candidates. Of candidates that weigh as much
@@ -87,7 +100,7 @@ double recall_of_attended(std::span<const EntryIndex> best, std::span<const floa
                           const Attended& attended) {
   RecallCount recall(best, probabilities);
   for (const EntryIndex entry : attended.entries) {
-    if (attended.range.contains(entry)) {
+    if (attended.is_candidate(entry)) {
       recall.count(entry);
     }
   }
@@ -98,7 +111,7 @@ double recall_of_live(std::span<const EntryIndex> best, std::span<const float> p
                       const Attended& attended) {
   RecallCount recall(best, probabilities);
   attended.live.for_each([&](EntryIndex entry) {
-    if (attended.range.contains(entry)) {
+    if (attended.is_candidate(entry)) {
       recall.count(entry);
     }
   });
@@ -117,11 +130,12 @@ void add_quality(const Attended& attended, std::int64_t query, HeadTruth& truth,
                  HeadQuality& quality) {
   const std::span<const float> probabilities = truth.probabilities(query);
   const CandidateRange& range = attended.range;
-  const std::int64_t budget = std::min(attended.budget, attended.live.count_in({range.begin, range.end}));
+  const std::int64_t budget =
+      std::min(attended.budget, attended.live.count_in({range.begin, range.end}) - std::ssize(attended.free));
   // The best choice open to a policy takes the pending entries even where they alone exceed the budget.
-  const std::span<const EntryIndex> open =
-      truth.best(query, range, std::min(std::max(budget, attended.pending), range.size()));
-  const auto best = open.first(static_cast<std::size_t>(std::min(budget, std::ssize(open))));
+  const std::vector<EntryIndex> open =
+      best_candidates(attended, query, std::max(budget, attended.pending), truth);
+  const auto best = std::span(open).first(static_cast<std::size_t>(std::min(budget, std::ssize(open))));
   const double best_mass = sum_over(probabilities, open) + pinned_mass(probabilities, attended);
   const double mass = sum_over(probabilities, attended.entries);
   const auto seen = static_cast<EntryIndex>(probabilities.size());

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
 #include <span>
 
@@ -16,7 +17,7 @@ struct HeadQuality {
   double mass = 0.0;             ///< true softmax over all that was attended to
   double relative_mass = 0.0;    ///< mass over that of the best selection of as many entries
   double output_error = 0.0;     ///< ||o_attended - o|| / ||o||
-  double selected = 0.0;         ///< entries chosen (pending ones included), without pins
+  double selected = 0.0;         ///< entries chosen (pending ones that count included), without pins
   double attended = 0.0;         ///< entries attention saw, pins and the current one included
   double estimated = 0.0;        ///< entries that are not read, which sketches of their units stand for
   double retained = 0.0;         ///< share of all entries that no stage removed
@@ -35,7 +36,13 @@ struct Attended {
   const EntrySet& live;
   CandidateRange range;  ///< neither pinned nor current; removed ones included
   std::int64_t budget;   ///< entries that it was allotted
-  std::int64_t pending;  ///< of `range`, those that are attended to in any case
+  std::int64_t pending;  ///< of `range`, those that are attended to in any case, as part of the budget
+  /// Of `range`, ascending, those that are attended to on top of the budget: no candidates, as pins are none.
+  std::span<const EntryIndex> free = {};
+
+  bool is_candidate(EntryIndex entry) const {
+    return range.contains(entry) && !std::ranges::binary_search(free, entry);
+  }
 };
 
 /// Adds `share` of what query head `query` came to.

@@ -39,6 +39,14 @@ std::int64_t OpenEntries::pending() const {
   return std::ranges::count_if(pending_, [this](EntryIndex entry) { return range_.contains(entry); });
 }
 
+std::vector<EntryIndex> OpenEntries::all_pending() const {
+  std::vector<EntryIndex> entries;
+  std::ranges::copy_if(pending_, std::back_inserter(entries),
+                       [this](EntryIndex entry) { return range_.contains(entry); });
+  std::ranges::sort(entries);
+  return entries;
+}
+
 bool OpenEntries::is_pending(EntryIndex entry) const {
   return std::ranges::find(pending_, entry) != pending_.end();
 }

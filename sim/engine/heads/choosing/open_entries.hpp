@@ -27,6 +27,8 @@ class OpenEntries {
   const CandidateRange& range() const { return range_; }
   /// How many of the range are pending.
   std::int64_t pending() const;
+  /// Which, ascending.
+  std::vector<EntryIndex> all_pending() const;
   bool is_pending(EntryIndex entry) const;
   /// What the stage may choose: one for all query heads, or one for each where select stages before it chose
   /// for each. Valid until the next `begin` or `narrow`.

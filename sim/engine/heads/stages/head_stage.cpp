@@ -29,9 +29,17 @@ HeadStage::HeadStage(StageConfig config, std::int64_t prompt, HeadId head, std::
       scorer_(std::move(scorer)),
       chose_units_(!own_units_) {}
 
+std::int64_t HeadStage::summary_bytes() const {
+  std::int64_t bytes = 0;
+  if (scorer_) {
+    blame_scorer([&] { bytes = checked_dram_bytes(scorer_->dram_bytes()); });
+  }
+  return bytes;
+}
+
 void HeadStage::begin(const PromptView& prompt, Work& work) {
   if (scorer_) {
-    blame_scorer([&] { scorer_->begin(prompt, work); });
+    charge_scorer(work, [&] { scorer_->begin(prompt, work); });
   }
 }
 
@@ -61,7 +69,7 @@ void HeadStage::remove(std::span<const EntryIndex> entries, const HeadView& view
 
 void HeadStage::update(std::span<const Change> changes, const Clustering& units, const HeadView& view,
                        Work& work) {
-  blame_scorer([&] { scorer_->update(changes, units, view, work); });
+  charge_scorer(work, [&] { scorer_->update(changes, units, view, work); });
 }
 
 void HeadStage::follow(std::span<const Change> changes, const Clustering& clustering, const HeadView& view,
@@ -81,7 +89,7 @@ void HeadStage::score(const MatrixView<float>& queries, const Clustering& units,
   scores_.assign(static_cast<std::size_t>(group_ * count),
                  std::numeric_limits<float>::quiet_NaN());  // to be told
   const auto scores = matrix_ref(scores_.data(), group_, count);
-  blame_scorer([&] { scorer_->score(queries, units, view, scores, work); });
+  charge_scorer(work, [&] { scorer_->score(queries, units, view, scores, work); });
   sizes_.resize(static_cast<std::size_t>(count));
   for (UnitId unit = 0; unit < count; ++unit) {
     sizes_[static_cast<std::size_t>(unit)] = static_cast<std::int32_t>(units.members(unit).size());
@@ -147,7 +155,7 @@ void HeadStage::sketch(std::int64_t budget, const Clustering& units, std::span<c
 
 void HeadStage::estimate(const MatrixView<float>& queries, std::size_t selection, const MatrixRef<float>& out,
                          std::span<PartialSoftmax> normalisers, Work& work) {
-  blame_scorer([&] {
+  charge_scorer(work, [&] {
     scorer_->estimate(queries, sketched_[selection], out, normalisers, work);
     for (const PartialSoftmax& one : normalisers) {
       KVR_CHECK(std::isfinite(one.max_logit) && std::isfinite(one.sum) && one.sum > 0.0,

@@ -10,6 +10,7 @@
 
 #include "sim/base/error.hpp"
 #include "sim/config/stage_config.hpp"
+#include "sim/engine/heads/charge.hpp"
 #include "sim/engine/heads/selection.hpp"
 #include "sim/interfaces/budget.hpp"
 #include "sim/interfaces/clustering.hpp"
@@ -34,7 +35,7 @@ class HeadStage {
   const Scorer* scorer() const { return scorer_.get(); }
   bool wants_attention() const { return scorer_ && scorer_->wants_attention(); }
   /// Of its units' summaries, and of units of its own.
-  std::int64_t summary_bytes() const { return scorer_ ? scorer_->dram_bytes() : 0; }
+  std::int64_t summary_bytes() const;
   std::int64_t unit_bytes() const { return own_units_ ? own_units_->dram_bytes() : 0; }
   bool ranks_tokens() const { return own_units_ != nullptr; }
   /// Whether the units of `selections` are those of the head's clustering.
@@ -97,6 +98,15 @@ class HeadStage {
     blaming(
         Scorer::kKind, config_.scorer.type,
         [this] { return fmt::format("layer {}, head {}", head_.layer, head_.head); }, act);
+  }
+  /// The scorer acts, and adds what that costs to `work`.
+  template <class Act>
+  void charge_scorer(Work& work, Act act) {
+    const Work before = work;
+    blame_scorer([&] {
+      act();
+      check_charge(before, work);
+    });
   }
   std::span<const float> ranking(std::size_t selection) const;
   /// Ranks units without members last; throws PolicyFault where the score of another is no finite number.

@@ -73,6 +73,12 @@ class StageCheck {
       add("overflow", "{} for a stage that {}, which acts on all heads; allowed: 0", stage().overflow.entries,
           act);
     }
+    if (stage().effect != Effect::select && !stage().counts_pending) {
+      add("pins.pending", "free for a stage that selects nothing; allowed: counted, or effect select");
+    }
+    if (stage().across_batch && stage().scope == Scope::head) {
+      add("across", "batch for heads that have a budget each; allowed: sequence, or another scope");
+    }
     if (stage().chooses() && !stage().takes() && stage().scope == Scope::model) {
       add("scope", "in a step later layers are not known; allowed: head, layer, layers_seen");
     }
@@ -144,6 +150,12 @@ class StageCheck {
     }
     if (stage().effect == Effect::prefetch && stage().queries == Queries::own) {
       add("queries", "the layer's own are not known before it; allowed: previous_layer, last_step, oracle");
+    }
+    if (stage().effect != Effect::prefetch && stage().lead_layers > 1) {
+      add("lead.layers", "{} for a stage that reads nothing early; allowed: 1", stage().lead_layers);
+    }
+    if (stage().effect != Effect::prefetch && stage().lead_steps > 0) {
+      add("lead.steps", "{} for a stage that reads nothing early; allowed: 0", stage().lead_steps);
     }
     if (stage().effect == Effect::prefetch && stage().speculates() && stage().lead_layers > 1) {
       add("lead.layers",

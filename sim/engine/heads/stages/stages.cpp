@@ -26,7 +26,8 @@ std::unique_ptr<Scorer> make_scorer(const StageConfig& stage, const RunConfig& c
   return Registry<Scorer>::instance().create(
       stage.scorer.type, stage.scorer.values,
       {heads * g.head_dim, heads * g.group(), g.attention_scale, head,
-       static_cast<std::uint64_t>(config.seed), heads, stage.estimates()});
+       static_cast<std::uint64_t>(config.seed), heads, stage.estimates(),
+       walk.header().captured_layers[static_cast<std::size_t>(head.layer)]});
 }
 
 }  // namespace
@@ -67,6 +68,11 @@ void Stages::need(std::size_t index) {
   const StageConfig& stage = stage_config(index);
   if (stage.takes()) {
     return;
+  }
+  for (std::int64_t layer = 0; layer < walk_->layers(); ++layer) {  // a calibration may lack one
+    if (runs_in(stage, layer, walk_->header())) {
+      make_scorer(stage, *config_, *walk_, {.layer = layer});
+    }
   }
   const auto scorer = make_scorer(stage, *config_, *walk_, walk_->head_id(0));
   if (stage.estimates() && !scorer->sketches()) {
@@ -307,11 +313,12 @@ std::vector<std::int64_t> Stages::allot(std::size_t stage, std::span<HeadPolicie
                                         const ComponentChoice& choice, const SequenceBudgets& budgets,
                                         CandidatesOf candidates_of) const {
   std::vector<std::int64_t> allotted(heads.size());
-  for (std::size_t sequence = 0; sequence < budgets.size(); ++sequence) {
+  const bool batch = stage_config(stage).across_batch;
+  for (std::size_t sequence = 0; sequence < (batch ? 1 : budgets.size()); ++sequence) {
     std::vector<HeadCandidates> candidates;
     std::vector<std::size_t> places;
     for (std::size_t i = 0; i < heads.size(); ++i) {
-      if (heads[i]->id().sequence == static_cast<std::int64_t>(sequence)) {
+      if (batch || heads[i]->id().sequence == static_cast<std::int64_t>(sequence)) {
         places.push_back(i);
         candidates.push_back((heads[i]->*candidates_of)(stage));
         candidates.back().layer_number =

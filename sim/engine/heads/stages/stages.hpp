@@ -74,7 +74,8 @@ class Stages {
   void act(std::size_t stage, std::span<HeadPolicies> heads, Workers& workers, const When& when = {}) const;
   void evict_by_layers(std::size_t stage, std::span<HeadPolicies> heads, Workers& workers) const;
   void sketch(std::size_t stage, std::span<HeadPolicies* const> heads, Workers& workers) const;
-  /// A budget is divided among the heads of one sequence, so each has its own.
+  /// A budget is divided among the heads of one sequence, so each has its own; one across the batch is the
+  /// first's.
   using SequenceBudgets = std::vector<std::unique_ptr<Budget>>;
   SequenceBudgets make_budgets(const ComponentChoice& choice) const;
   /// What `budgets`, of a stage's choice or of its estimates, give each of `heads`, of the candidates that it

@@ -1,0 +1,47 @@
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <string>
+#include <vector>
+
+#include "sim/base/half.hpp"
+
+namespace kvr {
+
+/// What keys of a model are projected on: of one set of KV heads of one layer.
+struct KeyBasis {
+  std::int64_t width = 0;     ///< channels of a row
+  std::int64_t rank = 0;      ///< columns
+  std::vector<Half> basis;    ///< [width, rank], the direction of the largest energy first
+  std::vector<float> energy;  ///< [rank]: share of the sum of squares that the direction has
+};
+
+/// Bases of a model's keys, found once and used by every run. In the file, which is HDF5, `layers/N/basis` is
+/// float16 [sets, width, rank] and `layers/N/energy` float32 [sets, rank]; the rest are root attributes.
+struct BasisFile {
+  std::string model;      ///< as the trace names it
+  std::string source;     ///< SHA-256 of the traces that it was found from, separated by lines
+  std::int64_t rows = 0;  ///< entries of each head that it was found from
+  bool together = false;  ///< one basis for all KV heads of a layer side by side; else one for each
+  bool centred = false;   ///< found from rows less their mean
+  std::vector<std::int64_t> layers;          ///< of the model, ascending
+  std::vector<std::vector<KeyBasis>> bases;  ///< [layers][sets]
+
+  /// Throws SystemError if the disk fails. The file appears whole or not at all.
+  void write(const std::filesystem::path& path) const;
+};
+
+/// What a scorer asks a file for.
+struct BasisWanted {
+  std::int64_t layer;  ///< of the model
+  std::int64_t set;    ///< KV head of the layer; 0 where they decide together
+  std::int64_t width;
+  std::int64_t rank;  ///< no more columns than that
+};
+
+/// The first `wanted.rank` columns. Throws InputError, "FILE: what is wrong; what is allowed", where it is no
+/// such file or has no such basis.
+KeyBasis read_basis(const std::filesystem::path& path, const BasisWanted& wanted);
+
+}  // namespace kvr
