@@ -39,7 +39,7 @@ class LowRank final : public Scorer {
       "calibrated --centred)";
 
   struct Params {
-    std::int64_t rank = 32;
+    std::int64_t rank = 0;
     std::string calibration;
     std::string queries = "each";
     std::string reduce = "max";
@@ -48,6 +48,9 @@ class LowRank final : public Scorer {
 
   LowRank(const Params& params, const Context& context)
       : params_(params), context_(context), worth_(params.reduce) {
+    if (params.rank == 0) {
+      params_.rank = (context.head_dim + kDefaultShare - 1) / kDefaultShare;
+    }
     if (params.rank > context.head_dim) {
       throw InputError(fmt::format("rank: {} directions of {} channels; allowed: 1 to {}", params.rank,
                                    context.head_dim, context.head_dim));
@@ -116,8 +119,9 @@ class LowRank final : public Scorer {
   }
 
  private:
-  static constexpr double kBytes = 2.0;         // an element in fp16
-  static constexpr std::int64_t kBlock = 1024;  // rows that are converted at once
+  static constexpr std::int64_t kDefaultShare = 8;  // one direction for so many channels
+  static constexpr double kBytes = 2.0;             // an element in fp16
+  static constexpr std::int64_t kBlock = 1024;      // rows that are converted at once
 
   bool calibrated() const { return !params_.calibration.empty(); }
 
@@ -230,8 +234,10 @@ ParamTable<LowRank::Params> LowRank::params() {
   return {
       {"rank",
        &Params::rank,
-       {.doc = "directions, no more than channels of a row: of a head, or of all heads that decide together",
-        .min = 1,
+       {.doc =
+            "directions, no more than channels of a row: of a head, or of all heads that decide together; 0: "
+            "one for eight channels",
+        .min = 0,
         .max = 1 << 20,
         .source = "KVSwap: 128 and 32 of 1024 channels"}},
       {"calibration",

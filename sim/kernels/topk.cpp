@@ -91,7 +91,7 @@ void heaviest(std::span<const float> weights, double share, std::vector<std::int
   std::size_t count = 0;
   for (std::size_t i = 0; i < weights.size(); ++i) {
     candidates[count] = static_cast<std::int32_t>(i);
-    count += weights[i] >= least ? 1 : 0;
+    count += weights[i] >= least ? 1U : 0U;
   }
   candidates.resize(count);
   const auto weight_of = [&](std::int32_t index) { return weights[static_cast<std::size_t>(index)]; };

@@ -108,6 +108,14 @@ TEST_CASE("pins are entries or a share of the prompt, rounded down; the larger c
   CHECK(stage_with("pins: {recent: 30, recent_share: 0.1}").recent.of(256) == 30);
 }
 
+TEST_CASE(
+    "what waits for its unit counts as part of the budget unless it is free, a batch shares none by itself") {
+  CHECK(stage_with("fold: mean").counts_pending);
+  CHECK_FALSE(stage_with("pins: {pending: free}").counts_pending);
+  CHECK_FALSE(stage_with("fold: mean").across_batch);
+  CHECK(stage_with("across: batch").across_batch);
+}
+
 TEST_CASE("what a stage cannot be is told with what it can") {
   CHECK(
       error_with("when: sometimes") ==

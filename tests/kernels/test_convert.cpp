@@ -87,7 +87,7 @@ TEST_CASE("a float between two halves goes to the nearer one, half-way to the ev
     REQUIRE(to_half(middle) == even);
     REQUIRE(to_half(std::nextafter(middle, 0.0F)) == half(bits));
     REQUIRE(to_half(std::nextafter(middle, 1e6F)) == half(bits + 1));
-    REQUIRE(to_half(-middle) == half(static_cast<unsigned>(even) | 0x8000U));
+    REQUIRE(to_half(-middle) == half(unsigned{even.bits} | 0x8000U));
   }
 }
 
@@ -101,7 +101,7 @@ TEST_CASE("halves overflow at 65520 and vanish at 2^-25") {
   CHECK(to_half(0x1.000002p-25F) == half(1));
   CHECK(to_half(-0.0F) == half(0x8000));
   CHECK(to_half(std::numeric_limits<float>::infinity()) == half(0x7c00));
-  CHECK((static_cast<unsigned>(to_half(std::numeric_limits<float>::quiet_NaN())) & 0x7fffU) > 0x7c00U);
+  CHECK((unsigned{to_half(std::numeric_limits<float>::quiet_NaN()).bits} & 0x7fffU) > 0x7c00U);
 }
 
 TEST_CASE("spans of every length up to 40 are converted to the end and not beyond") {

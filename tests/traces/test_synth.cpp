@@ -109,6 +109,24 @@ TEST_CASE("a synthetic trace is a valid trace of the size asked for") {
   CHECK(reader.has(Field::speculated_queries, 1));
 }
 
+TEST_CASE("layers may begin at any number, and are then those of a whole model of that number") {
+  const TemporaryFolder folder;
+  SynthOptions options = small_options();
+  options.layers = 4;
+  synthesise(options, folder / "all.h5");
+  options.layers = 2;
+  options.first_layer = 2;
+  synthesise(options, folder / "last.h5");
+  CHECK(validate(folder / "last.h5") == std::vector<std::string>{});
+  const Reader last(folder / "last.h5");
+  CHECK(last.header().captured_layers == std::vector<std::int64_t>{2, 3});
+  CHECK(last.header().geometry.layers == 4);
+  CHECK(last.has(Field::speculated_queries, 0));
+  const hdf5::Handle whole = hdf5::open_file(folder / "all.h5");
+  const hdf5::Handle part = hdf5::open_file(folder / "last.h5");
+  CHECK(checksum_of(whole.get(), "/layers/3/keys") == checksum_of(part.get(), "/layers/3/keys"));
+}
+
 TEST_CASE("the same seed gives the same bytes and another seed others") {
   const TemporaryFolder folder;
   SynthOptions options = small_options();

@@ -90,7 +90,7 @@ std::vector<std::int64_t> count_from(std::int64_t begin, std::int64_t end) {
 Geometry geometry_of(const SynthOptions& options) {
   const std::int64_t query_heads = options.kv_heads * options.group;
   const std::int64_t hidden_size = query_heads * options.head_dim;
-  return {.layers = options.layers,
+  return {.layers = options.first_layer + options.layers,
           .query_heads = query_heads,
           .kv_heads = options.kv_heads,
           .head_dim = options.head_dim,
@@ -108,7 +108,7 @@ Header header_of(const SynthOptions& options) {
           .model_name = "synthetic",
           .prefill_len = options.prompt,
           .seq_len = options.prompt + options.steps,
-          .captured_layers = count_from(0, options.layers),
+          .captured_layers = count_from(options.first_layer, options.first_layer + options.layers),
           .captured_kv_heads = count_from(0, options.kv_heads),
           .capture_tool = "kvreplay trace synth",
           .capture_version = "1",
@@ -191,7 +191,7 @@ class LayerGenerator {
   void append(Field field, const Vector& rows) {
     half_.resize(rows.size());
     to_half(rows, half_);
-    writer_.append(field, layer_, half_);
+    writer_.append(field, layer_ - options_.first_layer, half_);
   }
 
   SynthOptions options_;
@@ -217,7 +217,7 @@ void synthesise(const SynthOptions& options, const std::filesystem::path& out) {
   const Header header = header_of(options);
   Writer writer(out, header, count_from(options.prompt - options.prompt_window, header.seq_len));
   write_tokens(header, writer);
-  for (std::int64_t layer = 0; layer < options.layers; ++layer) {
+  for (const std::int64_t layer : header.captured_layers) {
     LayerGenerator generator(options, layer, writer);
     for (std::int64_t begin = 0; begin < header.seq_len; begin += kBlockTokens) {
       generator.generate(begin, std::min(begin + kBlockTokens, header.seq_len));

@@ -10,6 +10,7 @@ namespace kvr::trace {
 /// traces/synth.cpp how the trace follows from them.
 struct SynthOptions {
   std::int64_t layers = 1;
+  std::int64_t first_layer = 0;
   std::int64_t kv_heads = 2;
   std::int64_t group = 2;
   std::int64_t head_dim = 64;

@@ -15,7 +15,9 @@ constexpr std::int64_t kMaxSeed = std::numeric_limits<std::int64_t>::max();
 constexpr double kMaxNats = 1000.0;
 
 constexpr std::array kCounts = {
-    SynthOption<std::int64_t>{"layers", &Options::layers, 1, 4096, "layers"},
+    SynthOption<std::int64_t>{"layers", &Options::layers, 1, 4096, "layers that are captured"},
+    SynthOption<std::int64_t>{"first-layer", &Options::first_layer, 0, 4096,
+                              "number of the first of them in the model"},
     SynthOption<std::int64_t>{"kv-heads", &Options::kv_heads, 1, 4096, "KV heads per layer"},
     SynthOption<std::int64_t>{"group", &Options::group, 1, 4096, "query heads per KV head"},
     SynthOption<std::int64_t>{"head-dim", &Options::head_dim, 2, 4096, "channels per head, an even number"},

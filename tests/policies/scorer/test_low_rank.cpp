@@ -76,6 +76,13 @@ TEST_CASE("low_rank: the mean of the query heads is taken before the largest ent
   CHECK(mean.scores(queries, 2) == std::vector<float>{3.0F, 3.0F});
 }
 
+TEST_CASE("low_rank: without a rank an eighth of the channels, rounded up, are kept as directions") {
+  Rng rng(1);
+  const Sequence sequence = Sequence::random(10, 20, rng);
+  Asked asked({}, context(20, 1, 1.0), sequence, 10);
+  CHECK(asked.scorer->dram_bytes() == 2 * 3 * (10 + 20));
+}
+
 TEST_CASE("low_rank: with as many directions as channels every unit gets its largest true logit") {
   for (std::uint64_t seed = 1; seed <= 10; ++seed) {
     CAPTURE(seed);
