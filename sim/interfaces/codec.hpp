@@ -49,7 +49,8 @@ class HeadCodec {
   /// `references` [stored.references.size(), width]: those rows, as they come back.
   virtual void decode(std::span<const std::byte> blob, const MatrixView<float>& references,
                       std::span<float> row) const = 0;
-  /// DRAM for what decoding takes besides blobs and rows: what `fit` left, and which entries refer to which.
+  /// DRAM for what decoding takes besides blobs and rows, `kept_bytes` apart: what `fit` left, and which
+  /// entries refer to which.
   virtual std::int64_t dram_bytes() const { return 0; }
 };
 
@@ -75,6 +76,9 @@ class Codec {
   /// Bytes of one row of `width` elements on flash and in the cache, all that decoding needs included but
   /// what it refers to.
   virtual std::int64_t row_bytes(std::int64_t width) const = 0;
+  /// Of a codec that stores no row for itself (`each_row`): bytes of each row that stay in DRAM and are never
+  /// on flash, the last of its blob, besides `row_bytes`.
+  virtual std::int64_t kept_bytes(std::int64_t /*width*/) const { return 0; }
   /// True when every fp16 row comes back as it was, so that the engine may skip both.
   virtual bool lossless() const = 0;
   /// See Report.

@@ -147,3 +147,37 @@ def test_reuse_is_the_overlap_of_selections_and_bytes_are_whole_groups(result, l
             if full:
                 assert appended[step, at] * (BUDGET // G) == demanded[step, at]
             last = groups
+
+
+def test_dram_is_that_of_the_papers_table_to_the_byte(result) -> None:
+    """I16: K_lr, the basis, the reuse buffer, the rolling buffer, of the captured layers."""
+    layers = len(LAYERS)
+    width = HEADS * DIM
+    for step in range(STEPS):
+        position = PROMPT + step
+        after = position + 1
+        whole = after // G * G
+        kept = layers * 2 * RANK * (whole + width)
+        assert metric(result, "representative_bytes")[step] == kept
+        assert metric(result, "cache_bytes")[step] == layers * BUDGET * ENTRY_BYTES
+        # The rolling buffer as the step began, and the current entry.
+        assert metric(result, "pinned_bytes")[step] == layers * (position % G + 1) * ENTRY_BYTES
+        assert metric(result, "metadata_bytes")[step] == 0
+
+
+def test_full_rank_gives_the_selection_of_the_true_mean_logits(kvreplay, project_root, tmp_path, layers) -> None:
+    """I14, but for the roundings of what is kept: fewer than one group in a hundred differs."""
+    width = HEADS * DIM
+    capacity = len(LAYERS) * BUDGET * ENTRY_BYTES
+    with run(kvreplay, project_root, tmp_path, capacity, rank=width) as file:
+        recall = metric(file, "recall")
+    differ = 0
+    for at, layer in enumerate(layers):
+        for step in range(STEPS):
+            position = PROMPT + step
+            query = layer.speculated[:, layer.row_of[position]].reshape(HEADS, GROUP, DIM).sum(axis=1)
+            full = position // G
+            worth = (layer.joint[: full * G] @ query.reshape(-1)).reshape(full, G).max(axis=1)
+            groups = set(np.argsort(-worth, kind="stable")[: BUDGET // G].tolist())
+            differ += not np.allclose(recall[step, at], layer.recall(position, groups), atol=1e-9)
+    assert differ <= 0.1 * len(LAYERS) * STEPS  # one group of sixteen in a step

@@ -59,7 +59,7 @@ std::int64_t HeadPolicies::metadata_bytes() const {
   if (!there()) {
     return 0;
   }
-  std::int64_t bytes = codec_.dram_bytes();
+  std::int64_t bytes = codec_.dram_bytes(live_.size());
   blame_clustering([&] { bytes += checked_dram_bytes(clustering_->dram_bytes()); });
   for (const auto& stage : stages_) {
     bytes += stage ? stage->unit_bytes() : 0;

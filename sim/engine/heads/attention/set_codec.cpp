@@ -45,10 +45,11 @@ void SetCodec::add_plane(const NamedCodec& codec, std::vector<Part> parts, HeadI
                      0});
 }
 
-std::int64_t SetCodec::dram_bytes() const {
+std::int64_t SetCodec::dram_bytes(std::int64_t live) const {
   std::int64_t bytes = 0;
   for (const Plane& plane : planes_) {
-    bytes += plane.head->dram_bytes();
+    const std::int64_t stored = std::max<std::int64_t>(0, live - plane.codec.codec->tail());
+    bytes += plane.head->dram_bytes() + stored * plane.codec.codec->kept_bytes(width(plane));
   }
   return bytes;
 }
@@ -137,7 +138,8 @@ std::vector<Half> SetCodec::round_trip(Plane& plane, std::span<const Half> row, 
 }
 
 void SetCodec::check(const Plane& plane, const StoredRow& stored, const EntrySet& live) const {
-  const std::int64_t bytes = plane.codec.codec->row_bytes(width(plane));
+  const Codec& codec = *plane.codec.codec;
+  const std::int64_t bytes = codec.row_bytes(width(plane)) + codec.kept_bytes(width(plane));
   KVR_CHECK(std::ssize(stored.blob) == bytes, "it is stored in {} bytes, a row has {}", stored.blob.size(),
             bytes);
   for (std::size_t i = 0; i < stored.references.size(); ++i) {

@@ -87,7 +87,7 @@ class SetCodec {
     const auto at = static_cast<std::size_t>(from);
     return at < of_entry_.size() ? std::span(of_entry_[at]) : std::span<const EntryIndex>();
   }
-  std::int64_t dram_bytes() const;
+  std::int64_t dram_bytes(std::int64_t live) const;
   /// To decode one entry, its references being decoded.
   const Work& decode_work() const { return decode_work_; }
 

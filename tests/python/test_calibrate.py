@@ -1,0 +1,122 @@
+"""`kvreplay calibrate` against numpy, and what it refuses."""
+
+import os
+import subprocess
+from pathlib import Path
+
+import h5py
+import numpy as np
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+LAYERS, HEADS, DIM, PROMPT = (5, 12, 19, 26), 3, 64, 256
+
+
+def attempt(*arguments: str | Path, cwd: Path = ROOT) -> subprocess.CompletedProcess[str]:
+    program = os.environ.get("KVREPLAY", ROOT / "build" / "release" / "kvreplay")
+    return subprocess.run([program, *map(str, arguments)], check=False, cwd=cwd, capture_output=True, text=True)
+
+
+@pytest.fixture(scope="module")
+def sample(project_root: Path) -> Path:
+    return project_root / "traces" / "samples" / "smollm2.h5"
+
+
+def keys_of(sample: Path, layer: int, tokens: int) -> np.ndarray:
+    """[tokens, heads, dim]"""
+    with h5py.File(sample) as file:
+        return file[f"layers/{layer}/keys"][:, :tokens].astype(np.float64).transpose(1, 0, 2)
+
+
+@pytest.mark.parametrize("centred", [False, True])
+def test_the_basis_of_all_heads_is_numpys_svd(kvreplay, sample: Path, tmp_path: Path, centred: bool) -> None:
+    out = tmp_path / "basis.h5"
+    options = ["--centred"] if centred else []
+    kvreplay("calibrate", sample, "-o", out, "--tokens", "1000", "--rank", "24", *options)
+    with h5py.File(out) as file:
+        assert file.attrs["rows"] == 1000
+        assert file.attrs["centred"] == centred
+        for layer in LAYERS:
+            rows = keys_of(sample, layer, 1000).reshape(1000, HEADS * DIM)
+            rows = rows - rows.mean(axis=0) if centred else rows
+            _, values, right = np.linalg.svd(rows, full_matrices=False)
+            basis = file[f"layers/{layer}/basis"][0].astype(np.float64)
+            assert basis.shape == (HEADS * DIM, 24)
+            # Vectors up to their sign; fp16 has 11 bits.
+            assert np.allclose(np.abs(np.sum(basis * right[:24].T, axis=0)), 1.0, atol=2e-3)
+            share = (values**2 / np.sum(values**2))[:24]
+            assert np.allclose(file[f"layers/{layer}/energy"][0], share, rtol=1e-4)
+
+
+def test_fewer_directions_are_the_first_and_each_head_has_its_own(kvreplay, sample: Path, tmp_path: Path) -> None:
+    """I13: what has rank 8 is a prefix of what has rank 32."""
+    for heads, sets, width in (("together", 1, HEADS * DIM), ("each", HEADS, DIM)):
+        for rank in (8, 32):
+            kvreplay("calibrate", sample, "-o", tmp_path / f"{heads}{rank}.h5", "--heads", heads, "--rank", str(rank))
+        with h5py.File(tmp_path / f"{heads}8.h5") as few, h5py.File(tmp_path / f"{heads}32.h5") as many:
+            for layer in LAYERS:
+                at = f"layers/{layer}/basis"
+                assert many[at].shape == (sets, width, 32)
+                assert np.array_equal(few[at][:], many[at][:, :, :8])
+    rows = keys_of(sample, LAYERS[0], PROMPT)
+    with h5py.File(tmp_path / "each8.h5") as file:
+        for head in range(HEADS):
+            _, _, right = np.linalg.svd(rows[:, head], full_matrices=False)
+            basis = file[f"layers/{LAYERS[0]}/basis"][head].astype(np.float64)
+            assert np.allclose(np.abs(np.sum(basis * right[:8].T, axis=0)), 1.0, atol=2e-3)
+
+
+def test_two_traces_are_as_one(kvreplay, sample: Path, tmp_path: Path) -> None:
+    """The same twice: every sum of products is double, the directions stay."""
+    kvreplay("calibrate", sample, "-o", tmp_path / "one.h5", "--rank", "4")
+    kvreplay("calibrate", sample, sample, "-o", tmp_path / "two.h5", "--rank", "4")
+    with h5py.File(tmp_path / "one.h5") as one, h5py.File(tmp_path / "two.h5") as two:
+        assert two.attrs["rows"] == 2 * one.attrs["rows"]
+        for layer in LAYERS:
+            at = f"layers/{layer}/basis"
+            assert np.allclose(one[at][:].astype(float), two[at][:].astype(float), atol=1e-3)
+
+
+def test_a_file_is_found_beside_the_configuration_that_names_it(kvreplay, sample: Path, tmp_path: Path) -> None:
+    kvreplay("calibrate", sample, "-o", tmp_path / "basis.h5")
+    config = tmp_path / "c.yaml"
+    config.write_text(
+        f"include: [{ROOT}/configs/phones/oneplus_12.yaml, {ROOT}/configs/devices/ufs40.yaml]\n"
+        f"trace: {{path: {sample}}}\n"
+        "system:\n  heads: together\n  clustering: token\n  layout: token_order\n  replacement: none\n"
+        "  stages: [{effect: select, scorer: {type: low_rank, rank: 8, calibration: basis.h5}, budget: fraction}]\n"
+        "run: {steps: 2}\n"
+    )
+    assert attempt("run", config, "-o", tmp_path / "out.h5", cwd=Path("/")).returncode == 0
+    wrong = attempt("run", config, "-o", tmp_path / "basis.h5")
+    assert wrong.returncode == 2
+    assert "is an input" in wrong.stderr
+    kvreplay("calibrate", sample, "-o", tmp_path / "basis.h5", "--heads", "each", "--rank", "4")
+    wrong = attempt("run", config)
+    assert wrong.returncode == 2
+    assert "system.stages.0.scorer.calibration: " in wrong.stderr
+    assert "with --heads as the system has them" in wrong.stderr
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (["--rank", "0"], "--rank: 0 is too few; allowed: 1 and more"),
+        (["--rank", "193"], "--rank: 193 is too many; allowed: 1 to 192, the channels of a row"),
+        (["--heads", "some"], "--heads: is not a choice (some); allowed: together, each"),
+        (["--tokens", "999999"], "--tokens: 999999 is too many"),
+    ],
+)
+def test_what_cannot_be_is_told(sample: Path, tmp_path: Path, options: list, message: str) -> None:
+    done = attempt("calibrate", sample, "-o", tmp_path / "x.h5", *options)
+    assert done.returncode == 2
+    assert message in done.stderr
+    assert not (tmp_path / "x.h5").exists()
+
+
+def test_an_input_is_never_overwritten(sample: Path, tmp_path: Path) -> None:
+    copy = tmp_path / "trace.h5"
+    copy.write_bytes(sample.read_bytes())
+    done = attempt("calibrate", copy, "-o", copy)
+    assert done.returncode == 2
+    assert copy.read_bytes() == sample.read_bytes()
