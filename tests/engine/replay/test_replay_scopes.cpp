@@ -226,5 +226,14 @@ TEST_CASE("moments and scopes that cannot be are refused") {
   }
 }
 
+TEST_CASE("a scope that a budget cannot divide among is refused where the stage says it") {
+  Setup setup;
+  setup.selects = false;
+  setup.stages_before =
+      "{when: layer_end, effect: evict, units: token, scorer: exact, budget: dynamickv, scope: layer}";
+  const std::string text = fixture().error_of(setup);
+  CHECK_MESSAGE(text.find("system.stages.0.scope: budget 'dynamickv'") != std::string::npos, text);
+}
+
 }  // namespace
 }  // namespace kvr

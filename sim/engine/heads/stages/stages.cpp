@@ -347,7 +347,11 @@ std::vector<std::int64_t> Stages::allot(std::size_t stage, std::span<const HeadC
   while (allotted.size() < heads.size()) {
     const ScopeRange scope = scope_of(stage, heads, allotted.size());
     std::vector<std::int64_t> entries(scope.last - scope.first);
-    budget.allot(heads.subspan(scope.first, entries.size()), entries);
+    try {
+      budget.allot(heads.subspan(scope.first, entries.size()), entries);
+    } catch (const InputError& error) {  // heads of a scope that it does not divide among
+      throw config_->placed(fmt::format("system.stages.{}", stage), error);
+    }
     allotted.insert(allotted.end(),
                     entries.begin() + (std::ssize(allotted) - static_cast<std::ptrdiff_t>(scope.first)),
                     entries.end());
