@@ -30,12 +30,15 @@ class Budget {
     std::int64_t kv_heads;          ///< of a layer; 1 where they decide together
     std::int64_t prompt_entries;    ///< when the replay begins
     std::int64_t model_layers = 0;  ///< of the model that was captured
+    std::int64_t stage_layers = 0;  ///< captured ones that its stage acts in
   };
 
   virtual ~Budget() = default;
 
   /// `heads`: all of the stage's scope. `entries` [heads.size()]: entries allotted to each, >= 0; more than
-  /// `candidates` means all.
+  /// `candidates` means all. From one thread at a time; where a stage evicts at layer_end, each call of a
+  /// prompt has the heads of the one before, less what that removed, and those of further layers after them.
+  /// Throws InputError ("scope: ...") where it cannot divide among these.
   virtual void allot(std::span<const HeadCandidates> heads, std::span<std::int64_t> entries) const = 0;
   /// Whether what a head is allotted depends on the others of the scope; where not, a scope has no effect.
   virtual bool compares_heads() const { return true; }

@@ -41,7 +41,28 @@ class EvenShare final : public Budget {
   Params params_;
 };
 
+/// Half of what a head has left, so that a head's entries say how often it was asked for.
+class HalfLeft final : public Budget {
+ public:
+  static constexpr std::string_view kName = "test_half";
+  static constexpr std::string_view kDoc = "Half of the candidates, for tests.";
+  static constexpr std::string_view kSource = "ours";
+  using Params = NoParams;
+  static ParamTable<Params> params() { return {}; }
+  HalfLeft(Params, const Context& context) : context_(context) {}
+  void allot(std::span<const HeadCandidates> heads, std::span<std::int64_t> entries) const override {
+    CHECK(context_.stage_layers == 1);
+    for (std::size_t i = 0; i < heads.size(); ++i) {
+      entries[i] = heads[i].candidates / 2;
+    }
+  }
+
+ private:
+  Context context_;
+};
+
 const Registration<Budget, EvenShare> registered;
+const Registration<Budget, HalfLeft> registered_half;
 
 const test::ReplayFixture& fixture() {
   static const test::ReplayFixture made;
@@ -108,6 +129,11 @@ TEST_CASE("while the prompt is read a stage acts again and again, on all layers 
   CHECK(left("layer_end", "layer", "test_even_share") == std::vector<double>{12.0, 12.0});
   // 40 entries by head after each firing: the second removes nothing of layer 0 any more.
   CHECK(left("layer_end", "head", "{type: test_even_share, entries: 40}") == std::vector<double>{40.0, 40.0});
+}
+
+TEST_CASE("while the prompt is read a stage of some layers acts once when they were read, not after others") {
+  CHECK(left("layer_end, layers: 0", "layers_seen", "test_half") == std::vector<double>{32.0, 65.0});
+  CHECK(left("layer_end, layers: 1", "layers_seen", "test_half") == std::vector<double>{65.0, 32.0});
 }
 
 TEST_CASE("a pool over the model keeps as much of it as heads each would, divided by score") {
@@ -198,6 +224,15 @@ TEST_CASE("moments and scopes that cannot be are refused") {
         "system.stages.2.when: a stage that selects acts in steps alone; allowed: step"}) {
     CHECK_MESSAGE(text.find(what) != std::string::npos, what, " is not in ", text);
   }
+}
+
+TEST_CASE("a scope that a budget cannot divide among is refused where the stage says it") {
+  Setup setup;
+  setup.selects = false;
+  setup.stages_before =
+      "{when: layer_end, effect: evict, units: token, scorer: exact, budget: dynamickv, scope: layer}";
+  const std::string text = fixture().error_of(setup);
+  CHECK_MESSAGE(text.find("system.stages.0.scope: budget 'dynamickv'") != std::string::npos, text);
 }
 
 }  // namespace

@@ -39,8 +39,8 @@ Stages::Stages(const RunConfig& config, const BatchWalk& walk)
                  walk.sequence(sequence).trace());
   }
   for (const StageConfig& stage : config.system.stages) {
-    budgets_.push_back(make_budgets(stage.budget));
-    estimates_.push_back(stage.estimates() ? make_budgets(stage.estimate) : SequenceBudgets());
+    budgets_.push_back(make_budgets(stage, stage.budget));
+    estimates_.push_back(stage.estimates() ? make_budgets(stage, stage.estimate) : SequenceBudgets());
     try {
       need(budgets_.size() - 1);
     } catch (const InputError& error) {  // parameters that do not fit the trace
@@ -53,13 +53,17 @@ Stages::Stages(const RunConfig& config, const BatchWalk& walk)
   }
 }
 
-Stages::SequenceBudgets Stages::make_budgets(const ComponentChoice& choice) const {
+Stages::SequenceBudgets Stages::make_budgets(const StageConfig& stage, const ComponentChoice& choice) const {
+  std::int64_t acts_in = 0;
+  for (std::int64_t layer = 0; layer < walk_->layers(); ++layer) {
+    acts_in += runs_in(stage, layer, walk_->header()) ? 1 : 0;
+  }
   SequenceBudgets budgets;
   for (std::int64_t sequence = 0; sequence < walk_->sequences(); ++sequence) {
     budgets.push_back(Registry<Budget>::instance().create(
         choice.type, choice.values,
         {walk_->layers(), sets_, walk_->sequence(sequence).steps().first_position,
-         walk_->header().geometry.layers}));
+         walk_->header().geometry.layers, acts_in}));
   }
   return budgets;
 }
@@ -187,13 +191,17 @@ void Stages::evict_prompt(StageUnits units, std::span<HeadPolicies> heads, Worke
 }
 
 /// After every so many layers of the model and after the last, on all that were read by then; where none of
-/// those between two times is captured there is nothing new to act on.
+/// those between two times is captured, or the stage acts in none, there is nothing new to act on.
 void Stages::evict_by_layers(std::size_t stage, std::span<HeadPolicies> heads, Workers& workers) const {
   const auto& numbers = walk_->header().captured_layers;
   const std::int64_t every = stage_config(stage).every;
+  bool has_new = false;
   for (std::size_t seen = 1; seen <= numbers.size(); ++seen) {
-    if (seen == numbers.size() || numbers[seen] / every != numbers[seen - 1] / every) {
+    has_new |= stage_config(stage).layers.contains(numbers[seen - 1]);
+    const bool is_time = seen == numbers.size() || numbers[seen] / every != numbers[seen - 1] / every;
+    if (is_time && has_new) {
       act(stage, heads.first(seen * static_cast<std::size_t>(walk_->sequences() * sets_)), workers);
+      has_new = false;
     }
   }
 }
@@ -339,7 +347,11 @@ std::vector<std::int64_t> Stages::allot(std::size_t stage, std::span<const HeadC
   while (allotted.size() < heads.size()) {
     const ScopeRange scope = scope_of(stage, heads, allotted.size());
     std::vector<std::int64_t> entries(scope.last - scope.first);
-    budget.allot(heads.subspan(scope.first, entries.size()), entries);
+    try {
+      budget.allot(heads.subspan(scope.first, entries.size()), entries);
+    } catch (const InputError& error) {  // heads of a scope that it does not divide among
+      throw config_->placed(fmt::format("system.stages.{}", stage), error);
+    }
     allotted.insert(allotted.end(),
                     entries.begin() + (std::ssize(allotted) - static_cast<std::ptrdiff_t>(scope.first)),
                     entries.end());

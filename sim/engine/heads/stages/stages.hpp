@@ -77,7 +77,7 @@ class Stages {
   /// A budget is divided among the heads of one sequence, so each has its own; one across the batch is the
   /// first's.
   using SequenceBudgets = std::vector<std::unique_ptr<Budget>>;
-  SequenceBudgets make_budgets(const ComponentChoice& choice) const;
+  SequenceBudgets make_budgets(const StageConfig& stage, const ComponentChoice& choice) const;
   /// What `budgets`, of a stage's choice or of its estimates, give each of `heads`, of the candidates that it
   /// has.
   using CandidatesOf = HeadCandidates (HeadPolicies::*)(std::size_t stage) const;
