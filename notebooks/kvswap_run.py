@@ -11,8 +11,8 @@ from kvswap_paper import ROOT, table
 
 PROGRAM = Path(os.environ.get("KVREPLAY", ROOT / "build" / "release" / "kvreplay"))
 CONFIGS = ROOT / "configs" / "paper" / "kvswap"
-OUT = ROOT / "results" / "paper" / "kvswap"
-EXPERIMENTS = ("memory", "quality", "group_size", "reuse", "context", "throughput")
+TRACES = ROOT / "results" / "paper" / "kvswap"  # where the configurations look for them
+EXPERIMENTS = ("memory", "quality", "group_size", "reuse", "context", "reason", "throughput")
 GEOMETRY = ("--layers", "1", "--first-layer", "2", "--kv-heads", "8", "--group", "4", "--head-dim", "128",
             "--clusters", "256")  # fmt: skip
 GENERATED = 99  # of the last 100 tokens the first is the prompt's
@@ -24,7 +24,7 @@ def call(*arguments: str | Path) -> None:
 
 def make_trace(name: str, tokens: int) -> None:
     """One layer of Llama-3.1-8B, and the directions of its keys."""
-    trace, basis = OUT / f"{name}.h5", OUT / f"{name}.basis.h5"
+    trace, basis = TRACES / f"{name}.h5", TRACES / f"{name}.basis.h5"
     if not trace.exists():
         call("trace", "synth", trace, *GEOMETRY, "--prompt", tokens - GENERATED - 1, "--steps", GENERATED)
     if not basis.exists():
@@ -41,8 +41,8 @@ def stamp_of(experiment: str, settings: list[str]) -> str:
     return digest.hexdigest()
 
 
-def run(experiment: str, settings: list[str]) -> None:
-    results, stamp = OUT / f"{experiment}.h5", OUT / f"{experiment}.stamp"
+def run(experiment: str, settings: list[str], out: Path) -> None:
+    results, stamp = out / f"{experiment}.h5", out / f"{experiment}.stamp"
     wanted = stamp_of(experiment, settings)
     if results.exists() and stamp.exists() and stamp.read_text() == wanted:
         return
@@ -55,18 +55,24 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="scripts/paper-kvswap")
     parser.add_argument("--only", help="experiments, with commas between them")
     parser.add_argument("--steps", type=int, help="decode steps of each point; all by default")
+    parser.add_argument(
+        "--out", type=Path, default=TRACES, help="a folder for results; results/paper/kvswap by default"
+    )
     options = parser.parse_args()
     chosen = options.only.split(",") if options.only else list(EXPERIMENTS)
     if unknown := set(chosen) - set(EXPERIMENTS):
-        parser.error(f"--only: no such experiment ({', '.join(sorted(unknown))}); allowed: {', '.join(EXPERIMENTS)}")
-    OUT.mkdir(parents=True, exist_ok=True)
+        parser.error(
+            f"--only: none is called {', '.join(sorted(unknown))}; allowed: {', '.join(EXPERIMENTS)}"
+        )
+    for folder in (TRACES, options.out):
+        folder.mkdir(parents=True, exist_ok=True)
     make_trace("llama-32k", 32_768)
     make_trace("llama-16k", 16_384)
     settings = [f"run.steps={options.steps}"] if options.steps else []
     for experiment in chosen:
         print(f"{experiment} ...", file=sys.stderr, flush=True)
-        run(experiment, settings)
-    print(table(OUT))
+        run(experiment, settings, options.out)
+    print(table(options.out))
 
 
 if __name__ == "__main__":

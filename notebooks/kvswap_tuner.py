@@ -3,15 +3,16 @@
 The paper's tuner is not public; this one is ours. Of every candidate (G entries of a group, M entries chosen,
 C entries kept for reuse, r directions):
 
-    statistics    reuse, attention mass and DRAM of one sequence, by a short replay of the trace
-    bandwidth     of reads and writes of G entries, by the device's curve
-    io            (bytes missed / read bandwidth + bytes appended / write bandwidth) * batch
-    step          compute + max(0, io - compute * (layers - 1) / layers) + host time of the requests
-                  one layer's read hides under another's computing; the first's under none
+    statistics    misses of every step and layer, attention mass and DRAM of one sequence, by a short replay
+    curves        latency and bandwidth of reads and writes of G entries, by the device's curve
+    io            of a step and layer: latency + batch * bytes missed / bandwidth, where anything is missed;
+                  and where groups are full, in every G-th step, the same of what is written
+    step          compute + sum over the layers of max(0, io - compute / layers), mean of all steps: one
+                  layer's read hides under the computing of the one before
 
 Kept are those whose DRAM, batch times that of one sequence, is within the limit and whose mass is within
-`max-loss` of the best of those; of them the fastest, and of those within 1 % of it the smallest G, then the least
-DRAM.
+`max-loss` of the best of those; of them the fastest, and of those within 1 % of it the smallest G, then the
+least DRAM.
 """
 
 import argparse
@@ -27,14 +28,14 @@ from pathlib import Path
 from typing import NamedTuple
 
 import h5py
+import numpy as np
 
 ROOT = Path(__file__).resolve().parents[1]
 PROGRAM = Path(os.environ.get("KVREPLAY", ROOT / "build" / "release" / "kvreplay"))
 UNITS = {"B": 1, "KiB": 2**10, "MiB": 2**20, "GiB": 2**30, "kB": 1e3, "MB": 1e6, "GB": 1e9}
 TIED = 0.01
-DEPTH = 32  # reads outstanding where the curve is measured; a layer of a batch has more
-METRICS = ("hit_rate", "mass_mean", "dram_total_max", "compute_mean", "bytes_per_step", "reads_per_step",
-           "tokens_per_s")  # fmt: skip
+DEPTH = 32  # reads outstanding where bandwidth is measured; a layer of a batch has more
+METRICS = ("hit_rate", "mass_mean", "dram_total_max", "compute_mean", "tokens_per_s")
 
 
 class Candidate(NamedTuple):
@@ -55,9 +56,18 @@ class Outcome(NamedTuple):
     mass_mean: float
     dram_total_max: float
     compute_mean: float
-    bytes_per_step: float
-    reads_per_step: float
     tokens_per_s: float
+    missed_bytes: np.ndarray  # [step, captured layer]: of one layer of the model
+
+
+class Curve(NamedTuple):
+    """Of random requests of one size."""
+
+    latency_s: float
+    bytes_per_s: float
+
+    def time_s(self, requested: np.ndarray) -> np.ndarray:
+        return np.where(requested > 0, self.latency_s + requested / self.bytes_per_s, 0.0)
 
 
 class Predicted(NamedTuple):
@@ -83,7 +93,9 @@ class Machine(NamedTuple):
 def bytes_of(text: str) -> float:
     found = re.fullmatch(r"([0-9.]+)([kKMG]?i?B)", text)
     if not found or found[2] not in UNITS:
-        raise argparse.ArgumentTypeError(f"{text}: is no size; allowed: a number with one of {', '.join(UNITS)}")
+        raise argparse.ArgumentTypeError(
+            f"{text}: is no size; allowed: a number with one of {', '.join(UNITS)}"
+        )
     return float(found[1]) * UNITS[found[2]]
 
 
@@ -94,10 +106,18 @@ def counts(text: str) -> list[int]:
 
 
 def call(*arguments: str | Path) -> str:
-    done = subprocess.run([PROGRAM, *map(str, arguments), "--quiet"], check=False, capture_output=True, text=True)
+    done = subprocess.run(
+        [PROGRAM, *map(str, arguments), "--quiet"], check=False, capture_output=True, text=True
+    )
     if done.returncode != 0:
         sys.exit(done.stderr)
     return done.stdout
+
+
+def said_number(said: str, key: str) -> int:
+    """What `kvreplay explain` has of `key`: 0 where it is the trace's."""
+    found = re.search(rf"^ *{re.escape(key)} +([0-9]+)", said, re.MULTILINE)
+    return int(found[1]) if found else 0
 
 
 def read_machine(options: argparse.Namespace) -> Machine:
@@ -106,12 +126,13 @@ def read_machine(options: argparse.Namespace) -> Machine:
         config = Path(folder) / "machine.yaml"
         config.write_text(configuration(options, [], 1, 1, 1))
         said = call("explain", config)
-    value = {key: re.search(rf"^ *model\.{key}[ :=]+(\S+)", said, re.MULTILINE) for key in
-             ("layers", "kv_heads", "head_dim")}  # fmt: skip
     with h5py.File(options.trace) as trace:
-        own = {"layers": len(trace.attrs["captured_layers"]), "kv_heads": len(trace.attrs["captured_kv_heads"]),
-               "head_dim": int(trace.attrs["head_dim"])}  # fmt: skip
-    number = {key: int(found[1]) if found and found[1] not in ("0",) else own[key] for key, found in value.items()}
+        own = {
+            "layers": len(trace.attrs["captured_layers"]),
+            "kv_heads": len(trace.attrs["captured_kv_heads"]),
+            "head_dim": int(trace.attrs["head_dim"]),
+        }
+    number = {key: said_number(said, f"model.{key}") or value for key, value in own.items()}
     entry_bytes = 2 * 2 * number["kv_heads"] * number["head_dim"]
     return Machine(options.phone, options.device, options.model, options.trace, number["layers"], entry_bytes)
 
@@ -121,7 +142,8 @@ def stages(candidate: Candidate) -> list[dict]:
         {"name": "guess", "effect": "prefetch", "layers": "2..", "queries": "previous_layer",
          "scorer": {"type": "low_rank", "rank": candidate.rank, "queries": "mean", "reduce": "max"},
          "budget": {"type": "fixed", "entries": candidate.entries}},
-        {"effect": "select", "layers": "2..", "take": "guess", "pins": {"sinks": 0, "recent": 0, "pending": "free"}},
+        {"effect": "select", "layers": "2..", "take": "guess",
+         "pins": {"sinks": 0, "recent": 0, "pending": "free"}},
     ]  # fmt: skip
 
 
@@ -141,52 +163,72 @@ def configuration(parts, candidates: Sequence[Candidate], batch: int, steps: int
         "include": [str(Path(path).resolve()) for path in
                     (parts.phone, parts.device, parts.model, ROOT / "configs" / "systems" / "kvswap.yaml")],
         "trace": {"path": str(Path(parts.trace).resolve()), "sequences": batch},
-        "record": {"per_step": False},
-        "run": {"steps": steps},
+                "run": {"steps": steps},
         **({"points": points} if points else {}),
     })  # fmt: skip
 
 
-def replay(machine: Machine, candidates: Sequence[Candidate], batch: int, steps: int) -> dict[Candidate, Outcome]:
+def replay(
+    machine: Machine, candidates: Sequence[Candidate], batch: int, steps: int
+) -> dict[Candidate, Outcome]:
     with tempfile.TemporaryDirectory() as folder:
         config, results = Path(folder) / "tuner.yaml", Path(folder) / "tuner.h5"
-        config.write_text(configuration(machine, candidates, batch, steps, machine.layers * machine.entry_bytes))
+        config.write_text(
+            configuration(machine, candidates, batch, steps, machine.layers * machine.entry_bytes)
+        )
         call("run", config, "-o", results, "--together", 16)
         with h5py.File(results) as file:
             columns = [file[name][:] for name in METRICS]
-    return {candidate: Outcome(*(float(column[i]) for column in columns)) for i, candidate in enumerate(candidates)}
+            read = file["read_bytes"][:] * file["layer"].size / machine.layers
+    return {
+        candidate: Outcome(*(float(column[i]) for column in columns), missed_bytes=read[i])
+        for i, candidate in enumerate(candidates)
+    }
 
 
-def bandwidth(machine: Machine, sizes: Sequence[int], *, write: bool) -> dict[int, float]:
-    """Bytes per second of random requests over flash as large as the batch's caches may be."""
+def curves(machine: Machine, sizes: Sequence[int], *, write: bool) -> dict[int, Curve]:
+    """Over flash as large as the batch's caches may be."""
     said = call("device", "curve", machine.device, "--phone", machine.phone, "--type", "analytic", "--json",
-                "--size", ",".join(f"{size}B" for size in sizes), "--depth", DEPTH, "--range", "4GiB",
+                "--size", ",".join(f"{size}B" for size in sizes), "--depth", f"1,{DEPTH}", "--range", "4GiB",
                 *(["--write"] if write else []))  # fmt: skip
-    return {point["size_bytes"]: point["bandwidth_bytes_per_s"] for point in json.loads(said)["points"]}
+    found = {(point["size_bytes"], point["depth"]): point for point in json.loads(said)["points"]}
+    return {
+        size: Curve(found[size, 1]["latency_us"] * 1e-6, found[size, DEPTH]["bandwidth_bytes_per_s"])
+        for size in sizes
+    }
 
 
 def whole_blocks(size: int, block: int = 4096) -> int:
     return -(-size // block) * block
 
 
-def predict(machine: Machine, batch: int, statistics: dict[Candidate, Outcome], compute: dict[int, float]) -> list[Predicted]:
-    groups = sorted({candidate.group for candidate in statistics})
-    sizes = {group: whole_blocks(group * machine.entry_bytes) for group in groups}
-    reads = bandwidth(machine, sorted(set(sizes.values())), write=False)
-    writes = bandwidth(machine, sorted(set(sizes.values())), write=True)
+def exposed_s(io_s: np.ndarray, compute_s: float, layers: int) -> float:
+    """Of a step, on average. `io_s` [step, captured layer]: of a layer of the model."""
+    late_s = np.maximum(0.0, io_s - compute_s / layers)
+    return float(late_s.mean(axis=1).mean() * layers)
+
+
+def predict(
+    machine: Machine, batch: int, statistics: dict[Candidate, Outcome], compute: dict[int, float]
+) -> list[Predicted]:
+    sizes = sorted({whole_blocks(candidate.group * machine.entry_bytes) for candidate in statistics})
+    reads, writes = (curves(machine, sizes, write=write) for write in (False, True))
     found = []
     for candidate, outcome in statistics.items():
-        size = sizes[candidate.group]
-        appended = machine.layers * size / candidate.group
-        io_s = batch * (outcome.bytes_per_step / reads[size] + appended / writes[size])
+        size = whole_blocks(candidate.group * machine.entry_bytes)
+        steps = np.arange(len(outcome.missed_bytes))[:, None]
+        flushed = np.where(steps % candidate.group == 0, batch * size, 0)
+        io_s = reads[size].time_s(batch * outcome.missed_bytes) + writes[size].time_s(flushed)
         compute_s = compute[candidate.rank]
-        hidden_s = compute_s * (machine.layers - 1) / machine.layers
-        step_s = compute_s + max(0.0, io_s - hidden_s)
-        found.append(Predicted(candidate, outcome, batch * outcome.dram_total_max, reads[size], io_s, compute_s, step_s))
+        step_s = compute_s + exposed_s(io_s, compute_s, machine.layers)
+        found.append(Predicted(candidate, outcome, batch * outcome.dram_total_max, reads[size].bytes_per_s,
+                               float(io_s.mean()) * machine.layers, compute_s, step_s))  # fmt: skip
     return found
 
 
-def choose(predicted: Sequence[Predicted], limit_bytes: float, max_loss: float) -> tuple[Predicted | None, list[Predicted]]:
+def choose(
+    predicted: Sequence[Predicted], limit_bytes: float, max_loss: float
+) -> tuple[Predicted | None, list[Predicted]]:
     """The choice, and all that it was chosen among."""
     fitting = [one for one in predicted if one.dram_bytes <= limit_bytes]
     if not fitting:
@@ -198,7 +240,9 @@ def choose(predicted: Sequence[Predicted], limit_bytes: float, max_loss: float) 
     return min(tied, key=lambda one: (one.candidate.group, one.dram_bytes, one.step_s)), allowed
 
 
-def compute_of(machine: Machine, statistics: dict[Candidate, Outcome], batch: int, steps: int) -> dict[int, float]:
+def compute_of(
+    machine: Machine, statistics: dict[Candidate, Outcome], batch: int, steps: int
+) -> dict[int, float]:
     """Of a step of the batch, over the rank: one replay for each."""
     one_each = {candidate.rank: candidate for candidate in statistics}
     found = replay(machine, list(one_each.values()), batch, min(steps, 8))
@@ -206,19 +250,31 @@ def compute_of(machine: Machine, statistics: dict[Candidate, Outcome], batch: in
 
 
 def line(one: Predicted) -> str:
-    text = (f"{one.candidate.name:28} {one.dram_bytes / 2**20:9.2f} MiB  mass {100 * one.statistics.mass_mean:5.2f} %  "
-            f"reused {100 * one.statistics.hit_rate:5.1f} %  {one.read_bandwidth / 1e6:7.0f} MB/s  "
-            f"io {1e3 * one.io_s:8.3f} ms  compute {1e3 * one.compute_s:8.3f} ms  step {1e3 * one.step_s:8.3f} ms")  # fmt: skip
+    text = "  ".join([
+        f"{one.candidate.name:28} {one.dram_bytes / 2**20:9.2f} MiB",
+        f"mass {100 * one.statistics.mass_mean:5.2f} %",
+        f"reused {100 * one.statistics.hit_rate:5.1f} %",
+        f"{one.read_bandwidth / 1e6:7.0f} MB/s",
+        f"io {1e3 * one.io_s:8.3f} ms",
+        f"compute {1e3 * one.compute_s:8.3f} ms",
+        f"step {1e3 * one.step_s:8.3f} ms",
+    ])  # fmt: skip
     return text if one.replayed is None else f"{text}  replayed {one.replayed.tokens_per_s:.4g} tokens/s"
 
 
 def parse() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(prog="scripts/tune-kvswap", description="KVSwap's parameters for a machine")
+    parser = argparse.ArgumentParser(
+        prog="scripts/tune-kvswap", description="KVSwap's parameters for a machine"
+    )
     for part in ("phone", "device", "model", "trace"):
         parser.add_argument(f"--{part}", type=Path, required=True, help="a file")
-    parser.add_argument("--dram", type=bytes_of, required=True, help="that all sequences together may take, as 24MiB")
+    parser.add_argument(
+        "--dram", type=bytes_of, required=True, help="that all sequences together may take, as 24MiB"
+    )
     parser.add_argument("--batch", type=int, default=1, help="sequences")
-    parser.add_argument("--max-loss", type=float, default=0.03, help="of attention mass, as a share of the best's")
+    parser.add_argument(
+        "--max-loss", type=float, default=0.03, help="of attention mass, as a share of the best's"
+    )
     parser.add_argument("--groups", type=counts, default=[1, 2, 4, 8, 16], help="entries of a group")
     parser.add_argument("--entries", type=counts, default=[64, 128, 256], help="entries that are chosen")
     parser.add_argument("--reuse", type=counts, default=[1, 2], help="times as many that are kept for reuse")
@@ -245,12 +301,15 @@ def main() -> int:
     machine = read_machine(options)
     statistics = replay(machine, candidates_of(options), 1, options.steps)
     compute = compute_of(machine, statistics, options.batch, options.steps)
-    choice, allowed = choose(predict(machine, options.batch, statistics, compute), options.dram, options.max_loss)
+    choice, allowed = choose(
+        predict(machine, options.batch, statistics, compute), options.dram, options.max_loss
+    )
     if choice is None:
-        print(f"--dram: nothing fits; the least is {options.batch * min(o.dram_total_max for o in statistics.values()):.0f} B",
-              file=sys.stderr)  # fmt: skip
+        least = options.batch * min(outcome.dram_total_max for outcome in statistics.values())
+        print(f"--dram: nothing fits; the least is {least:.0f} B", file=sys.stderr)
         return 2
-    print(f"{len(statistics)} candidates, {len(allowed)} within the limit and {100 * options.max_loss:g} % of the best mass")
+    loss = f"{100 * options.max_loss:g} %"
+    print(f"{len(statistics)} candidates, {len(allowed)} within the limit and {loss} of the best mass")
     print("chosen:", line(choice))
     bound = "reading" if choice.io_s > choice.compute_s else "computing"
     print(f"bound by {bound}; the fastest that were possible:")

@@ -14,7 +14,9 @@ LAYERS, HEADS, DIM, PROMPT = (5, 12, 19, 26), 3, 64, 256
 
 def attempt(*arguments: str | Path, cwd: Path = ROOT) -> subprocess.CompletedProcess[str]:
     program = os.environ.get("KVREPLAY", ROOT / "build" / "release" / "kvreplay")
-    return subprocess.run([program, *map(str, arguments)], check=False, cwd=cwd, capture_output=True, text=True)
+    return subprocess.run(
+        [program, *map(str, arguments)], check=False, cwd=cwd, capture_output=True, text=True
+    )
 
 
 @pytest.fixture(scope="module")
@@ -48,11 +50,22 @@ def test_the_basis_of_all_heads_is_numpys_svd(kvreplay, sample: Path, tmp_path: 
             assert np.allclose(file[f"layers/{layer}/energy"][0], share, rtol=1e-4)
 
 
-def test_fewer_directions_are_the_first_and_each_head_has_its_own(kvreplay, sample: Path, tmp_path: Path) -> None:
+def test_fewer_directions_are_the_first_and_each_head_has_its_own(
+    kvreplay, sample: Path, tmp_path: Path
+) -> None:
     """I13: what has rank 8 is a prefix of what has rank 32."""
     for heads, sets, width in (("together", 1, HEADS * DIM), ("each", HEADS, DIM)):
         for rank in (8, 32):
-            kvreplay("calibrate", sample, "-o", tmp_path / f"{heads}{rank}.h5", "--heads", heads, "--rank", str(rank))
+            kvreplay(
+                "calibrate",
+                sample,
+                "-o",
+                tmp_path / f"{heads}{rank}.h5",
+                "--heads",
+                heads,
+                "--rank",
+                str(rank),
+            )
         with h5py.File(tmp_path / f"{heads}8.h5") as few, h5py.File(tmp_path / f"{heads}32.h5") as many:
             for layer in LAYERS:
                 at = f"layers/{layer}/basis"
@@ -77,14 +90,17 @@ def test_two_traces_are_as_one(kvreplay, sample: Path, tmp_path: Path) -> None:
             assert np.allclose(one[at][:].astype(float), two[at][:].astype(float), atol=1e-3)
 
 
-def test_a_file_is_found_beside_the_configuration_that_names_it(kvreplay, sample: Path, tmp_path: Path) -> None:
+def test_a_file_is_found_beside_the_configuration_that_names_it(
+    kvreplay, sample: Path, tmp_path: Path
+) -> None:
     kvreplay("calibrate", sample, "-o", tmp_path / "basis.h5")
     config = tmp_path / "c.yaml"
     config.write_text(
         f"include: [{ROOT}/configs/phones/oneplus_12.yaml, {ROOT}/configs/devices/ufs40.yaml]\n"
         f"trace: {{path: {sample}}}\n"
         "system:\n  heads: together\n  clustering: token\n  layout: token_order\n  replacement: none\n"
-        "  stages: [{effect: select, scorer: {type: low_rank, rank: 8, calibration: basis.h5}, budget: fraction}]\n"
+        "  stages:\n    - effect: select\n      scorer: {type: low_rank, rank: 8, calibration: basis.h5}\n"
+        "      budget: fraction\n"
         "run: {steps: 2}\n"
     )
     assert attempt("run", config, "-o", tmp_path / "out.h5", cwd=Path("/")).returncode == 0

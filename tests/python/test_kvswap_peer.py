@@ -100,7 +100,7 @@ class Layer:
         for head in range(HEADS):
             shares = []
             for query in range(head * GROUP, (head + 1) * GROUP):
-                logits = self.keys[head, : full] @ self.queries[query, self.row_of[position]]
+                logits = self.keys[head, :full] @ self.queries[query, self.row_of[position]]
                 best = np.argsort(-logits, kind="stable")[:BUDGET]
                 shares.append(np.mean([int(token) // G in groups for token in best]))
             found.append(float(np.mean(shares)))
@@ -165,7 +165,9 @@ def test_dram_is_that_of_the_papers_table_to_the_byte(result) -> None:
         assert metric(result, "metadata_bytes")[step] == 0
 
 
-def test_full_rank_gives_the_selection_of_the_true_mean_logits(kvreplay, project_root, tmp_path, layers) -> None:
+def test_full_rank_gives_the_selection_of_the_true_mean_logits(
+    kvreplay, project_root, tmp_path, layers
+) -> None:
     """I14, but for the roundings of what is kept: fewer than one group in a hundred differs."""
     width = HEADS * DIM
     capacity = len(LAYERS) * BUDGET * ENTRY_BYTES
