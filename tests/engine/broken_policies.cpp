@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <deque>
+#include <limits>
 #include <string>
 #include <vector>
 
@@ -30,7 +31,10 @@ class BrokenUnits final : public Clustering {
     std::string fault = "none";
   };
   static ParamTable<Params> params() {
-    return {{"fault", &Params::fault, {.doc = "what is wrong for a step", .choices = "none|lost|twice|own"}}};
+    return {{"fault",
+             &Params::fault,
+             {.doc = "what is wrong for a step",
+              .choices = "none|lost|twice|own|endless_work|negative_work|negative_dram"}}};
   }
 
   BrokenUnits(const Params& params, const Context&) : params_(params) {}
@@ -43,7 +47,14 @@ class BrokenUnits final : public Clustering {
       changes.push_back({.kind = ChangeKind::created, .unit = unit});
     }
   }
-  void append(EntryIndex entry, const HeadView&, const ResidentUnits&, ChangeList& changes, Work&) override {
+  void append(EntryIndex entry, const HeadView&, const ResidentUnits&, ChangeList& changes,
+              Work& work) override {
+    last_ = entry;
+    if (entry == kFaultyEntry && params_.fault == "endless_work") {
+      work.flops += std::numeric_limits<double>::quiet_NaN();
+    } else if (entry == kFaultyEntry && params_.fault == "negative_work") {
+      work.bytes -= 1.0;
+    }
     if (entry == kFaultyEntry + 1) {
       units_[1] = {8, 9, 10, 11, 12, 13, 14, 15};
     }
@@ -64,7 +75,9 @@ class BrokenUnits final : public Clustering {
   std::span<const EntryIndex> members(UnitId unit) const override {
     return units_[static_cast<std::size_t>(unit)];
   }
-  std::int64_t dram_bytes() const override { return 0; }
+  std::int64_t dram_bytes() const override {
+    return params_.fault == "negative_dram" && last_ == kFaultyEntry ? -1 : 0;
+  }
 
  private:
   UnitId add(EntryIndex entry) {
@@ -75,6 +88,7 @@ class BrokenUnits final : public Clustering {
 
   Params params_;
   std::vector<std::vector<EntryIndex>> units_;
+  EntryIndex last_ = -1;
 };
 
 /// Record e * heads + h of a layer is entry e of head h.

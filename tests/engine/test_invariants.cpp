@@ -59,6 +59,19 @@ TEST_CASE("a fault that heals is found after every step and not at the end") {
   CHECK(fault_of(with("none", "none"), "every_step") == "");
 }
 
+TEST_CASE("work and DRAM that no phone could have are the fault of the policy that charges them") {
+  for (const auto& [fault, message] :
+       {std::pair{"endless_work", "charges nan operations and 0 bytes; allowed: finite numbers, 0 and more"},
+        std::pair{"negative_work", "charges 0 operations and -1 bytes"},
+        std::pair{"negative_dram", "takes -1 bytes of DRAM; allowed: 0 and more"}}) {
+    CAPTURE(std::string(fault));
+    const std::string found = fault_of(with(fault, "none"), "end");
+    CHECK(found.find(fmt::format("clustering '{}': layer 0, head 0", test::kBrokenUnits)) !=
+          std::string::npos);
+    CHECK(found.find(message) != std::string::npos);
+  }
+}
+
 TEST_CASE("a cache that exceeds its budget is found") {
   Setup setup;
   setup.clustering = "{type: kmeans, entries_per_cluster: 7}";

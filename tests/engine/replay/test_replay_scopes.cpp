@@ -97,6 +97,20 @@ TEST_CASE("a stage that selects divides its budget by head, layer or all layers 
   CHECK(chosen(run("layers_seen", true), 1) == 12.0);
 }
 
+TEST_CASE("a scope across the batch has the heads of all sequences") {
+  for (const auto& [across, entries] : {std::pair{"sequence", 12.0}, std::pair{"batch", 4.0}}) {
+    CAPTURE(std::string(across));
+    Setup setup;
+    setup.selects = false;
+    setup.workload = "{sequences: [{}, {offset: 1}, {offset: 2}]}";
+    setup.steps = 10;
+    setup.stages_before = fmt::format(
+        "{{scorer: exact, budget: test_even_share, scope: layer, across: {}, pins: {{sinks: 2, recent: 5}}}}",
+        across);
+    CHECK(chosen(fixture().run(setup), 1) == entries);
+  }
+}
+
 /// Entries that are left of the prompt of 65, without pins, by layer; of the step that follows.
 std::vector<double> left(const std::string& when, const std::string& scope, const std::string& budget) {
   Setup setup;
