@@ -12,7 +12,7 @@ install(TARGETS kvr_options kvr_base kvr_kernels kvr_traces kvr_sim kvr_policies
   ARCHIVE DESTINATION ${CMAKE_INSTALL_LIBDIR}/kvreplay
   OBJECTS DESTINATION ${CMAKE_INSTALL_LIBDIR}/kvreplay)
 install(TARGETS kvreplay RUNTIME DESTINATION ${CMAKE_INSTALL_BINDIR})
-install(DIRECTORY sim/base sim/interfaces sim/kernels DESTINATION ${CMAKE_INSTALL_INCLUDEDIR}/kvreplay/sim
+install(DIRECTORY sim/base sim/interfaces sim/kernels sim/calibration DESTINATION ${CMAKE_INSTALL_INCLUDEDIR}/kvreplay/sim
   FILES_MATCHING PATTERN "*.hpp")
 install(DIRECTORY configs DESTINATION ${CMAKE_INSTALL_DATADIR}/kvreplay)
 install(DIRECTORY traces/samples DESTINATION ${CMAKE_INSTALL_DATADIR}/kvreplay/traces)
