@@ -1,0 +1,228 @@
+"""Systems that retrieve: every step of the sample done again with numpy from the trace file alone.
+
+The reference is written from the formulas of the papers and of their public code: what each query head
+selects. Nothing of it is shared with the program. Keys, values and what is kept of them are fp16 in both,
+arithmetic here is float64.
+"""
+
+import json
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import h5py
+import numpy as np
+import pytest
+import yaml
+
+STEPS, GROUP, PROMPT, WINDOW = 24, 3, 256, 32
+LAYERS, HEADS, DIM = (5, 12, 19, 26), 3, 64
+NEEDED = 0.95
+STAR_TOKENS = 64  # of 256: something must be left
+
+CONFIG = """
+name: retrieving
+include: [{configs}/phones/oneplus_12.yaml, {configs}/devices/ufs40.yaml]
+trace: {{path: {trace}}}
+points: {points}
+run: {{steps: {steps}, check: every_step}}
+"""
+
+
+def stages_of(project_root: Path, system: str) -> list[dict]:
+    text = (project_root / "configs" / "systems" / f"{system}.yaml").read_text()
+    return yaml.safe_load(text)["system"]["stages"]
+
+
+def points(project_root: Path, calibration: Path) -> dict[str, dict]:
+    """The shipped systems, or what is changed of their stages."""
+    unskewed = stages_of(project_root, "infinigen")
+    unskewed[0]["scorer"] |= {"skew": False}
+    star = stages_of(project_root, "infinigen_star")
+    star[0]["budget"] |= {"entries": STAR_TOKENS}
+    calibrated = stages_of(project_root, "loki")
+    calibrated[0]["scorer"] |= {"calibration": str(calibration)}
+    changed = {
+        "infinigen": ("infinigen", None),
+        "infinigen, unskewed": ("infinigen", unskewed),
+        "infinigen_star": ("infinigen_star", star),
+        "loki": ("loki", None),
+        "loki, calibrated": ("loki", calibrated),
+    }
+    return {
+        name: {"include": f"{project_root}/configs/systems/{system}.yaml"}
+        | ({"system": {"stages": stages}} if stages else {})
+        for name, (system, stages) in changed.items()
+    }
+
+
+@pytest.fixture(scope="module")
+def results(kvreplay, project_root: Path, tmp_path_factory) -> Iterator[h5py.File]:
+    folder = tmp_path_factory.mktemp("retrieving")
+    calibration = folder / "basis.h5"
+    kvreplay(
+        "calibrate", sample(project_root), "--heads", "each", "--centred", "--tokens", "0", "-o", calibration
+    )
+    config = folder / "retrieving.yaml"
+    config.write_text(
+        CONFIG.format(
+            configs=project_root / "configs", trace=sample(project_root), steps=STEPS,
+            points=json.dumps(points(project_root, calibration)),
+        )
+    )  # fmt: skip
+    kvreplay("run", config, "-o", folder / "out.h5")
+    with h5py.File(folder / "out.h5") as file:
+        yield file
+
+
+def sample(project_root: Path) -> Path:
+    return project_root / "traces" / "samples" / "smollm2.h5"
+
+
+def half(values: np.ndarray) -> np.ndarray:
+    return values.astype(np.float16).astype(np.float64)
+
+
+def best_of(scores: np.ndarray, count: int) -> set[int]:
+    """Ties to the earlier entry."""
+    return set(np.argsort(-scores, kind="stable")[:count].tolist())
+
+
+class Head:
+    """One KV head of a layer of the trace."""
+
+    def __init__(self, layer: "Layer", head: int):
+        rows = slice(head * GROUP, (head + 1) * GROUP)
+        self.layer = layer
+        self.every_key = layer.at["keys"][head].astype(np.float64)
+        self.keys = self.every_key[: PROMPT + STEPS]
+        self.values = layer.at["values"][head, : PROMPT + STEPS].astype(np.float64)
+        self.own = layer.at["queries"][rows].astype(np.float64)
+        self.speculated = layer.at["speculated_queries"][rows].astype(np.float64)
+
+    def queries(self, position: int, *, speculated: bool = False) -> np.ndarray:
+        return (self.speculated if speculated else self.own)[:, self.layer.row_of[position]]
+
+    def logits(self, position: int) -> np.ndarray:
+        return self.layer.scale * self.queries(position) @ self.keys[: position + 1].T
+
+    def window(self) -> np.ndarray:
+        """The prompt's last queries of all query heads, [rows, dim]."""
+        rows = [self.layer.row_of[position] for position in range(PROMPT - WINDOW, PROMPT)]
+        return self.own[:, rows].reshape(-1, DIM)
+
+    def partial_logits(self, position: int, columns: int, *, skew: bool = True) -> np.ndarray:
+        """InfiniGen's speculated logits of all entries before `position`, [group, entries]."""
+        window = self.window()
+        turn = np.linalg.svd(window)[2].T if skew else np.eye(DIM)
+        order = np.argsort(-np.abs(window @ turn).sum(axis=0), kind="stable")
+        basis = half(turn[:, order[:columns]])
+        kept = half(self.keys[:position] @ basis)
+        return self.layer.scale * self.queries(position, speculated=True) @ basis @ kept.T
+
+
+class Layer:
+    def __init__(self, trace: h5py.File, number: int):
+        self.at = trace[f"layers/{number}"]
+        self.row_of = {int(p): i for i, p in enumerate(trace["query_positions"][:])}
+        self.scale = float(trace.attrs["attention_scale"])
+        self.heads = [Head(self, head) for head in range(HEADS)]
+
+
+Chosen = list[list[set[int]]]
+"""[heads][query heads], without the current entry."""
+
+
+def infinigen(layer: Layer, position: int, *, skew: bool = True) -> Chosen:
+    """As many entries for all heads as lie within alpha of a head's best, on average, and at most a fifth."""
+    alpha, columns, cap = 5.0, int(0.2 * DIM), int(0.2 * (position + 1))
+    scores = [head.partial_logits(position, columns, skew=skew).mean(axis=0) for head in layer.heads]
+    close = [np.count_nonzero(of_head >= of_head.max() - alpha) for of_head in scores]
+    count = min(int(np.mean(close)), cap)
+    return [[best_of(of_head, count)] * GROUP for of_head in scores]
+
+
+def unskewed(layer: Layer, position: int) -> Chosen:
+    return infinigen(layer, position, skew=False)
+
+
+def infinigen_star(layer: Layer, position: int) -> Chosen:
+    logits = [head.partial_logits(position, DIM // 8) for head in layer.heads]
+    return [[best_of(np.concatenate(logits).mean(axis=0), STAR_TOKENS)] * GROUP] * HEADS
+
+
+def loki(layer: Layer, position: int, *, calibrated: bool = False) -> Chosen:
+    chosen = []
+    count = int(np.floor(0.25 * (position + 1) + 0.5))
+    for head in layer.heads:
+        rows = head.every_key - head.every_key.mean(axis=0) if calibrated else head.keys[:PROMPT]
+        basis = half(np.linalg.svd(rows, full_matrices=False)[2][: DIM // 4].T)
+        scores = head.queries(position) @ basis @ half(head.keys[:position] @ basis).T
+        chosen.append([best_of(of_query, count) for of_query in scores])
+    return chosen
+
+
+def loki_calibrated(layer: Layer, position: int) -> Chosen:
+    return loki(layer, position, calibrated=True)
+
+
+REFERENCE: dict[str, Callable[[Layer, int], Chosen]] = {
+    "infinigen": infinigen,
+    "infinigen, unskewed": unskewed,
+    "infinigen_star": infinigen_star,
+    "loki": loki,
+    "loki, calibrated": loki_calibrated,
+}
+
+
+def quality(head: Head, position: int, query: int, chosen: set[int]) -> dict[str, float]:
+    logits = head.logits(position)[query]
+    weight = np.exp(logits - logits.max())
+    weight /= weight.sum()
+    attended = [*sorted(chosen), position]
+    order = np.argsort(-weight, kind="stable")
+    needed = order[: int(np.searchsorted(np.cumsum(weight[order]), NEEDED)) + 1]
+    local = weight[attended] @ head.values[attended] / weight[attended].sum()
+    exact = weight @ head.values[: position + 1]
+    return {
+        "recall": float(np.mean([e in chosen for e in best_of(weight[:position], len(chosen))])),
+        "mass": float(weight[attended].sum()),
+        "output_error": float(np.linalg.norm(local - exact) / np.linalg.norm(exact)),
+        "attended_entries": len(attended),
+        "needed_loaded": float(np.mean([int(e) in attended for e in needed])),
+    }
+
+
+@pytest.fixture(scope="module")
+def layers(project_root: Path) -> Iterator[list[Layer]]:
+    with h5py.File(sample(project_root)) as trace:
+        yield [Layer(trace, number) for number in LAYERS]
+
+
+@pytest.mark.parametrize("system", REFERENCE)
+def test_every_step_is_that_of_numpy(system: str, results: h5py.File, layers: list[Layer]) -> None:
+    point = [name.decode() for name in results["point"][:]].index(system)
+    for at, layer in enumerate(layers):
+        for step in range(STEPS):
+            position = PROMPT + step
+            for head, chosen in enumerate(REFERENCE[system](layer, position)):
+                rows = [quality(layer.heads[head], position, q, of_q) for q, of_q in enumerate(chosen)]
+                expected = {name: float(np.mean([row[name] for row in rows])) for name in rows[0]}
+                got = {name: float(results[name][point, step, at, head]) for name in expected}
+                assert got == pytest.approx(expected, abs=2e-5, rel=1e-4), (at, step, head)
+
+
+def test_layers_of_infinigen_fetch_as_many_for_every_head_and_not_always_as_many(results: h5py.File) -> None:
+    points = [name.decode() for name in results["point"][:]]
+    attended = results["attended_entries"][points.index("infinigen")]
+    assert (attended == attended[:, :, :1]).all()
+    cap = (0.2 * (PROMPT + 1 + np.arange(STEPS))).astype(int) + 1  # and the current entry
+    assert (attended <= cap[:, None, None]).all()
+    assert (attended < cap[:, None, None]).any()
+    assert len(np.unique(attended)) > 3
+
+
+def test_what_is_not_the_guess_is_not_read(results: h5py.File) -> None:
+    points = [name.decode() for name in results["point"][:]]
+    for system in ("infinigen", "infinigen_star"):
+        at = points.index(system)
+        assert (results["guessed_bytes"][at] == results["rightly_guessed_bytes"][at]).all()
