@@ -8,6 +8,7 @@ arithmetic here is float64.
 import json
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import NamedTuple
 
 import h5py
 import numpy as np
@@ -18,6 +19,8 @@ STEPS, GROUP, PROMPT, WINDOW = 24, 3, 256, 32
 LAYERS, HEADS, DIM = (5, 12, 19, 26), 3, 64
 NEEDED = 0.95
 STAR_TOKENS = 64  # of 256: something must be left
+ALONE_ENTRIES = 48  # likewise
+SHORT_RECENT, SHORT_WINDOW = 8, 10  # so that windows close
 
 CONFIG = """
 name: retrieving
@@ -41,18 +44,29 @@ def points(project_root: Path, calibration: Path) -> dict[str, dict]:
     star[0]["budget"] |= {"entries": STAR_TOKENS}
     calibrated = stages_of(project_root, "loki")
     calibrated[0]["scorer"] |= {"calibration": str(calibration)}
+    windows = stages_of(project_root, "retroinfer")
+    alone = stages_of(project_root, "clusterkv_own")
+    alone[0]["budget"] |= {"entries": ALONE_ENTRIES}
     changed = {
         "infinigen": ("infinigen", None),
         "infinigen, unskewed": ("infinigen", unskewed),
         "infinigen_star": ("infinigen_star", star),
         "loki": ("loki", None),
         "loki, calibrated": ("loki", calibrated),
+        "retroinfer": ("retroinfer", None),
+        "retroinfer, segments": ("retroinfer", windows),
+        "clusterkv_own, alone": ("clusterkv_own", alone),
     }
-    return {
+    found = {
         name: {"include": f"{project_root}/configs/systems/{system}.yaml"}
         | ({"system": {"stages": stages}} if stages else {})
         for name, (system, stages) in changed.items()
     }
+    found["retroinfer, segments"]["system"]["clustering"] = {
+        "segment_entries": 60, "recent": SHORT_RECENT, "window": SHORT_WINDOW,
+    }  # fmt: skip
+    found["clusterkv_own, alone"]["system"]["clustering"] = {"clusters": PROMPT}
+    return found
 
 
 @pytest.fixture(scope="module")
@@ -128,67 +142,152 @@ class Layer:
         self.heads = [Head(self, head) for head in range(HEADS)]
 
 
-Chosen = list[list[set[int]]]
-"""[heads][query heads], without the current entry."""
+class Selected(NamedTuple):
+    """What a query head attends to besides the current entry."""
+
+    chosen: set[int]
+    always: frozenset[int] = frozenset()
+    """Not chosen but attended to."""
+    estimated: tuple[list[int], ...] = ()
+    """Units that are not read, for which their means stand."""
 
 
-def infinigen(layer: Layer, position: int, *, skew: bool = True) -> Chosen:
+Step = list[list[Selected]]
+"""[heads][query heads]"""
+
+
+def infinigen(layer: Layer, position: int, *, skew: bool = True) -> Step:
     """As many entries for all heads as lie within alpha of a head's best, on average, and at most a fifth."""
     alpha, columns, cap = 5.0, int(0.2 * DIM), int(0.2 * (position + 1))
     scores = [head.partial_logits(position, columns, skew=skew).mean(axis=0) for head in layer.heads]
     close = [np.count_nonzero(of_head >= of_head.max() - alpha) for of_head in scores]
     count = min(int(np.mean(close)), cap)
-    return [[best_of(of_head, count)] * GROUP for of_head in scores]
+    return [[Selected(best_of(of_head, count))] * GROUP for of_head in scores]
 
 
-def unskewed(layer: Layer, position: int) -> Chosen:
+def unskewed(layer: Layer, position: int) -> Step:
     return infinigen(layer, position, skew=False)
 
 
-def infinigen_star(layer: Layer, position: int) -> Chosen:
+def infinigen_star(layer: Layer, position: int) -> Step:
     logits = [head.partial_logits(position, DIM // 8) for head in layer.heads]
-    return [[best_of(np.concatenate(logits).mean(axis=0), STAR_TOKENS)] * GROUP] * HEADS
+    return [[Selected(best_of(np.concatenate(logits).mean(axis=0), STAR_TOKENS))] * GROUP] * HEADS
 
 
-def loki(layer: Layer, position: int, *, calibrated: bool = False) -> Chosen:
+def loki(layer: Layer, position: int, *, calibrated: bool = False) -> Step:
     chosen = []
     count = int(np.floor(0.25 * (position + 1) + 0.5))
     for head in layer.heads:
         rows = head.every_key - head.every_key.mean(axis=0) if calibrated else head.keys[:PROMPT]
         basis = half(np.linalg.svd(rows, full_matrices=False)[2][: DIM // 4].T)
         scores = head.queries(position) @ basis @ half(head.keys[:position] @ basis).T
-        chosen.append([best_of(of_query, count) for of_query in scores])
+        chosen.append([Selected(best_of(of_query, count)) for of_query in scores])
     return chosen
 
 
-def loki_calibrated(layer: Layer, position: int) -> Chosen:
+def loki_calibrated(layer: Layer, position: int) -> Step:
     return loki(layer, position, calibrated=True)
 
 
-REFERENCE: dict[str, Callable[[Layer, int], Chosen]] = {
+def directions(keys: np.ndarray, segments: int) -> list[list[int]]:
+    """RetroInfer's segmented clustering; numbers of the rows of each cluster."""
+    x = keys - keys.mean(axis=0)
+    length = len(x) // segments
+    each = max(1, round(length / 16))
+    part = len(x) / (segments * each)
+    centroids = x[[int(j * part + part / 2) for j in range(segments * each)]]
+    for _ in range(9):
+        for segment in range(segments):
+            mine = slice(segment * each, (segment + 1) * each)
+            rows = x[segment * length : (segment + 1) * length]
+            of = (rows @ centroids[mine].T).argmax(axis=1)
+            for cluster in range(each):
+                if (of == cluster).any():
+                    mean = rows[of == cluster].mean(axis=0)
+                    centroids[segment * each + cluster] = mean / np.linalg.norm(mean)
+    of = (x @ centroids.T).argmax(axis=1)
+    return [
+        np.flatnonzero(of == cluster).tolist() for cluster in range(len(centroids)) if (of == cluster).any()
+    ]
+
+
+def clusters_of(head: Head, position: int, recent: int, window: int, segment: int) -> list[list[int]]:
+    settled = list(range(4, PROMPT - recent))
+    segments = max(1, round(len(settled) / segment))
+    units = [[settled[i] for i in unit] for unit in directions(head.keys[settled], segments)]
+    for first in range(PROMPT - recent, position - recent - window + 1, window):
+        rows = directions(head.keys[first : first + window], 1)
+        units += [[first + i for i in unit] for unit in rows]
+    return units
+
+
+def retroinfer(
+    layer: Layer, position: int, recent: int = 64, window: int = 1024, segment: int = 8192
+) -> Step:
+    step = []
+    for head in layer.heads:
+        units = clusters_of(head, position, recent, window, segment)
+        means = np.array([head.keys[unit].mean(axis=0) for unit in units])
+        logits = layer.scale * head.queries(position) @ means.T
+        shares = np.exp(logits - logits.max(axis=1, keepdims=True))
+        order = np.argsort(-(shares / shares.sum(axis=1, keepdims=True)).sum(axis=0), kind="stable")
+        read = max(1, int(0.018 * len(units) + 0.5))
+        estimated = order[read : read + int(0.232 * len(units) + 0.5)]
+        always = frozenset(range(position)) - {entry for unit in units for entry in unit}
+        chosen = {entry for unit in order[:read] for entry in units[unit]}
+        step.append([Selected(chosen, always, tuple(units[unit] for unit in estimated))] * GROUP)
+    return step
+
+
+def retroinfer_segments(layer: Layer, position: int) -> Step:
+    return retroinfer(layer, position, SHORT_RECENT, SHORT_WINDOW, 60)
+
+
+def clusterkv_alone(layer: Layer, position: int) -> Step:
+    """Every entry a cluster of its own: the best entries, less the first and the open window."""
+    always = frozenset([*range(16), *range(PROMPT, position)])
+    step = []
+    for head in layer.heads:
+        scores = head.queries(position) @ head.keys[16:PROMPT].T
+        step.append([Selected({16 + e for e in best_of(one, ALONE_ENTRIES)}, always) for one in scores])
+    return step
+
+
+REFERENCE: dict[str, Callable[[Layer, int], Step]] = {
     "infinigen": infinigen,
     "infinigen, unskewed": unskewed,
     "infinigen_star": infinigen_star,
     "loki": loki,
     "loki, calibrated": loki_calibrated,
+    "retroinfer": retroinfer,
+    "retroinfer, segments": retroinfer_segments,
+    "clusterkv_own, alone": clusterkv_alone,
 }
 
 
-def quality(head: Head, position: int, query: int, chosen: set[int]) -> dict[str, float]:
+def quality(head: Head, position: int, query: int, selected: Selected) -> dict[str, float]:
     logits = head.logits(position)[query]
-    weight = np.exp(logits - logits.max())
+    peak = logits.max()
+    weight = np.exp(logits - peak)
+    attended = sorted(selected.chosen | selected.always | {position})
+    value, total = weight[attended] @ head.values[attended], weight[attended].sum()
+    for unit in selected.estimated:
+        mean = head.layer.scale * head.queries(position)[query] @ head.keys[unit].mean(axis=0)
+        value = value + len(unit) * np.exp(mean - peak) * head.values[unit].mean(axis=0)
+        total += len(unit) * np.exp(mean - peak)
     weight /= weight.sum()
-    attended = [*sorted(chosen), position]
     order = np.argsort(-weight, kind="stable")
     needed = order[: int(np.searchsorted(np.cumsum(weight[order]), NEEDED)) + 1]
-    local = weight[attended] @ head.values[attended] / weight[attended].sum()
     exact = weight @ head.values[: position + 1]
+    could_be = np.array([e for e in range(position) if e not in selected.always])
+    best = could_be[sorted(best_of(weight[could_be], len(selected.chosen)))]
     return {
-        "recall": float(np.mean([e in chosen for e in best_of(weight[:position], len(chosen))])),
+        "recall": float(np.mean([int(e) in selected.chosen for e in best])),
         "mass": float(weight[attended].sum()),
-        "output_error": float(np.linalg.norm(local - exact) / np.linalg.norm(exact)),
+        "output_error": float(np.linalg.norm(value / total - exact) / np.linalg.norm(exact)),
         "attended_entries": len(attended),
         "needed_loaded": float(np.mean([int(e) in attended for e in needed])),
+        "estimated_entries": sum(len(unit) for unit in selected.estimated),
     }
 
 
@@ -204,9 +303,11 @@ def test_every_step_is_that_of_numpy(system: str, results: h5py.File, layers: li
     for at, layer in enumerate(layers):
         for step in range(STEPS):
             position = PROMPT + step
-            for head, chosen in enumerate(REFERENCE[system](layer, position)):
-                rows = [quality(layer.heads[head], position, q, of_q) for q, of_q in enumerate(chosen)]
+            for head, selected in enumerate(REFERENCE[system](layer, position)):
+                rows = [quality(layer.heads[head], position, q, one) for q, one in enumerate(selected)]
                 expected = {name: float(np.mean([row[name] for row in rows])) for name in rows[0]}
+                if expected["estimated_entries"] == 0:
+                    del expected["estimated_entries"]
                 got = {name: float(results[name][point, step, at, head]) for name in expected}
                 assert got == pytest.approx(expected, abs=2e-5, rel=1e-4), (at, step, head)
 
