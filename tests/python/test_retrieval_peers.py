@@ -20,6 +20,7 @@ LAYERS, HEADS, DIM = (5, 12, 19, 26), 3, 64
 NEEDED = 0.95
 STAR_TOKENS = 64  # of 256: something must be left
 ALONE_ENTRIES = 48  # likewise
+READ_ENTRIES, PAGE = 72, 16  # no whole number of pages
 SHORT_RECENT, SHORT_WINDOW = 8, 10  # so that windows close
 
 CONFIG = """
@@ -47,6 +48,9 @@ def points(project_root: Path, calibration: Path) -> dict[str, dict]:
     windows = stages_of(project_root, "retroinfer")
     alone = stages_of(project_root, "clusterkv_own")
     alone[0]["budget"] |= {"entries": ALONE_ENTRIES}
+    pages = stages_of(project_root, "multipole")
+    pages[0]["budget"] |= {"entries": READ_ENTRIES}
+    pages[0]["pins"] |= {"recent": SHORT_RECENT}
     changed = {
         "infinigen": ("infinigen", None),
         "infinigen, unskewed": ("infinigen", unskewed),
@@ -56,6 +60,8 @@ def points(project_root: Path, calibration: Path) -> dict[str, dict]:
         "retroinfer": ("retroinfer", None),
         "retroinfer, segments": ("retroinfer", windows),
         "clusterkv_own, alone": ("clusterkv_own", alone),
+        "rocketkv": ("rocketkv", None),
+        "multipole, pages": ("multipole", pages),
     }
     found = {
         name: {"include": f"{project_root}/configs/systems/{system}.yaml"}
@@ -66,6 +72,7 @@ def points(project_root: Path, calibration: Path) -> dict[str, dict]:
         "segment_entries": 60, "recent": SHORT_RECENT, "window": SHORT_WINDOW,
     }  # fmt: skip
     found["clusterkv_own, alone"]["system"]["clustering"] = {"clusters": PROMPT}
+    found["multipole, pages"]["system"]["clustering"] = {"type": "page", "page_tokens": PAGE}
     return found
 
 
@@ -99,6 +106,11 @@ def half(values: np.ndarray) -> np.ndarray:
 def best_of(scores: np.ndarray, count: int) -> set[int]:
     """Ties to the earlier entry."""
     return set(np.argsort(-scores, kind="stable")[:count].tolist())
+
+
+def shares_of(logits: np.ndarray) -> np.ndarray:
+    weights = np.exp(logits - logits.max(axis=1, keepdims=True))
+    return weights / weights.sum(axis=1, keepdims=True)
 
 
 class Head:
@@ -148,8 +160,10 @@ class Selected(NamedTuple):
     chosen: set[int]
     always: frozenset[int] = frozenset()
     """Not chosen but attended to."""
-    estimated: tuple[list[int], ...] = ()
-    """Units that are not read, for which their means stand."""
+    estimated: tuple[tuple[list[int], int], ...] = ()
+    """Units whose means stand for so many entries that are not read."""
+    budget: int | None = None
+    """Where it is not spent: entries that could be chosen."""
 
 
 Step = list[list[Selected]]
@@ -229,13 +243,12 @@ def retroinfer(
         units = clusters_of(head, position, recent, window, segment)
         means = np.array([head.keys[unit].mean(axis=0) for unit in units])
         logits = layer.scale * head.queries(position) @ means.T
-        shares = np.exp(logits - logits.max(axis=1, keepdims=True))
-        order = np.argsort(-(shares / shares.sum(axis=1, keepdims=True)).sum(axis=0), kind="stable")
+        order = np.argsort(-shares_of(logits).sum(axis=0), kind="stable")
         read = max(1, int(0.018 * len(units) + 0.5))
         estimated = order[read : read + int(0.232 * len(units) + 0.5)]
         always = frozenset(range(position)) - {entry for unit in units for entry in unit}
         chosen = {entry for unit in order[:read] for entry in units[unit]}
-        step.append([Selected(chosen, always, tuple(units[unit] for unit in estimated))] * GROUP)
+        step.append([Selected(chosen, always, tuple((units[u], len(units[u])) for u in estimated))] * GROUP)
     return step
 
 
@@ -253,6 +266,58 @@ def clusterkv_alone(layer: Layer, position: int) -> Step:
     return step
 
 
+def left_by_rocketkv(head: Head) -> list[int]:
+    before, kernel = PROMPT - WINDOW, 63
+    attention = np.zeros(before)
+    for position in range(before, PROMPT):
+        attention += shares_of(head.logits(position)).sum(axis=0)[:before]
+    padded = np.pad(attention, kernel // 2)
+    pooled = np.array([padded[i : i + kernel].max() for i in range(before)])
+    return [*sorted(best_of(pooled, int(0.45 * PROMPT))), *range(before, PROMPT)]
+
+
+def rocketkv(layer: Layer, position: int) -> Step:
+    channels, count = round(0.55 * DIM), PROMPT // 16
+    step = []
+    for head in layer.heads:
+        live = [*left_by_rocketkv(head), *range(PROMPT, position)]
+        pages = [live[i : i + 2] for i in range(0, len(live), 2)]
+        queries = head.queries(position)
+        asked = np.argsort(-np.abs(queries).sum(axis=0), kind="stable")[:channels]
+        ends = np.array([
+            np.where(queries.sum(axis=0) > 0, head.keys[page].max(axis=0), head.keys[page].min(axis=0))
+            for page in pages
+        ])  # fmt: skip
+        magnitude = np.abs(queries)
+        divisor = np.sqrt(DIM * magnitude[:, asked].sum(axis=1) / magnitude.sum(axis=1))
+        worth = shares_of(queries[:, asked] @ ends[:, asked].T / divisor[:, None]).sum(axis=0)
+        order = np.argsort(-worth, kind="stable")
+        chosen = [entry for page in order for entry in pages[page]][:count]
+        step.append([Selected(set(chosen))] * GROUP)
+    return step
+
+
+def multipole_pages(layer: Layer, position: int) -> Step:
+    pages = [list(range(first, min(first + PAGE, position))) for first in range(0, position, PAGE)]
+    could_be = range(10, position - SHORT_RECENT)
+    always = frozenset(range(position)) - set(could_be)
+    step = []
+    for head in layer.heads:
+        means = np.array([head.keys[page].mean(axis=0) for page in pages])
+        worth = shares_of(layer.scale * head.queries(position) @ means.T).mean(axis=0)
+        chosen: set[int] = set()
+        order = np.argsort(-worth, kind="stable")
+        for page in order:
+            members = [entry for entry in pages[page] if entry in could_be]
+            if len(chosen) + len(members) > READ_ENTRIES:
+                break
+            chosen |= set(members)
+        left = [(page, sum(e in could_be and e not in chosen for e in page)) for page in pages]
+        estimated = tuple((page, entries) for page, entries in left if entries > 0)
+        step.append([Selected(chosen, always, estimated, READ_ENTRIES)] * GROUP)
+    return step
+
+
 REFERENCE: dict[str, Callable[[Layer, int], Step]] = {
     "infinigen": infinigen,
     "infinigen, unskewed": unskewed,
@@ -262,6 +327,8 @@ REFERENCE: dict[str, Callable[[Layer, int], Step]] = {
     "retroinfer": retroinfer,
     "retroinfer, segments": retroinfer_segments,
     "clusterkv_own, alone": clusterkv_alone,
+    "rocketkv": rocketkv,
+    "multipole, pages": multipole_pages,
 }
 
 
@@ -271,23 +338,24 @@ def quality(head: Head, position: int, query: int, selected: Selected) -> dict[s
     weight = np.exp(logits - peak)
     attended = sorted(selected.chosen | selected.always | {position})
     value, total = weight[attended] @ head.values[attended], weight[attended].sum()
-    for unit in selected.estimated:
+    for unit, entries in selected.estimated:
         mean = head.layer.scale * head.queries(position)[query] @ head.keys[unit].mean(axis=0)
-        value = value + len(unit) * np.exp(mean - peak) * head.values[unit].mean(axis=0)
-        total += len(unit) * np.exp(mean - peak)
+        value = value + entries * np.exp(mean - peak) * head.values[unit].mean(axis=0)
+        total += entries * np.exp(mean - peak)
     weight /= weight.sum()
     order = np.argsort(-weight, kind="stable")
     needed = order[: int(np.searchsorted(np.cumsum(weight[order]), NEEDED)) + 1]
     exact = weight @ head.values[: position + 1]
     could_be = np.array([e for e in range(position) if e not in selected.always])
-    best = could_be[sorted(best_of(weight[could_be], len(selected.chosen)))]
+    budget = len(selected.chosen) if selected.budget is None else selected.budget
+    best = could_be[sorted(best_of(weight[could_be], budget))]
     return {
         "recall": float(np.mean([int(e) in selected.chosen for e in best])),
         "mass": float(weight[attended].sum()),
         "output_error": float(np.linalg.norm(value / total - exact) / np.linalg.norm(exact)),
         "attended_entries": len(attended),
         "needed_loaded": float(np.mean([int(e) in attended for e in needed])),
-        "estimated_entries": sum(len(unit) for unit in selected.estimated),
+        "estimated_entries": sum(entries for _, entries in selected.estimated),
     }
 
 
