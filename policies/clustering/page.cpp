@@ -1,6 +1,7 @@
 // Consecutive entries, `page_tokens` at a time:
 //
-//   unit of an entry = entry / page_tokens
+//   unit of an entry = entry / page_tokens; packed: entries that are live when the prompt has been read, and
+//                      those that follow, are counted anew
 //   append: the first entry of a page creates it, the others join the last page
 //   buffered: the entries of a page wait in DRAM until the last of them has come, which creates it
 //   remove: the others of the page close up; a page of the prompt that is not live at all is empty
@@ -23,6 +24,7 @@ class Page final : public Clustering {
   struct Params {
     std::int64_t page_tokens = 16;
     bool buffered = false;
+    bool packed = false;
   };
   static ParamTable<Params> params() {
     return {
@@ -36,15 +38,22 @@ class Page final : public Clustering {
         {"buffered",
          &Params::buffered,
          {.doc = "a page that is not full stays in DRAM, attended to and unranked, and is written when it is",
-          .source = "KVSwap: true; Quest: false"}}};
+          .source = "KVSwap: true; Quest: false"}},
+        {"packed",
+         &Params::packed,
+         {.doc =
+              "a page of the prompt has as many entries as are left next to one another, where a stage has "
+              "removed what lay between them, and none is short",
+          .source = "RocketKV: true"}}};
   }
 
   Page(Params params, const Context&) : params_(params) {}
 
   void build(const HeadView& prompt, const EntrySet& live, ChangeList& changes, Work&) override {
     for (EntryIndex entry = 0; entry < prompt.entries(); ++entry) {
-      hand_over(entry);
-      if (live.contains(entry)) {
+      const bool is_live = live.contains(entry);
+      hand_over(entry, is_live || !params_.packed);
+      if (is_live) {
         join(entry);
       }
     }
@@ -59,12 +68,12 @@ class Page final : public Clustering {
   }
 
   void append(EntryIndex entry, const HeadView&, const ResidentUnits&, ChangeList& changes, Work&) override {
-    hand_over(entry);
+    hand_over(entry, true);
     join(entry);
     const UnitId page = page_of(entry);
     if (waits(page)) {
       changes.push_back({.kind = ChangeKind::buffered, .unit = page, .entry = entry});
-    } else if (params_.buffered || entry % params_.page_tokens == 0) {
+    } else if (params_.buffered || place_of(entry) % params_.page_tokens == 0) {
       changes.push_back({.kind = ChangeKind::created, .unit = page});
     } else {
       changes.push_back({.kind = ChangeKind::appended, .unit = page, .entry = entry});
@@ -100,12 +109,18 @@ class Page final : public Clustering {
     return std::span(entries_).subspan(static_cast<std::size_t>(page * params_.page_tokens),
                                        static_cast<std::size_t>(sizes_[static_cast<std::size_t>(page)]));
   }
-  UnitId page_of(EntryIndex entry) const { return static_cast<UnitId>(entry / params_.page_tokens); }
+  std::int64_t place_of(EntryIndex entry) const { return places_[static_cast<std::size_t>(entry)]; }
+  UnitId page_of(EntryIndex entry) const {
+    return static_cast<UnitId>(place_of(entry) / params_.page_tokens);
+  }
 
-  void hand_over(EntryIndex entry) {
-    KVR_CHECK(entry == std::ssize(entries_), "entry {} follows {} entries", entry, entries_.size());
-    entries_.push_back(entry);
-    sizes_.resize(static_cast<std::size_t>(page_of(entry)) + 1, 0);
+  void hand_over(EntryIndex entry, bool takes_place) {
+    KVR_CHECK(entry == std::ssize(places_), "entry {} follows {} entries", entry, places_.size());
+    places_.push_back(takes_place ? std::ssize(entries_) : -1);
+    if (takes_place) {
+      entries_.push_back(entry);
+      sizes_.resize(static_cast<std::size_t>(page_of(entry)) + 1, 0);
+    }
   }
 
   void join(EntryIndex entry) {
@@ -115,8 +130,9 @@ class Page final : public Clustering {
   }
 
   Params params_;
-  std::vector<EntryIndex> entries_;  // page after page, the members of each first
-  std::vector<std::int64_t> sizes_;  // [pages], members
+  std::vector<EntryIndex> entries_;   // page after page, the members of each first
+  std::vector<std::int64_t> places_;  // [entries handed over]: among them, when it came; -1 for none
+  std::vector<std::int64_t> sizes_;   // [pages], members
 };
 
 const Registration<Clustering, Page> registered;

@@ -6,11 +6,8 @@
 //
 // The score is at least every member's logit, and equal to it where the unit has one member.
 #include <algorithm>
-#include <limits>
-#include <vector>
 
-#include "policies/scorer/unit_summaries.hpp"
-#include "sim/base/convert.hpp"
+#include "policies/scorer/unit_boxes.hpp"
 #include "sim/base/registry.hpp"
 #include "sim/interfaces/scorer.hpp"
 
@@ -28,17 +25,11 @@ class BoxBound final : public Scorer {
   using Params = NoParams;
   static ParamTable<Params> params() { return {}; }
 
-  BoxBound(Params, const Context& context)
-      : context_(context), key_(static_cast<std::size_t>(context.head_dim)) {}
+  BoxBound(Params, const Context& context) : context_(context), boxes_(context.head_dim) {}
 
   void update(std::span<const Change> changes, const Clustering& clustering, const HeadView& view,
               Work& work) override {
-    units_ = clustering.unit_count();
-    least_.resize(static_cast<std::size_t>(units_ * context_.head_dim));
-    largest_.resize(least_.size());
-    follow_units(
-        changes, clustering, [&](UnitId unit) { enclose(unit, clustering, view, work); },
-        [&](const Change& change) { widen(change.entry, change.unit, view, work); });
+    boxes_.follow(changes, clustering, view, work);
   }
 
   void score(const MatrixView<float>& queries, const Clustering&, const HeadView&,
@@ -49,24 +40,19 @@ class BoxBound final : public Scorer {
             static_cast<float>(context_.attention_scale) * bound(queries.row(query), unit);
       }
     }
-    const auto elements = static_cast<double>(units_ * context_.head_dim);
-    const auto products = static_cast<double>(queries.rows * units_ * context_.query_dim());
+    const auto elements = static_cast<double>(boxes_.units() * context_.head_dim);
+    const auto products = static_cast<double>(queries.rows * boxes_.units() * context_.query_dim());
     work += {4.0 * products, 2.0 * kBytes * elements};
   }
 
-  /// Both ends of the box in fp16.
-  std::int64_t dram_bytes() const override { return units_ * context_.head_dim * 2 * 2; }
+  std::int64_t dram_bytes() const override { return boxes_.dram_bytes(); }
 
  private:
   static constexpr double kBytes = 2.0;  // an element in fp16
 
-  std::span<float> row(std::vector<float>& ends, UnitId unit) const {
-    return matrix_ref(ends.data(), units_, context_.head_dim).row(unit);
-  }
-
-  float bound(std::span<const float> query, UnitId unit) {
-    const auto least = row(least_, unit);
-    const auto largest = row(largest_, unit);
+  float bound(std::span<const float> query, UnitId unit) const {
+    const auto least = boxes_.least(unit);
+    const auto largest = boxes_.largest(unit);
     float sum = 0.0F;
     for (std::size_t channel = 0; channel < query.size(); ++channel) {
       sum += std::max(query[channel] * least[channel], query[channel] * largest[channel]);
@@ -74,30 +60,8 @@ class BoxBound final : public Scorer {
     return sum;
   }
 
-  void enclose(UnitId unit, const Clustering& clustering, const HeadView& view, Work& work) {
-    constexpr float kInfinity = std::numeric_limits<float>::infinity();
-    std::ranges::fill(row(least_, unit), kInfinity);
-    std::ranges::fill(row(largest_, unit), -kInfinity);
-    for (const EntryIndex entry : clustering.members(unit)) {
-      widen(entry, unit, view, work);
-    }
-  }
-
-  void widen(EntryIndex entry, UnitId unit, const HeadView& view, Work& work) {
-    to_float(view.keys.row(entry), key_);
-    const auto lesser = [](float a, float b) { return std::min(a, b); };
-    const auto larger = [](float a, float b) { return std::max(a, b); };
-    std::ranges::transform(row(least_, unit), key_, row(least_, unit).begin(), lesser);
-    std::ranges::transform(row(largest_, unit), key_, row(largest_, unit).begin(), larger);
-    const auto d = static_cast<double>(context_.head_dim);
-    work += {2.0 * d, 5.0 * kBytes * d};
-  }
-
   Context context_;
-  std::int64_t units_ = 0;
-  std::vector<float> least_;    // [units, head_dim]
-  std::vector<float> largest_;  // [units, head_dim]
-  std::vector<float> key_;      // scratch
+  UnitBoxes boxes_;
 };
 
 const Registration<Scorer, BoxBound> registered;

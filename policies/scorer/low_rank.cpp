@@ -1,10 +1,10 @@
 // Keys by their share in a few directions:
 //
-//   A          = the first `rank` right singular vectors of keys, of the prompt or of another trace of the
-//   model kept(key)  = key A, two bytes an element, once the entry is a member of a unit logit      =
-//   attention_scale * (query A) . kept(key) of a unit:   its members' largest logit, or the log of their
-//   summed weights queries: mean    the query heads' mean is asked instead of each, so all get the scores of
-//   that
+//   A          = the first `rank` right singular vectors of keys, of the prompt or of another trace
+//   kept(key)  = key A, two bytes an element, once the entry is a member of a unit
+//   logit      = attention_scale * (query A) . kept(key)
+//   of a unit:      its members' largest logit, or the log of their summed weights
+//   queries: mean   the query heads' mean is asked instead of each, so all get the scores of that
 //
 // With as many directions as channels the logits are the true ones up to rounding. Logits are linear in the
 // query: those of the mean are the means of the logits, of which a unit's largest is not the mean of the
@@ -12,9 +12,9 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <optional>
 #include <vector>
 
+#include "policies/scorer/projected_keys.hpp"
 #include "policies/scorer/unit_worth.hpp"
 #include "sim/base/convert.hpp"
 #include "sim/base/registry.hpp"
@@ -47,7 +47,7 @@ class LowRank final : public Scorer {
   static ParamTable<Params> params();
 
   LowRank(const Params& params, const Context& context)
-      : params_(params), context_(context), worth_(params.reduce) {
+      : params_(params), context_(context), worth_(params.reduce), keys_(context.head_dim) {
     if (params.rank == 0) {
       params_.rank = (context.head_dim + kDefaultShare - 1) / kDefaultShare;
     }
@@ -68,46 +68,15 @@ class LowRank final : public Scorer {
 
   void update(std::span<const Change> changes, const Clustering& clustering, const HeadView& view,
               Work& work) override {
-    kept_.resize(static_cast<std::size_t>(view.entries() * params_.rank));
-    has_.resize(static_cast<std::size_t>(view.entries()), false);
-    for (const Change& change : changes) {
-      if (change.kind == ChangeKind::removed) {
-        forget(change.entry);
-      } else if (change.kind == ChangeKind::appended) {
-        keep(change.entry, view, work);
-      } else if (change.kind == ChangeKind::created || change.kind == ChangeKind::split) {
-        keep_members(change.unit, clustering, view, work);
-        if (change.kind == ChangeKind::split) {
-          keep_members(change.other, clustering, view, work);
-        }
-      } else if (change.kind == ChangeKind::regrouped) {
-        for (UnitId unit = 0; unit < clustering.unit_count(); ++unit) {
-          keep_members(unit, clustering, view, work);
-        }
-      }
-    }
+    work += static_cast<double>(keys_.follow(changes, clustering, view)) * key_work();
   }
 
   void score(const MatrixView<float>& queries, const Clustering& clustering, const HeadView&,
              const MatrixRef<float>& scores, Work& work) override {
     const std::vector<float> asked = asked_queries(queries);
     const std::int64_t rows = std::ssize(asked) / context_.head_dim;
-    std::vector<float> projected(static_cast<std::size_t>(rows * params_.rank));
-    const auto projections = matrix_ref(projected.data(), rows, params_.rank);
-    kernels::multiply(matrix_view(asked.data(), rows, context_.head_dim), basis(), projections);
-    const std::int64_t entries = std::ssize(has_);
-    dots_.resize(static_cast<std::size_t>(rows * entries));
-    const auto dots = matrix_ref(dots_.data(), rows, entries);
-    kernels::dot_rows(projections.view(), matrix_view<Half>(kept_.data(), entries, params_.rank), dots);
-    for (std::int64_t query = 0; query < scores.rows; ++query) {
-      for (UnitId unit = 0; unit < scores.cols; ++unit) {
-        if (!clustering.members(unit).empty()) {
-          scores.row(query)[static_cast<std::size_t>(unit)] =
-              worth_(dots.row(rows == 1 ? 0 : query), static_cast<float>(context_.attention_scale),
-                     clustering.members(unit));
-        }
-      }
-    }
+    worth_.score(keys_.dots(matrix_view(asked.data(), rows, context_.head_dim)),
+                 static_cast<float>(context_.attention_scale), clustering, scores);
     work += score_work(static_cast<double>(rows));
   }
 
@@ -115,7 +84,7 @@ class LowRank final : public Scorer {
   /// with the first.
   std::int64_t dram_bytes() const override {
     const bool own_basis = !calibrated() || context_.head.sequence == 0;
-    return 2 * params_.rank * (kept_entries_ + (own_basis ? context_.head_dim : 0));
+    return 2 * params_.rank * (keys_.count() + (own_basis ? context_.head_dim : 0));
   }
 
  private:
@@ -141,11 +110,10 @@ class LowRank final : public Scorer {
   }
 
   void take_basis(const KeyBasis& found) {
-    basis_.resize(found.basis.size());
-    to_float(found.basis, basis_);
+    std::vector<float> basis(found.basis.size());
+    to_float(found.basis, basis);
+    keys_.take_basis(std::move(basis));
   }
-
-  MatrixView<float> basis() const { return matrix_view(basis_.data(), context_.head_dim, params_.rank); }
 
   /// The products of all pairs of channels, and the decomposition, about nine times the cube of the channels.
   void fit(const MatrixView<Half>& keys, Work& work) {
@@ -156,43 +124,21 @@ class LowRank final : public Scorer {
       to_float(keys.slice(first, count), matrix_ref(block.data(), count, context_.head_dim));
       products.add(matrix_view(block.data(), count, context_.head_dim));
     }
-    basis_ = products.directions(params_.rank, false).basis;
-    for (float& element : basis_) {
+    std::vector<float> basis = products.directions(params_.rank, false).basis;
+    for (float& element : basis) {
       element = to_float(to_half(element));  // as a calibration has it
     }
+    keys_.take_basis(std::move(basis));
     const auto d = static_cast<double>(context_.head_dim);
     const auto n = static_cast<double>(keys.rows);
     work += {n * d * d + 9.0 * d * d * d, kBytes * n * d};
   }
 
-  void keep_members(UnitId unit, const Clustering& clustering, const HeadView& view, Work& work) {
-    for (const EntryIndex entry : clustering.members(unit)) {
-      keep(entry, view, work);
-    }
-  }
-
-  void keep(EntryIndex entry, const HeadView& view, Work& work) {
-    const auto at = static_cast<std::size_t>(entry);
-    if (has_[at]) {
-      return;
-    }
-    has_[at] = true;
-    ++kept_entries_;
-    std::vector<float> key(static_cast<std::size_t>(context_.head_dim));
-    to_float(view.keys.row(entry), key);
-    std::vector<float> projected(static_cast<std::size_t>(params_.rank));
-    kernels::multiply(matrix_view(key.data(), 1, context_.head_dim), basis(),
-                      matrix_ref(projected.data(), 1, params_.rank));
-    to_half(projected, matrix_ref(kept_.data(), std::ssize(has_), params_.rank).row(entry));
+  /// To project a key.
+  Work key_work() const {
     const auto d = static_cast<double>(context_.head_dim);
     const auto r = static_cast<double>(params_.rank);
-    work += {2.0 * d * r, kBytes * (d + d * r + r)};
-  }
-
-  void forget(EntryIndex entry) {
-    const auto at = static_cast<std::size_t>(entry);
-    kept_entries_ -= has_[at] ? 1 : 0;
-    has_[at] = false;
+    return {2.0 * d * r, kBytes * (d + d * r + r)};
   }
 
   /// [1 or group, head_dim].
@@ -214,7 +160,7 @@ class LowRank final : public Scorer {
   /// Each query's projection, over the channels that it has, then a product with every projected key.
   Work score_work(double rows) const {
     const auto r = static_cast<double>(params_.rank);
-    const auto n = static_cast<double>(kept_entries_);
+    const auto n = static_cast<double>(keys_.count());
     const auto d = static_cast<double>(context_.head_dim);
     const double channels = params_.queries == "mean" ? d : static_cast<double>(context_.query_dim());
     return {rows * 2.0 * r * (channels + n), kBytes * r * (d + n)};
@@ -223,11 +169,7 @@ class LowRank final : public Scorer {
   Params params_;
   Context context_;
   UnitWorth worth_;
-  std::vector<float> basis_;  // [head_dim, rank]
-  std::vector<Half> kept_;    // [entries, rank]
-  std::vector<bool> has_;     // [entries]: whether its projection is kept
-  std::int64_t kept_entries_ = 0;
-  std::vector<float> dots_;  // [1 or group, entries], scratch
+  ProjectedKeys keys_;
 };
 
 ParamTable<LowRank::Params> LowRank::params() {

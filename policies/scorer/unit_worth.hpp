@@ -7,7 +7,7 @@
 
 #include "sim/base/error.hpp"
 #include "sim/base/params.hpp"
-#include "sim/interfaces/types.hpp"
+#include "sim/interfaces/clustering.hpp"
 #include "sim/kernels/softmax.hpp"
 
 namespace kvr {
@@ -32,6 +32,19 @@ class UnitWorth {
       logits_.push_back(scale * dots[static_cast<std::size_t>(entry)]);
     }
     return max_ ? *std::ranges::max_element(logits_) : static_cast<float>(kernels::log_sum_exp(logits_));
+  }
+
+  /// Scores every unit that has members, [queries, units]; `dots` [1 or queries, entries].
+  void score(const MatrixView<float>& dots, float scale, const Clustering& clustering,
+             const MatrixRef<float>& scores) {
+    for (std::int64_t query = 0; query < scores.rows; ++query) {
+      for (UnitId unit = 0; unit < scores.cols; ++unit) {
+        if (!clustering.members(unit).empty()) {
+          scores.row(query)[static_cast<std::size_t>(unit)] =
+              (*this)(dots.row(dots.rows == 1 ? 0 : query), scale, clustering.members(unit));
+        }
+      }
+    }
   }
 
  private:

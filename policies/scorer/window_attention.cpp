@@ -1,7 +1,8 @@
 // An entry is worth the attention that the last queries of the prompt give it and its neighbours:
 //
 //   p[t] = causal softmax over the whole prompt, for each query t of the window
-//   a[entry] = sum over t of p[t][entry]                     entries before the window
+//   a[entry] = sum over t of p[t][entry]                     entries before the window; group: sum
+//                                                            of all query heads, which then score alike
 //   pooled[entry] = mean or max of a over the kernel around it, places beyond the ends count as 0
 //   score(unit) = sum of pooled over its members             0 for the window and for later entries
 //
@@ -24,12 +25,13 @@ class WindowAttention final : public Scorer {
   static constexpr std::string_view kDoc =
       "Ranks units by the attention that the prompt's last queries give to their entries, pooled over "
       "neighbours; known when the prompt has been read, and never revised.";
-  static constexpr std::string_view kSource = "SnapKV, NeurIPS'24";
+  static constexpr std::string_view kSource = "SnapKV, NeurIPS'24; group: sum, RocketKV, ICML'25";
 
   struct Params {
     std::int64_t window = 32;
     std::int64_t kernel = 5;
     std::string pool = "mean";
+    std::string group = "each";
   };
   static ParamTable<Params> params() {
     return {
@@ -48,7 +50,14 @@ class WindowAttention final : public Scorer {
           .min = 1,
           .max = bounds::kEntries,
           .source = "SnapKV: 5"}},
-        {"pool", &Params::pool, {.doc = "how", .choices = "mean|max", .source = "SnapKV: mean"}}};
+        {"pool", &Params::pool, {.doc = "how", .choices = "mean|max", .source = "SnapKV: mean"}},
+        {"group",
+         &Params::group,
+         {.doc =
+              "each: every query head has scores of its own, for `fold`; sum: they are added up before they "
+              "are pooled, which for the mean comes to the same",
+          .choices = "each|sum",
+          .source = "sum: RocketKV, ICML'25"}}};
   }
 
   WindowAttention(const Params& params, const Context& context) : params_(params), context_(context) {}
@@ -61,12 +70,21 @@ class WindowAttention final : public Scorer {
     const std::int64_t first = std::max<std::int64_t>(0, queries - params_.window);
     const auto before_window =
         queries == 0 ? 0 : static_cast<std::size_t>(prompt.window_positions[static_cast<std::size_t>(first)]);
+    const bool together = params_.group == "sum";
+    std::vector<float> sums;
     for (std::int64_t query = 0; query < context_.group; ++query) {
-      std::vector<float> sums(before_window, 0.0F);
+      if (query == 0 || !together) {
+        sums.assign(before_window, 0.0F);
+      }
       for (std::int64_t t = first; t < queries; ++t) {
         add_attention(prompt, t, query, sums);
       }
-      pooled_.push_back(pooled(sums));
+      if (!together) {
+        pooled_.push_back(pooled(sums));
+      }
+    }
+    if (together) {
+      pooled_.assign(static_cast<std::size_t>(context_.group), pooled(sums));
     }
     work += static_cast<double>((queries - first) * context_.group * prompt.rows.entries()) * key_work();
   }

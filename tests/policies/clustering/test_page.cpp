@@ -88,5 +88,44 @@ TEST_CASE("page: the pages are a partition, whatever their size and the prompt's
   }
 }
 
+TEST_CASE(
+    "page, packed: what is left of the prompt fills pages without gaps, and later entries go on from there") {
+  Rng rng(1);
+  const test::Sequence sequence = test::Sequence::random(14, 4, rng);
+  const auto clustering = test::make<Clustering>("page", {{"page_tokens", std::int64_t{3}}, {"packed", true}},
+                                                 {.head_dim = 4, .head = {}, .root_seed = 1});
+  EntrySet live = EntrySet::first(10);
+  for (const EntryIndex entry : {1, 2, 3, 6, 8}) {
+    live.remove(entry);
+  }
+  ChangeList changes;
+  Work work;
+  clustering->build(sequence.view(10), live, changes, work);
+  CHECK(changes.size() == 2);
+  CHECK(test::copy(clustering->members(0)) == std::vector<EntryIndex>{0, 4, 5});
+  CHECK(test::copy(clustering->members(1)) == std::vector<EntryIndex>{7, 9});
+
+  changes.clear();
+  for (EntryIndex entry = 10; entry < 12; ++entry) {
+    clustering->append(entry, sequence.view(entry + 1), test::NothingResident{}, changes, work);
+  }
+  REQUIRE(changes.size() == 2);
+  CHECK(changes[0].kind == ChangeKind::appended);
+  CHECK(changes[0].unit == 1);
+  CHECK(changes[1].kind == ChangeKind::created);
+  CHECK(changes[1].unit == 2);
+  CHECK(test::copy(clustering->members(1)) == std::vector<EntryIndex>{7, 9, 10});
+  CHECK(test::copy(clustering->members(2)) == std::vector<EntryIndex>{11});
+
+  changes.clear();
+  const std::vector<EntryIndex> leaving = {4, 10};
+  clustering->remove(leaving, sequence.view(12), changes, work);
+  REQUIRE(changes.size() == 2);
+  CHECK(changes[0].unit == 0);
+  CHECK(changes[1].unit == 1);
+  CHECK(test::copy(clustering->members(0)) == std::vector<EntryIndex>{0, 5});
+  CHECK(test::copy(clustering->members(1)) == std::vector<EntryIndex>{7, 9});
+}
+
 }  // namespace
 }  // namespace kvr

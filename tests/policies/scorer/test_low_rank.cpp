@@ -9,6 +9,7 @@
 #include "sim/base/files/temporary_folder.hpp"
 #include "sim/calibration/basis_file.hpp"
 #include "sim/interfaces/scorer.hpp"
+#include "sim/kernels/principal_directions.hpp"
 #include "tests/policies/support.hpp"
 
 namespace kvr {
@@ -100,6 +101,52 @@ TEST_CASE("low_rank: with as many directions as channels every unit gets its lar
         const float score = scores[static_cast<std::size_t>(query * asked.units->unit_count() + unit)];
         REQUIRE(std::abs(static_cast<double>(score) - largest) < 0.01);  // two roundings to fp16
       }
+    }
+  }
+}
+
+TEST_CASE(
+    "low_rank: Loki's invariants: a logit misses no more than what lies across the directions, which hold "
+    "no less than their share of the keys") {
+  for (std::uint64_t seed = 1; seed <= 10; ++seed) {
+    CAPTURE(seed);
+    Rng rng(seed);
+    const Sequence keys = Sequence::random(120, 8, rng);
+    const Sequence query = Sequence::random(1, 8, rng);
+    const auto token = test::make<Clustering>("token", {}, {8, {}, 1});
+    const auto scorer = test::make<Scorer>("low_rank", {{"rank", std::int64_t{3}}}, context(8, 1, 0.25));
+    Work work;
+    ChangeList changes;
+    scorer->begin({.rows = keys.view(120)}, work);
+    token->build(keys.view(120), changes, work);
+    scorer->update(changes, *token, keys.view(120), work);
+    std::vector<float> scores(120);
+    scorer->score(matrix_view(query.key(0).data(), 1, 8), *token, keys.view(120),
+                  matrix_ref(scores.data(), 1, 120), work);
+    kernels::RowProducts products(8);
+    products.add(matrix_view(keys.key(0).data(), 120, 8));
+    const kernels::PrincipalDirections found = products.directions(3, false);
+    double energy = 0.0;
+    for (const double share : found.energy) {
+      energy += share;
+    }
+    CHECK(energy >= 3.0 / 8.0);
+    const auto across = [&found](std::span<const float> row) {
+      double rest = test::plain_dot(row, row);
+      for (std::size_t direction = 0; direction < 3; ++direction) {
+        double along = 0.0;
+        for (std::size_t channel = 0; channel < 8; ++channel) {
+          along +=
+              static_cast<double>(row[channel]) * static_cast<double>(found.basis[channel * 3 + direction]);
+        }
+        rest -= along * along;
+      }
+      return std::sqrt(std::max(0.0, rest));
+    };
+    for (EntryIndex entry = 0; entry < 120; ++entry) {
+      const double exact = 0.25 * test::plain_dot(query.key(0), keys.key(entry));
+      const double missed = std::abs(static_cast<double>(scores[static_cast<std::size_t>(entry)]) - exact);
+      CHECK(missed <= 0.25 * across(query.key(0)) * across(keys.key(entry)) + 0.01);  // rounding to fp16
     }
   }
 }
