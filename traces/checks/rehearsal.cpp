@@ -257,6 +257,9 @@ Lines answer(const std::string& file, const RehearsalLimits& limits, Message mes
     case SIGKILL:
       throw SystemError(fmt::format("{}: reading it was stopped: {}", file, strsignal(number)));
     default:
+      if (memory_is_short(limits)) {  // of which the library dies in places
+        throw SystemError(fmt::format("{}: there is not enough memory to read it", file));
+      }
       throw InputError(
           fmt::format("{}: the HDF5 library does not survive it ({}); damaged, or made to do harm", file,
                       number == 0 ? "it ends without a word" : strsignal(number)));
