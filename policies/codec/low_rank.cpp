@@ -21,6 +21,7 @@ namespace kvr {
 namespace {
 
 constexpr double kBytes = 2.0;  // an element in fp16
+constexpr float kLargestHalf = 65504.0F;
 
 class LowRankHead final : public HeadCodec {
  public:
@@ -42,6 +43,9 @@ class LowRankHead final : public HeadCodec {
   void encode(std::span<const float> row, const KnownRows&, StoredRow& stored, Work& work) override {
     std::vector<float> shares(static_cast<std::size_t>(rank_));
     kernels::multiply(matrix_view(row.data(), 1, width_), basis(), matrix_ref(shares.data(), 1, rank_));
+    for (float& share : shares) {  // an extreme row may have more of a direction than fp16 can say
+      share = std::clamp(share, -kLargestHalf, kLargestHalf);
+    }
     std::vector<Half> kept(shares.size());
     to_half(shares, kept);
     stored.blob.resize(kept.size() * sizeof(Half));

@@ -1,0 +1,118 @@
+"""All systems in one table: what they miss, what they cost, and which none other beats.
+
+    python notebooks/zoo.py RESULTS.h5 [--png FILE]
+
+Of the results of configs/experiments/zoo.yaml, or of any file whose points are systems. Recall, mass and
+error are means over layers, heads and seeds with 95 % intervals; latency and DRAM are means over seeds. A
+system is on the front if none other is at least as good in error, latency and DRAM, and better in one.
+"""
+
+import argparse
+from pathlib import Path
+from typing import NamedTuple
+
+import h5py
+import matplotlib as mpl
+import numpy as np
+import xarray as xr
+from paired import Estimate, estimate
+
+mpl.use("agg")
+from matplotlib import pyplot as plt
+
+QUALITY = ("recall", "mass", "output_error")
+
+
+class System(NamedTuple):
+    name: str
+    recall: Estimate
+    mass: Estimate
+    output_error: Estimate
+    latency_s: float
+    dram_bytes: float
+    read_bytes: float
+
+    @property
+    def costs(self) -> tuple[float, float, float]:
+        return self.output_error.mean, self.latency_s, self.dram_bytes
+
+
+def cells(file: h5py.File, points: list[int], name: str) -> Estimate:
+    """Of each seed, layer and head, the mean over the steps in which there was a value."""
+    values = np.stack([np.nanmean(file[name][point], axis=0) for point in points])
+    if not np.isfinite(values).all():
+        return Estimate.exact(np.nan)
+    return estimate(xr.DataArray(values, dims=("seed", "layer", "head")))
+
+
+def systems(path: Path) -> list[System]:
+    with h5py.File(path) as file:
+        variants = [name.decode() for name in file["variant"][:]]
+        found = []
+        for name in dict.fromkeys(variants):
+            points = [i for i, variant in enumerate(variants) if variant == name]
+            quality = {metric: cells(file, points, metric) for metric in QUALITY}
+            latency, dram, read = (
+                float(file[metric][points].mean())
+                for metric in ("latency_mean", "dram_total_max", "bytes_per_step")
+            )
+            found.append(System(name, **quality, latency_s=latency, dram_bytes=dram, read_bytes=read))
+    return found
+
+
+def is_beaten(system: System, others: list[System]) -> bool:
+    return any(
+        all(a <= b for a, b in zip(other.costs, system.costs, strict=True)) and other.costs != system.costs
+        for other in others
+    )
+
+
+def percent(value: Estimate) -> str:
+    if not np.isfinite(value.mean):
+        return "-"
+    if not value.has_interval:
+        return f"{100 * value.mean:.1f} %"
+    return f"{100 * value.mean:.1f} % [{100 * value.low:.1f}, {100 * value.high:.1f}]"
+
+
+def markdown(found: list[System]) -> str:
+    lines = [
+        "| system | recall | attention mass | error of the output | latency | DRAM | read a step | front |",
+        "|---" * 8 + "|",
+    ]
+    for one in found:
+        quality = " | ".join(percent(value) for value in (one.recall, one.mass, one.output_error))
+        costs = (
+            f"{1e3 * one.latency_s:.2f} ms | {1e-6 * one.dram_bytes:.2f} MB | {1e-6 * one.read_bytes:.2f} MB"
+        )
+        lines.append(f"| {one.name} | {quality} | {costs} | {'' if is_beaten(one, found) else 'yes'} |")
+    return "\n".join(lines)
+
+
+def draw(found: list[System], path: Path) -> None:
+    figure, axes = plt.subplots(figsize=(9, 6), layout="constrained")
+    for one in found:
+        beaten = is_beaten(one, found)
+        point = (1e3 * one.latency_s, 100 * one.output_error.mean)
+        area = 4 + 6e-6 * one.dram_bytes
+        axes.scatter(*point, s=area**1.3, color="0.7" if beaten else "tab:blue", alpha=0.8)
+        axes.annotate(one.name, point, xytext=(4, 3), textcoords="offset points", fontsize=7)
+    axes.set(xlabel="latency of a token [ms]", ylabel="error of the attention output [%]")
+    axes.set_title("error over latency; size: DRAM; blue: none other is better in all three")
+    axes.grid(alpha=0.3)
+    figure.savefig(path, dpi=120)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("results", type=Path, help="results file of kvreplay run")
+    parser.add_argument("--png", type=Path, help="a picture to draw")
+    options = parser.parse_args()
+    found = systems(options.results)
+    print(markdown(found))
+    if options.png:
+        draw(found, options.png)
+
+
+if __name__ == "__main__":
+    main()
