@@ -1,10 +1,11 @@
 """All systems in one table: what they miss, what they cost, and which none other beats.
 
-    python notebooks/zoo.py RESULTS.h5 [--png FILE]
+    python notebooks/zoo.py RESULTS.h5 [--png FILE] [--kernels]
 
 Of the results of configs/experiments/zoo.yaml, or of any file whose points are systems. Recall, mass and
 error are means over layers, heads and seeds with 95 % intervals; latency and DRAM are means over seeds. A
 system is on the front if none other is at least as good in error, latency and DRAM, and better in one.
+--kernels: what the policies' own kernels took on the host that ran them instead, for all heads of the model.
 """
 
 import argparse
@@ -15,6 +16,7 @@ import h5py
 import matplotlib as mpl
 import numpy as np
 import xarray as xr
+import yaml
 from paired import Estimate, estimate
 
 mpl.use("agg")
@@ -89,6 +91,22 @@ def markdown(found: list[System]) -> str:
     return "\n".join(lines)
 
 
+def kernels(path: Path) -> str:
+    """Scoring, ranking and updating, as share of what a step takes on the simulated phone."""
+    lines = ["| system | policy kernels, a step | of the simulated latency |", "|---" * 3 + "|"]
+    with h5py.File(path) as file:
+        variants = [name.decode() for name in file["variant"][:]]
+        for name in dict.fromkeys(variants):
+            point = variants.index(name)
+            config = yaml.safe_load(file["provenance/resolved_config"][point].decode())
+            heads = config["model"]["layers"] * config["model"]["kv_heads"]
+            captured = file["layer"].size * file["head"].size
+            host_s = float(file["host/policy_kernel_mean"][point]) * max(1, heads) / captured
+            share = host_s / float(file["latency_mean"][point])
+            lines.append(f"| {name} | {1e3 * host_s:.3f} ms | {100 * share:.1f} % |")
+    return "\n".join(lines)
+
+
 def draw(found: list[System], path: Path) -> None:
     figure, axes = plt.subplots(figsize=(9, 6), layout="constrained")
     for one in found:
@@ -107,7 +125,11 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("results", type=Path, help="results file of kvreplay run")
     parser.add_argument("--png", type=Path, help="a picture to draw")
+    parser.add_argument("--kernels", action="store_true", help="the table of the policies' kernels instead")
     options = parser.parse_args()
+    if options.kernels:
+        print(kernels(options.results))
+        return
     found = systems(options.results)
     print(markdown(found))
     if options.png:

@@ -11,6 +11,7 @@
 #include <memory>
 #include <new>
 #include <optional>
+#include <ranges>
 #include <string_view>
 #include <vector>
 
@@ -148,6 +149,22 @@ class Traces {
 
   std::map<std::filesystem::path, Trace> traces_;
 };
+
+/// Of the files that components read beside traces, where there are any.
+void describe_data(std::span<const RunConfig> points, Provenance& provenance) {
+  std::map<std::string, std::string> hashes;
+  for (const RunConfig& point : points) {
+    for (const fs::path& file : point.data) {
+      if (!hashes.contains(file.string())) {
+        hashes.emplace(file.string(), sha256_of_file(file));
+      }
+    }
+  }
+  if (!hashes.empty()) {
+    provenance.add("data_path", fmt::format("{}", fmt::join(hashes | std::views::keys, "\n")));
+    provenance.add("data_sha256", fmt::format("{}", fmt::join(hashes | std::views::values, "\n")));
+  }
+}
 
 /// Each note once, with the variants it is about unless that is all points.
 void print_notes(std::span<const PointResult> results) {
@@ -391,6 +408,7 @@ class Run {
     }
     Provenance so_far = provenance_;
     traces_.describe(so_far);
+    describe_data(order_.points, so_far);
     results_failure_ = cli::attempt_to_write([&] { write_results(*options_.out, results_, so_far); });
     if (results_failure_ && results_.size() < order_.points.size()) {
       cli::say("{}; the run goes on\n", results_failure_->what());

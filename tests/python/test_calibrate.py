@@ -1,5 +1,6 @@
 """`kvreplay calibrate` against numpy, and what it refuses."""
 
+import hashlib
 import os
 import subprocess
 from pathlib import Path
@@ -104,6 +105,11 @@ def test_a_file_is_found_beside_the_configuration_that_names_it(
         "run: {steps: 2}\n"
     )
     assert attempt("run", config, "-o", tmp_path / "out.h5", cwd=Path("/")).returncode == 0
+    with h5py.File(tmp_path / "out.h5") as file:
+        attributes = file["provenance"].attrs
+        assert attributes["data_path"].decode() == str(tmp_path / "basis.h5")
+        digest = hashlib.sha256((tmp_path / "basis.h5").read_bytes()).hexdigest()
+        assert attributes["data_sha256"].decode() == digest
     wrong = attempt("run", config, "-o", tmp_path / "basis.h5")
     assert wrong.returncode == 2
     assert "is an input" in wrong.stderr
