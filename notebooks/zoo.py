@@ -108,17 +108,20 @@ def kernels(path: Path) -> str:
 
 
 def draw(found: list[System], path: Path) -> None:
-    figure, axes = plt.subplots(figsize=(9, 6), layout="constrained")
-    for one in found:
-        beaten = is_beaten(one, found)
-        point = (1e3 * one.latency_s, 100 * one.output_error.mean)
-        area = 4 + 6e-6 * one.dram_bytes
-        axes.scatter(*point, s=area**1.3, color="0.7" if beaten else "tab:blue", alpha=0.8)
-        axes.annotate(one.name, point, xytext=(4, 3), textcoords="offset points", fontsize=7)
+    """Points are numbered as the table's rows."""
+    figure, (axes, names) = plt.subplots(1, 2, figsize=(11, 6), width_ratios=(4, 1), layout="constrained")
     axes.set(xlabel="latency of a token [ms]", ylabel="error of the attention output [%]")
-    axes.set_title("error over latency; size: DRAM; blue: none other is better in all three")
+    axes.set_yscale("symlog", linthresh=1)
+    axes.set_title("error over latency; area: DRAM; blue: none other is at least as good in all three")
+    names.axis("off")
+    for number, one in enumerate(found, start=1):
+        point = (1e3 * one.latency_s, 100 * one.output_error.mean)
+        colour = "0.6" if is_beaten(one, found) else "tab:blue"
+        axes.scatter(*point, s=5e-6 * one.dram_bytes + 8, color=colour, alpha=0.6)
+        axes.annotate(str(number), point, xytext=(5, 4), textcoords="offset points", fontsize=8)
+        names.text(0, 1 - number / (len(found) + 1), f"{number}  {one.name}", fontsize=8, color=colour)
     axes.grid(alpha=0.3)
-    figure.savefig(path, dpi=120)
+    figure.savefig(path, dpi=100)
 
 
 def main() -> None:

@@ -18,8 +18,8 @@ def stages(rank: int, budget: int) -> list[dict]:
     number = {"type": "fixed", "entries": budget}
     pins = {"sinks": 0, "recent": 0, "pending": "free"}
     return [
-        {"name": "guess", "effect": "prefetch", "layers": "2..", "queries": "previous_layer", "scorer": scorer,
-         "budget": number},
+        {"name": "guess", "effect": "prefetch", "layers": "2..", "queries": "previous_layer",
+         "scorer": scorer, "budget": number},
         {"effect": "select", "layers": "2..", "take": "guess", "pins": pins},
     ]  # fmt: skip
 

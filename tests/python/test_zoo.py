@@ -1,0 +1,49 @@
+"""configs/experiments/zoo.yaml in short: that all systems run, and what its table says of them."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import yaml
+
+
+@pytest.fixture(scope="module")
+def results(kvreplay, project_root: Path, tmp_path_factory) -> Path:
+    out = tmp_path_factory.mktemp("zoo") / "zoo.h5"
+    config = project_root / "configs" / "experiments" / "zoo.yaml"
+    kvreplay("run", config, "-o", out, "--set", "run.steps=12", "--set", "run.seeds=2", "--together", "8")
+    return out
+
+
+def printed(root: Path, *arguments: str | Path) -> list[list[str]]:
+    command = [sys.executable, root / "notebooks" / "zoo.py", *arguments]
+    done = subprocess.run([*map(str, command)], check=True, capture_output=True, text=True)
+    return [[cell.strip() for cell in line.strip("|").split("|")] for line in done.stdout.splitlines()[2:]]
+
+
+def test_every_system_has_a_row_and_none_on_the_front_is_beaten(results, project_root, tmp_path) -> None:
+    rows = printed(project_root, results, "--png", tmp_path / "zoo.png")
+    config = yaml.safe_load((project_root / "configs" / "experiments" / "zoo.yaml").read_text())
+    assert [row[0] for row in rows] == list(config["points"])
+    assert (tmp_path / "zoo.png").stat().st_size > 10_000
+    costs = {row[0]: tuple(float(row[column].split()[0]) for column in (3, 4, 5)) for row in rows}
+    front = {row[0] for row in rows if row[7] == "yes"}
+    assert {"full", "FlexGen"} & front  # nothing is missed; FlexGen takes no DRAM to speak of
+    for name in front:
+        for other in costs:
+            better = [a < b - 0.011 for a, b in zip(costs[other], costs[name], strict=True)]  # rounded
+            assert not all(better), (name, other)
+
+
+def test_what_has_a_limit_keeps_to_it(results, project_root) -> None:
+    rows = {row[0]: float(row[5].split()[0]) for row in printed(project_root, results)}
+    config = yaml.safe_load((project_root / "configs" / "experiments" / "zoo.yaml").read_text())
+    limited = [name for name, point in config["points"].items() if "dram" in point.get("system", {})]
+    assert len(limited) >= 12
+    assert all(rows[name] <= 12.59 for name in limited)  # MB of 12 MiB
+
+
+def test_kernels_have_a_row_a_system(results, project_root) -> None:
+    rows = printed(project_root, results, "--kernels")
+    assert all(float(row[1].split()[0]) > 0 for row in rows)
