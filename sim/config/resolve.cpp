@@ -113,8 +113,18 @@ VirtualMemory virtual_memory(const Resolved& root) {
   return {text(root, "representatives") == tier_names(tiers).back(), swaps ? swap : CacheSwap::none};
 }
 
+SystemAbout about(const Resolved& root) {
+  return {.source = text(root, "source"),
+          .year = integer(root, "year"),
+          .faithful = text(root, "faithful"),
+          .chosen = text(root, "chosen"),
+          .left_out = text(root, "left_out"),
+          .held_to = text(root, "held_to")};
+}
+
 SystemConfig system(const Resolved& root) {
   SystemConfig config{.name = text(root, "name"),
+                      .about = about(root.at("about")),
                       .heads_together = text(root, "heads") == "together",
                       .slot_positions = text(root, "positions") == "slot",
                       .clustering = component(root, "clustering"),
@@ -428,9 +438,13 @@ RunConfig load_part(const std::filesystem::path& file, std::string_view part,
   config.point = tree.name;
   config.name = config::text(root, "name");
   config.description = config::text(root, "description");
-  (part == "device"  ? config.device
-   : part == "phone" ? config.phone
-                     : config.model) = config::component(root, part);
+  if (part == "system") {
+    config.system = config::system(root.at(part));
+  } else {
+    (part == "device"  ? config.device
+     : part == "phone" ? config.phone
+                       : config.model) = config::component(root, part);
+  }
   config.said_at = config::places_of(root);
   config.files = points.files();
   config.resolved_yaml = config::dump_yaml(root);

@@ -27,8 +27,19 @@ struct CodecConfig {
   std::optional<ComponentChoice> joint = {};
 };
 
+/// What a system says of itself: texts are empty, and the year is 0, where it does not.
+struct SystemAbout {
+  std::string source = {};
+  std::int64_t year = 0;
+  std::string faithful = {};
+  std::string chosen = {};
+  std::string left_out = {};
+  std::string held_to = {};
+};
+
 struct SystemConfig {
   std::string name;
+  SystemAbout about = {};
   bool heads_together = false;  ///< all KV heads of a layer decide as one
   bool slot_positions = false;  ///< keys are rotated by their place among those not removed
   ComponentChoice clustering;
@@ -109,9 +120,9 @@ struct PartlyReadConfig {
 PartlyReadConfig read_config(const std::filesystem::path& file, std::span<const std::string> sets,
                              const Catalogue& catalogue = Catalogue::instance());
 
-/// Reads a file that describes one part of a machine alone, as those under configs/devices and
-/// configs/phones: `part` is `device`, `phone` or `model`. Errors and `sets` are as for `load_config`; of
-/// what comes back only that part, the names, the places and the text are set.
+/// Reads a file that describes one part alone, as those under configs/devices, configs/phones and
+/// configs/systems: `part` is `device`, `phone`, `model` or `system`. Errors and `sets` are as for
+/// `load_config`; of what comes back only that part, the names, the places and the text are set.
 RunConfig load_part(const std::filesystem::path& file, std::string_view part,
                     std::span<const std::string> sets, const Catalogue& catalogue = Catalogue::instance());
 

@@ -156,7 +156,8 @@ def test_the_version_is_told(kvreplay: Run) -> None:
 
 
 def test_list_goes_from_kinds_to_parameters(kvreplay: Run) -> None:
-    assert "clustering" in kvreplay("list").stdout
+    kinds = kvreplay("list").stdout
+    assert "clustering" in kinds and "kvreplay list systems [NAME]" in kinds
     assert "kmeans" in kvreplay("list", "clustering").stdout
     assert "iterations" in kvreplay("list", "clustering", "kmeans").stdout
     assert "| iterations | integer |" in kvreplay("list", "--markdown").stdout
@@ -174,6 +175,7 @@ def test_explain_says_where_a_value_came_from(kvreplay: Run) -> None:
         ([], "kvreplay: no command is given; see 'kvreplay --help'"),
         (["lst"], "kvreplay: no such command (lst); did you mean 'list'? allowed: "),
         (["list", "scorr"], "no such kind (scorr); did you mean 'scorer'? allowed: "),
+        (["list", "sytems"], "no such kind (sytems); did you mean 'systems'? allowed: "),
         (["--versoin"], "kvreplay: unknown option (--versoin); did you mean '--version'? allowed: --help, "),
         (
             ["device", "--hel"],

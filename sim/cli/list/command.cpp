@@ -7,6 +7,7 @@
 #include "sim/base/error.hpp"
 #include "sim/base/param_text.hpp"
 #include "sim/base/registry.hpp"
+#include "sim/cli/list/systems.hpp"
 #include "sim/cli/list/validated_phones.hpp"
 #include "sim/cli/list/validation.hpp"
 #include "sim/cli/options/options.hpp"
@@ -24,6 +25,9 @@ namespace {
 namespace po = boost::program_options;
 using cli::Table;
 
+/// In the place of a kind: what is composed of implementations of all kinds.
+constexpr std::string_view kSystems = "systems";
+
 template <class Named>
 std::vector<std::string_view> names_of(const Named& map) {
   std::vector<std::string_view> names;
@@ -33,12 +37,23 @@ std::vector<std::string_view> names_of(const Named& map) {
   return names;
 }
 
-/// Throws unless `name` is a key of `map`.
-template <class Named>
-const auto& pick(const Named& map, const std::string& name, std::string_view what) {
-  const auto found = map.find(name);
-  if (found == map.end()) {
-    throw InputError(fmt::format("no such {} ({}); {}", what, name, config::suggestion(name, names_of(map))));
+[[noreturn]] void refuse(const std::string& name, std::string_view what,
+                         const std::vector<std::string_view>& known) {
+  throw InputError(fmt::format("no such {} ({}); {}", what, name, config::suggestion(name, known)));
+}
+
+void check_kind(const Catalogue& catalogue, const std::string& kind) {
+  if (!catalogue.kinds().contains(kind)) {
+    std::vector<std::string_view> known = names_of(catalogue.kinds());
+    known.push_back(kSystems);
+    refuse(kind, "kind", known);
+  }
+}
+
+const Implementation& pick(const Catalogue::Kind& kind, const std::string& name, std::string_view what) {
+  const auto found = kind.find(name);
+  if (found == kind.end()) {
+    refuse(name, what, names_of(kind));
   }
   return found->second;
 }
@@ -170,8 +185,9 @@ std::string plain(const Catalogue& catalogue, const std::string& kind, const std
   if (!name.empty()) {
     return describe(pick(catalogue.kind(kind), name, kind));
   }
-  return cli::plain_table(kind.empty() ? kinds_table(catalogue)
-                                       : implementations_table(catalogue.kind(kind)));
+  return kind.empty() ? fmt::format("{}\nsystems composed of them: kvreplay list {} [NAME]\n",
+                                    cli::plain_table(kinds_table(catalogue)), kSystems)
+                      : cli::plain_table(implementations_table(catalogue.kind(kind)));
 }
 
 std::string validated(const std::string& kind, const std::string& name) {
@@ -188,7 +204,8 @@ std::string validated(const std::string& kind, const std::string& name) {
 }
 
 cli::Syntax syntax() {
-  cli::Syntax syntax("kvreplay list", "[KIND [NAME]] [options]", {{"kind", ""}, {"name", ""}});
+  cli::Syntax syntax("kvreplay list", "[KIND [NAME] | systems [NAME]] [options]",
+                     {{"kind", ""}, {"name", ""}});
   syntax.options.add_options()("markdown", "tables in Markdown, parameters included")(
       "metrics", "what results hold, by formula, in Markdown")(
       "validated",
@@ -206,11 +223,15 @@ std::string text(const po::variables_map& given) {
   if (given.count("validated") > 0) {
     return validated(kind, name);
   }
+  const bool in_markdown = given.count("markdown") > 0;
+  if (kind == kSystems) {
+    return in_markdown ? cli::systems_markdown(name) : cli::systems_text(name);
+  }
   const Catalogue& catalogue = Catalogue::instance();
   if (!kind.empty()) {
-    pick(catalogue.kinds(), kind, "kind");
+    check_kind(catalogue, kind);
   }
-  return given.count("markdown") > 0 ? markdown(catalogue, kind, name) : plain(catalogue, kind, name);
+  return in_markdown ? markdown(catalogue, kind, name) : plain(catalogue, kind, name);
 }
 
 }  // namespace

@@ -358,10 +358,24 @@ Field codec() {
                       "stored form of keys and values side by side, of all heads that decide together")});
 }
 
+/// Changes nothing in a run.
+Field about() {
+  const auto said = [](std::string name, std::string_view doc) {
+    return text(std::move(name), "", {.doc = doc});
+  };
+  return table("about", "where the system is from, and how near to that it is; see `kvreplay list systems`",
+               {said("source", "the paper or the code that it is from"),
+                integer("year", 0, {.doc = "of its publication; 0: none", .min = 0, .max = 9999}),
+                said("faithful", "what is as in the source"),
+                said("chosen", "what is chosen here: where the source is silent, or otherwise than it says"),
+                said("left_out", "what of the source is not there, and what of it was not read"),
+                said("held_to", "the tests or experiments that hold it, and to whose figures")});
+}
+
 Field system() {
   return table(
       "system", "a named composition of policies",
-      {text("name", "", {.doc = "name of the system in results"}),
+      {text("name", "", {.doc = "name of the system in results"}), about(),
        text("heads", "each",
             {.doc = "which KV heads of a layer decide together. together: they share units, live "
                     "entries and choices; an entry is all of a token's, side by side. What is "
