@@ -39,8 +39,11 @@ std::vector<Setup> evicting_setups() {
   const std::vector<std::string> clusterings = {
       "token",
       "{type: page, page_tokens: 8}",
+      "{type: page, page_tokens: 8, buffered: true}",
+      "{type: page, page_tokens: 4, packed: true}",
       "{type: kmeans, entries_per_cluster: 7}",
       "{type: kmeans, entries_per_cluster: 7, refit_every: 9}",
+      "{type: segmented_kmeans, entries_per_cluster: 7, segment_entries: 30, sinks: 2, recent: 5, window: 8}",
       "{type: kmeans_local, entries_per_cluster: 7, window: 6, window_clusters: 2}",
       "{type: adaptive, entries_per_cluster: 7, buffer_entries: 3}"};
   const std::vector<std::string> layouts = {
@@ -48,7 +51,15 @@ std::vector<Setup> evicting_setups() {
       "cluster_contiguous", "{type: cluster_contiguous, page_buffer: 4KiB, wait_steps: 5}",
       "cluster_by_cluster", "{type: cluster_by_cluster, on_growth: shift}",
       "dual_head",          "{type: dual_head, page_buffer: 4KiB}"};
-  const std::vector<std::string> replacements = {"none", "lru", "cluster_aligned", "arc", "s3_fifo"};
+  const std::vector<std::string> replacements = {"none", "lru",     "cluster_aligned",
+                                                 "arc",  "s3_fifo", "{type: fifo, spare_used: true}"};
+  const std::vector<std::string> scorers = {"exact",
+                                            "centroid",
+                                            "{type: low_rank, rank: 5}",
+                                            "{type: landmark, outliers: 2}",
+                                            "{type: box_channels, share: 0.5}",
+                                            "box_bound",
+                                            "{type: partial_key, share: 0.3, window: 3}"};
   for (std::size_t c = 0; c < clusterings.size(); ++c) {
     for (std::size_t l = 0; l < layouts.size(); ++l) {
       for (const char* evict : {kWindow, kUnits}) {
@@ -56,7 +67,7 @@ std::vector<Setup> evicting_setups() {
         setup.clustering = clusterings[c];
         setup.layout = layouts[l];
         setup.replacement = replacements[(c + l) % replacements.size()];
-        setup.scorer = l % 2 == 0 ? "exact" : "centroid";
+        setup.scorer = scorers[(2 * c + l) % scorers.size()];
         setup.fold = l % 3 == 0 ? "none" : "mean";
         setup.stages_before = evict;
         setup.cache_bytes = 60 * test::kEntryBytes;
