@@ -8,26 +8,17 @@ heads.
 
 from collections.abc import Callable, Iterable
 from pathlib import Path
-from typing import NamedTuple
 
 import h5py
 import numpy as np
 import xarray as xr
 from paired import estimate
+from paper_run import Row, table_of
 
-ROOT = Path(__file__).resolve().parents[1]
 DEVICES = {"nvme": "NVMe", "emmc": "eMMC"}
 BATCHES = (1, 2, 4, 8, 16)
 GROUPS = (1, 2, 4, 8, 16)
 KIB, MIB = 1024, 1024**2
-
-
-class Row(NamedTuple):
-    name: str
-    what: str
-    paper: str
-    here: str
-    holds: bool
 
 
 class Results:
@@ -47,7 +38,9 @@ class Results:
 
     def point(self, *parts: str) -> str:
         """The one whose name has the first part as its beginning and every other as a whole item."""
-        found = [p for p in self.points if p.split(",")[0] == parts[0] and set(parts[1:]) <= set(p.split(",")[1:])]
+        found = [
+            p for p in self.points if p.split(",")[0] == parts[0] and set(parts[1:]) <= set(p.split(",")[1:])
+        ]
         assert len(found) == 1, (parts, found)
         return found[0]
 
@@ -169,7 +162,10 @@ def quality(folder: Path) -> Iterable[Row]:
     groups = masses("rank an eighth")
     yield Row("H9", "mass over groups of 1, 4, 8, 16: falls slowly", "falls slowly",
               "; ".join(interval(cells) for cells in groups), groups[1].mean() > groups[3].mean())  # fmt: skip
-    ranks = [results.cells("mass", name, "page_tokens=4") for name in ("all directions", "rank an eighth", "rank a 32nd")]
+    ranks = [
+        results.cells("mass", name, "page_tokens=4")
+        for name in ("all directions", "rank an eighth", "rank a 32nd")
+    ]
     yield Row("H10", "mass, groups of 4: all directions, an eighth, a 32nd of them", "-2.6 %, tight -5.6 % at most (RULER)",
               "; ".join(interval(cells) for cells in ranks), ranks[0].mean() >= ranks[1].mean() >= ranks[2].mean())  # fmt: skip
 
@@ -198,6 +194,4 @@ def rows(folder: Path) -> list[Row]:
 
 
 def table(folder: Path) -> str:
-    lines = ["| | what must hold | the paper | here | holds |", "| --- | --- | --- | --- | --- |"]
-    lines += [f"| {r.name} | {r.what} | {r.paper} | {r.here} | {'yes' if r.holds else 'no'} |" for r in rows(folder)]
-    return "\n".join(lines)
+    return table_of(rows(folder))
