@@ -2,6 +2,7 @@
 as much, and what is certain of an eviction is so."""
 
 import json
+import subprocess
 import sys
 from pathlib import Path
 
@@ -150,6 +151,12 @@ def test_two_traces_have_one_table(folder: Path, found: list[Row]) -> None:
     assert [row.here for row in both if row.name == "D5"] == ["up to 1.00x"]
 
 
+def test_the_page_has_every_row(found: list[Row]) -> None:
+    held = (CONFIGS / "README.md").read_text()
+    for row in found:
+        assert f"| {row.name} | {row.what} | {row.paper} | " in held, row
+
+
 def test_a_verdict_is_that_of_the_whole_interval() -> None:
     assert verdict(Estimate(1.0, 0.5, 1.5)) == "yes"
     assert verdict(Estimate(1.0, -0.5, 2.5)) == "undecided"
@@ -161,3 +168,10 @@ def test_a_verdict_is_that_of_the_whole_interval() -> None:
 
 def test_markdown_has_as_many_cells_in_every_line() -> None:
     assert markdown(["", "a"], [[1, "x y"]]) == "| | a |\n| --- | --- |\n| 1 | x y |"
+
+
+def test_the_plot_is_a_picture(folder: Path, tmp_path: Path) -> None:
+    out = tmp_path / "dynamickv.png"
+    command = [sys.executable, ROOT / "notebooks" / "plot_dynamickv.py", folder, out]
+    subprocess.run(command, check=True, capture_output=True)
+    assert out.read_bytes().startswith(b"\x89PNG")
