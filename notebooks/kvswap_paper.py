@@ -8,26 +8,17 @@ heads.
 
 from collections.abc import Callable, Iterable
 from pathlib import Path
-from typing import NamedTuple
 
 import h5py
 import numpy as np
 import xarray as xr
 from paired import estimate
+from paper_run import Row, table_of
 
-ROOT = Path(__file__).resolve().parents[1]
 DEVICES = {"nvme": "NVMe", "emmc": "eMMC"}
 BATCHES = (1, 2, 4, 8, 16)
 GROUPS = (1, 2, 4, 8, 16)
 KIB, MIB = 1024, 1024**2
-
-
-class Row(NamedTuple):
-    name: str
-    what: str
-    paper: str
-    here: str
-    holds: bool
 
 
 class Results:
@@ -281,8 +272,4 @@ def rows(folder: Path) -> list[Row]:
 
 
 def table(folder: Path) -> str:
-    lines = ["| | what must hold | the paper | here | holds |", "| --- | --- | --- | --- | --- |"]
-    lines += [
-        f"| {r.name} | {r.what} | {r.paper} | {r.here} | {'yes' if r.holds else 'no'} |" for r in rows(folder)
-    ]
-    return "\n".join(lines)
+    return table_of(rows(folder))
