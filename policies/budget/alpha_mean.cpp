@@ -52,7 +52,7 @@ class AlphaMean final : public Budget {
 
   AlphaMean(Params params, const Context&) : params_(params) {}
 
-  void allot(std::span<const HeadCandidates> heads, std::span<std::int64_t> entries) const override {
+  void allot(std::span<const HeadCandidates> heads, std::span<std::int64_t> entries) override {
     std::int64_t sum = 0;
     for (const HeadCandidates& head : heads) {
       sum += close_to_best(head);

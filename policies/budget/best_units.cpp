@@ -41,7 +41,7 @@ class BestUnits final : public Budget {
 
   BestUnits(Params params, const Context&) : params_(params) {}
 
-  void allot(std::span<const HeadCandidates> heads, std::span<std::int64_t> entries) const override {
+  void allot(std::span<const HeadCandidates> heads, std::span<std::int64_t> entries) override {
     std::ranges::transform(heads, entries.begin(),
                            [this](const HeadCandidates& head) { return in_best(head); });
   }

@@ -93,7 +93,7 @@ class DynamicKv final : public Budget {
 
   DynamicKv(Params params, const Context& context) : params_(std::move(params)), context_(context) {}
 
-  void allot(std::span<const HeadCandidates> heads, std::span<std::int64_t> entries) const override {
+  void allot(std::span<const HeadCandidates> heads, std::span<std::int64_t> entries) override {
     see(heads);
     const Entries won = winners();
     const Entries quotas = quotas_of(won);
@@ -150,7 +150,7 @@ class DynamicKv final : public Budget {
   }
 
   /// Until all layers have been seen, keeps what they were like at first: what was removed has no score.
-  void see(std::span<const HeadCandidates> heads) const {
+  void see(std::span<const HeadCandidates> heads) {
     if (is_last()) {
       layers_.clear();
       units_.clear();
@@ -171,7 +171,7 @@ class DynamicKv final : public Budget {
     peak_ = std::max(peak_, sum_of(of_layers(&Layer::stored)) * heads_of_layer());
   }
 
-  void see_first(const HeadCandidates& head) const {
+  void see_first(const HeadCandidates& head) {
     if (layers_.empty() || layers_.back().index != head.layer) {
       layers_.push_back({.index = head.layer,
                          .whole = head.candidates,
@@ -187,7 +187,7 @@ class DynamicKv final : public Budget {
   }
 
   /// By layer; the last unit is cut.
-  Entries winners() const {
+  Entries winners() {
     std::int64_t left = params_.entries * static_cast<std::int64_t>(heads_seen_);
     const auto best = std::span(units_).first(std::min(units_.size(), static_cast<std::size_t>(left)));
     std::ranges::partial_sort(units_, units_.begin() + std::ssize(best), {}, [](const Unit& unit) {
@@ -250,10 +250,10 @@ class DynamicKv final : public Budget {
 
   Params params_;
   Context context_;
-  mutable std::vector<Layer> layers_;  ///< of the prompt that is read, or was read last
-  mutable std::vector<Unit> units_;    ///< of their heads
-  mutable std::size_t heads_seen_ = 0;
-  mutable std::int64_t peak_ = 0;  ///< most that was stored when a call came, of all heads
+  std::vector<Layer> layers_;  ///< of the prompt that is read, or was read last
+  std::vector<Unit> units_;    ///< of their heads
+  std::size_t heads_seen_ = 0;
+  std::int64_t peak_ = 0;  ///< most that was stored when a call came, of all heads
 };
 
 std::vector<FigureInfo> DynamicKv::figures() {

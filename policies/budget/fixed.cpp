@@ -29,7 +29,7 @@ class Fixed final : public Budget {
 
   Fixed(Params params, const Context&) : params_(params) {}
 
-  void allot(std::span<const HeadCandidates>, std::span<std::int64_t> entries) const override {
+  void allot(std::span<const HeadCandidates>, std::span<std::int64_t> entries) override {
     std::ranges::fill(entries, params_.entries);
   }
   bool compares_heads() const override { return false; }

@@ -49,7 +49,7 @@ class Fraction final : public Budget {
 
   Fraction(Params params, const Context& context) : params_(std::move(params)), context_(context) {}
 
-  void allot(std::span<const HeadCandidates> heads, std::span<std::int64_t> entries) const override {
+  void allot(std::span<const HeadCandidates> heads, std::span<std::int64_t> entries) override {
     std::ranges::transform(heads, entries.begin(), [this](const HeadCandidates& head) {
       const bool of_prompt = params_.of == "prompt";
       const double share =

@@ -20,7 +20,7 @@ class NoBudget final : public Budget {
 
   NoBudget(Params, const Context&) {}
 
-  void allot(std::span<const HeadCandidates>, std::span<std::int64_t> entries) const override {
+  void allot(std::span<const HeadCandidates>, std::span<std::int64_t> entries) override {
     std::ranges::fill(entries, 0);
   }
 };

@@ -45,7 +45,7 @@ class Pooled final : public Budget {
 
   Pooled(Params params, const Context&) : params_(params) {}
 
-  void allot(std::span<const HeadCandidates> heads, std::span<std::int64_t> entries) const override {
+  void allot(std::span<const HeadCandidates> heads, std::span<std::int64_t> entries) override {
     const std::vector<std::int64_t> counts = winners(heads);
     std::ranges::transform(counts, entries.begin(), [this](std::int64_t count) {
       return std::llround((1.0 - params_.safeguard) * static_cast<double>(count) +

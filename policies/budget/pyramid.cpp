@@ -54,7 +54,7 @@ class Pyramid final : public Budget {
 
   Pyramid(Params params, const Context& context) : params_(std::move(params)), context_(context) {}
 
-  void allot(std::span<const HeadCandidates> heads, std::span<std::int64_t> entries) const override {
+  void allot(std::span<const HeadCandidates> heads, std::span<std::int64_t> entries) override {
     std::ranges::transform(heads, entries.begin(),
                            [this](const HeadCandidates& head) { return entries_of(head); });
   }

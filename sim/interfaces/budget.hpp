@@ -39,7 +39,7 @@ class Budget {
   /// `candidates` means all. From one thread at a time; where a stage evicts at layer_end, each call of a
   /// prompt has the heads of the one before, less what that removed, and those of further layers after them.
   /// Throws InputError ("scope: ...") where it cannot divide among these.
-  virtual void allot(std::span<const HeadCandidates> heads, std::span<std::int64_t> entries) const = 0;
+  virtual void allot(std::span<const HeadCandidates> heads, std::span<std::int64_t> entries) = 0;
   /// Whether what a head is allotted depends on the others of the scope; where not, a scope has no effect.
   virtual bool compares_heads() const { return true; }
   /// See Report.

@@ -13,8 +13,8 @@ namespace kvr::kernels {
 /// The min(k, n) best of `scores` [n], best first, as indices in `out`. k >= 0. O(n + k log k).
 void top_k(std::span<const float> scores, std::int64_t k, std::vector<std::int32_t>& out);
 
-/// The fewest of `weights` [n], none negative, that sum to `share` (0 to 1) of all: their indices in `out`, in
-/// no order. O(n), and a sort of those near the lightest of them.
+/// The fewest of `weights` [n], none negative, that sum to `share` (0 to 1) of all: their indices in `out`,
+/// in no order. O(n), and a sort of those near the lightest of them.
 void heaviest(std::span<const float> weights, double share, std::vector<std::int32_t>& out);
 
 /// Candidates best first for callers that stop when a budget is full and cannot say k beforehand.

@@ -103,7 +103,7 @@ class ReportingBudget final : public Budget {
 
   ReportingBudget(Params, const Context& context) : context_(context) {}
 
-  void allot(std::span<const HeadCandidates> heads, std::span<std::int64_t> entries) const override {
+  void allot(std::span<const HeadCandidates> heads, std::span<std::int64_t> entries) override {
     for (std::size_t i = 0; i < heads.size(); ++i) {
       entries[i] = 8;
       ++asked_[heads[i].layer];

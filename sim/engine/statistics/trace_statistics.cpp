@@ -43,7 +43,7 @@ struct Contender {
 class HeadWatch {
  public:
   HeadWatch(const TraceWalk& walk, std::int64_t index, const StatisticsPlan& plan, const Codec& codec,
-            const Budget& budget)
+            Budget& budget)
       : captured_(walk.rows(index)),
         head_(walk.head_id(index)),
         header_(walk.trace().header()),
@@ -166,7 +166,7 @@ class HeadWatch {
   const trace::Header& header_;
   const StatisticsPlan& plan_;
   const Codec& codec_;
-  const Budget& budget_;
+  Budget& budget_;
   AttentionMass mass_;
   std::vector<Contender> contenders_;
   std::unique_ptr<StaticDrift> drift_;  ///< once there is a prompt

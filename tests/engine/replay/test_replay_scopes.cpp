@@ -31,7 +31,7 @@ class EvenShare final : public Budget {
     return {{"entries", &Params::entries, {.doc = "entries of all heads", .min = 0, .max = 1000}}};
   }
   EvenShare(Params params, const Context&) : params_(params) {}
-  void allot(std::span<const HeadCandidates> heads, std::span<std::int64_t> entries) const override {
+  void allot(std::span<const HeadCandidates> heads, std::span<std::int64_t> entries) override {
     for (std::size_t i = 0; i < heads.size(); ++i) {
       entries[i] = params_.entries / std::ssize(heads);
     }
@@ -50,7 +50,7 @@ class HalfLeft final : public Budget {
   using Params = NoParams;
   static ParamTable<Params> params() { return {}; }
   HalfLeft(Params, const Context& context) : context_(context) {}
-  void allot(std::span<const HeadCandidates> heads, std::span<std::int64_t> entries) const override {
+  void allot(std::span<const HeadCandidates> heads, std::span<std::int64_t> entries) override {
     CHECK(context_.stage_layers == 1);
     for (std::size_t i = 0; i < heads.size(); ++i) {
       entries[i] = heads[i].candidates / 2;

@@ -104,7 +104,7 @@ struct Head {
 };
 
 /// Reads the prompt: a call after every so many layers and after the last.
-std::vector<Firing> read(const Budget& budget, const Prompt& prompt) {
+std::vector<Firing> read(Budget& budget, const Prompt& prompt) {
   std::vector<Firing> firings;
   std::vector<Head> heads;
   const std::int64_t layers = std::ssize(prompt.layers);

@@ -18,7 +18,8 @@ TEST_CASE("fifo: of units used 1 2 1 3, the victims are 1, 2 and 3: use and upda
   CHECK_THROWS_AS(fifo->victim(), InternalError);
 }
 
-TEST_CASE("fifo, spare_used: of units 1 2 3, of which the layer used 1 and then 4, the victims are 2, 3, 1, 4") {
+TEST_CASE(
+    "fifo, spare_used: of units 1 2 3, of which the layer used 1 and then 4, the victims are 2, 3, 1, 4") {
   const auto fifo = make_replacement("fifo", 3, {{"spare_used", true}});
   for (const UnitId id : {1, 2, 3}) {
     fifo->touched(unit(id), 1, false);

@@ -342,7 +342,7 @@ std::vector<std::int64_t> Stages::allot(std::size_t stage, std::span<HeadPolicie
 }
 
 std::vector<std::int64_t> Stages::allot(std::size_t stage, std::span<const HeadCandidates> heads,
-                                        const ComponentChoice& choice, const Budget& budget) const {
+                                        const ComponentChoice& choice, Budget& budget) const {
   std::vector<std::int64_t> allotted;
   while (allotted.size() < heads.size()) {
     const ScopeRange scope = scope_of(stage, heads, allotted.size());

@@ -86,7 +86,7 @@ class Stages {
                                   CandidatesOf candidates_of) const;
   /// To heads of one sequence.
   std::vector<std::int64_t> allot(std::size_t stage, std::span<const HeadCandidates> heads,
-                                  const ComponentChoice& choice, const Budget& budget) const;
+                                  const ComponentChoice& choice, Budget& budget) const;
   /// The heads [first, last) that the budget of head `next` is divided among; those from it on are allotted.
   struct ScopeRange {
     std::size_t first;
