@@ -132,8 +132,9 @@ std::string ReplayFixture::error_of(const Setup& setup) const {
 std::vector<Setup> all_setups() {
   std::vector<Setup> setups;
   for (const char* clustering :
-       {"token", "{type: page, page_tokens: 8}", "{type: kmeans, entries_per_cluster: 7}"}) {
-    for (const char* scorer : {"exact", "centroid"}) {
+       {"token", "{type: page, page_tokens: 8}", "{type: page, page_tokens: 8, buffered: true}",
+        "{type: kmeans, entries_per_cluster: 7}"}) {
+    for (const char* scorer : {"exact", "centroid", "{type: low_rank, rank: 2}"}) {
       for (const char* layout : {"token_order", "cluster_contiguous", "cluster_by_cluster", "dual_head"}) {
         for (const char* replacement : {"none", "lru"}) {
           for (const char* fold : {"none", "mean"}) {
