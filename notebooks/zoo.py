@@ -17,10 +17,9 @@ import matplotlib as mpl
 import numpy as np
 import xarray as xr
 import yaml
-from paired import Estimate, estimate
-
-mpl.use("agg")
 from matplotlib import pyplot as plt
+from matplotlib.figure import Figure
+from paired import Estimate, estimate
 
 QUALITY = ("recall", "mass", "output_error")
 
@@ -107,7 +106,7 @@ def kernels(path: Path) -> str:
     return "\n".join(lines)
 
 
-def draw(found: list[System], path: Path) -> None:
+def draw(found: list[System]) -> Figure:
     """Points are numbered as the table's rows."""
     figure, (axes, names) = plt.subplots(1, 2, figsize=(11, 6), width_ratios=(4, 1), layout="constrained")
     axes.set(xlabel="latency of a token [ms]", ylabel="error of the attention output [%]")
@@ -121,7 +120,7 @@ def draw(found: list[System], path: Path) -> None:
         axes.annotate(str(number), point, xytext=(5, 4), textcoords="offset points", fontsize=8)
         names.text(0, 1 - number / (len(found) + 1), f"{number}  {one.name}", fontsize=8, color=colour)
     axes.grid(alpha=0.3)
-    figure.savefig(path, dpi=100)
+    return figure
 
 
 def main() -> None:
@@ -136,7 +135,8 @@ def main() -> None:
     found = systems(options.results)
     print(markdown(found))
     if options.png:
-        draw(found, options.png)
+        mpl.use("agg")
+        draw(found).savefig(options.png, dpi=100)
 
 
 if __name__ == "__main__":

@@ -14,8 +14,12 @@ NOTEBOOKS = sorted(FOLDER.glob("*.ipynb"))
 
 
 def test_every_notebook_is_run_by_a_test() -> None:
-    here, with_the_paper = "read_results.ipynb", "dynakv_paper.ipynb"  # test_paper_dynakv.py
-    assert {path.name for path in NOTEBOOKS} == {here, with_the_paper}
+    with_papers = {f"{paper}_paper.ipynb" for paper in ("dynakv", "dynamickv", "kvswap")}  # test_paper_*.py
+    assert {path.name for path in NOTEBOOKS} == {
+        "read_results.ipynb",
+        "zoo.ipynb",
+        *with_papers,
+    }  # test_zoo.py
 
 
 def test_the_notebook_of_a_run_runs_from_top_to_bottom(

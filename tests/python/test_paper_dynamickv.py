@@ -11,6 +11,7 @@ import pytest
 import xarray as xr
 import yaml
 from conftest import ROOT
+from notebook_runs import run_notebook
 
 sys.path.insert(0, str(ROOT / "notebooks"))
 
@@ -175,3 +176,7 @@ def test_the_plot_is_a_picture(folder: Path, tmp_path: Path) -> None:
     command = [sys.executable, ROOT / "notebooks" / "plot_dynamickv.py", folder, out]
     subprocess.run(command, check=True, capture_output=True)
     assert out.read_bytes().startswith(b"\x89PNG")
+
+
+def test_the_notebook_runs_from_top_to_bottom(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    run_notebook("dynamickv_paper.ipynb", monkeypatch, KVREPLAY_PAPER=folder, KVREPLAY_TRACE=SAMPLE)

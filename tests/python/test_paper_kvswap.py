@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 import yaml
+from notebook_runs import run_notebook
 
 EXACT = ("H8",)  # DRAM does not depend on how many steps are replayed, but for the tokens that they add
 
@@ -34,3 +35,10 @@ def test_every_experiment_is_a_configuration(kvreplay, project_root: Path, name:
     file = project_root / "configs" / "paper" / "kvswap" / f"{name}.yaml"
     assert yaml.safe_load(file.read_text())["name"] == name
     kvreplay("explain", file)
+
+
+def test_the_notebook_runs_from_top_to_bottom(kvreplay, project_root, tmp_path, monkeypatch) -> None:
+    """Over three steps, all experiments that it draws."""
+    rows = table(project_root, tmp_path, "--only", "throughput,group_size,quality,memory", "--steps", "3")
+    assert {row[0] for row in rows} >= {"H1", "H2", "H3", "H7", "H8", "H9", "H10"}
+    run_notebook("kvswap_paper.ipynb", monkeypatch, KVREPLAY_PAPER=tmp_path)

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 import yaml
+from notebook_runs import run_notebook
 
 
 @pytest.fixture(scope="module")
@@ -47,3 +48,7 @@ def test_what_has_a_limit_keeps_to_it(results, project_root) -> None:
 def test_kernels_have_a_row_a_system(results, project_root) -> None:
     rows = printed(project_root, results, "--kernels")
     assert all(float(row[1].split()[0]) > 0 for row in rows)
+
+
+def test_the_notebook_runs_from_top_to_bottom(results, monkeypatch: pytest.MonkeyPatch) -> None:
+    run_notebook("zoo.ipynb", monkeypatch, KVREPLAY_ZOO=results)
