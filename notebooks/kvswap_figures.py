@@ -7,7 +7,7 @@ from matplotlib import pyplot as plt
 from matplotlib.figure import Figure
 from plot_recall_latency import COLOURS, MARKERS
 
-SYSTEMS = ("KVSwap", "ShadowKV", "FlexGen")
+SYSTEMS = ("KVSwap", "ShadowKV", "FlexGen", "InfiniGen*")
 # Tokens/s at batches of 1 and 16, as notes on the paper tell them.
 PAPER = {
     "nvme": {"KVSwap": (6.9, 46.8), "ShadowKV": (6.4, 26.7), "FlexGen": (0.4, 0.4)},

@@ -24,19 +24,26 @@ def make_trace(name: str, tokens: int) -> None:
         call("calibrate", trace, "-o", basis, "--rank", 128)
 
 
+def count(text: str) -> int:
+    if not (text.isascii() and text.isdecimal() and 1 <= int(text) <= GENERATED):
+        raise argparse.ArgumentTypeError(f"is no number of steps ({text}); allowed: 1 to {GENERATED}")
+    return int(text)
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(prog="scripts/paper-kvswap")
     parser.add_argument("--only", help="experiments, with commas between them")
-    parser.add_argument("--steps", type=int, help="decode steps of each point; all by default")
+    parser.add_argument("--steps", type=count, help="decode steps of each point; all by default")
     parser.add_argument(
         "--out", type=Path, default=TRACES, help="a folder for results; results/paper/kvswap by default"
     )
     options = parser.parse_args()
-    chosen = options.only.split(",") if options.only else list(EXPERIMENTS)
+    chosen = list(EXPERIMENTS) if options.only is None else options.only.split(",")
     if unknown := set(chosen) - set(EXPERIMENTS):
-        parser.error(
-            f"--only: none is called {', '.join(sorted(unknown))}; allowed: {', '.join(EXPERIMENTS)}"
-        )
+        named = ", ".join(map(repr, sorted(unknown)))
+        parser.error(f"--only: none is called {named}; allowed: {', '.join(EXPERIMENTS)}")
+    if options.out.exists() and not options.out.is_dir():
+        parser.error(f"--out: is no folder ({options.out})")
     for folder in (TRACES, options.out):
         folder.mkdir(parents=True, exist_ok=True)
     make_trace("llama-32k", 32_768)

@@ -18,6 +18,7 @@ least DRAM.
 import argparse
 import itertools
 import json
+import math
 import os
 import re
 import subprocess
@@ -90,19 +91,40 @@ class Machine(NamedTuple):
     entry_bytes: int
 
 
-def bytes_of(text: str) -> float:
-    found = re.fullmatch(r"([0-9.]+)([kKMG]?i?B)", text)
+def size(text: str) -> float:
+    found = re.fullmatch(r"([0-9]+(?:\.[0-9]+)?)([kKMG]?i?B)", text)
     if not found or found[2] not in UNITS:
         raise argparse.ArgumentTypeError(
-            f"{text}: is no size; allowed: a number with one of {', '.join(UNITS)}"
+            f"is no size ({text}); allowed: a number with one of {', '.join(UNITS)}, as 24MiB"
         )
     return float(found[1]) * UNITS[found[2]]
 
 
+def count(text: str) -> int:
+    if not re.fullmatch(r"[1-9][0-9]{0,8}", text):
+        raise argparse.ArgumentTypeError(f"is no count ({text}); allowed: 1 and more")
+    return int(text)
+
+
 def counts(text: str) -> list[int]:
-    if not re.fullmatch(r"[1-9][0-9]*(,[1-9][0-9]*)*", text):
-        raise argparse.ArgumentTypeError(f"{text}: is no list of counts; allowed: as 1,2,4")
-    return [int(word) for word in text.split(",")]
+    """In the order given, each once."""
+    return list(dict.fromkeys(count(word) for word in text.split(",")))
+
+
+def share(text: str) -> float:
+    try:
+        value = float(text)
+    except ValueError:
+        value = math.nan
+    if not 0 <= value < 1:
+        raise argparse.ArgumentTypeError(f"is no share ({text}); allowed: 0 to 1, without 1")
+    return value
+
+
+def existing(text: str) -> Path:
+    if not Path(text).is_file():
+        raise argparse.ArgumentTypeError(f"no such file ({text})")
+    return Path(text)
 
 
 def call(*arguments: str | Path) -> str:
@@ -110,8 +132,15 @@ def call(*arguments: str | Path) -> str:
         [PROGRAM, *map(str, arguments), "--quiet"], check=False, capture_output=True, text=True
     )
     if done.returncode != 0:
-        sys.exit(done.stderr)
+        print(told_once(done.stderr), file=sys.stderr)
+        sys.exit(done.returncode)
     return done.stdout
+
+
+def told_once(messages: str) -> str:
+    """Without places in the configuration that only this program has seen; each message once."""
+    lines = (re.sub(r"^\S*tuner\.yaml:[0-9:]+ ", "", line) for line in messages.splitlines())
+    return "\n".join(dict.fromkeys(lines))
 
 
 def said_number(said: str, key: str) -> int:
@@ -267,19 +296,19 @@ def parse() -> argparse.Namespace:
         prog="scripts/tune-kvswap", description="KVSwap's parameters for a machine"
     )
     for part in ("phone", "device", "model", "trace"):
-        parser.add_argument(f"--{part}", type=Path, required=True, help="a file")
+        parser.add_argument(f"--{part}", type=existing, required=True, help="a file")
     parser.add_argument(
-        "--dram", type=bytes_of, required=True, help="that all sequences together may take, as 24MiB"
+        "--dram", type=size, required=True, help="that all sequences together may take, as 24MiB"
     )
-    parser.add_argument("--batch", type=int, default=1, help="sequences")
+    parser.add_argument("--batch", type=count, default=1, help="sequences")
     parser.add_argument(
-        "--max-loss", type=float, default=0.03, help="of attention mass, as a share of the best's"
+        "--max-loss", type=share, default=0.03, help="of attention mass, as a share of the best's"
     )
     parser.add_argument("--groups", type=counts, default=[1, 2, 4, 8, 16], help="entries of a group")
     parser.add_argument("--entries", type=counts, default=[64, 128, 256], help="entries that are chosen")
     parser.add_argument("--reuse", type=counts, default=[1, 2], help="times as many that are kept for reuse")
     parser.add_argument("--rank-parts", type=counts, default=[8, 32], help="channels for each direction")
-    parser.add_argument("--steps", type=int, default=64, help="decode steps of the statistics")
+    parser.add_argument("--steps", type=count, default=64, help="decode steps of the statistics")
     parser.add_argument("--check", action="store_true", help="replay every candidate and compare")
     return parser.parse_args()
 
@@ -298,8 +327,13 @@ def candidates_of(options: argparse.Namespace) -> list[Candidate]:
 
 def main() -> int:
     options = parse()
+    call("trace", "validate", options.trace)
     machine = read_machine(options)
-    statistics = replay(machine, candidates_of(options), 1, options.steps)
+    candidates = candidates_of(options)
+    if not candidates:
+        print("--entries: none is a multiple of one of --groups", file=sys.stderr)
+        return 2
+    statistics = replay(machine, candidates, 1, options.steps)
     compute = compute_of(machine, statistics, options.batch, options.steps)
     choice, allowed = choose(
         predict(machine, options.batch, statistics, compute), options.dram, options.max_loss

@@ -13,8 +13,10 @@ PROGRAM = Path(os.environ.get("KVREPLAY", ROOT / "build" / "release" / "kvreplay
 
 
 def call(*arguments: str | Path | int) -> None:
-    """Runs the program; what it prints is dropped."""
-    subprocess.run([PROGRAM, "--quiet", *map(str, arguments)], check=True, stdout=subprocess.DEVNULL)
+    """Runs the program; what it prints is dropped. Ends as it does where it fails, with what it says."""
+    done = subprocess.run([PROGRAM, "--quiet", *map(str, arguments)], check=False, stdout=subprocess.DEVNULL)
+    if done.returncode != 0:
+        raise SystemExit(done.returncode)
 
 
 def stamp_of(config: Path, settings: Sequence[str], inputs: Iterable[Path] = ()) -> str:

@@ -2,11 +2,14 @@
 //
 //   landmark(unit)  = mean(keys of its members)
 //   when the prompt has been read, of all units with more than one member the `outliers` whose worst member
-//   has the lowest cosine to the landmark are outliers, ties to the lower unit score(unit)     =
-//   attention_scale * q . landmark(unit);   of an outlier kAlways
+//   has the lowest cosine to the landmark are outliers, ties to the lower unit score(unit)     = log of the
+//   softmax over the landmarks of attention_scale * q . landmark;   of an outlier
+//                     kAlways
 //
 // So outliers are chosen in every step, before all others and as part of the budget, and stay where what is
-// used stays. Landmarks of units that come later are means too.
+// used stays. They have no part in the softmax; logs are at most 0, and a softmax over the scores, which a
+// stage may ask for, takes the same share from the landmarks of every query head. Landmarks of units that
+// come later are means too.
 #include <algorithm>
 #include <cmath>
 #include <vector>
@@ -16,6 +19,7 @@
 #include "sim/base/registry.hpp"
 #include "sim/interfaces/scorer.hpp"
 #include "sim/kernels/dot.hpp"
+#include "sim/kernels/softmax.hpp"
 
 namespace kvr {
 namespace {
@@ -61,16 +65,11 @@ class Landmark final : public Scorer {
              const MatrixRef<float>& scores, Work& work) override {
     kernels::dot_rows(queries, means_.view(), scores);
     for (std::int64_t query = 0; query < scores.rows; ++query) {
-      const std::span<float> row = scores.row(query);
-      for (float& logit : row) {
-        logit *= static_cast<float>(context_.attention_scale);
-      }
-      for (const UnitId unit : outliers_) {
-        row[static_cast<std::size_t>(unit)] = kAlways;
-      }
+      normalise(scores.row(query));
     }
     const auto landmarks = static_cast<double>(std::ssize(counts_) - std::ssize(outliers_));
-    work += {2.0 * static_cast<double>(queries.rows * context_.query_dim()) * landmarks,
+    const double products = static_cast<double>(queries.rows) * landmarks;
+    work += {(2.0 * static_cast<double>(context_.query_dim()) + 2.0) * products,
              kBytes * landmarks * static_cast<double>(context_.head_dim)};
   }
 
@@ -80,8 +79,24 @@ class Landmark final : public Scorer {
   }
 
  private:
-  static constexpr double kBytes = 2.0;    // an element in fp16
-  static constexpr float kAlways = 1e30F;  // above every logit of fp16 rows, and finite
+  static constexpr double kBytes = 2.0;   // an element in fp16
+  static constexpr float kAlways = 1.0F;  // above every logarithm of a share
+
+  bool is_outlier(std::size_t unit) const { return unit < is_outlier_.size() && is_outlier_[unit]; }
+
+  void normalise(std::span<float> scores) const {
+    std::vector<float> landmarks;
+    for (std::size_t unit = 0; unit < scores.size(); ++unit) {
+      scores[unit] *= static_cast<float>(context_.attention_scale);
+      if (!is_outlier(unit) && counts_[unit] > 0) {
+        landmarks.push_back(scores[unit]);
+      }
+    }
+    const float all = landmarks.empty() ? 0.0F : static_cast<float>(kernels::log_sum_exp(landmarks));
+    for (std::size_t unit = 0; unit < scores.size(); ++unit) {
+      scores[unit] = is_outlier(unit) ? kAlways : scores[unit] - all;
+    }
+  }
 
   void compute(UnitId unit, const Clustering& clustering, const HeadView& view, Work& work) {
     means_.clear(unit);
@@ -115,6 +130,10 @@ class Landmark final : public Scorer {
                              [&](UnitId unit) { return worst[static_cast<std::size_t>(unit)]; });
     units.resize(std::min(units.size(), static_cast<std::size_t>(params_.outliers)));
     outliers_ = std::move(units);
+    is_outlier_.assign(counts_.size(), false);
+    for (const UnitId unit : outliers_) {
+      is_outlier_[static_cast<std::size_t>(unit)] = true;
+    }
   }
 
   float worst_cosine(UnitId unit, std::span<const EntryIndex> members, const HeadView& view,
@@ -140,6 +159,7 @@ class Landmark final : public Scorer {
   std::vector<std::int64_t> counts_;  // [units], members
   bool found_ = false;
   std::vector<UnitId> outliers_;
+  std::vector<bool> is_outlier_;  // [units of the prompt]
 };
 
 const Registration<Scorer, Landmark> registered;

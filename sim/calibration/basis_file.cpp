@@ -4,10 +4,14 @@
 #include <fmt/ranges.h>
 
 #include <algorithm>
+#include <cmath>
+#include <span>
 
+#include "sim/base/convert.hpp"
 #include "sim/base/error.hpp"
 #include "sim/base/files/new_file.hpp"
 #include "sim/base/hdf5.hpp"
+#include "sim/base/sha256.hpp"
 
 namespace kvr {
 namespace {
@@ -15,9 +19,18 @@ namespace {
 constexpr std::string_view kFormat = "kvreplay key basis";
 constexpr std::int64_t kVersion = 1;
 constexpr hsize_t kMostColumns = 1 << 16;
+constexpr hsize_t kMostElements = hsize_t{1} << 28;  // of a layer's bases: 512 MiB
+constexpr std::string_view kDigest = "sha256";
 
 std::string path_of(std::int64_t layer, std::string_view name) {
   return fmt::format("layers/{}/{}", layer, name);
+}
+
+template <class T>
+std::string digest_of(std::span<const T> values) {
+  Sha256 sha256;
+  sha256.update(std::as_bytes(values));
+  return sha256.hex();
 }
 
 /// One plane of a dataset [sets, ...], of `count` numbers in rows of `shape`.
@@ -27,13 +40,16 @@ void write_sets(hid_t file, const std::string& path, hid_t type, const std::vect
   hdf5::Shape all(shape.size() + 1, sets.size());
   std::ranges::copy(shape, all.begin() + 1);
   const hdf5::Handle dataset = hdf5::create_dataset(file, path, type, all, {});
+  std::vector<T> whole;
   for (std::size_t set = 0; set < sets.size(); ++set) {
     hdf5::Shape begin(all.size(), 0);
     begin.front() = set;
     hdf5::Shape count = all;
     count.front() = 1;
     hdf5::write_block(dataset.get(), type, begin, count, (sets[set].*values).data());
+    whole.insert(whole.end(), (sets[set].*values).begin(), (sets[set].*values).end());
   }
+  hdf5::write_string(dataset.get(), std::string(kDigest), digest_of<T>(whole));
 }
 
 void check_format(const hdf5::Handle& file, const std::filesystem::path& path) {
@@ -49,9 +65,12 @@ void check_format(const hdf5::Handle& file, const std::filesystem::path& path) {
 /// The shape of the layer's bases, checked against what is asked.
 hdf5::Shape check_shape(hid_t dataset, const BasisWanted& wanted, const std::filesystem::path& path) {
   const hdf5::Shape shape = hdf5::shape_of(dataset);
-  if (shape.size() != 3 || shape[1] > kMostColumns || shape[2] > shape[1] || shape[2] == 0) {
-    throw InputError(fmt::format("{}: layer {}: bases of shape [{}]; allowed: [sets, channels, columns]",
-                                 path.string(), wanted.layer, fmt::join(shape, ", ")));
+  const bool sound = shape.size() == 3 && shape[0] > 0 && shape[2] > 0 && shape[1] <= kMostColumns &&
+                     shape[2] <= shape[1] && shape[0] <= kMostElements / (shape[1] * shape[2]);
+  if (!sound || !hdf5::has_type(dataset, hdf5::half_type())) {
+    throw InputError(fmt::format(
+        "{}: layer {}: bases of {} and shape [{}]; allowed: float16 [sets, channels, columns]", path.string(),
+        wanted.layer, hdf5::type_name_of_dataset(dataset), fmt::join(shape, ", ")));
   }
   if (shape[1] != static_cast<hsize_t>(wanted.width) || shape[0] <= static_cast<hsize_t>(wanted.set)) {
     throw InputError(
@@ -66,6 +85,24 @@ hdf5::Shape check_shape(hid_t dataset, const BasisWanted& wanted, const std::fil
                     path.string(), wanted.layer, shape[2], wanted.rank, shape[2]));
   }
   return shape;
+}
+
+/// Every column has the length 1, up to the rounding of its elements; what is no number has none.
+void check_directions(const KeyBasis& found, const BasisWanted& wanted, const std::filesystem::path& path) {
+  constexpr double kRounding = 0.01;
+  for (std::int64_t column = 0; column < found.rank; ++column) {
+    double squares = 0.0;
+    for (std::int64_t channel = 0; channel < found.width; ++channel) {
+      const auto element =
+          static_cast<double>(to_float(found.basis[static_cast<std::size_t>(channel * found.rank + column)]));
+      squares += element * element;
+    }
+    if (!(std::abs(squares - 1.0) <= kRounding)) {
+      throw InputError(fmt::format(
+          "{}: layer {}, set {}: column {} is no direction, its squares sum to {:.3g}; allowed: 1",
+          path.string(), wanted.layer, wanted.set, column, squares));
+    }
+  }
 }
 
 }  // namespace
@@ -101,16 +138,22 @@ KeyBasis read_basis(const std::filesystem::path& path, const BasisWanted& wanted
                                  path.string(), wanted.layer));
   }
   const hdf5::Handle dataset = hdf5::open_dataset(file.get(), at);
-  check_shape(dataset.get(), wanted, path);
+  const hdf5::Shape shape = check_shape(dataset.get(), wanted, path);
+  std::vector<Half> all(shape[0] * shape[1] * shape[2]);
+  hdf5::read_block(dataset.get(), hdf5::half_type(), {0, 0, 0}, shape, all.data());
+  if (!hdf5::has_attribute(dataset.get(), std::string(kDigest)) ||
+      hdf5::read_string(dataset.get(), std::string(kDigest)) != digest_of<Half>(all)) {
+    throw InputError(
+        fmt::format("{}: layer {}: its bases are not those that were written; damaged, or changed",
+                    path.string(), wanted.layer));
+  }
   KeyBasis found{.width = wanted.width, .rank = wanted.rank, .basis = {}, .energy = {}};
-  const auto width = static_cast<hsize_t>(wanted.width);
-  const auto rank = static_cast<hsize_t>(wanted.rank);
-  const auto set = static_cast<hsize_t>(wanted.set);
-  found.basis.resize(width * rank);
-  hdf5::read_block(dataset.get(), hdf5::half_type(), {set, 0, 0}, {1, width, rank}, found.basis.data());
-  found.energy.resize(rank);
-  hdf5::read_block(hdf5::open_dataset(file.get(), path_of(wanted.layer, "energy")).get(), H5T_NATIVE_FLOAT,
-                   {set, 0}, {1, rank}, found.energy.data());
+  for (std::int64_t channel = 0; channel < wanted.width; ++channel) {
+    const auto row =
+        all.begin() + (wanted.set * wanted.width + channel) * static_cast<std::int64_t>(shape[2]);
+    found.basis.insert(found.basis.end(), row, row + wanted.rank);
+  }
+  check_directions(found, wanted, path);
   return found;
 }
 

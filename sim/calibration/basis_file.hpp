@@ -18,7 +18,8 @@ struct KeyBasis {
 };
 
 /// Bases of a model's keys, found once and used by every run. In the file, which is HDF5, `layers/N/basis` is
-/// float16 [sets, width, rank] and `layers/N/energy` float32 [sets, rank]; the rest are root attributes.
+/// float16 [sets, width, rank], with the SHA-256 of its bytes as the attribute `sha256`, and
+/// `layers/N/energy` float32 [sets, rank]; the rest are root attributes.
 struct BasisFile {
   std::string model;      ///< as the trace names it
   std::string source;     ///< SHA-256 of the traces that it was found from, separated by lines
@@ -40,8 +41,8 @@ struct BasisWanted {
   std::int64_t rank;  ///< no more columns than that
 };
 
-/// The first `wanted.rank` columns. Throws InputError, "FILE: what is wrong; what is allowed", where it is no
-/// such file or has no such basis.
+/// The first `wanted.rank` columns, without `energy`. Throws InputError, "FILE: what is wrong; what is
+/// allowed", where it is no such file, is damaged or has no such basis.
 KeyBasis read_basis(const std::filesystem::path& path, const BasisWanted& wanted);
 
 }  // namespace kvr

@@ -1,6 +1,7 @@
 """`kvreplay calibrate` against numpy, and what it refuses."""
 
 import hashlib
+import json
 import os
 import subprocess
 from pathlib import Path
@@ -142,3 +143,97 @@ def test_an_input_is_never_overwritten(sample: Path, tmp_path: Path) -> None:
     done = attempt("calibrate", copy, "-o", copy)
     assert done.returncode == 2
     assert copy.read_bytes() == sample.read_bytes()
+
+
+def retrieving(folder: Path, sample: Path, *calibrations: str) -> Path:
+    """A configuration with a stage for each of the calibrations."""
+    stages = [
+        {
+            "effect": "select",
+            "layers": str(LAYERS[at]),
+            "scorer": {"type": "low_rank", "rank": 8, "calibration": name},
+            "budget": "fraction",
+        }
+        for at, name in enumerate(calibrations)
+    ]
+    parts = [str(ROOT / "configs" / part) for part in ("phones/oneplus_12.yaml", "devices/ufs40.yaml")]
+    system = {"heads": "together", "clustering": "token", "layout": "token_order", "replacement": "none"}
+    config = folder / "c.yaml"
+    config.write_text(
+        json.dumps({
+            "include": parts,
+            "trace": {"path": str(sample)},
+            "system": {**system, "stages": stages},
+            "run": {"steps": 1},
+        })
+    )  # fmt: skip
+    return config
+
+
+def test_a_damaged_calibration_is_told_whatever_was_damaged(kvreplay, sample: Path, tmp_path: Path) -> None:
+    sound = tmp_path / "sound.h5"
+    kvreplay("calibrate", sample, "-o", sound, "--rank", "8")
+
+    def change(name: str, at: str, value: float, *, renew: bool) -> None:
+        (tmp_path / name).write_bytes(sound.read_bytes())
+        with h5py.File(tmp_path / name, "r+") as file:
+            file[at][0, 0, 0] = value
+            digest = hashlib.sha256(file[at][:].tobytes()).hexdigest()
+            if renew:
+                file[at].attrs["sha256"] = digest
+
+    at = f"layers/{LAYERS[0]}/basis"
+    for name, value, renew, message in (
+        ("nan.h5", np.nan, True, "column 0 is no direction, its squares sum to nan; allowed: 1"),
+        ("large.h5", 3.0, True, "column 0 is no direction"),
+        ("other.h5", 0.01, False, "its bases are not those that were written; damaged, or changed"),
+    ):
+        change(name, at, value, renew=renew)
+        done = attempt("run", retrieving(tmp_path, sample, name))
+        assert done.returncode == 2, name
+        assert f"system.stages.0.scorer.calibration: {tmp_path / name}: " in done.stderr
+        assert message in done.stderr
+
+
+def test_what_is_wrong_with_several_calibrations_is_told_together(sample: Path, tmp_path: Path) -> None:
+    (tmp_path / "empty.h5").write_bytes(b"")
+    done = attempt("run", retrieving(tmp_path, sample, "none.h5", "empty.h5"))
+    assert done.returncode == 2
+    lines = done.stderr.splitlines()
+    assert len(lines) == 2
+    for at, line in enumerate(lines):
+        assert f"system.stages.{at}.scorer.calibration: " in line
+
+
+def test_traces_of_two_models_are_refused_and_all_is_told_at_once(sample: Path, tmp_path: Path) -> None:
+    other = tmp_path / "other.h5"
+    other.write_bytes(sample.read_bytes())
+    with h5py.File(other, "r+") as file:
+        file.attrs["model_name"] = np.bytes_(b"another model")
+    (tmp_path / "text.h5").write_text("no trace")
+    given = (tmp_path / "text.h5", sample, other, tmp_path / "none.h5")
+    done = attempt("calibrate", *given, "-o", sample, "--rank", "0", "--tokens", "-1")
+    assert done.returncode == 2
+    for message in (
+        "--rank: 0 is too few",
+        "--tokens: -1 is too few",
+        "is an input",
+        f"{tmp_path / 'text.h5'}: ",
+        f"{other}: is of another model, or has other layers or heads of it, than {sample}; allowed: ",
+        f"{tmp_path / 'none.h5'}: ",
+    ):
+        assert message in done.stderr, message
+
+
+def test_a_codec_that_leaves_nothing_on_flash_is_refused_there(sample: Path, tmp_path: Path) -> None:
+    config = tmp_path / "c.yaml"
+    for codec in ("{k: low_rank, v: low_rank}", "{joint: low_rank}"):
+        config.write_text(
+            f"include: [{ROOT}/configs/phones/oneplus_12.yaml, {ROOT}/configs/devices/ufs40.yaml]\n"
+            f"trace: {{path: {sample}}}\nrun: {{steps: 1}}\n"
+            "system:\n  clustering: token\n  stages: []\n  layout: token_order\n  replacement: none\n"
+            f"  codec: {codec}\n"
+        )
+        done = attempt("run", config)
+        assert done.returncode == 2
+        assert "system.codec: leaves nothing of an entry to be on flash; allowed: " in done.stderr

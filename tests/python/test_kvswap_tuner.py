@@ -30,7 +30,7 @@ def tune(root: Path, device: str, *options: str) -> subprocess.CompletedProcess[
     }
     named = [word for part, file in files.items() for word in (f"--{part}", file)]
     command = [sys.executable, root / "notebooks" / "kvswap_tuner.py", *named, *GRID, *options]
-    return subprocess.run([*map(str, command)], check=False, capture_output=True, text=True)
+    return subprocess.run([*map(str, command)], check=False, capture_output=True, text=True, cwd=root)
 
 
 @pytest.mark.parametrize("device", ["emmc51", "ufs40"])
@@ -57,10 +57,41 @@ def test_less_dram_is_kept_to(kvreplay, project_root: Path) -> None:
     assert loose.stdout != tight.stdout
 
 
-def test_what_cannot_be_is_told(kvreplay, project_root: Path) -> None:
-    done = tune(project_root, "ufs40", "--dram", "1KiB")
-    assert done.returncode == 2
-    assert "nothing fits; the least is" in done.stderr
-    done = tune(project_root, "ufs40", "--dram", "much")
-    assert done.returncode == 2
-    assert "is no size" in done.stderr
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (["--dram", "1KiB"], "nothing fits; the least is"),
+        (["--dram", "much"], "argument --dram: is no size (much)"),
+        (["--dram", "1MiB", "--max-loss", "nan"], "argument --max-loss: is no share (nan)"),
+        (["--dram", "1MiB", "--max-loss", "-1"], "argument --max-loss: is no share (-1)"),
+        (["--dram", "1MiB", "--batch", "0"], "argument --batch: is no count (0)"),
+        (["--dram", "1MiB", "--groups", "3", "--entries", "64"], "none is a multiple of one of --groups"),
+        (["--dram", "1MiB", "--steps", "99999"], "run.steps: "),
+        (["--dram", "1MiB", "--trace", "nowhere.h5"], "argument --trace: no such file (nowhere.h5)"),
+        (["--dram", "1MiB", "--trace", "README.md"], "README.md: "),
+    ],
+)
+def test_what_cannot_be_is_told(kvreplay, project_root: Path, options: list[str], message: str) -> None:
+    done = tune(project_root, "ufs40", *options)
+    assert done.returncode == 2, done.stderr
+    assert message in done.stderr
+    assert "Traceback" not in done.stderr
+    assert "tuner.yaml" not in done.stderr
+
+
+def test_what_is_given_twice_counts_once(kvreplay, project_root: Path) -> None:
+    options = (
+        "--dram",
+        "100MiB",
+        "--groups",
+        "4,4",
+        "--entries",
+        "64,64",
+        "--reuse",
+        "1",
+        "--rank-parts",
+        "8",
+    )
+    done = tune(project_root, "ufs40", *options)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.startswith("1 candidates, 1 within")

@@ -17,6 +17,7 @@
 #include "sim/cli/options/options.hpp"
 #include "sim/cli/outputs.hpp"
 #include "sim/cli/progress.hpp"
+#include "sim/config/problem_list.hpp"
 #include "sim/kernels/principal_directions.hpp"
 #include "traces/checks/validate.hpp"
 #include "traces/reader.hpp"
@@ -51,18 +52,18 @@ cli::Syntax syntax() {
   return syntax;
 }
 
-std::optional<Options> parse(std::span<const std::string> args, std::FILE* out) {
+/// Empty when only help was asked for; `problems`: what is wrong with single options.
+std::optional<Options> parse(std::span<const std::string> args, std::FILE* out, ProblemList& problems) {
   const auto given = cli::parse(syntax(), args, out);
   if (!given) {
     return std::nullopt;
   }
   const std::string heads = cli::text_of(*given, "heads");
-  std::vector<std::string> problems;
   if (given->count("out") == 0) {
-    problems.push_back("--out: is missing; required: a file to write");
+    problems.add("--out: is missing; required: a file to write");
   }
   if (heads != "together" && heads != "each") {
-    problems.push_back(fmt::format("--heads: is not a choice ({}); allowed: together, each", heads));
+    problems.add(fmt::format("--heads: is not a choice ({}); allowed: together, each", heads));
   }
   Options options{.traces = cli::texts_of(*given, "traces"),
                   .out = cli::text_of(*given, "out"),
@@ -71,20 +72,17 @@ std::optional<Options> parse(std::span<const std::string> args, std::FILE* out) 
                   .rank = cli::given_value<std::int64_t>(*given, "rank"),
                   .tokens = cli::given_value<std::int64_t>(*given, "tokens")};
   if (options.rank && *options.rank < 1) {
-    problems.push_back(fmt::format("--rank: {} is too few; allowed: 1 and more", *options.rank));
+    problems.add(fmt::format("--rank: {} is too few; allowed: 1 and more", *options.rank));
   }
   if (options.tokens && *options.tokens < 0) {
-    problems.push_back(
-        fmt::format("--tokens: {} is too few; allowed: 1 and more, or 0 for all", *options.tokens));
-  }
-  if (!problems.empty()) {
-    throw InputError(std::move(problems));
+    problems.add(fmt::format("--tokens: {} is too few; allowed: 1 and more, or 0 for all", *options.tokens));
   }
   return options;
 }
 
 /// A trace that keys are taken from.
 struct Source {
+  std::string path;
   trace::Reader reader;
   std::int64_t tokens;
   std::string hash;
@@ -92,7 +90,7 @@ struct Source {
 
 /// What must be the same for keys to be of one model.
 bool same_model(const trace::Header& a, const trace::Header& b) {
-  return a.geometry == b.geometry && a.captured_layers == b.captured_layers &&
+  return a.model_name == b.model_name && a.geometry == b.geometry && a.captured_layers == b.captured_layers &&
          a.captured_kv_heads == b.captured_kv_heads;
 }
 
@@ -103,13 +101,12 @@ std::int64_t tokens_of(const trace::Header& header, const Options& options) {
   return *options.tokens == 0 ? header.seq_len : *options.tokens;
 }
 
-/// Throws everything that is wrong with the traces.
-std::vector<Source> open_sources(const Options& options) {
-  std::vector<std::string> problems;
+/// Those that can be read; `problems`: what is wrong with all of them.
+std::vector<Source> open_sources(const Options& options, ProblemList& problems) {
   std::vector<Source> sources;
   for (const std::string& path : options.traces) {
     const std::vector<std::string> invalid = trace::validate(path);
-    problems.insert(problems.end(), invalid.begin(), invalid.end());
+    std::ranges::for_each(invalid, [&](const std::string& problem) { problems.add(problem); });
     if (!invalid.empty()) {
       continue;
     }
@@ -117,27 +114,24 @@ std::vector<Source> open_sources(const Options& options) {
     const trace::Header& header = reader.header();
     const std::int64_t tokens = tokens_of(header, options);
     if (tokens > header.seq_len) {
-      problems.push_back(fmt::format("--tokens: {} is too many; {} has {}", tokens, path, header.seq_len));
+      problems.add(fmt::format("--tokens: {} is too many; {} has {}", tokens, path, header.seq_len));
     }
     if (!sources.empty() && !same_model(header, sources.front().reader.header())) {
-      problems.push_back(fmt::format(
+      problems.add(fmt::format(
           "{}: is of another model, or has other layers or heads of it, than {}; allowed: traces of one",
-          path, options.traces.front()));
+          path, sources.front().path));
     }
-    sources.push_back({std::move(reader), tokens, sha256_of_file(path)});
-  }
-  if (problems.empty() && options.rank) {
-    const trace::Header& header = sources.front().reader.header();
-    const std::int64_t most = header.geometry.head_dim * (options.together ? header.kv_heads_captured() : 1);
-    if (*options.rank > most) {
-      problems.push_back(fmt::format("--rank: {} is too many; allowed: 1 to {}, the channels of a row",
-                                     *options.rank, most));
-    }
-  }
-  if (!problems.empty()) {
-    throw InputError(std::move(problems));
+    sources.push_back({path, std::move(reader), tokens, sha256_of_file(path)});
   }
   return sources;
+}
+
+void check_rank(const Options& options, const trace::Header& header, ProblemList& problems) {
+  const std::int64_t most = header.geometry.head_dim * (options.together ? header.kv_heads_captured() : 1);
+  if (options.rank && *options.rank > most) {
+    problems.add(
+        fmt::format("--rank: {} is too many; allowed: 1 to {}, the channels of a row", *options.rank, most));
+  }
 }
 
 /// The heads that have one basis, of one layer; rows side by side.
@@ -154,6 +148,11 @@ class HeadSet {
 
   KeyBasis basis(std::int64_t rank, bool centred) const {
     const kernels::PrincipalDirections found = products_.directions(rank, centred);
+    if (std::accumulate(found.energy.begin(), found.energy.end(), 0.0) <= 0.0) {
+      throw InputError(
+          fmt::format("captured layer {}, head {}: all keys are {}, so that they have no direction", layer_,
+                      first_, centred ? "the same" : "zero"));
+    }
     KeyBasis basis{.width = heads_ * head_dim_,
                    .rank = rank,
                    .basis = std::vector<Half>(found.basis.size()),
@@ -228,15 +227,25 @@ void print(std::FILE* out, const BasisFile& file) {
 }  // namespace
 
 int run_calibrate_command(std::span<const std::string> args, std::FILE* out, bool quiet) {
-  const std::optional<Options> options = parse(args, out);
+  ProblemList problems;
+  const std::optional<Options> options = parse(args, out, problems);
   if (!options) {
     return 0;
   }
-  cli::Outputs outputs;
-  outputs.write("--out", options->out);
-  std::ranges::for_each(options->traces, [&](const std::string& path) { outputs.read(path); });
-  outputs.check();
-  const BasisFile file = calibrate(open_sources(*options), *options, quiet);
+  problems.collect([&] {
+    cli::Outputs outputs;
+    if (!options->out.empty()) {
+      outputs.write("--out", options->out);
+    }
+    std::ranges::for_each(options->traces, [&](const std::string& path) { outputs.read(path); });
+    outputs.check();
+  });
+  const std::vector<Source> sources = open_sources(*options, problems);
+  if (!sources.empty()) {
+    check_rank(*options, sources.front().reader.header(), problems);
+  }
+  problems.throw_if_any();
+  const BasisFile file = calibrate(sources, *options, quiet);
   const auto failed = cli::attempt_to_write([&] { file.write(options->out); });
   print(out, file);
   if (failed) {

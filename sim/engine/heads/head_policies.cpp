@@ -283,7 +283,9 @@ std::int64_t HeadPolicies::always_visible() const {
   const auto current = static_cast<EntryIndex>(before_current_);
   const bool current_left = before_current_ < entries() && !live_.contains(current);
   return live_.count_in({0, range().begin}) + live_.count_in({range().end, current}) +
-         (current_left ? 0 : 1) + open_.pending();
+         (current_left ? 0 : 1) + std::ranges::count_if(open_.all_pending(), [this](EntryIndex entry) {
+           return live_.contains(entry);
+         });
 }
 
 void HeadPolicies::follow(const ResidentUnits& resident) {

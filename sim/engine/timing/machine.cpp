@@ -74,11 +74,19 @@ void check_parts(const RunConfig& config, const trace::Header& header) {
   });
   const Codec::Context row{header.geometry.head_dim};
   const CodecConfig& codec = config.system.codec;
-  if (codec.joint) {
-    problems.collect([&] { make<Codec>(config, "system.codec.joint", *codec.joint, row); });
-  } else {
-    problems.collect([&] { make<Codec>(config, "system.codec.k", codec.keys, row); });
-    problems.collect([&] { make<Codec>(config, "system.codec.v", codec.values, row); });
+  std::int64_t entry_bytes = 0;
+  const auto make_codec = [&](std::string_view key, const ComponentChoice& choice) {
+    return problems.collect(
+        [&] { entry_bytes += make<Codec>(config, key, choice, row)->row_bytes(row.head_dim); });
+  };
+  const bool made =
+      codec.joint ? make_codec("system.codec.joint", *codec.joint)
+                  : make_codec("system.codec.k", codec.keys) & make_codec("system.codec.v", codec.values);
+  if (made && entry_bytes == 0 && config.system.on_flash) {
+    problems.add(fmt::format(
+        "{}: leaves nothing of an entry to be on flash; allowed: a codec of keys or of values that does, or "
+        "tiers of memory",
+        config.place("system.codec")));
   }
   problems.collect([&] { make<Schedule>(config, "system.schedule", config.system.schedule, {}); });
   problems.throw_if_any();

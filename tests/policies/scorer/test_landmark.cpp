@@ -41,9 +41,10 @@ TEST_CASE("landmark: of pages (1,0)(1,0), (1,0)(0,1) and (2,0)(2,2) the second h
   units->build(sequence.view(6), changes, work);
   scorer->update(changes, *units, sequence.view(6), work);
   const auto scores = scores_of(*scorer, query, *units, sequence.view(6));
-  CHECK(scores[0] == 1.0F);
-  CHECK(scores[1] == 1e30F);
-  CHECK(scores[2] == 5.0F);
+  // Logits 1 and 5 of the landmarks: log(e^1 + e^5) = 5.01815.
+  CHECK(scores[0] == doctest::Approx(1.0 - 5.01815));
+  CHECK(scores[1] == 1.0F);
+  CHECK(scores[2] == doctest::Approx(5.0 - 5.01815));
   CHECK(scorer->dram_bytes() == 2 * 2 * 2 + 4);
 }
 
@@ -63,9 +64,39 @@ TEST_CASE("landmark: units that come later are never outliers, and pages of one 
     scorer->update(changes, *units, sequence.view(entry + 1), work);
   }
   const auto scores = scores_of(*scorer, query, *units, sequence.view(20));
+  double sum = 0.0;
+  std::vector<double> logits;
   for (EntryIndex entry = 0; entry < 20; ++entry) {
-    const double logit = test::plain_dot(query.key(0), sequence.key(entry));
-    CHECK(std::abs(static_cast<double>(scores[static_cast<std::size_t>(entry)]) - logit) < 1e-5);
+    logits.push_back(test::plain_dot(query.key(0), sequence.key(entry)));
+    sum += std::exp(logits.back());
+  }
+  for (std::size_t entry = 0; entry < 20; ++entry) {
+    CHECK(std::abs(static_cast<double>(scores[entry]) - (logits[entry] - std::log(sum))) < 1e-5);
+  }
+}
+
+TEST_CASE("landmark: outliers change nothing of how the others are ranked, a softmax over scores or not") {
+  Rng rng(9);
+  const Sequence sequence = Sequence::random(40, 8, rng);
+  const Sequence query = Sequence::random(1, 8, rng);
+  const auto scored = [&](std::int64_t outliers) {
+    const auto scorer = make(outliers, 8);
+    ChangeList changes;
+    Work work;
+    const auto fresh = pages(8);
+    fresh->build(sequence.view(40), changes, work);
+    scorer->update(changes, *fresh, sequence.view(40), work);
+    return scores_of(*scorer, query, *fresh, sequence.view(40));
+  };
+  const auto without = scored(0);
+  const auto with = scored(4);
+  double apart = 0.0;
+  for (std::size_t unit = 0; unit < with.size(); ++unit) {
+    if (with[unit] < 1.0F) {
+      const double difference = static_cast<double>(with[unit]) - static_cast<double>(without[unit]);
+      CHECK((apart == 0.0 || std::abs(difference - apart) < 1e-5));  // by one constant
+      apart = difference;
+    }
   }
 }
 
@@ -95,9 +126,9 @@ TEST_CASE("landmark: outliers are those of a plain search, and landmarks and out
     }
     std::ranges::sort(worst);
     const auto scores = scores_of(*scorer, query, *units, sequence.view(64));
-    CHECK(std::ranges::count(scores, 1e30F) == 5);
+    CHECK(std::ranges::count(scores, 1.0F) == 5);
     for (std::size_t i = 0; i < 5; ++i) {
-      CHECK(scores[static_cast<std::size_t>(worst[i].second)] == 1e30F);
+      CHECK(scores[static_cast<std::size_t>(worst[i].second)] == 1.0F);
     }
     CHECK(scorer->dram_bytes() == 27 * 8 * 2 + 5 * 4);
   }

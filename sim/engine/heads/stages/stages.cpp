@@ -13,6 +13,7 @@
 
 #include "sim/base/error.hpp"
 #include "sim/base/registry.hpp"
+#include "sim/config/problem_list.hpp"
 #include "sim/engine/heads/stages/stage_check.hpp"
 #include "sim/engine/walk/trace_demands.hpp"
 
@@ -38,15 +39,13 @@ Stages::Stages(const RunConfig& config, const BatchWalk& walk)
     check_stages(config, config.sequences[static_cast<std::size_t>(sequence)],
                  walk.sequence(sequence).trace());
   }
+  ProblemList problems;
   for (const StageConfig& stage : config.system.stages) {
     budgets_.push_back(make_budgets(stage, stage.budget));
     estimates_.push_back(stage.estimates() ? make_budgets(stage, stage.estimate) : SequenceBudgets());
-    try {
-      need(budgets_.size() - 1);
-    } catch (const InputError& error) {  // parameters that do not fit the trace
-      throw config.placed(fmt::format("system.stages.{}.scorer", budgets_.size() - 1), error);
-    }
+    problems.collect([&] { need(budgets_.size() - 1); });
   }
+  problems.throw_if_any();
   for (std::int64_t sequence = 0; sequence < walk.sequences(); ++sequence) {
     check_needs(needs_, config, config.sequences[static_cast<std::size_t>(sequence)],
                 walk.sequence(sequence).steps().first_position, walk.sequence(sequence).trace());
@@ -69,6 +68,14 @@ Stages::SequenceBudgets Stages::make_budgets(const StageConfig& stage, const Com
 }
 
 void Stages::need(std::size_t index) {
+  try {
+    add_needs(index);
+  } catch (const InputError& error) {  // parameters that do not fit the trace
+    throw config_->placed(fmt::format("system.stages.{}.scorer", index), error);
+  }
+}
+
+void Stages::add_needs(std::size_t index) {
   const StageConfig& stage = stage_config(index);
   if (stage.takes()) {
     return;
