@@ -98,6 +98,29 @@ TEST_CASE(
   }
 }
 
+TEST_CASE(
+    "what waits for its unit and is removed is no longer counted as DRAM, in DRAM alone or over flash") {
+  for (const char* const clustering :
+       {"{type: page, page_tokens: 8, buffered: true}",
+        "{type: kmeans_local, entries_per_cluster: 7, window: 12, window_clusters: 2}",
+        "{type: segmented_kmeans, entries_per_cluster: 7, segment_entries: 30, sinks: 2, recent: 5, window: "
+        "9}"}) {
+    for (const char* const tiers : {"[{name: dram}]", "[]"}) {
+      Setup setup;
+      setup.clustering = clustering;
+      setup.tiers = tiers;
+      setup.stages_before = kWindow;
+      setup.selects = false;
+      setup.check = "every_step";
+      CAPTURE(setup.describe());
+      const PointResult result = fixture().run(setup);
+      CHECK(smallest(result, Metric::cache_bytes) >= 0.0);
+      // Two sinks, 30 recent entries and the current one, of two layers of two heads each.
+      CHECK(largest(result, Metric::pinned_bytes) <= 4.0 * 33.0 * test::kEntryBytes);
+    }
+  }
+}
+
 TEST_CASE("a window keeps exactly its pins: attention runs over them and the current entry") {
   Setup setup;
   setup.selects = false;
