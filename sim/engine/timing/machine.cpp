@@ -79,9 +79,13 @@ void check_parts(const RunConfig& config, const trace::Header& header) {
     return problems.collect(
         [&] { entry_bytes += make<Codec>(config, key, choice, row)->row_bytes(row.head_dim); });
   };
-  const bool made =
-      codec.joint ? make_codec("system.codec.joint", *codec.joint)
-                  : make_codec("system.codec.k", codec.keys) & make_codec("system.codec.v", codec.values);
+  bool made = true;
+  if (codec.joint) {
+    made = make_codec("system.codec.joint", *codec.joint);
+  } else {
+    made = make_codec("system.codec.k", codec.keys);
+    made = make_codec("system.codec.v", codec.values) && made;
+  }
   if (made && entry_bytes == 0 && config.system.on_flash) {
     problems.add(fmt::format(
         "{}: leaves nothing of an entry to be on flash; allowed: a codec of keys or of values that does, or "
