@@ -47,12 +47,11 @@ void DramBudget::check() const {
   }
   const DramUse& use = largest_rest_;
   throw InputError(fmt::format(
-      "{}: {} are less than what must be in DRAM: representatives {}, metadata {}, pinned entries {}, "
-      "entries "
-      "that wait to be written or have no flash below them {}, entries that a layer reads {}, and the "
-      "smallest caches {}; give at least "
-      "{}",
-      config_.place("system.dram"), kib(limit_bytes_), kib(use.representatives_bytes),
+      "{}: {} are less than what must be in DRAM for point '{}': representatives {}, metadata {}, pinned "
+      "entries {}, entries that wait to be written or have no flash below them {}, entries that a layer "
+      "reads "
+      "{}, and the smallest caches {}; give at least {}",
+      config_.place("system.dram"), kib(limit_bytes_), config_.point, kib(use.representatives_bytes),
       kib(use.metadata_bytes), kib(use.pinned_bytes), kib(use.write_buffer_bytes + use.kept_cache_bytes),
       kib(use.working_buffer_bytes), kib(least_cache_bytes_), kib(least_bytes())));
 }
