@@ -118,15 +118,22 @@ def run_all(trace: Path, out: Path, steps: int, settings: Sequence[str] = ()) ->
         run(CONFIGS / f"{experiment}.yaml", out / f"{experiment}.h5", sets, [trace])
 
 
+def count(text: str) -> int:
+    if not (text.isascii() and text.isdecimal() and int(text) > 0):
+        raise argparse.ArgumentTypeError(f"is no number of steps ({text}); allowed: 1 and more")
+    return int(text)
+
+
 def main(arguments: Sequence[str]) -> None:
     parser = argparse.ArgumentParser(prog="scripts/paper-dynamickv")
     parser.add_argument("traces", metavar="TRACE", type=Path, nargs="*", help="the sample unless given")
-    parser.add_argument("--steps", type=int, help=f"decode steps of each point; {STEPS} by default")
+    parser.add_argument("--steps", type=count, help=f"decode steps of each point; {STEPS} by default")
     options = parser.parse_args(arguments)
     traces = [trace.resolve() for trace in options.traces] or [SAMPLE]
     for trace in traces:
         if not trace.is_file():
             parser.error(f"there is no trace '{trace}'")
+        call("trace", "validate", trace)
         if min(budgets := budgets_of(trace)) < 2 or len(set(budgets)) < len(SHARES):
             parser.error(f"'{trace}' has too short a prompt: budgets would be {budgets} entries")
     if len({trace.stem for trace in traces}) < len(traces):

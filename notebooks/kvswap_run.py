@@ -9,6 +9,7 @@ from paper_run import ROOT, call, run
 
 CONFIGS = ROOT / "configs" / "paper" / "kvswap"
 TRACES = ROOT / "results" / "paper" / "kvswap"  # where the configurations look for them
+SAMPLE = ROOT / "traces" / "samples" / "smollm2.h5"
 EXPERIMENTS = ("memory", "quality", "group_size", "reuse", "context", "reason", "throughput")
 GEOMETRY = ("--layers", "1", "--first-layer", "2", "--kv-heads", "8", "--group", "4", "--head-dim", "128",
             "--clusters", "256")  # fmt: skip
@@ -20,7 +21,7 @@ def make_trace(name: str, tokens: int) -> None:
     trace, basis = TRACES / f"{name}.h5", TRACES / f"{name}.basis.h5"
     if not trace.exists():
         call("trace", "synth", trace, *GEOMETRY, "--prompt", tokens - GENERATED - 1, "--steps", GENERATED)
-    if not basis.exists():
+    if not basis.exists() or basis.stat().st_mtime_ns < trace.stat().st_mtime_ns:
         call("calibrate", trace, "-o", basis, "--rank", 128)
 
 
@@ -49,10 +50,11 @@ def main() -> None:
     make_trace("llama-32k", 32_768)
     make_trace("llama-16k", 16_384)
     settings = [f"run.steps={options.steps}"] if options.steps else []
+    inputs = [SAMPLE, *sorted(TRACES.glob("llama-*k*.h5"))]
     for experiment in chosen:
         print(f"{experiment} ...", file=sys.stderr, flush=True)
-        run(CONFIGS / f"{experiment}.yaml", options.out / f"{experiment}.h5", settings)
-    print(table(options.out))
+        run(CONFIGS / f"{experiment}.yaml", options.out / f"{experiment}.h5", settings, inputs)
+    print(table(options.out, chosen))
 
 
 if __name__ == "__main__":

@@ -1,8 +1,10 @@
 // The layers of a prompt share a pool while it is read, by how many of the pool's best units each has. What a
 // layer is allotted it is cut to, so that later calls share what earlier ones left:
 //
-//   cap    = min(floor(radio_max * entries), whole),   whole = entries of a head when the layer was first
-//   seen stored = min(cap, entries that a head still has) call after n of the stage's L layers:
+//   whole  = entries of a head when the layer was first seen
+//   cap    = min(floor(radio_max * entries), whole)
+//   stored = min(cap, entries that a head still has)
+//   call after n of the stage's L layers:
 //     won(layer) = of the best entries * heads * n of all n layers' units, as first seen, those in its heads
 //     quota      = by integers or apportioned
 //     allot      = min(quota, stored), the same to every head of the layer

@@ -54,6 +54,7 @@ class KMeansLocal final : public Clustering {
       at(result.assignment[i]).push_back(entries[i]);
     }
     entries_ = prompt.entries();
+    removed_ = entries_ - live.size();
     report_created(0, changes);
   }
 

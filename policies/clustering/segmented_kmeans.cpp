@@ -51,6 +51,7 @@ class SegmentedKMeans final : public Clustering {
   void build(const HeadView& prompt, const EntrySet& live, ChangeList& changes, Work& work) override {
     waiting_ = listed(live);
     entries_ = prompt.entries();
+    removed_ = entries_ - live.size();
     members_.resize(1);
     const std::int64_t settled = std::max<std::int64_t>(0, std::ssize(waiting_) - sinks() - params_.recent);
     const std::vector<EntryIndex> entries = take_oldest(settled);

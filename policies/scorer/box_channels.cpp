@@ -1,7 +1,7 @@
 // A unit is worth what its box is in the few channels in which the queries are largest:
 //
 //   channels   = max(1, round(share * head_dim)) with the largest sum of |q| over the query heads
-//   end        = of each of them: the unit's largest value where the sum of q over the query heads is above
+//   end        = of each of them the unit's largest value, where the sum of q over the query heads is above
 //   0,
 //                else its least
 //   score(unit) = attention_scale * sqrt(|q| / |q in the channels|) * sum over the channels of q * end

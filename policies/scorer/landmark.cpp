@@ -1,10 +1,10 @@
 // Chunks by the mean of their keys, but for those that a mean does not stand for:
 //
-//   landmark(unit)  = mean(keys of its members)
-//   when the prompt has been read, of all units with more than one member the `outliers` whose worst member
-//   has the lowest cosine to the landmark are outliers, ties to the lower unit score(unit)     = log of the
-//   softmax over the landmarks of attention_scale * q . landmark;   of an outlier
-//                     kAlways
+//   landmark(unit) = mean(keys of its members)
+//   outliers       = when the prompt has been read, of its units with more than one member so many, whose
+//                    worst member has the lowest cosine to the landmark; ties to the lower unit
+//   score(unit)    = log of its share in a softmax over landmarks of attention_scale * q . landmark
+//                    of an outlier: kAlways
 //
 // So outliers are chosen in every step, before all others and as part of the budget, and stay where what is
 // used stays. They have no part in the softmax; logs are at most 0, and a softmax over the scores, which a

@@ -344,7 +344,8 @@ class Checker {
       Resolved& value = resolved.children.emplace_back(
           Resolved{.key = spec.name, .mark = child != nullptr ? child->mark : Mark{}});
       resolve_value(spec, child, join_path(path, spec.name), place, value);
-      if (spec.info.is_path && child != nullptr && child->kind == NodeKind::scalar) {
+      if (spec.info.is_path && child != nullptr && child->kind == NodeKind::scalar &&
+          (spec.info.required || !child->text.empty())) {
         value.value = resolve_path(*child, join_path(path, spec.name));
       }
     }

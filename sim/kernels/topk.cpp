@@ -7,8 +7,7 @@
 //         sort what is left
 // Each cut is linear in the pool and frees half of it, so the whole is linear in n for any order of scores.
 //
-// heaviest:  what weighs less than (1 - share) * all / n cannot be needed: together that is less than 1 -
-// share
+// heaviest:  what weighs less than (1 - share) * all / n cannot be needed: together it has less than the rest
 //            sum the rest by ranges of weight, which the leading bits of a float number
 //            take whole ranges from the heaviest on; sort the one in which the share is reached
 #include "sim/kernels/topk.hpp"

@@ -237,3 +237,15 @@ def test_a_codec_that_leaves_nothing_on_flash_is_refused_there(sample: Path, tmp
         done = attempt("run", config)
         assert done.returncode == 2
         assert "system.codec: leaves nothing of an entry to be on flash; allowed: " in done.stderr
+
+
+def test_no_calibration_is_an_empty_text_and_what_a_run_writes_down_runs_again(
+    kvreplay, sample: Path, tmp_path: Path
+) -> None:
+    config = retrieving(tmp_path, sample, "none.h5")
+    kvreplay("run", config, "--set", 'system.stages.0.scorer.calibration=""', "-o", tmp_path / "first.h5")
+    with h5py.File(tmp_path / "first.h5") as first:
+        (tmp_path / "again.yaml").write_text(first["provenance/resolved_config"].asstr()[0])
+        kvreplay("run", tmp_path / "again.yaml", "-o", tmp_path / "again.h5")
+        with h5py.File(tmp_path / "again.h5") as again:
+            assert np.array_equal(first["recall"][:], again["recall"][:])

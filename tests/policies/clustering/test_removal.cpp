@@ -133,5 +133,33 @@ TEST_CASE("clusterings hold what is live, in one unit each, whatever is removed"
   }
 }
 
+/// Of the lists that it keeps of the first hundred entries, a third of which was removed before `build` or
+/// after it.
+std::int64_t dram_of(std::string_view name, bool before) {
+  Rng rng(4);
+  const test::Sequence sequence = test::Sequence::random(100, 4, rng);
+  const auto clustering = test::make<Clustering>(name, {}, {.head_dim = 4, .head = {}, .root_seed = 1});
+  std::vector<EntryIndex> removed;
+  EntrySet live = EntrySet::first(100);
+  for (EntryIndex entry = 0; entry < 100; entry += 3) {
+    removed.push_back(entry);
+    live.remove(entry);
+  }
+  ChangeList changes;
+  Work work;
+  clustering->build(sequence.view(100), before ? live : EntrySet::first(100), changes, work);
+  if (!before) {
+    clustering->remove(removed, sequence.view(100), changes, work);
+  }
+  return clustering->dram_bytes();
+}
+
+TEST_CASE("lists of entries take DRAM for what is live, removed before the units were built or after") {
+  for (const std::string_view name : {"kmeans_local", "segmented_kmeans"}) {
+    CAPTURE(std::string(name));
+    CHECK(dram_of(name, true) == dram_of(name, false));
+  }
+}
+
 }  // namespace
 }  // namespace kvr
