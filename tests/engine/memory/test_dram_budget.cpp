@@ -158,7 +158,7 @@ TEST_CASE("too little is an error that names every purpose") {
   setup.dram_bytes = 1024;
   const std::string error = fixture().error_of(setup);
   CHECK(error.starts_with(
-      "config.yaml:16:3: system.dram: 1KiB are less than what must be in DRAM for point 'system under test': "
+      "config.yaml:16:3: system.dram: 1KiB are less than what must be in DRAM for point 'test': "
       "representatives 1"));
   for (const char* purpose : {"representatives", "metadata", "pinned entries", "wait to be written",
                               "a layer reads", "smallest caches", "give at least"}) {
