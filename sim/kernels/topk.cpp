@@ -63,8 +63,14 @@ std::uint64_t cut_pool(std::vector<std::uint64_t>& pool, std::size_t k) {
 double sum_of(std::span<const float> weights) {
   constexpr std::size_t kSums = 8;  // that do not wait for one another
   std::array<double, kSums> sums{};
-  for (std::size_t i = 0; i < weights.size(); ++i) {
-    sums[i % kSums] += static_cast<double>(weights[i]);
+  std::size_t first = 0;
+  for (; first + kSums <= weights.size(); first += kSums) {
+    for (std::size_t i = 0; i < kSums; ++i) {
+      sums[i] += static_cast<double>(weights[first + i]);
+    }
+  }
+  for (; first < weights.size(); ++first) {
+    sums[0] += static_cast<double>(weights[first]);
   }
   return std::accumulate(sums.begin(), sums.end(), 0.0);
 }
@@ -94,7 +100,8 @@ void heaviest(std::span<const float> weights, double share, std::vector<std::int
   }
   candidates.resize(count);
   const auto weight_of = [&](std::int32_t index) { return weights[static_cast<std::size_t>(index)]; };
-  std::vector<double> masses(range_of(std::ranges::max(weights), least) + 1, 0.0);
+  // No weight is above the sum of all, and that rounded to a float is in the next range at most.
+  std::vector<double> masses(range_of(static_cast<float>(all), least) + 2, 0.0);
   for (const std::int32_t candidate : candidates) {
     masses[range_of(weight_of(candidate), least)] += static_cast<double>(weight_of(candidate));
   }
