@@ -23,18 +23,15 @@
 #include "sim/cli/list/command.hpp"
 #include "sim/cli/messages.hpp"
 #include "sim/cli/options/subcommands.hpp"
-#include "sim/cli/run_command.hpp"
+#include "sim/cli/run/run_command.hpp"
 #include "sim/cli/schema_command.hpp"
 #include "sim/cli/signals.hpp"
 #include "sim/cli/trace/command.hpp"
+#include "sim/sweep/failure.hpp"
 
 namespace kvr {
 
 namespace {
-
-constexpr int kInputExit = 2;
-constexpr int kSystemExit = 3;
-constexpr int kBugExit = 70;
 
 using Args = std::span<const std::string>;
 
@@ -92,26 +89,18 @@ int run(const std::vector<std::string>& words) {
   try {
     Catalogue::instance().throw_if_faulty();
     return with_output_flushed(dispatch(words));
-  } catch (const InputError& error) {
-    cli::say("{}\n", error.what());
-    return kInputExit;
-  } catch (const SystemError& error) {
-    cli::say("{}\n", error.what());
-    return kSystemExit;
   } catch (const cli::Interrupted&) {
     cli::end_by_signal();
   } catch (const std::system_error& error) {
     cli::say("{}\n", reason_of(error));
-    return kSystemExit;
+    return sweep::kSystemExit;
   } catch (const std::bad_alloc&) {
     cli::say("there is not enough memory for 'kvreplay {}'\n", fmt::join(words, " "));
-    return kSystemExit;
-  } catch (const PolicyFault& fault) {
-    cli::say("a policy is at fault: {}\n", fault.what());
-    return kBugExit;
-  } catch (const std::exception& error) {
-    cli::say("this is a bug in kvreplay: {}\n", error.what());
-    return kBugExit;
+    return sweep::kSystemExit;
+  } catch (const std::exception&) {
+    const sweep::Failure failure = sweep::failure_at_hand();
+    cli::say("{}\n", failure.text);
+    return failure.exit_code;
   }
 }
 

@@ -2,6 +2,7 @@
 
 #include <unistd.h>
 
+#include <algorithm>
 #include <cstdio>
 
 #include "sim/cli/messages.hpp"
@@ -10,7 +11,7 @@ namespace kvr {
 namespace {
 
 constexpr std::chrono::milliseconds kRedraw{100};
-constexpr std::int64_t kBarWidth = 30;
+constexpr int kBarWidth = 30;
 
 }  // namespace
 
@@ -28,30 +29,40 @@ ProgressBar::~ProgressBar() {
 }
 
 void ProgressBar::update(std::int64_t done, std::int64_t total) {
-  if (quiet_) {
+  show(static_cast<double>(done) / static_cast<double>(total), fmt::format("{} of {} steps", done, total));
+}
+
+void ProgressBar::update_points(double done, std::size_t finished, std::size_t total) {
+  const double share = done / static_cast<double>(total);
+  const std::string points = total == 1 ? "" : fmt::format(", {} of {} points", finished, total);
+  show(share, fmt::format("{:.0f} %{}", 100.0 * share, points));
+}
+
+void ProgressBar::show(double share, const std::string& text) {
+  if (quiet_ || share <= 0.0) {
     return;
   }
   const auto now = std::chrono::steady_clock::now();
   const double elapsed_s = std::chrono::duration<double>(now - begin_).count();
+  const std::string timed =
+      fmt::format("{}, {:.1f} s, {:.0f} s left", text, elapsed_s, elapsed_s * (1.0 - share) / share);
   if (terminal_) {
-    if (now - last_draw_ >= kRedraw || done == total) {
+    if (now - last_draw_ >= kRedraw || share >= 1.0) {
       last_draw_ = now;
-      draw(done, total, elapsed_s);
+      draw(share, timed);
     }
     return;
   }
-  const std::int64_t tenth = 10 * done / total;
+  const int tenth = static_cast<int>(10.0 * share);
   if (tenth > last_tenth_) {
     last_tenth_ = tenth;
-    cli::say("{}: {} of {} steps, {:.1f} s\n", label_, done, total, elapsed_s);
+    cli::say("{}: {}\n", label_, timed);
   }
 }
 
-void ProgressBar::draw(std::int64_t done, std::int64_t total, double elapsed_s) {
-  const std::int64_t filled = kBarWidth * done / total;
-  const double left_s = elapsed_s / static_cast<double>(done) * static_cast<double>(total - done);
-  cli::say("\r{} [{:=<{}}{:<{}}] {}/{} steps, {:.1f} s, {:.0f} s left \033[K", label_, "", filled, "",
-           kBarWidth - filled, done, total, elapsed_s, left_s);
+void ProgressBar::draw(double share, const std::string& text) {
+  const int filled = static_cast<int>(kBarWidth * std::min(share, 1.0));
+  cli::say("\r{} [{:=<{}}{:<{}}] {} \033[K", label_, "", filled, "", kBarWidth - filled, text);
   std::fflush(stderr);
   drawn_ = true;
 }

@@ -14,16 +14,20 @@ class ProgressBar {
   ProgressBar(const ProgressBar&) = delete;
   ProgressBar& operator=(const ProgressBar&) = delete;
 
+  /// Of so many steps, or whatever is counted.
   void update(std::int64_t done, std::int64_t total);
+  /// Of `total` points so much is done, those included that are not `finished`.
+  void update_points(double done, std::size_t finished, std::size_t total);
 
  private:
-  void draw(std::int64_t done, std::int64_t total, double elapsed_s);
+  void show(double share, const std::string& text);
+  void draw(double share, const std::string& text);
 
   std::string label_;
   bool quiet_;
   bool terminal_;
   bool drawn_ = false;
-  std::int64_t last_tenth_ = 0;
+  int last_tenth_ = 0;
   std::chrono::steady_clock::time_point begin_;
   std::chrono::steady_clock::time_point last_draw_;
 };

@@ -110,6 +110,18 @@ void PointData::set_figure(std::size_t place, std::int64_t step, std::span<const
                     figures_[place].values.begin() + static_cast<std::ptrdiff_t>(values.size()) * step);
 }
 
+void PointData::restore(Metric metric, std::vector<double> values) {
+  const auto expected = static_cast<std::size_t>(rows(info(metric).dims) * row_size(metric));
+  KVR_CHECK(values.size() == expected, "{} of {} values of {}", values.size(), expected, info(metric).name);
+  values_[static_cast<std::size_t>(metric)] = std::move(values);
+}
+
+void PointData::restore_figure(std::size_t place, std::vector<double> values) {
+  KVR_CHECK(values.size() == figures_[place].values.size(), "{} of {} values of {}", values.size(),
+            figures_[place].values.size(), figures_[place].name);
+  figures_[place].values = std::move(values);
+}
+
 std::string PointData::place_name(const MetricInfo& metric, std::int64_t place) const {
   const std::int64_t row = row_size(metric.id);
   if (metric.dims == Dims::prefill) {

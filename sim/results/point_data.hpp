@@ -111,6 +111,9 @@ class PointData {
   std::size_t figure_row(std::size_t place) const {
     return static_cast<std::size_t>(row_size(figures_[place].dims));
   }
+  /// All values of a metric or figure at once, in C order, as `values` gave them.
+  void restore(Metric metric, std::vector<double> values);
+  void restore_figure(std::size_t place, std::vector<double> values);
   /// `values` [figure_row].
   void set_figure(std::size_t place, std::int64_t step, std::span<const double> values);
 

@@ -98,34 +98,35 @@ std::string aligned(const std::vector<Row>& rows) {
 /// Points that differ in the seed alone.
 struct Variant {
   std::string name;
-  std::vector<const PointResult*> points;
+  std::vector<const PointOutline*> points;
 };
 
-std::vector<Variant> variants_of(std::span<const PointResult> points) {
+std::vector<Variant> variants_of(std::span<const PointOutline> points) {
   std::vector<Variant> variants;
-  for (const PointResult& point : points) {
+  for (const PointOutline& point : points) {
     const auto known = std::ranges::find(variants, point.variant, &Variant::name);
     Variant& variant = known == variants.end() ? variants.emplace_back(Variant{point.variant, {}}) : *known;
     variant.points.push_back(&point);
   }
   for (Variant& variant : variants) {
     if (variant.points.size() == 1) {
-      variant.name = variant.points.front()->data.name();
+      variant.name = variant.points.front()->name;
     }
   }
   return variants;
 }
 
-/// Of several seeds the mean and half its 95 % interval, unless all are the same.
-std::string cell(const SummaryInfo& summary, const Variant& variant) {
+/// Of several seeds the mean and half its 95 % interval, unless all are the same. `summary`: its place in the
+/// table.
+std::string cell(std::size_t summary, const Variant& variant) {
   std::vector<double> values;
-  for (const PointResult* point : variant.points) {
-    values.push_back(summary.compute(point->data));
+  for (const PointOutline* point : variant.points) {
+    values.push_back(point->summary.values[summary]);
   }
+  const std::string_view unit = summary_table()[summary].unit;
   const MeanInterval interval = mean_interval(values);
-  const std::string mean = human(interval.mean, summary.unit);
-  return interval.half_width > 0.0 ? fmt::format("{} +- {}", mean, human(interval.half_width, summary.unit))
-                                   : mean;
+  const std::string mean = human(interval.mean, unit);
+  return interval.half_width > 0.0 ? fmt::format("{} +- {}", mean, human(interval.half_width, unit)) : mean;
 }
 
 /// What adds most to a step and its share of the time of all steps, "read 62 %".
@@ -135,12 +136,8 @@ std::string bound_by(const Variant& variant) {
   double all_s = 0.0;
   for (std::size_t p = 0; p < kPurposes; ++p) {
     double critical_s = 0.0;
-    for (const PointResult* point : variant.points) {
-      const Metric metric = critical_metric(static_cast<Purpose>(p));
-      if (!point->data.recorded(metric)) {
-        continue;  // a resource that the point does not have
-      }
-      critical_s += point->data.broken(metric) ? kNan : sum(point->data.values(metric));
+    for (const PointOutline* point : variant.points) {
+      critical_s += point->summary.critical_s[p];
     }
     all_s += critical_s;
     longest = critical_s > longest_s ? p : longest;
@@ -157,14 +154,14 @@ std::vector<Row> row_per_summary(std::span<const Variant> variants) {
   for (const Variant& variant : variants) {
     rows.front().push_back(variant.name);
   }
-  for (const SummaryInfo& summary : summary_table()) {
-    Row row{std::string(summary.heading)};
+  for (std::size_t summary = 0; summary < summary_table().size(); ++summary) {
+    Row row{std::string(summary_table()[summary].heading)};
     for (const Variant& variant : variants) {
       row.push_back(cell(summary, variant));
     }
     const bool has_value =
         std::any_of(row.begin() + 1, row.end(), [](const std::string& text) { return text != kNoValue; });
-    if (has_value || summary.overview) {
+    if (has_value || summary_table()[summary].overview) {
       rows.push_back(std::move(row));
     }
   }
@@ -184,8 +181,8 @@ std::vector<Row> row_per_variant(std::span<const Variant> variants) {
   rows.front().emplace_back(kBoundBy);
   for (const Variant& variant : variants) {
     Row row{variant.name};
-    for (const SummaryInfo& summary : summary_table()) {
-      if (summary.overview) {
+    for (std::size_t summary = 0; summary < summary_table().size(); ++summary) {
+      if (summary_table()[summary].overview) {
         row.push_back(cell(summary, variant));
       }
     }
@@ -210,47 +207,24 @@ std::string seeds_text(std::span<const Variant> variants) {
   return fmt::format("\nmean of {} seeds, +- half of its 95 % interval (Student's t)\n", seeds);
 }
 
-/// Mean over the steps; no value where arithmetic failed.
-double tier_mean(const PointData& data, Metric metric, std::size_t tier) {
-  double all = data.broken(metric) ? kNan : 0.0;
-  for (std::int64_t step = 0; step < data.steps(); ++step) {
-    all += data.at_tier(metric, step, static_cast<std::int64_t>(tier));
-  }
-  return all / static_cast<double>(data.steps());
-}
-
-/// Mean over the steps, of the sum over layers and heads where those add up, else of all values.
-double figure_mean(const PointData& data, const std::string& name) {
-  const auto figure = std::ranges::find(data.figures(), name, &OwnFigure::name);
-  if (figure == data.figures().end()) {
-    return kNan;
-  }
-  if (!figure->adds_up) {
-    return mean(figure->values);
-  }
-  std::vector<double> sums;
-  const std::size_t row = figure->values.size() / static_cast<std::size_t>(data.steps());
-  for (std::size_t begin = 0; begin < figure->values.size(); begin += row) {
-    sums.push_back(sum(std::span(figure->values).subspan(begin, row)));
-  }
-  return mean(sums);
-}
-
 /// The mean over a variant's seeds.
-std::string figure_cell(const OwnFigure& figure, const Variant& variant) {
+std::string figure_cell(const PointSummary::Figure& figure, const Variant& variant) {
   std::vector<double> means;
-  std::ranges::transform(variant.points, std::back_inserter(means), [&figure](const PointResult* point) {
-    return figure_mean(point->data, figure.name);
-  });
+  for (const PointOutline* point : variant.points) {
+    const auto& figures = point->summary.figures;
+    const auto own = std::ranges::find(figures, figure.name, &PointSummary::Figure::name);
+    means.push_back(own == figures.end() ? kNan : own->mean);
+  }
   return human(mean_interval(means).mean, figure.unit);
 }
 
 /// Each once, in the order in which variants have them.
-std::vector<const OwnFigure*> figures_of(std::span<const Variant> variants) {
-  std::vector<const OwnFigure*> figures;
+std::vector<const PointSummary::Figure*> figures_of(std::span<const Variant> variants) {
+  std::vector<const PointSummary::Figure*> figures;
   for (const Variant& variant : variants) {
-    for (const OwnFigure& figure : variant.points.front()->data.figures()) {
-      if (std::ranges::find(figures, figure.name, &OwnFigure::name) == figures.end()) {
+    for (const PointSummary::Figure& figure : variant.points.front()->summary.figures) {
+      const auto same = [&](const PointSummary::Figure* other) { return other->name == figure.name; };
+      if (std::ranges::none_of(figures, same)) {
         figures.push_back(&figure);
       }
     }
@@ -264,7 +238,7 @@ std::vector<Row> row_per_figure(std::span<const Variant> variants) {
   for (const Variant& variant : variants) {
     rows.front().push_back(variant.name);
   }
-  for (const OwnFigure* figure : figures_of(variants)) {
+  for (const PointSummary::Figure* figure : figures_of(variants)) {
     Row& row = rows.emplace_back(Row{figure->name, figure->unit});
     for (const Variant& variant : variants) {
       row.push_back(figure_cell(*figure, variant));
@@ -277,7 +251,7 @@ std::vector<Row> row_per_figure(std::span<const Variant> variants) {
 std::vector<Row> row_per_variant_and_figure(std::span<const Variant> variants) {
   std::vector<Row> rows{{"policies' own, mean of a step", "figure", "unit", "mean"}};
   for (const Variant& variant : variants) {
-    for (const OwnFigure& figure : variant.points.front()->data.figures()) {
+    for (const PointSummary::Figure& figure : variant.points.front()->summary.figures) {
       rows.push_back({variant.name, figure.name, figure.unit, figure_cell(figure, variant)});
     }
   }
@@ -285,30 +259,25 @@ std::vector<Row> row_per_variant_and_figure(std::span<const Variant> variants) {
 }
 
 /// A row per point and tier of memory below its first; only the heading where there is none.
-std::vector<Row> row_per_tier(std::span<const PointResult> points) {
+std::vector<Row> row_per_tier(std::span<const PointOutline> points) {
   std::vector<Row> rows{{"memory below the first tier", "tier", "hit rate", "up/step", "down/step", "held"}};
-  for (const PointResult& point : points) {
-    const PointData& data = point.data;
-    for (std::size_t tier = 0; tier < data.tier_names().size(); ++tier) {
-      const double asked = tier_mean(data, Metric::tier_asked_bytes, tier);
-      const double hit = tier_mean(data, Metric::tier_hit_bytes, tier);
-      rows.push_back({data.name(), data.tier_names()[tier], human(asked > 0.0 ? hit / asked : kNan, "1"),
-                      human(tier_mean(data, Metric::tier_up_bytes, tier), "B"),
-                      human(tier_mean(data, Metric::tier_down_bytes, tier), "B"),
-                      human(tier_mean(data, Metric::tier_held_bytes, tier), "B")});
+  for (const PointOutline& point : points) {
+    for (const PointSummary::Tier& tier : point.summary.tiers) {
+      rows.push_back({point.name, tier.name, human(tier.hit_rate, "1"), human(tier.up_bytes, "B"),
+                      human(tier.down_bytes, "B"), human(tier.held_bytes, "B")});
     }
   }
   return rows;
 }
 
 /// A row per point and model; only the heading where nothing was compared.
-std::vector<Row> row_per_model_error(std::span<const PointResult> points) {
+std::vector<Row> row_per_model_error(std::span<const PointOutline> points) {
   std::vector<Row> rows{{"batches, model against device", "model", "batches", "median error", "p95 error",
                          "p99 error", "total time"}};
-  for (const PointResult& point : points) {
+  for (const PointOutline& point : points) {
     for (const ModelError& error : point.model_errors) {
-      rows.push_back({point.data.name(), error.model, fmt::format("{}", error.batches),
-                      human(error.median, "1"), human(error.p95, "1"), human(error.p99, "1"),
+      rows.push_back({point.name, error.model, fmt::format("{}", error.batches), human(error.median, "1"),
+                      human(error.p95, "1"), human(error.p99, "1"),
                       fmt::format("{:+.2f} %", 100.0 * error.total_time)});
     }
   }
@@ -317,7 +286,7 @@ std::vector<Row> row_per_model_error(std::span<const PointResult> points) {
 
 }  // namespace
 
-std::string summary_text(std::span<const PointResult> points) {
+std::string summary_text(std::span<const PointOutline> points) {
   const std::vector<Variant> variants = variants_of(points);
   const std::vector<Row> rows = row_per_summary(variants);
   std::string text =

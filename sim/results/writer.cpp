@@ -1,11 +1,11 @@
-// The HDF5 file of results. One dataset after another, one point after another:
+// The HDF5 file of results. Points are loaded one after another, once:
 //
 //   axes = the longest point's steps, the union of the points' layer and head numbers and of their tiers
 //   for the groups / (simulated) and /host (measured):
 //     write the scales
-//     for each metric that some point recorded: for each point: write its values, NaN where it has none
-//     likewise for each figure of a policy's own (in / alone)
+//     make a dataset for each metric that some point recorded and each figure of a policy's own (in / alone)
 //     for each summary: write one value per point
+//   for each point: write its values into all of these, NaN where it has none
 //   write /provenance, and /device/model_errors where there are any; close; rename
 #include "sim/results/writer.hpp"
 
@@ -13,6 +13,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <functional>
 #include <iterator>
 #include <limits>
 #include <map>
@@ -32,6 +33,7 @@ using hdf5::Shape;
 constexpr hsize_t kChunkBytes = 65536;
 constexpr hsize_t kChunkValues = kChunkBytes / sizeof(double);
 constexpr unsigned kDeflate = 4;
+constexpr double kNan = std::numeric_limits<double>::quiet_NaN();
 
 /// What the points of a file have in common; every dataset has these extents or the first few of them.
 struct Axes {
@@ -75,22 +77,22 @@ std::vector<std::int64_t> sorted(const std::set<std::int64_t>& numbers) {
   return {numbers.begin(), numbers.end()};
 }
 
-Axes axes_of(std::span<const PointResult> points) {
+Axes axes_of(std::span<const PointOutline> points) {
   Axes axes;
   std::set<std::int64_t> layers;
   std::set<std::int64_t> heads;
-  for (const PointResult& point : points) {
-    KVR_CHECK(std::ranges::find(axes.points, point.data.name()) == axes.points.end(), "{} twice",
-              point.data.name());
-    axes.points.push_back(point.data.name());
-    axes.steps = std::max(axes.steps, point.data.steps());
-    layers.insert(point.data.layer_numbers().begin(), point.data.layer_numbers().end());
-    heads.insert(point.data.head_numbers().begin(), point.data.head_numbers().end());
-    axes.sequences = std::max(axes.sequences, point.data.walked_sequences());
-    axes.prefills = std::max(axes.prefills, point.data.prefills());
-    std::ranges::copy_if(
-        point.data.tier_names(), std::back_inserter(axes.tiers),
-        [&](const std::string& name) { return std::ranges::find(axes.tiers, name) == axes.tiers.end(); });
+  std::set<std::string_view> names;
+  for (const PointOutline& point : points) {
+    KVR_CHECK(names.insert(point.name).second, "{} twice", point.name);
+    axes.points.push_back(point.name);
+    axes.steps = std::max(axes.steps, point.steps);
+    layers.insert(point.layer_numbers.begin(), point.layer_numbers.end());
+    heads.insert(point.head_numbers.begin(), point.head_numbers.end());
+    axes.sequences = std::max(axes.sequences, point.walked_sequences);
+    axes.prefills = std::max(axes.prefills, point.prefills);
+    std::ranges::copy_if(point.tier_names, std::back_inserter(axes.tiers), [&](const std::string& name) {
+      return std::ranges::find(axes.tiers, name) == axes.tiers.end();
+    });
   }
   axes.layers = sorted(layers);
   axes.heads = sorted(heads);
@@ -239,8 +241,7 @@ std::vector<double> on_axes(const PointData& data, Dims dims, std::span<const do
   const std::size_t heads = by_head ? axes.heads.size() : 1;
   const std::size_t windows = by_window ? kWindows.size() : 1;
   const std::int64_t rows = dims == Dims::prefill ? axes.prefills : axes.steps;
-  std::vector<double> padded(static_cast<std::size_t>(rows) * layers * sequences * heads * windows,
-                             std::numeric_limits<double>::quiet_NaN());
+  std::vector<double> padded(static_cast<std::size_t>(rows) * layers * sequences * heads * windows, kNan);
   if (values.empty()) {
     return padded;
   }
@@ -270,54 +271,66 @@ std::vector<double> on_axes(const PointData& data, Dims dims, std::span<const do
   return padded;
 }
 
-/// `values_of(point)`: those of a point, none where it has none.
-template <class ValuesOf>
-Handle write_series(hid_t group, const std::string& name, Dims dims, std::span<const PointResult> points,
-                    ValuesOf values_of, const Axes& axes, const Scales& scales) {
-  const Shape shape = shape_of(axes, dims);
-  Handle dataset = hdf5::create_dataset(group, name, H5T_IEEE_F64LE, shape,
-                                        {.chunk = chunk_of(shape), .deflate = kDeflate});
-  Shape begin(shape.size(), 0);
-  Shape count = shape;
+/// A dataset that waits for the values of points.
+struct Series {
+  Handle dataset;
+  Dims dims;
+  Shape shape;
+  /// Of a point; none where it has none.
+  std::function<std::span<const double>(const PointData&)> values_of;
+};
+
+/// All that wait.
+using AllSeries = std::vector<Series>;
+
+Series make_series(hid_t group, const std::string& name, Dims dims, const Axes& axes, const Scales& scales) {
+  Series series{{}, dims, shape_of(axes, dims), {}};
+  series.dataset = hdf5::create_dataset(group, name, H5T_IEEE_F64LE, series.shape,
+                                        {.chunk = chunk_of(series.shape), .deflate = kDeflate});
+  scales.attach(series.dataset.get(), dims);
+  return series;
+}
+
+/// `data` may be null: the point keeps no steps.
+void write_point(const Series& series, std::size_t index, const PointData* data, const Axes& axes) {
+  Shape begin(series.shape.size(), 0);
+  begin[0] = index;
+  Shape count = series.shape;
   count[0] = 1;
-  for (const PointResult& point : points) {
-    const std::vector<double> values = on_axes(point.data, dims, values_of(point), axes);
-    hdf5::write_block(dataset.get(), H5T_NATIVE_DOUBLE, begin, count, values.data());
-    ++begin[0];
+  std::vector<double> values(
+      static_cast<std::size_t>(std::accumulate(count.begin(), count.end(), hsize_t{1}, std::multiplies<>())),
+      kNan);
+  if (data != nullptr) {
+    values = on_axes(*data, series.dims, series.values_of(*data), axes);
   }
-  scales.attach(dataset.get(), dims);
-  return dataset;
+  hdf5::write_block(series.dataset.get(), H5T_NATIVE_DOUBLE, begin, count, values.data());
 }
 
-void write_metric(hid_t group, const MetricInfo& metric, std::span<const PointResult> points,
-                  const Axes& axes, const Scales& scales) {
-  const auto values_of = [&metric](const PointResult& point) {
-    return point.writes(metric.id) ? point.data.values(metric.id) : std::span<const double>();
+Series make_metric(hid_t group, const MetricInfo& metric, const Axes& axes, const Scales& scales) {
+  Series series = make_series(group, std::string(metric.name), metric.dims, axes, scales);
+  series.values_of = [&metric](const PointData& data) { return data.values(metric.id); };
+  describe(series.dataset.get(), metric.unit, metric.long_name, metric.formula);
+  return series;
+}
+
+Series make_figure(hid_t group, const OwnFigure& figure, const Axes& axes, const Scales& scales) {
+  Series series = make_series(group, figure.name, figure.dims, axes, scales);
+  series.values_of = [&figure](const PointData& data) {
+    const auto own = std::ranges::find(data.figures(), figure.name, &OwnFigure::name);
+    return own != data.figures().end() ? std::span<const double>(own->values) : std::span<const double>();
   };
-  const Handle dataset =
-      write_series(group, std::string(metric.name), metric.dims, points, values_of, axes, scales);
-  describe(dataset.get(), metric.unit, metric.long_name, metric.formula);
+  describe(series.dataset.get(), figure.unit, figure.long_name, figure.formula);
+  hdf5::write_string(series.dataset.get(), "policy", figure.policy);
+  return series;
 }
 
-void write_figure(hid_t group, const OwnFigure& figure, std::span<const PointResult> points, const Axes& axes,
-                  const Scales& scales) {
-  const auto values_of = [&figure](const PointResult& point) {
-    const auto own = std::ranges::find(point.data.figures(), figure.name, &OwnFigure::name);
-    return point.keep_steps && own != point.data.figures().end() ? std::span<const double>(own->values)
-                                                                 : std::span<const double>();
-  };
-  const Handle dataset = write_series(group, figure.name, figure.dims, points, values_of, axes, scales);
-  describe(dataset.get(), figure.unit, figure.long_name, figure.formula);
-  hdf5::write_string(dataset.get(), "policy", figure.policy);
-}
-
-/// Each once, in the order in which points have them; without those of points that keep no steps.
-std::vector<const OwnFigure*> figures_of(std::span<const PointResult> points) {
+/// Each once, in the order in which points have them.
+std::vector<const OwnFigure*> figures_of(std::span<const PointOutline> points) {
   std::vector<const OwnFigure*> figures;
   std::set<std::string_view> names;
-  for (const PointResult& point : points) {
-    for (const OwnFigure& figure : point.data.figures()) {
-      if (point.keep_steps && names.insert(figure.name).second) {
+  for (const PointOutline& point : points) {
+    for (const OwnFigure& figure : point.figures) {
+      if (names.insert(figure.name).second) {
         figures.push_back(&figure);
       }
     }
@@ -325,12 +338,14 @@ std::vector<const OwnFigure*> figures_of(std::span<const PointResult> points) {
   return figures;
 }
 
-void write_summary(hid_t group, const SummaryInfo& summary, std::span<const PointResult> points,
+/// `place`: of the summary in its table.
+void write_summary(hid_t group, std::size_t place, std::span<const PointOutline> points,
                    const Scales& scales) {
   std::vector<double> values;
-  for (const PointResult& point : points) {
-    values.push_back(summary.compute(point.data));
+  for (const PointOutline& point : points) {
+    values.push_back(point.summary.values[place]);
   }
+  const SummaryInfo& summary = summary_table()[place];
   const Shape shape{values.size()};
   const Handle dataset = hdf5::create_dataset(group, std::string(summary.name), H5T_IEEE_F64LE, shape, {});
   hdf5::write_block(dataset.get(), H5T_NATIVE_DOUBLE, {0}, shape, values.data());
@@ -339,10 +354,10 @@ void write_summary(hid_t group, const SummaryInfo& summary, std::span<const Poin
 }
 
 /// Of what each point is a repetition, and with which seed.
-void write_repetitions(hid_t group, std::span<const PointResult> points, const Scales& scales) {
+void write_repetitions(hid_t group, std::span<const PointOutline> points, const Scales& scales) {
   std::vector<std::string> variants;
   std::vector<std::int64_t> seeds;
-  for (const PointResult& point : points) {
+  for (const PointOutline& point : points) {
     variants.push_back(point.variant);
     seeds.push_back(point.seed);
   }
@@ -354,10 +369,15 @@ void write_repetitions(hid_t group, std::span<const PointResult> points, const S
   scales.attach(seed.get());
 }
 
-void write_group(hid_t group, Origin origin, std::span<const PointResult> points, const Axes& axes) {
+/// All but the values of points; what waits for them is added to `waiting`.
+void write_group(hid_t group, Origin origin, std::span<const PointOutline> points, const Axes& axes,
+                 AllSeries& waiting) {
+  std::set<Metric> written;
+  for (const PointOutline& point : points) {
+    written.insert(point.written.begin(), point.written.end());
+  }
   const auto wanted = [&](const MetricInfo& metric) {
-    return metric.origin == origin &&
-           std::ranges::any_of(points, [&](const PointResult& point) { return point.writes(metric.id); });
+    return metric.origin == origin && written.contains(metric.id);
   };
   const bool by_window = std::ranges::any_of(metric_table(), [&](const MetricInfo& metric) {
     return metric.dims == Dims::step_layer_head_window && wanted(metric);
@@ -368,30 +388,43 @@ void write_group(hid_t group, Origin origin, std::span<const PointResult> points
   }
   for (const MetricInfo& metric : metric_table()) {
     if (wanted(metric)) {
-      write_metric(group, metric, points, axes, scales);
+      waiting.push_back(make_metric(group, metric, axes, scales));
     }
   }
   if (origin == Origin::simulated) {
     for (const OwnFigure* figure : figures_of(points)) {
-      write_figure(group, *figure, points, axes, scales);
+      waiting.push_back(make_figure(group, *figure, axes, scales));
     }
   }
-  for (const SummaryInfo& summary : summary_table()) {
-    if (summary.origin == origin) {
-      write_summary(group, summary, points, scales);
+  for (std::size_t place = 0; place < summary_table().size(); ++place) {
+    if (summary_table()[place].origin == origin) {
+      write_summary(group, place, points, scales);
     }
   }
 }
 
-void write_provenance(hid_t group, const Provenance& provenance, std::span<const PointResult> points) {
+void write_values(const AllSeries& waiting, std::span<const PointOutline> points, const LoadPoint& load,
+                  const Axes& axes) {
+  for (std::size_t index = 0; index < points.size(); ++index) {
+    const bool has_values = !points[index].written.empty() || !points[index].figures.empty();
+    const std::shared_ptr<const PointData> data = has_values ? load(index) : nullptr;
+    for (const Series& series : waiting) {
+      write_point(series, index, data.get(), axes);
+    }
+  }
+}
+
+void write_provenance(hid_t group, const Provenance& provenance, std::span<const PointOutline> points) {
   for (const auto& [name, value] : provenance.entries) {
     hdf5::write_string(group, name, value);
   }
   std::vector<std::string> names;
   std::vector<std::string> configs;
   std::vector<std::string> notes;
-  for (const PointResult& point : points) {
-    names.push_back(point.data.name());
+  std::vector<std::int64_t> numbers;
+  for (const PointOutline& point : points) {
+    numbers.push_back(point.number);
+    names.push_back(point.name);
     configs.push_back(point.resolved_config);
     notes.push_back(fmt::format("{}", fmt::join(point.notes, "\n")));
   }
@@ -403,11 +436,14 @@ void write_provenance(hid_t group, const Provenance& provenance, std::span<const
   const Handle note = write_texts(group, "notes", notes);
   hdf5::write_string(note.get(), "long_name", "what a reader must know about the point, one remark per line");
   require(H5DSattach_scale(note.get(), scale.get(), 0), note.get());
+  const Handle number = write_integers(group, "number", numbers);
+  hdf5::write_string(number.get(), "long_name", "place of the point in its configuration");
+  require(H5DSattach_scale(number.get(), scale.get(), 0), number.get());
 }
 
-std::vector<std::string> names_of_models(std::span<const PointResult> points) {
+std::vector<std::string> names_of_models(std::span<const PointOutline> points) {
   std::set<std::string> names;
-  for (const PointResult& point : points) {
+  for (const PointOutline& point : points) {
     for (const ModelError& error : point.model_errors) {
       names.insert(error.model);
     }
@@ -417,25 +453,24 @@ std::vector<std::string> names_of_models(std::span<const PointResult> points) {
 
 /// What `value` makes of each point's error of each of `models`, NaN where it has none.
 template <class Value>
-std::vector<double> error_table(std::span<const PointResult> points, const std::vector<std::string>& models,
+std::vector<double> error_table(std::span<const PointOutline> points, const std::vector<std::string>& models,
                                 Value value) {
   std::vector<double> values;
-  for (const PointResult& point : points) {
+  for (const PointOutline& point : points) {
     for (const std::string& model : models) {
       const auto found = std::ranges::find(point.model_errors, model, &ModelError::model);
-      values.push_back(found == point.model_errors.end() ? std::numeric_limits<double>::quiet_NaN()
-                                                         : value(*found));
+      values.push_back(found == point.model_errors.end() ? kNan : value(*found));
     }
   }
   return values;
 }
 
 /// [point, model]; `group` gets scales of its own.
-void write_model_errors(hid_t group, std::span<const PointResult> points,
+void write_model_errors(hid_t group, std::span<const PointOutline> points,
                         const std::vector<std::string>& models) {
   std::vector<std::string> names;
-  for (const PointResult& point : points) {
-    names.push_back(point.data.name());
+  for (const PointOutline& point : points) {
+    names.push_back(point.name);
   }
   const Handle point_scale = write_texts(group, "point", names);
   const Handle model_scale = write_texts(group, "model", models);
@@ -462,16 +497,23 @@ void write_model_errors(hid_t group, std::span<const PointResult> points,
 
 }  // namespace
 
-void write_results(const std::filesystem::path& out, std::span<const PointResult> points,
-                   const Provenance& provenance) {
+void write_results(const std::filesystem::path& out, std::span<const PointOutline> points,
+                   const LoadPoint& load, std::int64_t planned, const Provenance& provenance) {
   KVR_CHECK(!points.empty(), "{}: no points", out.string());
   const Axes axes = axes_of(points);
   NewFile target(out);
   Handle file = hdf5::create_file(target.temporary());
   hdf5::write_string(file.get(), "format", "kvreplay-results");
   hdf5::write_int(file.get(), "version", kResultsSchemaVersion);
-  write_group(file.get(), Origin::simulated, points, axes);
-  write_group(hdf5::create_group(file.get(), "host").get(), Origin::host, points, axes);
+  hdf5::write_int(file.get(), "points_planned", planned);
+  hdf5::write_int(file.get(), "complete", std::ssize(points) == planned ? 1 : 0);
+  {
+    AllSeries waiting;
+    const Handle host = hdf5::create_group(file.get(), "host");
+    write_group(file.get(), Origin::simulated, points, axes, waiting);
+    write_group(host.get(), Origin::host, points, axes, waiting);
+    write_values(waiting, points, load, axes);
+  }
   write_provenance(hdf5::create_group(file.get(), "provenance").get(), provenance, points);
   if (const std::vector<std::string> models = names_of_models(points); !models.empty()) {
     const Handle device = hdf5::create_group(file.get(), "device");
@@ -479,6 +521,14 @@ void write_results(const std::filesystem::path& out, std::span<const PointResult
   }
   hdf5::close_file(file);
   target.commit();
+}
+
+void write_results(const std::filesystem::path& out, const std::vector<PointResult>& points,
+                   const Provenance& provenance) {
+  const LoadPoint load = [&points](std::size_t index) {
+    return std::shared_ptr<const PointData>(std::shared_ptr<void>(), &points[index].data);  // owned elsewhere
+  };
+  write_results(out, outlines_of(points), load, std::ssize(points), provenance);
 }
 
 }  // namespace kvr

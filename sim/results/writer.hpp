@@ -1,13 +1,14 @@
 #pragma once
 
 #include <filesystem>
+#include <functional>
+#include <memory>
 #include <span>
 #include <string>
 #include <utility>
 #include <vector>
 
-#include "sim/interfaces/flash_device.hpp"
-#include "sim/results/point_data.hpp"
+#include "sim/results/outline.hpp"
 
 namespace kvr {
 
@@ -21,17 +22,8 @@ struct Provenance {
   void add(std::string name, std::string value) { entries.emplace_back(std::move(name), std::move(value)); }
 };
 
-struct PointResult {
-  PointData data;
-  std::string resolved_config;                ///< YAML
-  std::vector<std::string> notes;             ///< what a reader must know: extrapolated, assumed, oracle
-  bool keep_steps = true;                     ///< false: only the summaries are written
-  std::vector<ModelError> model_errors = {};  ///< where a real device served the requests
-  std::string variant = data.name();          ///< what points that differ in the seed alone have in common
-  std::int64_t seed = 0;
-
-  bool writes(Metric metric) const { return keep_steps && data.recorded(metric); }
-};
+/// The values of a point of so many, which stay while they are held.
+using LoadPoint = std::function<std::shared_ptr<const PointData>(std::size_t index)>;
 
 /// Writes an HDF5 file that h5py, pandas and xarray read.
 ///
@@ -45,17 +37,24 @@ struct PointResult {
 /// `/device/model_errors` has [point, model] datasets with the members of ModelError. Points may differ in
 /// steps, layers and heads; what one lacks is NaN. The root's datasets depend on nothing but `points`.
 ///
+/// The root's attribute `points_planned` says of how many points these are, `complete` is 1 where they are
+/// all and else 0.
+///
 /// The file is written under a temporary name in the same folder and renamed when complete, so what was at
-/// `out` is replaced only on success. Memory: one metric of one point. Throws SystemError if it cannot be
-/// written. The HDF5 library is not thread-safe: call from one thread at a time.
-void write_results(const std::filesystem::path& out, std::span<const PointResult> points,
+/// `out` is replaced only on success. `load` is called once for each point that has values, in order; memory
+/// is that of one point and of a buffer for each metric. Throws SystemError if it cannot be written. The HDF5
+/// library is not thread-safe: call from one thread at a time.
+void write_results(const std::filesystem::path& out, std::span<const PointOutline> points,
+                   const LoadPoint& load, std::int64_t planned, const Provenance& provenance);
+/// The same of points that are in memory, and all that were planned.
+void write_results(const std::filesystem::path& out, const std::vector<PointResult>& points,
                    const Provenance& provenance);
 
 /// The summaries as a table for a terminal, ending in a new line: one column per variant, or, if these are
 /// too many for that, one row per variant with the most important summaries; of several seeds the mean and
 /// its 95 % interval. Tiers of memory, figures of policies' own and model errors, where there are any, follow
 /// as tables.
-std::string summary_text(std::span<const PointResult> points);
+std::string summary_text(std::span<const PointOutline> points);
 
 /// kvreplay's version, commit and build, this host's processor and system, and the schema version.
 Provenance describe_build_and_host();

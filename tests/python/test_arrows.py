@@ -26,6 +26,7 @@ for index, room in enumerate(ROOMS):
     BELOW[f"sim/engine/{room}"] = UNDER_ENGINE + [f"sim/engine/{below}" for below in ROOMS[:index]]
 BELOW["sim/engine/statistics"] = [*UNDER_ENGINE, "sim/engine/walk", "sim/engine/heads"]
 BELOW["sim/engine"] = UNDER_ENGINE + [f"sim/engine/{room}" for room in ROOMS]
+BELOW["sim/sweep"] = [*UNDER_ENGINE, "sim/engine", "sim/engine/timing", "sim/engine/walk"]
 BELOW["sim/cli"] = [folder for folder in BELOW if folder != "policies"]
 
 

@@ -132,8 +132,8 @@ def test_everything_that_is_wrong_is_told_at_once(attempt: Run) -> None:
     assert refusals(attempt, "run", "-o", "--set", "a=b", "--timeline=a", "--timeline=b", "--tog", "1") == [
         "--out: has no value; see 'kvreplay run --help'",
         "--timeline: is given twice; allowed: once",
-        "unknown option (--tog); did you mean '--together'? allowed: --help, --set, --out, --timeline, "
-        "--timeline-steps, --together",
+        "unknown option (--tog); did you mean '--together'? allowed: --help, --set, --out, --jobs, "
+        "--shard, --store, --force, --timeline, --timeline-steps, --together",
     ]
 
 

@@ -252,7 +252,7 @@ TEST_CASE("a DRAM total that lacks one of its parts is NaN") {
 
 TEST_CASE("a few points: the terminal shows every summary with human units, one column per point") {
   const std::vector<PointResult> points{{worked_example(), "", {}}, {PointData("none", 1, 1, 1), "", {}}};
-  const std::string text = summary_text(points);
+  const std::string text = summary_text(outlines_of(points));
   CAPTURE(text);
   // The reuse that the run is too short for has no value, and no row.
   CHECK(std::count(text.begin(), text.end(), '\n') ==
@@ -272,9 +272,9 @@ TEST_CASE("a few points: the terminal shows every summary with human units, one 
 TEST_CASE("the terminal shows how far models were off a real device, where one was asked") {
   std::vector<PointResult> points;
   points.push_back({worked_example(), "", {}});
-  CHECK(summary_text(points).find("total time") == std::string::npos);
+  CHECK(summary_text(outlines_of(points)).find("total time") == std::string::npos);
   points[0].model_errors = {{"analytic", 12, 0.125, 0.5, 2.0, -0.25}};
-  const std::string text = summary_text(points);
+  const std::string text = summary_text(outlines_of(points));
   CHECK(text.find("\n\nbatches, model against device") != std::string::npos);
   CHECK(text.find("analytic       12       12.50 %    50.00 %   200.00 %    -25.00 %\n") !=
         std::string::npos);
@@ -284,7 +284,7 @@ TEST_CASE("the terminal shows three significant digits at any size, zero and inf
   PointData data("sizes", 1, 1, 1);
   const auto shown = [&](Metric metric, double value) {
     data.set(metric, 0, value);
-    return with_single_spaces(summary_text(std::vector<PointResult>{{data, "", {}}}));
+    return with_single_spaces(summary_text(outlines_of({{data, "", {}}})));
   };
   CHECK(shown(Metric::latency_s, 0.9996).find("latency p50 1000 ms") != std::string::npos);
   CHECK(shown(Metric::latency_s, 1.5e-10).find("latency p50 0.15 ns") != std::string::npos);
@@ -303,7 +303,7 @@ TEST_CASE("many points: the terminal shows one row each") {
     data.set(Metric::latency_s, 0, 1e-3 * (i + 1));
     points.push_back({std::move(data), "", {}});
   }
-  const std::string text = summary_text(points);
+  const std::string text = summary_text(outlines_of(points));
   CAPTURE(text);
   CHECK(std::count(text.begin(), text.end(), '\n') == 6);
   CHECK(with_single_spaces(text).find("\nxxxxxxxxxxxxxxxxxxxx4 - - - 5.00 ms") != std::string::npos);
@@ -322,7 +322,7 @@ TEST_CASE("points that differ in the seed alone are shown as their mean with its
   PointData alone("b", 1, 1, 1);
   alone.set(Metric::latency_s, 0, 7e-3);
   points.push_back({.data = std::move(alone), .resolved_config = "", .notes = {}});
-  const std::string words = with_single_spaces(summary_text(points));
+  const std::string words = with_single_spaces(summary_text(outlines_of(points)));
   CAPTURE(words);
   CHECK(words.find("point a b\n") != std::string::npos);
   CHECK(words.find("\nlatency mean 3.00 ms +- 1.96 ms 7.00 ms\n") != std::string::npos);
@@ -345,10 +345,10 @@ TEST_CASE(
   std::vector<PointResult> points;
   points.push_back(point(1, 3.0, 1.0));
   points.push_back(point(2, 1.0, 5.0));
-  CHECK(with_single_spaces(summary_text(points)).find("\nbound by score 60 %\n") != std::string::npos);
+  CHECK(with_single_spaces(summary_text(outlines_of(points))).find("\nbound by score 60 %\n") != std::string::npos);
   points.push_back(point(3, 6.0, 0.0));
-  CHECK(with_single_spaces(summary_text(points)).find("\nbound by representative read 62 %\n") !=
+  CHECK(with_single_spaces(summary_text(outlines_of(points))).find("\nbound by representative read 62 %\n") !=
         std::string::npos);
   points[1].data.set(Metric::critical_score_s, 0, kNotKnown);
-  CHECK(with_single_spaces(summary_text(points)).find("\nbound by -\n") != std::string::npos);
+  CHECK(with_single_spaces(summary_text(outlines_of(points))).find("\nbound by -\n") != std::string::npos);
 }

@@ -171,7 +171,7 @@ TEST_CASE("figures of policies' own stand beside the metrics, NaN for points tha
   CHECK(hdf5::read_string(dataset.get(), "formula") == "count");
   CHECK(hdf5::read_string(dataset.get(), "policy") == "clustering 'shy'");
 
-  std::string text = summary_text(points);  // of one step that has values, and of two
+  std::string text = summary_text(outlines_of(points));  // of one step that has values, and of two
   const auto doubled = [](char a, char b) { return a == ' ' && b == ' '; };
   text.erase(std::unique(text.begin(), text.end(), doubled), text.end());
   CAPTURE(text);

@@ -1,0 +1,250 @@
+// A record: "kvreplay point 1\n", the sha256 of what follows in hexadecimal, the outline, and for each metric
+// and figure of the outline, in its order, the values.
+#include "sim/sweep/point_record.hpp"
+
+#include <algorithm>
+#include <fstream>
+#include <span>
+#include <sstream>
+#include <utility>
+
+#include "sim/base/error.hpp"
+#include "sim/base/files/new_file.hpp"
+#include "sim/base/sha256.hpp"
+#include "sim/sweep/bytes.hpp"
+
+namespace kvr::sweep {
+namespace {
+
+namespace fs = std::filesystem;
+
+constexpr std::string_view kMagic = "kvreplay point 1\n";
+constexpr std::size_t kHashDigits = 64;
+
+template <class T>
+std::span<const T> span_of(const std::vector<T>& values) {
+  return values;
+}
+
+void put_text(ByteWriter& out, const std::string& text) {
+  out.put(std::string_view(text));
+}
+
+void put_error(ByteWriter& out, const ModelError& error) {
+  put_text(out, error.model);
+  out.put(error.batches);
+  for (const double value : {error.median, error.p95, error.p99, error.total_time}) {
+    out.put(value);
+  }
+}
+
+ModelError get_error(ByteReader& in) {
+  ModelError error{.model = in.text(), .batches = in.get<std::int64_t>()};
+  for (double* value : {&error.median, &error.p95, &error.p99, &error.total_time}) {
+    *value = in.get<double>();
+  }
+  return error;
+}
+
+void put_figure(ByteWriter& out, const OwnFigure& figure) {
+  for (const std::string* text :
+       {&figure.name, &figure.unit, &figure.long_name, &figure.formula, &figure.policy}) {
+    put_text(out, *text);
+  }
+  out.put(figure.dims);
+  out.put(figure.adds_up);
+}
+
+OwnFigure get_figure(ByteReader& in) {
+  OwnFigure figure;
+  for (std::string* text : {&figure.name, &figure.unit, &figure.long_name, &figure.formula, &figure.policy}) {
+    *text = in.text();
+  }
+  figure.dims = in.get<Dims>();
+  figure.adds_up = in.get<bool>();
+  return figure;
+}
+
+void put_tier(ByteWriter& out, const PointSummary::Tier& tier) {
+  put_text(out, tier.name);
+  for (const double value : {tier.hit_rate, tier.up_bytes, tier.down_bytes, tier.held_bytes}) {
+    out.put(value);
+  }
+}
+
+PointSummary::Tier get_tier(ByteReader& in) {
+  PointSummary::Tier tier{.name = in.text()};
+  for (double* value : {&tier.hit_rate, &tier.up_bytes, &tier.down_bytes, &tier.held_bytes}) {
+    *value = in.get<double>();
+  }
+  return tier;
+}
+
+void put_mean(ByteWriter& out, const PointSummary::Figure& figure) {
+  put_text(out, figure.name);
+  put_text(out, figure.unit);
+  out.put(figure.mean);
+}
+
+PointSummary::Figure get_mean(ByteReader& in) {
+  PointSummary::Figure figure{.name = in.text(), .unit = in.text()};
+  figure.mean = in.get<double>();
+  return figure;
+}
+
+void put_summary(ByteWriter& out, const PointSummary& summary) {
+  out.put(span_of(summary.values));
+  out.put(std::span<const double>(summary.critical_s));
+  out.put_each(summary.tiers, put_tier);
+  out.put_each(summary.figures, put_mean);
+}
+
+PointSummary get_summary(ByteReader& in) {
+  PointSummary summary{.values = in.values<double>()};
+  const std::vector<double> critical_s = in.values<double>();
+  if (summary.values.size() != summary_table().size() || critical_s.size() != summary.critical_s.size()) {
+    throw InputError("is of another program");
+  }
+  std::ranges::copy(critical_s, summary.critical_s.begin());
+  summary.tiers = in.each(get_tier);
+  summary.figures = in.each(get_mean);
+  return summary;
+}
+
+void put_outline(ByteWriter& out, const PointOutline& outline) {
+  out.put(outline.number);
+  put_text(out, outline.name);
+  put_text(out, outline.variant);
+  out.put(outline.seed);
+  put_text(out, outline.resolved_config);
+  out.put_each(outline.notes, put_text);
+  out.put_each(outline.model_errors, put_error);
+  out.put(outline.steps);
+  out.put(span_of(outline.layer_numbers));
+  out.put(span_of(outline.head_numbers));
+  out.put(outline.walked_sequences);
+  out.put(outline.prefills);
+  out.put_each(outline.tier_names, put_text);
+  out.put(span_of(outline.written));
+  out.put_each(outline.figures, put_figure);
+  put_summary(out, outline.summary);
+}
+
+PointOutline get_outline(ByteReader& in) {
+  PointOutline outline;
+  outline.number = in.get<std::int64_t>();
+  outline.name = in.text();
+  outline.variant = in.text();
+  outline.seed = in.get<std::int64_t>();
+  outline.resolved_config = in.text();
+  outline.notes = in.each(&ByteReader::text);
+  outline.model_errors = in.each(get_error);
+  outline.steps = in.get<std::int64_t>();
+  outline.layer_numbers = in.values<std::int64_t>();
+  outline.head_numbers = in.values<std::int64_t>();
+  outline.walked_sequences = in.get<std::int64_t>();
+  outline.prefills = in.get<std::int64_t>();
+  outline.tier_names = in.each(&ByteReader::text);
+  outline.written = in.values<Metric>();
+  outline.figures = in.each(get_figure);
+  outline.summary = get_summary(in);
+  return outline;
+}
+
+/// What follows the hash, which it has. Problems name no file.
+std::string sound_bytes(const std::string& file) {
+  const std::string_view bytes = file;
+  if (!bytes.starts_with(kMagic) || bytes.size() < kMagic.size() + kHashDigits) {
+    throw InputError("is no finished point");
+  }
+  const std::string_view body = bytes.substr(kMagic.size() + kHashDigits);
+  Sha256 hash;
+  hash.update(std::as_bytes(std::span(body)));
+  if (hash.hex() != bytes.substr(kMagic.size(), kHashDigits)) {
+    throw InputError("is damaged: its sha256 is another");
+  }
+  return std::string(body);
+}
+
+std::string read_file(const fs::path& path) {
+  std::ifstream in(path, std::ios::binary);
+  std::ostringstream bytes;
+  bytes << in.rdbuf();
+  if (!in) {
+    throw SystemError(fmt::format("{}: cannot be read", path.string()));
+  }
+  return std::move(bytes).str();
+}
+
+/// `read(reader)` of a record's bytes; problems name the file.
+template <class Read>
+auto reading(const fs::path& path, Read read) {
+  const std::string file = read_file(path);
+  try {
+    const std::string body = sound_bytes(file);
+    ByteReader in(body);
+    return read(in);
+  } catch (const InputError& error) {
+    throw InputError(fmt::format("{}: {}", path.string(), error.what()));
+  }
+}
+
+/// Of the shape that `outline` says, without values.
+std::shared_ptr<PointData> empty_data(const PointOutline& outline) {
+  auto data = std::make_shared<PointData>(outline.name, outline.steps, std::ssize(outline.layer_numbers),
+                                          std::ssize(outline.head_numbers));
+  data->set_layer_numbers(outline.layer_numbers);
+  data->set_head_numbers(outline.head_numbers);
+  data->set_sequences(outline.walked_sequences, outline.walked_sequences);
+  data->set_tier_names(outline.tier_names);
+  data->set_prefills(outline.prefills);
+  return data;
+}
+
+}  // namespace
+
+std::string encode(const PointOutline& outline) {
+  ByteWriter out;
+  put_outline(out, outline);
+  return out.take();
+}
+
+PointOutline decode_outline(std::string_view bytes) {
+  ByteReader in(bytes);
+  return get_outline(in);
+}
+
+void write_record(const fs::path& path, const PointOutline& outline, const PointData& data) {
+  ByteWriter out;
+  put_outline(out, outline);
+  for (const Metric metric : outline.written) {
+    out.put(data.values(metric));
+  }
+  for (const OwnFigure& figure : outline.figures) {
+    out.put(span_of(std::ranges::find(data.figures(), figure.name, &OwnFigure::name)->values));
+  }
+  const std::string body = out.take();
+  Sha256 hash;
+  hash.update(std::as_bytes(std::span(body)));
+  write_new_file(path, fmt::format("{}{}{}", kMagic, hash.hex(), body));
+}
+
+PointOutline read_outline(const fs::path& path) {
+  return reading(path, get_outline);
+}
+
+std::shared_ptr<const PointData> read_values(const fs::path& path) {
+  return reading(path, [](ByteReader& in) {
+    const PointOutline outline = get_outline(in);
+    const std::shared_ptr<PointData> data = empty_data(outline);
+    for (const Metric metric : outline.written) {
+      data->restore(metric, in.values<double>());
+    }
+    for (const OwnFigure& figure : outline.figures) {
+      data->restore_figure(data->add_figure(figure), in.values<double>());
+    }
+    return std::shared_ptr<const PointData>(data);
+  });
+}
+
+}  // namespace kvr::sweep

@@ -1,0 +1,221 @@
+// parent: a process for each job, a socket to each; gives every idle one the next group, and hears what
+//   worker.hpp lists; one that dies is a failure of what it was at, and another takes its place
+#include <fmt/format.h>
+#include <poll.h>
+#include <signal.h>
+#include <sys/socket.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <cstdio>
+#include <cstring>
+#include <iterator>
+#include <list>
+#include <numeric>
+
+#include "sim/base/error.hpp"
+#include "sim/sweep/bytes.hpp"
+#include "sim/sweep/point_record.hpp"
+#include "sim/sweep/processes/frames.hpp"
+#include "sim/sweep/processes/worker.hpp"
+#include "sim/sweep/runner.hpp"
+
+namespace kvr::sweep {
+namespace {
+
+struct Worker {
+  std::int64_t place;  ///< among the jobs
+  pid_t process = -1;
+  int descriptor = -1;
+  FrameBuffer heard = {};
+  Group group = {};       ///< that it is at; empty: it is idle
+  std::size_t told = 0;   ///< of those, how many are finished
+  double advanced = 0.0;  ///< in points of the group
+};
+
+/// Of a process that ended with a group at hand. The system kills what takes too much memory.
+Failure death_of(int status) {
+  if (!WIFSIGNALED(status)) {
+    return {kBugExit, fmt::format("the process that replayed it left with code {}", WEXITSTATUS(status))};
+  }
+  const int signal = WTERMSIG(status);
+  return {signal == SIGKILL ? kSystemExit : kBugExit,
+          fmt::format("the process that replayed it was ended by signal {} ({}){}", signal, strsignal(signal),
+                      signal == SIGKILL ? "; is there enough memory for all jobs?" : "")};
+}
+
+class Workers {
+ public:
+  Workers(const Work& work, std::int64_t jobs, const Listener& listener)
+      : work_(work), listener_(listener), left_(work.groups), jobs_(jobs) {}
+  ~Workers() {
+    for (const Worker& worker : workers_) {
+      kill(worker.process, SIGKILL);  // a record that it writes appears whole or not at all
+      reap(worker);
+    }
+  }
+  Workers(const Workers&) = delete;
+  Workers& operator=(const Workers&) = delete;
+
+  void run() {
+    while (std::ssize(workers_) < std::min(jobs_, std::ssize(work_.groups))) {
+      start(std::ssize(workers_));
+    }
+    while (give_groups()) {
+      hear();
+    }
+  }
+
+ private:
+  static int reap(const Worker& worker) {
+    int status = 0;
+    while (waitpid(worker.process, &status, 0) < 0 && errno == EINTR) {
+    }
+    close(worker.descriptor);
+    return status;
+  }
+
+  void start(std::int64_t place) {
+    int ends[2];
+    if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends) != 0) {
+      throw SystemError(fmt::format("a process for points cannot be had: {}", std::strerror(errno)));
+    }
+    std::fflush(nullptr);  // else both would write what is still to be written
+    const pid_t parent = getpid();
+    const pid_t process = fork();
+    if (process == 0) {
+      close(ends[0]);
+      serve(work_, {.place = place, .of = jobs_, .parent = parent, .descriptor = ends[1]});
+    }
+    close(ends[1]);
+    if (process < 0) {
+      const int reason = errno;
+      close(ends[0]);
+      throw SystemError(fmt::format("a process for points cannot be had: {}", std::strerror(reason)));
+    }
+    workers_.push_back({.place = place, .process = process, .descriptor = ends[0]});
+  }
+
+  /// False when nothing is left and nobody is at work.
+  bool give_groups() {
+    bool busy = false;
+    for (Worker& worker : workers_) {
+      if (worker.group.empty() && !left_.empty()) {
+        worker.group = left_.take();
+        worker.told = 0;
+        worker.advanced = 0.0;
+        ByteWriter frame;
+        frame.put(std::span<const std::size_t>(worker.group));
+        send_frame(worker.descriptor, frame.take());  // where it is gone, `hear` finds out
+      }
+      busy = busy || !worker.group.empty();
+    }
+    return busy;
+  }
+
+  void hear() {
+    std::vector<pollfd> ears;
+    for (const Worker& worker : workers_) {
+      ears.push_back({worker.descriptor, POLLIN, 0});
+    }
+    constexpr int kWaitMilliseconds = 200;  // then signals are looked after
+    poll(ears.data(), ears.size(), kWaitMilliseconds);
+    auto worker = workers_.begin();
+    for (const pollfd& ear : ears) {
+      const auto heard = worker++;  // which may go, and another be added at the end
+      if (ear.revents != 0) {
+        hear(heard);
+      }
+    }
+    listener_.advanced(done_ +
+                       std::accumulate(workers_.begin(), workers_.end(), 0.0,
+                                       [](double sum, const Worker& one) { return sum + one.advanced; }));
+  }
+
+  void hear(std::list<Worker>::iterator worker) {
+    const bool alive = worker->heard.fill(worker->descriptor);
+    while (const std::optional<std::string> frame = worker->heard.next()) {
+      ByteReader in(*frame);
+      understand(*worker, in);
+    }
+    if (!alive) {
+      bury(worker);
+    }
+  }
+
+  void understand(Worker& worker, ByteReader& in) {
+    switch (in.get<Word>()) {
+      case Word::advanced:
+        worker.advanced = in.get<double>();
+        break;
+      case Word::finished: {
+        const auto place = in.get<std::size_t>();
+        const bool lost = in.get<bool>();
+        std::string why = in.text();
+        ++worker.told;
+        listener_.finished(place, decode_outline(in.text()),
+                           lost ? std::optional(std::move(why)) : std::nullopt);
+        break;
+      }
+      case Word::failed: {
+        const int exit_code = in.get<int>();
+        fail(worker, {exit_code, in.text()});
+        break;
+      }
+      case Word::done:
+        end_group(worker);
+        break;
+    }
+  }
+
+  void end_group(Worker& worker) {
+    done_ += static_cast<double>(worker.group.size());
+    worker.group.clear();
+    worker.advanced = 0.0;
+  }
+
+  /// Points of the group that are finished stay so; of the others each is tried alone.
+  void fail(Worker& worker, const Failure& failure) {
+    if (worker.group.size() == 1) {
+      listener_.failed(worker.group.front(), failure);
+      end_group(worker);
+      return;
+    }
+    const Group rest(worker.group.begin() + static_cast<std::ptrdiff_t>(worker.told), worker.group.end());
+    done_ += static_cast<double>(worker.told);
+    left_.put_back_singly(rest);
+    worker.group.clear();
+    worker.advanced = 0.0;
+  }
+
+  /// Another takes its place where there is still something to do.
+  void bury(std::list<Worker>::iterator worker) {
+    const int status = reap(*worker);
+    if (!worker->group.empty()) {
+      fail(*worker, death_of(status));
+    }
+    const std::int64_t place = worker->place;
+    workers_.erase(worker);
+    if (!left_.empty()) {
+      start(place);
+    }
+  }
+
+  const Work& work_;
+  const Listener& listener_;
+  GroupQueue left_;
+  std::int64_t jobs_;
+  std::list<Worker> workers_;
+  double done_ = 0.0;  ///< points
+};
+
+}  // namespace
+
+void run_in_workers(const Work& work, std::int64_t jobs, const Listener& listener) {
+  work.traces.close();
+  Workers(work, jobs, listener).run();
+}
+
+}  // namespace kvr::sweep

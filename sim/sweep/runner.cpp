@@ -1,0 +1,97 @@
+// for each group:
+//   replay it; where that fails and it has several points, each of them alone
+//   for each of its points: put it in the store, tell that it is finished
+#include "sim/sweep/runner.hpp"
+
+#include <fmt/format.h>
+
+#include <exception>
+#include <new>
+
+#include "sim/base/error.hpp"
+
+namespace kvr::sweep {
+namespace {
+
+/// A full disk may have room again for the next point.
+std::optional<std::string> put(const Work& work, std::size_t place, const PointOutline& outline,
+                               const PointData& data) {
+  try {
+    if (work.store != nullptr) {
+      work.store->put(work.keys[place], outline, data);
+    }
+    return std::nullopt;
+  } catch (const SystemError& error) {
+    return error.what();
+  }
+}
+
+std::string label_of(const Work& work, const Group& group) {
+  const std::string& first = work.points[group.front()].point;
+  return group.size() == 1 ? first : fmt::format("{} and {} more", first, group.size() - 1);
+}
+
+/// What a listener threw: no failure of the points.
+struct Stopped {
+  std::exception_ptr why;
+};
+
+/// Steps of a group as points, over those that are done.
+Progress progress_of(const Group& group, double done, const Listener& listener) {
+  const auto size = static_cast<double>(group.size());
+  return [done, size, &listener](std::int64_t steps, std::int64_t of) {
+    try {
+      listener.advanced(done + size * static_cast<double>(steps) / static_cast<double>(of));
+    } catch (...) {
+      throw Stopped{std::current_exception()};
+    }
+  };
+}
+
+}  // namespace
+
+std::vector<PointResult> replay_group(const Work& work, const Group& group, const Progress& progress,
+                                      Timeline* timeline) {
+  std::vector<RunConfig> points;
+  for (const std::size_t place : group) {
+    points.push_back(work.points[place]);
+  }
+  try {
+    return replay_together(points, work.traces.of(points.front()), progress, timeline);
+  } catch (const std::bad_alloc&) {
+    throw SystemError(fmt::format("there is not enough memory to replay {}{}", label_of(work, group),
+                                  group.size() > 1 ? "; --together 1 takes the least" : ""));
+  }
+}
+
+void finish_group(const Work& work, const Group& group, std::span<const PointResult> results,
+                  const Listener& listener) {
+  for (std::size_t i = 0; i < group.size(); ++i) {
+    PointOutline outline = outline_of(results[i]);
+    outline.number = static_cast<std::int64_t>(group[i]);
+    std::optional<std::string> not_stored = put(work, group[i], outline, results[i].data);
+    listener.finished(group[i], std::move(outline), std::move(not_stored));
+  }
+}
+
+void run_here(const Work& work, const Listener& listener, Timeline* timeline) {
+  double done = 0.0;
+  for (GroupQueue left(work.groups); !left.empty();) {
+    const Group group = left.take();
+    try {
+      finish_group(work, group, replay_group(work, group, progress_of(group, done, listener), timeline),
+                   listener);
+    } catch (const Stopped& stopped) {
+      std::rethrow_exception(stopped.why);
+    } catch (const std::exception&) {
+      if (group.size() > 1) {
+        left.put_back_singly(group);
+        continue;
+      }
+      listener.failed(group.front(), failure_at_hand());
+    }
+    done += static_cast<double>(group.size());
+  }
+}
+
+}  // namespace kvr::sweep

@@ -1,0 +1,267 @@
+"""Sweeps: what is finished is never lost nor done again, whatever ends the run; jobs, shards and stores."""
+
+import os
+import random
+import re
+import signal
+import subprocess
+import time
+from pathlib import Path
+
+import h5py
+import numpy as np
+import pytest
+from conftest import ROOT, heed_interrupts
+
+PROGRAM = Path(os.environ.get("KVREPLAY", ROOT / "build" / "release" / "kvreplay"))
+BASE = f"""
+include:
+  - {ROOT}/configs/phones/oneplus_12.yaml
+  - {ROOT}/configs/devices/ufs40.yaml
+  - {ROOT}/configs/models/qwen2.5-1.5b.yaml
+  - {ROOT}/configs/systems/kmeans_contiguous_lru.yaml
+trace: {{path: {ROOT}/traces/samples/smollm2.h5}}
+run: {{steps: 12}}
+"""
+SWEEP = BASE + "sweep:\n  system.stages.0.budget.share: [0.05, 0.1, 0.2]\n  run.seed: [1, 2]\n"
+# What the second point may take is not enough, which only its replay finds out.
+FAILING = BASE + "points:\n  a: {}\n  b: {system: {dram: 700kB}}\n  c: {run: {seed: 3}}\n"
+
+
+def command(config: Path, *more: str | Path) -> list[str | Path]:
+    return [PROGRAM, "run", config, "--set", "run.threads=1", *more]
+
+
+def run(config: Path, *more: str | Path) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(command(config, *more), capture_output=True, text=True, check=False, cwd=ROOT)
+
+
+def written(folder: Path, text: str) -> Path:
+    path = folder / "c.yaml"
+    path.write_text(text)
+    return path
+
+
+def simulated(path: Path) -> dict[str, bytes]:
+    """Every dataset that does not depend on the machine, by its name."""
+    found: dict[str, bytes] = {}
+
+    def take(name: str, item: h5py.Dataset | h5py.Group) -> None:
+        if isinstance(item, h5py.Dataset) and not name.startswith(("host/", "provenance/")):
+            found[name] = item[()].tobytes()
+
+    with h5py.File(path) as results:
+        results.visititems(take)
+    return found
+
+
+def is_complete(path: Path) -> bool:
+    with h5py.File(path) as results:
+        return bool(results.attrs["complete"])
+
+
+@pytest.fixture(scope="module")
+def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("undisturbed")
+    done = run(written(folder, SWEEP), "-o", folder / "r.h5")
+    assert done.returncode == 0, done.stderr
+    return folder / "r.h5"
+
+
+@pytest.mark.parametrize(("jobs", "together"), [("1", "1"), ("2", "4"), ("3", "1"), ("9", "2")])
+def test_jobs_change_no_bit(tmp_path: Path, undisturbed: Path, jobs: str, together: str) -> None:
+    out = tmp_path / "r.h5"
+    done = run(written(tmp_path, SWEEP), "-o", out, "-j", jobs, "--together", together)
+    assert done.returncode == 0, done.stderr
+    assert simulated(out) == simulated(undisturbed)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["c.yaml", "r.h5"]
+
+
+def test_a_run_that_is_killed_at_any_moment_goes_on_to_the_same_bytes(
+    tmp_path: Path, undisturbed: Path
+) -> None:
+    seed = 16
+    print(f"seed {seed}")
+    moments = random.Random(seed)
+    config = written(tmp_path, SWEEP)
+    begin = time.monotonic()
+    run(config, "-o", tmp_path / "r.h5", "-j", "2", "--together", "1")
+    whole_s = time.monotonic() - begin
+    kept = 0
+    for trial in range(30):
+        out = tmp_path / f"{trial}.h5"
+        process = subprocess.Popen(
+            command(config, "-o", out, "-j", str(1 + trial % 2), "--together", "1", "--quiet"),
+            stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, cwd=ROOT,
+        )  # fmt: skip
+        time.sleep(moments.uniform(0.0, whole_s))
+        process.kill()
+        process.wait()
+        again = run(config, "-o", out, "--quiet")
+        assert again.returncode == 0, again.stderr
+        before = re.search(r"(\d) of 6 points were finished before", again.stderr)
+        kept += int(before.group(1)) if before else 0
+        assert is_complete(out)
+        assert simulated(out) == simulated(undisturbed), f"trial {trial}"
+        assert not out.with_suffix(".h5.points").exists()
+    assert kept > 0, "no kill came between two points"
+
+
+def test_no_finished_point_is_run_again(tmp_path: Path) -> None:
+    config = written(tmp_path, SWEEP.replace("steps: 12", "steps: 300"))
+    process = subprocess.Popen(
+        command(config, "-o", tmp_path / "r.h5", "--together", "1"),
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=ROOT, preexec_fn=heed_interrupts,
+    )  # fmt: skip
+    for line in process.stderr:
+        if "2 of 6 points" in line:
+            break
+    process.send_signal(signal.SIGINT)
+    table, messages = process.communicate(timeout=60)
+    assert process.returncode == -signal.SIGINT
+    finished = re.search(r"interrupted: (\d) of 6 points are finished and kept in .*r\.h5\.points", messages)
+    assert finished, messages
+    assert "share=0.05" in table
+    assert not is_complete(tmp_path / "r.h5")
+    with h5py.File(tmp_path / "r.h5") as results:
+        assert results.attrs["points_planned"] == 6
+        assert results["point"].shape == (int(finished.group(1)),)
+    again = run(config, "-o", tmp_path / "r.h5")
+    assert f"{finished.group(1)} of 6 points were finished before" in again.stderr
+    assert is_complete(tmp_path / "r.h5")
+
+
+def test_a_point_that_fails_stops_no_other(tmp_path: Path) -> None:
+    config = written(tmp_path, FAILING)
+    for jobs in ("1", "2"):
+        out = tmp_path / f"{jobs}.h5"
+        done = run(config, "-o", out, "-j", jobs)
+        assert done.returncode == 2, done.stderr
+        assert len(re.findall("^b: ", done.stderr, re.MULTILINE)) == 1, done.stderr
+        assert not is_complete(out)
+        with h5py.File(out) as results:
+            assert list(results["point"].asstr()) == ["a", "c"]
+            assert list(results["provenance/number"]) == [0, 2]
+        assert (tmp_path / f"{jobs}.h5.points").is_dir()
+        assert "2 of 3 points were finished before" in run(config, "-o", out, "-j", jobs).stderr
+
+
+def children(process: int) -> list[int]:
+    listed = Path(f"/proc/{process}/task/{process}/children").read_text().split()
+    return [int(child) for child in listed]
+
+
+def test_a_process_that_dies_costs_its_point_alone(tmp_path: Path) -> None:
+    config = written(tmp_path, SWEEP.replace("steps: 12", "steps: 400"))
+    process = subprocess.Popen(
+        command(config, "-o", tmp_path / "r.h5", "-j", "2", "--together", "1", "--quiet"),
+        stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, cwd=ROOT,
+    )  # fmt: skip
+    while len(children(process.pid)) < 2:
+        time.sleep(0.01)
+    time.sleep(0.1)
+    os.kill(children(process.pid)[0], signal.SIGSEGV)
+    _, messages = process.communicate(timeout=120)
+    assert process.returncode == 70
+    assert messages.count("the process that replayed it was ended by signal 11") == 1, messages
+    with h5py.File(tmp_path / "r.h5") as results:
+        assert results["point"].shape == (5,)
+    assert run(config, "-o", tmp_path / "r.h5").returncode == 0
+    assert is_complete(tmp_path / "r.h5")
+
+
+def test_two_runs_into_one_file_are_refused(tmp_path: Path) -> None:
+    config = written(tmp_path, SWEEP.replace("steps: 12", "steps: 400"))
+    first = subprocess.Popen(
+        command(config, "-o", tmp_path / "r.h5", "--quiet"), stdout=subprocess.DEVNULL, cwd=ROOT
+    )
+    while not (tmp_path / "r.h5.points" / "lock").exists():
+        time.sleep(0.01)
+    second = run(config, "-o", tmp_path / "r.h5")
+    assert second.returncode == 3
+    assert "another run keeps its points there" in second.stderr
+    assert first.wait(120) == 0
+    assert is_complete(tmp_path / "r.h5")
+
+
+def interrupted_store(tmp_path: Path) -> Path:
+    """A store of two points that a failing third one left."""
+    config = written(tmp_path, FAILING)
+    assert run(config, "-o", tmp_path / "r.h5").returncode == 2
+    return config
+
+
+def test_points_of_another_configuration_are_lost_with_force_alone(tmp_path: Path) -> None:
+    interrupted_store(tmp_path)
+    other = tmp_path / "other.yaml"
+    other.write_text(SWEEP.replace("steps: 12", "steps: 11"))
+    refused = run(other, "-o", tmp_path / "r.h5")
+    assert refused.returncode == 2
+    assert "r.h5.points: has finished points of another configuration, trace or program (2)" in refused.stderr
+    assert len(list((tmp_path / "r.h5.points").glob("??/*"))) == 2
+    assert run(other, "-o", tmp_path / "r.h5", "--force").returncode == 0
+    assert not (tmp_path / "r.h5.points").exists()
+
+
+def test_a_damaged_record_is_told_and_replayed_again(tmp_path: Path) -> None:
+    config = interrupted_store(tmp_path)
+    records = sorted((tmp_path / "r.h5.points").glob("??/*"))
+    damaged = bytearray(records[0].read_bytes())
+    damaged[len(damaged) // 2] ^= 1
+    records[0].write_bytes(damaged)
+    again = run(config, "-o", tmp_path / "r.h5")
+    assert "is damaged: its sha256 is another; the point is replayed again" in again.stderr
+    assert "1 of 3 points were finished before" in again.stderr
+
+
+def test_a_store_of_ones_own_is_kept_and_grows(tmp_path: Path, undisturbed: Path) -> None:
+    store = tmp_path / "store"
+    small = written(tmp_path, SWEEP.replace("[0.05, 0.1, 0.2]", "[0.05, 0.2]"))
+    assert run(small, "--store", store).returncode == 0
+    large = tmp_path / "large.yaml"
+    large.write_text(SWEEP)
+    done = run(large, "--store", store, "-o", tmp_path / "r.h5", "-j", "2")
+    assert "4 of 6 points were finished before" in done.stderr
+    assert simulated(tmp_path / "r.h5") == simulated(undisturbed)
+    assert len(list(store.glob("??/*"))) == 6
+
+
+def test_a_folder_that_may_not_be_written_is_told_before_anything_runs(tmp_path: Path) -> None:
+    (tmp_path / "r.h5.points").write_text("mine")
+    done = run(written(tmp_path, SWEEP), "-o", tmp_path / "r.h5")
+    assert done.returncode == 2
+    assert "r.h5.points: is no folder" in done.stderr
+    assert (tmp_path / "r.h5.points").read_text() == "mine"
+
+
+def test_shards_are_the_whole(tmp_path: Path, undisturbed: Path) -> None:
+    config = written(tmp_path, SWEEP)
+    with h5py.File(undisturbed) as whole:
+        names = list(whole["point"].asstr())
+        recall = whole["recall"][:]
+    for shard in range(4):
+        out = tmp_path / f"{shard}.h5"
+        assert run(config, "-o", out, "--shard", f"{shard + 1}/4").returncode == 0
+        with h5py.File(out) as part:
+            assert part.attrs["complete"] == 0
+            assert part.attrs["points_planned"] == 6
+            assert list(part["point"].asstr()) == names[shard::4]
+            np.testing.assert_array_equal(part["recall"][:], recall[shard::4])
+
+
+@pytest.mark.parametrize(
+    ("option", "told"),
+    [
+        (["--shard", "0/2"], "--shard: '0/2' is not I/N"),
+        (["--shard", "3/2"], "--shard: '3/2' is not I/N"),
+        (["--shard", "x"], "--shard: 'x' is not I/N"),
+        (["--shard", "7/9"], "--shard: 7/9 of 6 points is none; allowed: up to 6/N"),
+        (["-j", "0"], "--jobs: 0 is not allowed; allowed is 1 to 1024"),
+        (["-j", "2", "--timeline", "t.json"], "--timeline: is drawn by one process; allowed: --jobs 1"),
+        (["--force"], "--force: there is no OUT.points"),
+    ],
+)
+def test_what_is_wrong_with_options_is_told(tmp_path: Path, option: list[str], told: str) -> None:
+    done = run(written(tmp_path, SWEEP), *option)
+    assert done.returncode == 2
+    assert told in done.stderr
