@@ -83,7 +83,7 @@ class ResultFile {
   /// The values of one point in C order; NaN where it has none.
   std::vector<double> block(const ResultDataset& dataset, std::size_t point) const;
 
-  /// Reads every value of every dataset.
+  /// Reads every value of every dataset, a few at a time.
   void check() const;
 
  private:

@@ -152,8 +152,11 @@ std::string place_text(const compare::Place& place) {
   for (const auto& [dimension, label] : place.at) {
     labels.push_back(fmt::format("{} {}", dimension, label));
   }
-  return fmt::format("{} at {}: {:.6g} -> {:.6g}", printable(place.dataset),
-                     printable(fmt::format("{}", fmt::join(labels, ", "))), place.base, place.now);
+  const std::string at = printable(fmt::format("{} at {}", place.dataset, fmt::join(labels, ", ")));
+  const std::string base = fmt::format("{:.6g}", place.base);
+  const std::string now = fmt::format("{:.6g}", place.now);
+  return base != now ? fmt::format("{}: {} -> {}", at, base, now)
+                     : fmt::format("{}: {} -> {}", at, place.base, place.now);
 }
 
 std::string seeds_text(const compare::Difference& difference) {

@@ -3,6 +3,7 @@
 
 #include <algorithm>
 
+#include "sim/base/hdf5.hpp"
 #include "sim/cli/compare/report.hpp"
 #include "sim/cli/result/value_text.hpp"
 #include "sim/cli/table.hpp"
@@ -46,11 +47,32 @@ Table moves_table(const std::vector<const Move*>& moves) {
   return table;
 }
 
-Table steps_table(const std::vector<StepMove>& moves) {
-  Table table{{"verdict", "point", "first"}, {}};
+/// The metrics of one point that differ alike.
+struct StepGroup {
+  const StepMove* first;  ///< of the first of them
+  std::vector<std::string> metrics;
+};
+
+std::vector<StepGroup> groups_of(const std::vector<StepMove>& moves) {
+  std::vector<StepGroup> groups;
   for (const StepMove& move : moves) {
-    table.rows.push_back({move.regression ? "regression" : "changed", printable(move.point),
-                          fmt::format("seed {}: {}", move.seed, place_text(move.first))});
+    auto group = std::ranges::find_if(groups, [&](const StepGroup& other) {
+      return other.first->point == move.point && other.first->regression == move.regression;
+    });
+    if (group == groups.end()) {
+      group = groups.insert(groups.end(), StepGroup{&move, {}});
+    }
+    group->metrics.push_back(move.first.dataset);
+  }
+  return groups;
+}
+
+Table steps_table(const std::vector<StepMove>& moves) {
+  Table table{{"verdict", "point", "first", "metrics"}, {}};
+  for (const StepGroup& group : groups_of(moves)) {
+    table.rows.push_back({group.first->regression ? "regression" : "changed", printable(group.first->point),
+                          fmt::format("seed {}: {}", group.first->seed, place_text(group.first->first)),
+                          printable(hdf5::list_text(group.metrics))});
   }
   return table;
 }

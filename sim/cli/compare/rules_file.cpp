@@ -59,7 +59,7 @@ class RuleReader {
 
  private:
   void refuse(const Node& node, std::string_view key, const std::string& what) {
-    problems_.add(node.mark, config::join_path(path_, key), what);
+    problems_.add(node.mark, key.empty() ? path_ : config::join_path(path_, key), what);
   }
 
   void check_keys() {

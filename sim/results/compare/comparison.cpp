@@ -103,6 +103,10 @@ Words words_of(const std::string& formula) {
   return words;
 }
 
+bool allow_no_move(const Limits& limits) {
+  return limits.drop && limits.growth && limits.drop->amount == 0.0 && limits.growth->amount == 0.0;
+}
+
 class Comparer {
  public:
   Comparer(const ResultFile& base, const ResultFile& now, const Request& request)
@@ -271,7 +275,7 @@ class Comparer {
           continue;
         }
         if (const std::optional<Place> place = first_in(metric, run)) {
-          comparison_.step_moves.push_back({run.point, run.seed, *place, limits.drop && limits.growth});
+          comparison_.step_moves.push_back({run.point, run.seed, *place, allow_no_move(limits)});
           last = run.point;
         }
       }

@@ -39,7 +39,7 @@ struct StepMove {
   std::string point;
   std::int64_t seed;
   Place first;
-  bool regression;  ///< Request::exact, or a rule that names it, asks for steps that are the same
+  bool regression;  ///< Request::exact, or a rule that means it, allows no move at all
 };
 
 /// Seeds of a variant that one file alone has.
