@@ -444,6 +444,16 @@ def test_a_file_without_rules_is_refused(base: Path, tmp_path: Path, text: str) 
     assert "r.yaml:" in line
 
 
+def test_the_rules_of_the_page_are_rules(base: Path, tmp_path: Path) -> None:
+    page = (ROOT / "docs" / "compare.md").read_text()
+    (tmp_path / "r.yaml").write_text(page.split("```yaml\n")[1].split("```")[0])
+    report = compared(base, base, "--rules", tmp_path / "r.yaml")
+    assert row(report, "small", "recall_mean")["max_drop"] == {"amount": 0.005, "relative": False}
+    assert row(report, "small", "latency_p95")["max_growth"] == {"amount": 0.02, "relative": True}
+    assert row(report, "small", "selected_mean")["max_drop"] == {"amount": 0.0, "relative": False}
+    assert "hidden_io_mean" not in {r["summary"] for r in report["summaries"]}
+
+
 # --- Damage ---
 
 
