@@ -5,9 +5,9 @@
 #include <string>
 
 #include "sim/base/error.hpp"
+#include "sim/base/stored/stored_array.hpp"
 #include "traces/checks/inspect.hpp"
 #include "traces/checks/rehearsal.hpp"
-#include "traces/stored_array.hpp"
 
 namespace kvr::trace {
 

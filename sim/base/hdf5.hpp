@@ -89,8 +89,10 @@ bool has_dataset(hid_t parent, const std::string& path);
 bool has_attribute(hid_t object, const std::string& name);
 /// What an attribute of fixed length holds in the files that we write; HDF5 allows little more.
 constexpr std::size_t kLongestText = 60'000;
-/// A scalar string of fixed or variable length, of at most kLongestText bytes.
-std::string read_string(hid_t object, const std::string& name);
+/// In alphabetical order.
+std::vector<std::string> attribute_names(hid_t object);
+/// A scalar string of fixed or variable length, of at most `most_bytes`.
+std::string read_string(hid_t object, const std::string& name, std::size_t most_bytes = kLongestText);
 /// A scalar of any integer type that fits.
 std::int64_t read_int(hid_t object, const std::string& name);
 /// A scalar of any floating-point type.

@@ -81,20 +81,12 @@ Attribute open(hid_t object, const std::string& name, const char* expected) {
   return attribute;
 }
 
-std::string checked_length(const Attribute& attribute, std::string value) {
-  if (value.size() > kLongestText) {
-    throw InputError(fmt::format("{}: a string of {} bytes; expected at most {}", attribute.place,
-                                 value.size(), kLongestText));
-  }
-  return value;
-}
-
 std::string read_variable_string(const Attribute& attribute) {
   char* text = nullptr;
   attribute.read(attribute.type.get(), &text);
   std::string value = text == nullptr ? "" : text;
   H5free_memory(text);
-  return checked_length(attribute, std::move(value));
+  return value;
 }
 
 std::string read_fixed_string(const Attribute& attribute) {
@@ -105,7 +97,12 @@ std::string read_fixed_string(const Attribute& attribute) {
   } else {
     value.resize(std::strlen(value.c_str()));
   }
-  return checked_length(attribute, std::move(value));
+  return value;
+}
+
+herr_t append_attribute_name(hid_t, const char* name, const H5A_info_t*, void* names) {
+  static_cast<std::vector<std::string>*>(names)->emplace_back(name);
+  return 0;
 }
 
 /// Writes `value`, of `type`, as a scalar or as a list of `count`.
@@ -129,14 +126,27 @@ bool has_attribute(hid_t object, const std::string& name) {
   return H5Aexists(object, name.c_str()) > 0;
 }
 
-std::string read_string(hid_t object, const std::string& name) {
+std::vector<std::string> attribute_names(hid_t object) {
+  std::vector<std::string> names;
+  if (H5Aiterate2(object, H5_INDEX_NAME, H5_ITER_INC, nullptr, append_attribute_name, &names) < 0) {
+    throw_unreadable(where(object), "the names of its attributes");
+  }
+  return names;
+}
+
+std::string read_string(hid_t object, const std::string& name, std::size_t most_bytes) {
   constexpr const char* kExpected = "a string";
   const Attribute attribute = open(object, name, kExpected);
   if (!attribute.is_scalar() || H5Tget_class(attribute.type.get()) != H5T_STRING) {
     attribute.refuse(kExpected);
   }
-  return H5Tis_variable_str(attribute.type.get()) > 0 ? read_variable_string(attribute)
-                                                      : read_fixed_string(attribute);
+  std::string value = H5Tis_variable_str(attribute.type.get()) > 0 ? read_variable_string(attribute)
+                                                                   : read_fixed_string(attribute);
+  if (value.size() > most_bytes) {
+    throw InputError(fmt::format("{}: a string of {} bytes; expected at most {}", attribute.place,
+                                 value.size(), most_bytes));
+  }
+  return value;
 }
 
 std::int64_t read_int(hid_t object, const std::string& name) {

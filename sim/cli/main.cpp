@@ -18,11 +18,13 @@
 #include "sim/base/registry.hpp"
 #include "sim/cli/bench/command.hpp"
 #include "sim/cli/calibrate/command.hpp"
+#include "sim/cli/compare/command.hpp"
 #include "sim/cli/device/command.hpp"
 #include "sim/cli/explain_command.hpp"
 #include "sim/cli/list/command.hpp"
 #include "sim/cli/messages.hpp"
 #include "sim/cli/options/subcommands.hpp"
+#include "sim/cli/result/command.hpp"
 #include "sim/cli/run/run_command.hpp"
 #include "sim/cli/schema_command.hpp"
 #include "sim/cli/signals.hpp"
@@ -44,6 +46,9 @@ constexpr std::array kCommands = {
                     [](Args args, std::FILE* out, bool) { return run_explain_command(args, out); }},
     cli::Subcommand{"schema", "JSON Schema of configurations, for editors",
                     [](Args args, std::FILE* out, bool) { return run_schema_command(args, out); }},
+    cli::Subcommand{"compare", "what moved between two results, and whether that is a regression",
+                    [](Args args, std::FILE* out, bool) { return run_compare_command(args, out); }},
+    cli::Subcommand{"result", "look into results, and turn them into tables", run_result_command},
     cli::Subcommand{"trace", "look at, check and make traces", run_trace_command},
     cli::Subcommand{"calibrate", "find the directions that keys of a model have in common",
                     run_calibrate_command},

@@ -5,8 +5,8 @@
 
 #include "sim/base/error.hpp"
 #include "sim/base/hdf5.hpp"
+#include "sim/base/stored/stored_array.hpp"
 #include "traces/checks/inspect.hpp"
-#include "traces/stored_array.hpp"
 
 namespace kvr::fuzz {
 namespace {

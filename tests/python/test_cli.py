@@ -30,6 +30,9 @@ COMMANDS = {
     "list": (["scorer", "centroid"], ""),
     "explain": (["c.yaml", "run.seed"], "--set"),
     "schema": ([], ""),
+    "compare": (["a.h5", "b.h5"], "--rules"),
+    "result show": (["r.h5"], "--point"),
+    "result export": (["r.h5"], "--csv"),
     "trace info": (["t.h5"], ""),
     "trace validate": (["t.h5"], ""),
     "trace synth": (["t.h5"], "--clusters"),
@@ -60,7 +63,7 @@ def test_no_command_is_missed(kvreplay: Run) -> None:
         commands = kvreplay(*group, "--help").stdout.split("\n\n")[1]
         return [line.split()[0] for line in commands.splitlines()]
 
-    groups = ("trace", "device")
+    groups = ("result", "trace", "device")
     found = [name for name in names() if name not in groups]
     found += [f"{group} {name}" for group in groups for name in names(group)]
     assert sorted(found) == sorted(COMMANDS)
@@ -117,8 +120,10 @@ def test_an_argument_too_many_is_refused(attempt: Run, command: str) -> None:
 
 @pytest.mark.parametrize("command", [one for one, (words, _) in COMMANDS.items() if words and one != "list"])
 def test_an_argument_that_is_missing_is_asked_for(attempt: Run, command: str) -> None:
-    (line,) = refusals(attempt, command)
-    assert line.startswith("no ") and line.endswith(f" is given; see 'kvreplay {command} --help'")
+    lines = refusals(attempt, command)
+    assert len(lines) == (2 if command == "compare" else 1)
+    for line in lines:
+        assert line.startswith("no ") and line.endswith(f" is given; see 'kvreplay {command} --help'")
 
 
 def test_everything_that_is_wrong_is_told_at_once(attempt: Run) -> None:

@@ -6,8 +6,8 @@
 
 #include "sim/base/error.hpp"
 #include "sim/base/rng.hpp"
+#include "sim/base/stored/stored_array.hpp"
 #include "tests/traces/sample.hpp"
-#include "traces/stored_array.hpp"
 
 namespace kvr::hdf5 {
 namespace {

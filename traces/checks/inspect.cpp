@@ -5,9 +5,9 @@
 #include <numeric>
 #include <utility>
 
+#include "sim/base/stored/stored_array.hpp"
 #include "traces/contents.hpp"
 #include "traces/header_io.hpp"
-#include "traces/stored_array.hpp"
 
 namespace kvr::trace {
 namespace {

@@ -18,9 +18,9 @@
 #include "sim/base/convert.hpp"
 #include "sim/base/error.hpp"
 #include "sim/base/sha256.hpp"
+#include "sim/base/stored/stored_array.hpp"
 #include "traces/checks/inspect.hpp"
 #include "traces/checks/rehearsal.hpp"
-#include "traces/stored_array.hpp"
 
 namespace kvr::trace {
 namespace {

@@ -3,7 +3,7 @@
 //
 // decode: raw bytes -> inflate -> unshuffle, each unless the chunk's mask says that the writer left it out;
 // the sizes must come out to the byte.
-#include "traces/stored_array.hpp"
+#include "sim/base/stored/stored_array.hpp"
 
 #include <algorithm>
 #include <array>
@@ -13,7 +13,7 @@
 #include <utility>
 
 #include "sim/base/error.hpp"
-#include "traces/filters.hpp"
+#include "sim/base/stored/filters.hpp"
 
 namespace kvr::hdf5 {
 namespace {

@@ -1,4 +1,4 @@
-#include "traces/filters.hpp"
+#include "sim/base/stored/filters.hpp"
 
 #include <zlib.h>
 
