@@ -128,11 +128,11 @@ def draw_drift(results: Results) -> None:
     """F4; means over seeds, layers and heads."""
     _, (drifting, width, size) = panels(3)
     drift = drift_of_partition(results.trace(), results.seeds())
-    drift = drift.mean(["seed", "layer", "head"]) / drift["best"].isel(position=0).mean()
+    drift = drift.mean(["seed", "layer", "kv_head"]) / drift["best"].isel(position=0).mean()
     drifting.plot(drift.position, drift["static"], label="prompt's partition", color=COLOURS["PQCache"])
     drifting.plot(drift.position, drift["best"], label="best partition so far", color="#000000")
     drifting.set(ylabel="variance (best at the prompt = 1)", title="F4: the partition drifts")
-    over = units_over_steps(results["f10_systems"]).mean(["seed", "layer", "head"])
+    over = units_over_steps(results["f10_systems"]).mean(["seed", "layer", "kv_head"])
     for system in CLUSTERED:
         one = over.sel(system=system)
         width.plot(over.position, one["variance"], label=system, color=COLOURS[system])
@@ -149,7 +149,7 @@ def draw_drift(results: Results) -> None:
 def draw_co_retrieval(results: Results) -> None:
     """F7; sum over seeds, layers and heads."""
     figure, (axes,) = panels(1, 3.6)
-    matrix = co_retrieval(results.trace(), results.seeds())["together"].sum(["seed", "layer", "head"]).values
+    matrix = co_retrieval(results.trace(), results.seeds())["together"].sum(["seed", "layer", "kv_head"]).values
     np.fill_diagonal(matrix, np.nan)
     image = axes.imshow(matrix / np.nansum(matrix) * 2, cmap="viridis")
     figure.colorbar(image, ax=axes, label="share of the co-retrievals")
@@ -195,7 +195,7 @@ def draw_units(results: Results) -> None:
     _, (recall, variance) = panels(2)
     data = results["units"]
     kinds = {"static": "PQCache", "local": "ClusterKV", "adaptive": OURS, "pages": "no cluster"}
-    units, quality, width = (by_system(data, data[name].mean("step")).mean(["seed", "layer", "head"])
+    units, quality, width = (by_system(data, data[name].mean("step")).mean(["seed", "layer", "kv_head"])
                              for name in ("units", "recall", "unit_variance"))  # fmt: skip
     for kind, system in kinds.items():
         chosen = [name for name in units.system.values if str(name).split()[0] == kind]

@@ -163,7 +163,7 @@ def t2(results: Results) -> Figure:
     """Reuse of updated clusters, against any cluster's chance to be retrieved in a step."""
     data = results["f10_systems"]
     reuse, any_unit = reuse_of_updated(data), retrieved_share(data)
-    mean = reuse.mean(["seed", "layer", "head"])
+    mean = reuse.mean(["seed", "layer", "kv_head"])
     alike = float(abs(mean - mean.sel(model=MODEL)).max())
     return Figure(
         "T2",

@@ -48,7 +48,7 @@ def layers_and_heads(trace: h5py.File) -> dict[str, list[int]]:
     """As the results name them."""
     return {
         "layer": sorted(int(name) for name in trace["layers"]),
-        "head": list(trace.attrs["captured_kv_heads"]),
+        "kv_head": list(trace.attrs["captured_kv_heads"]),
     }
 
 

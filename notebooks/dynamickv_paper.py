@@ -52,7 +52,7 @@ def curves(results: Path, budgets: int) -> xr.Dataset:
     """[system, budget, layer, head] of one experiment. Means over the steps: entries attended to, mass kept
     [1], output error [1]. After the prompt: entries kept, DynamicKV's quota, missing, duplicates [entries].
     What has no budgets, is the same at all `budgets` of them."""
-    cell = ("system", "budget", "layer", "head")
+    cell = ("system", "budget", "layer", "kv_head")
     with h5py.File(results) as file:
         systems = list(dict.fromkeys(point.split(",")[0] for point in file["point"].asstr()[:]))
         entries = file["attended_entries"][:]  # of points, steps, layers and heads
@@ -65,7 +65,7 @@ def curves(results: Path, budgets: int) -> xr.Dataset:
         for name in FIGURES:
             if (figure := f"dynamickv.{name}") in file:
                 found[name] = (cell[:3], file[figure][:, 0])
-        places = {name: file[name][:] for name in ("layer", "head")}
+        places = {name: file[name][:] for name in ("layer", "kv_head")}
     by_system = {
         name: (dims, over_budgets_of(values, len(systems), budgets)) for name, (dims, values) in found.items()
     }

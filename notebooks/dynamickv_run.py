@@ -71,7 +71,7 @@ def pyramid_asks(trace: Path, out: Path, budgets: Sequence[int]) -> list[int]:
         call(
             "run", CONFIGS / "pyramid.yaml", "-o", probe, *(word for each in sets for word in ("--set", each))
         )
-        kept = curves(probe, len(budgets)).kept.mean(["layer", "head"]).sel(system="PyramidKV").values
+        kept = curves(probe, len(budgets)).kept.mean(["layer", "kv_head"]).sel(system="PyramidKV").values
         got = [float(one) - window for one, window in zip(kept, windows(budgets), strict=True)]
         nearest = [
             min(best, (abs(one - want), ask))

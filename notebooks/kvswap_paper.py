@@ -53,7 +53,7 @@ class Results:
 
 def interval(cells: np.ndarray) -> str:
     """Over layers and heads."""
-    found = estimate(xr.DataArray(cells, dims=("layer", "head")))
+    found = estimate(xr.DataArray(cells, dims=("layer", "kv_head")))
     return f"{100 * found.mean:.1f} % [{100 * found.low:.1f}, {100 * found.high:.1f}]"
 
 

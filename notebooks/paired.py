@@ -25,7 +25,7 @@ import xarray as xr
 LEVEL = 0.95
 RESAMPLES = 2000
 RESAMPLING_SEED = 2007  # every interval is drawn with it, so that a table comes out the same again
-CELL = ("layer", "head")
+CELL = ("layer", "kv_head")
 DRAWN = ("trace", "seed", "cell")
 ROUNDING = 1e-9  # relative; a standard error below is that of sums of equal numbers
 

@@ -43,7 +43,7 @@ def cells(file: h5py.File, points: list[int], name: str) -> Estimate:
     values = np.stack([np.nanmean(file[name][point], axis=0) for point in points])
     if not np.isfinite(values).all():
         return Estimate.exact(np.nan)
-    return estimate(xr.DataArray(values, dims=("seed", "layer", "head")))
+    return estimate(xr.DataArray(values, dims=("seed", "layer", "kv_head")))
 
 
 def systems(path: Path) -> list[System]:
@@ -99,7 +99,7 @@ def kernels(path: Path) -> str:
             point = variants.index(name)
             config = yaml.safe_load(file["provenance/resolved_config"][point].decode())
             heads = config["model"]["layers"] * config["model"]["kv_heads"]
-            captured = file["layer"].size * file["head"].size
+            captured = file["layer"].size * file["kv_head"].size
             host_s = float(file["host/policy_kernel_mean"][point]) * max(1, heads) / captured
             share = host_s / float(file["latency_mean"][point])
             lines.append(f"| {name} | {1e3 * host_s:.3f} ms | {100 * share:.1f} % |")

@@ -92,151 +92,6 @@ bool sets_composition(const Assignment& assignment) {
   return (field != nullptr && is_composition(*field)) || assignment.path == kSeedsPath;
 }
 
-bool one_holds_the_other(std::string_view a, std::string_view b) {
-  const std::string longer = fmt::format("{}.", a.size() < b.size() ? b : a);
-  return longer.starts_with(fmt::format("{}.", a.size() < b.size() ? a : b));
-}
-
-/// The lists of a `sweep` or `zip` that are usable.
-std::vector<const Node*> checked_axes(const Node& axes, std::string_view name, Problems& problems) {
-  if (axes.mark.is_default()) {
-    return {};
-  }
-  if (axes.kind != NodeKind::map || axes.children.empty()) {
-    problems.add(axes.mark, name,
-                 fmt::format("is not a map ({}); allowed: dotted keys with lists of values", describe(axes)));
-    return {};
-  }
-  std::vector<const Node*> usable;
-  for (const Node& axis : axes.children) {
-    const bool composes =
-        !split_path(axis.key).front().empty() && sets_composition({split_path(axis.key), {}});
-    const std::string path = join_path(name, axis.key);
-    if (axis.kind != NodeKind::list || axis.children.empty()) {
-      problems.add(axis.mark, path,
-                   fmt::format("is not a list of values ({}); allowed: at least one value in brackets",
-                               axis.kind == NodeKind::list ? "an empty list" : describe(axis)));
-    } else if (composes) {
-      problems.add(axis.mark, path, fmt::format("cannot be varied ({}); allowed: keys of a point", axis.key));
-    } else {
-      usable.push_back(&axis);
-    }
-  }
-  return usable;
-}
-
-/// "budget=fixed".
-std::string label(const Assignment& assignment) {
-  const Node& value = assignment.value;
-  const Node* type = value.find("type");
-  return fmt::format("{}={}", assignment.path.back(), describe(type != nullptr ? *type : value));
-}
-
-using Leaves = std::map<std::string, std::string>;
-
-/// The scalars in `node` by their dotted keys.
-void collect_leaves(const Node& node, const std::string& path, Leaves& leaves) {
-  for (std::size_t i = 0; i < node.children.size(); ++i) {
-    const Node& child = node.children[i];
-    collect_leaves(child, join_path(path, node.kind == NodeKind::list ? std::to_string(i) : child.key),
-                   leaves);
-  }
-  if (node.children.empty()) {
-    leaves.emplace(path, describe(node));
-  }
-}
-
-/// " entries=4": what of `leaves` not all the others have; where that is much, its number among all.
-std::string what_differs(const Leaves& leaves, const std::map<std::string, std::set<std::string>>& values,
-                         const std::map<std::string, std::size_t>& uses, std::size_t all,
-                         std::size_t number) {
-  constexpr std::size_t kMostTold = 4;
-  std::vector<std::string> told;
-  for (const auto& [key, value] : leaves) {
-    if (values.at(key).size() > 1 || uses.at(key) < all) {
-      told.push_back(fmt::format(" {}={}", key, value));
-    }
-  }
-  return told.size() > kMostTold ? fmt::format(" #{}", number + 1) : fmt::format("{}", fmt::join(told, ""));
-}
-
-/// Of maps and lists that are called the same, labels say what differs.
-void tell_apart(std::vector<Assignment*> same) {
-  std::vector<Leaves> leaves(same.size());
-  std::map<std::string, std::set<std::string>> values;
-  std::map<std::string, std::size_t> uses;
-  for (std::size_t i = 0; i < same.size(); ++i) {
-    collect_leaves(same[i]->value, "", leaves[i]);
-    for (const auto& [key, value] : leaves[i]) {
-      values[key].insert(value);
-      ++uses[key];
-    }
-  }
-  for (std::size_t i = 0; i < same.size(); ++i) {
-    const std::string differs = what_differs(leaves[i], values, uses, same.size(), i);
-    const bool named = differs.empty() || same[i]->value.find("type") != nullptr;
-    same[i]->label = (named ? same[i]->label : same[i]->path.back()) + differs;
-  }
-}
-
-void set_labels(Axis& axis) {
-  for (std::size_t key = 0; key < axis.keys.size(); ++key) {
-    std::map<std::string, std::vector<Assignment*>> called;
-    for (std::vector<Assignment>& together : axis.alternatives) {
-      Assignment& one = together[key];
-      one.label = label(one);
-      if (one.value.kind == NodeKind::map || one.value.kind == NodeKind::list) {
-        called[one.label].push_back(&one);
-      }
-    }
-    for (const auto& [name, same] : called) {
-      tell_apart(same);
-    }
-  }
-}
-
-Assignment assignment_of(const Node& axis, std::size_t index) {
-  return {split_path(axis.key), axis.children[index]};
-}
-
-std::vector<Axis> sweep_axes(const Node& sweep, Problems& problems) {
-  std::vector<Axis> axes;
-  for (const Node* axis : checked_axes(sweep, "sweep", problems)) {
-    Axis& made = axes.emplace_back(Axis{{axis->key}, axis->mark, {}});
-    for (std::size_t i = 0; i < axis->children.size(); ++i) {
-      made.alternatives.push_back({assignment_of(*axis, i)});
-    }
-    set_labels(made);
-  }
-  return axes;
-}
-
-/// All lists of `zip` as one axis; none when there is no `zip`.
-std::vector<Axis> zip_axis(const Node& zip, Problems& problems) {
-  const std::vector<const Node*> lists = checked_axes(zip, "zip", problems);
-  if (lists.empty()) {
-    return {};
-  }
-  Axis axis{{}, zip.mark, {}};
-  const std::size_t length = lists.front()->children.size();
-  for (const Node* list : lists) {
-    axis.keys.push_back(list->key);
-    if (list->children.size() != length) {
-      problems.add(list->mark, join_path("zip", list->key),
-                   fmt::format("differs in length from {} ({}); allowed: {} values", lists.front()->key,
-                               list->children.size(), length));
-      return {};
-    }
-  }
-  for (std::size_t i = 0; i < length; ++i) {
-    auto& together = axis.alternatives.emplace_back();
-    std::ranges::transform(lists, std::back_inserter(together),
-                           [i](const Node* list) { return assignment_of(*list, i); });
-  }
-  set_labels(axis);
-  return {std::move(axis)};
-}
-
 /// The values of `run.seeds`; none, once reported, where they are not usable.
 std::vector<std::int64_t> listed_seeds(const Node& seeds, Problems& problems) {
   std::vector<std::int64_t> values;
@@ -295,42 +150,17 @@ std::optional<Axis> seed_axis(Node& base, Problems& problems) {
                  fmt::format("is neither a number nor a list of seeds ({}); allowed: 5, or [1, 2, 3]",
                              seeds.kind == NodeKind::list ? "an empty list" : describe(seeds)));
   }
-  Axis axis{{"run.seed"}, seeds.mark, {}};
+  Axis axis{{{.key = "run.seed", .mark = seeds.mark, .name = "seed"}}, seeds.mark, {}};
   for (const std::int64_t seed : values) {
-    axis.alternatives.push_back({{kSeedPath, scalar_node("seed", std::to_string(seed), seeds.mark)}});
+    const std::string text = std::to_string(seed);
+    axis.alternatives.push_back({{kSeedPath, scalar_node("seed", text, seeds.mark), text}});
   }
   return axis.alternatives.empty() ? std::nullopt : std::optional(std::move(axis));
 }
 
-void refuse_overlaps(const std::vector<Axis>& axes, const std::vector<Assignment>& settings,
-                     Problems& problems) {
-  std::vector<std::pair<std::string, Mark>> keys;
-  for (const Axis& axis : axes) {
-    for (const std::string& key : axis.keys) {
-      for (const auto& [other, mark] : keys) {
-        if (one_holds_the_other(key, other)) {
-          problems.add(axis.mark, key,
-                       fmt::format("is varied twice ({}, {}); allowed: once", other, to_string(mark)));
-        }
-      }
-      keys.emplace_back(key, axis.mark);
-    }
-  }
-  for (const Assignment& setting : settings) {
-    const std::string path = fmt::format("{}", fmt::join(setting.path, "."));
-    for (const auto& [key, mark] : keys) {
-      if (one_holds_the_other(path, key)) {
-        problems.add(
-            setting.value.mark, path,
-            fmt::format("is varied by a sweep ({}); allowed: --set 'sweep.{}=[...]'", to_string(mark), key));
-      }
-    }
-  }
-}
-
 /// What is laid on the base, point by point; one empty overlay where there are no `points`.
 std::vector<Node> overlays_of(Node points, Problems& problems) {
-  if (points.mark.is_default()) {
+  if (points.kind == NodeKind::null) {  // there are none, or they were dropped
     return {Node{}};
   }
   if (points.kind != NodeKind::map || points.children.empty()) {
@@ -366,27 +196,46 @@ Size size_of(const Node& node) {
   return size;
 }
 
-/// overlays x alternatives of each axis; 0, once reported, where that is too many.
-std::size_t count_points(const Node& base, std::size_t overlays, const std::vector<Axis>& axes,
-                         const Mark& mark, Problems& problems) {
-  // As a real number, because the product of long lists fits no integer.
+/// How many points this size of a configuration may make, at least one.
+std::size_t most_points(const Node& base) {
+  const Size size = size_of(base);
+  const std::size_t most =
+      std::min({kMaxPoints, kMaxNodesOfPoints / size.nodes, kMaxBytesOfPoints / (size.bytes + 1)});
+  return std::max<std::size_t>(most, 1);
+}
+
+/// Of overlays x alternatives of each axis; as a real number, because the product of long lists fits no
+/// integer. Conditions make it less.
+double product_of(std::size_t overlays, const std::vector<Axis>& axes) {
   auto points = static_cast<double>(overlays);
   for (const Axis& axis : axes) {
     points *= static_cast<double>(axis.alternatives.size());
   }
-  const Size size = size_of(base);
-  const double most =
-      std::min({static_cast<double>(kMaxPoints),
-                static_cast<double>(kMaxNodesOfPoints) / static_cast<double>(size.nodes),
-                static_cast<double>(kMaxBytesOfPoints) / static_cast<double>(size.bytes + 1)});
-  if (points > std::max(most, 1.0)) {
-    const std::string given = points < 1e15 ? fmt::format("{:.0f}", points) : "1e15 and more";
-    problems.add_fatal(mark, axes.empty() ? "points" : "sweep",
-                       fmt::format("too many points ({}); allowed: {:.0f}{}", given, std::floor(most),
-                                   most < static_cast<double>(kMaxPoints) ? " of this size" : ""));
-    return 0;
+  return points;
+}
+
+void refuse_too_many(double points, std::size_t most, bool at_least, const Mark& mark, std::string_view key,
+                     Problems& problems) {
+  const std::string given =
+      points >= 1e15 ? "1e15 and more" : fmt::format("{:.0f}{}", points, at_least ? " and more" : "");
+  problems.add_fatal(mark, key,
+                     fmt::format("too many points ({}); allowed: {}{}", given, most,
+                                 most < kMaxPoints ? " of this size" : ""));
+}
+
+/// What one alternative of an axis makes of a point, and of its name.
+void assign(const Axis& axis, std::size_t alternative, PointTree& point, Problems& problems) {
+  for (std::size_t i = 0; i < axis.keys.size(); ++i) {
+    const AxisKey& key = axis.keys[i];
+    const Assignment& assignment = axis.alternatives[alternative][i];
+    if (!assignment.path.empty()) {
+      set_path(point.root, assignment.path, assignment.value, problems);
+    } else if (assignment.value.kind == NodeKind::map) {
+      merge(point.root, assignment.value);
+    }
+    point.name = fmt::format("{}{}{}", point.name, point.name.empty() ? "" : ",", label_of(key, assignment));
+    point.coordinates.push_back({key.name, key.overlays || key.aliased ? "" : key.key, assignment.text});
   }
-  return static_cast<std::size_t>(points);
 }
 
 void refuse_equal_names(const Points& points, const Mark& mark, Problems& problems) {
@@ -405,22 +254,15 @@ void refuse_equal_names(const Points& points, const Mark& mark, Problems& proble
 
 PointTree Points::make(std::size_t index, Problems& problems) const {
   const std::size_t seeds = seeds_ ? seeds_->alternatives.size() : 1;
-  const std::size_t seed = index % seeds;
-  index /= seeds;
-  std::vector<std::size_t> alternatives(axes_.size());
-  for (std::size_t axis = axes_.size(); axis-- > 0;) {
-    alternatives[axis] = index % axes_[axis].alternatives.size();
-    index /= axes_[axis].alternatives.size();
-  }
-  const Node& overlay = overlays_[index];
+  const Combination& combination = combinations_[index / seeds];
+  const Node& overlay = overlays_[combination.overlay];
   PointTree point{overlay.key, "", base_};
   if (overlay.kind == NodeKind::map) {
     merge(point.root, overlay);
   }
   for (std::size_t axis = 0; axis < axes_.size(); ++axis) {
-    for (const Assignment& assignment : axes_[axis].alternatives[alternatives[axis]]) {
-      set_path(point.root, assignment.path, assignment.value, problems);
-      point.name = fmt::format("{}{}{}", point.name, point.name.empty() ? "" : ",", assignment.label);
+    if (combination.alternatives[axis]) {
+      assign(axes_[axis], *combination.alternatives[axis], point, problems);
     }
   }
   for (const Assignment& setting : settings_) {
@@ -439,11 +281,54 @@ PointTree Points::make(std::size_t index, Problems& problems) const {
   }
   point.variant = point.name;
   if (seeds_) {
-    const Assignment& assignment = seeds_->alternatives[seed].front();
+    const Assignment& assignment = seeds_->alternatives[index % seeds].front();
     set_path(point.root, assignment.path, assignment.value, problems);
-    point.name = fmt::format("{},{}", point.variant, label(assignment));
+    point.name = fmt::format("{},{}", point.variant, label_of(seeds_->keys.front(), assignment));
   }
   return point;
+}
+
+std::vector<std::string> Points::names() const {
+  std::vector<std::string> names;
+  std::ranges::transform(overlays_, std::back_inserter(names), &Node::key);
+  return names;
+}
+
+std::vector<std::string> Points::axis_names() const {
+  std::vector<std::string> names;
+  for (const Axis& axis : axes_) {
+    std::ranges::transform(axis.keys, std::back_inserter(names), &AxisKey::name);
+  }
+  return names;
+}
+
+void Points::take_axes(const Node& sweep, const Node& zip, Problems& problems) {
+  axes_ = sweep_axes(sweep, problems);
+  std::ranges::move(zip_axis(zip, problems), std::back_inserter(axes_));
+  seeds_ = seed_axis(base_, problems);
+  std::vector<Axis> all = axes_;
+  if (seeds_) {
+    all.push_back(*seeds_);
+  }
+  check_axes(all, settings_, names(), problems);
+  name_axes(axes_, seeds_.has_value(), problems);
+
+  const Mark mark = all.empty() ? base_.mark : all.front().mark;
+  const std::string_view key = all.empty() ? "points" : "sweep";
+  const std::size_t most = most_points(base_);
+  const bool conditions = std::ranges::any_of(axes_, [](const Axis& axis) { return !axis.when.empty(); });
+  const double product = product_of(overlays_.size(), all);
+  if (!conditions && product > static_cast<double>(most)) {
+    refuse_too_many(product, most, false, mark, key, problems);
+    return;
+  }
+  combinations_ = combinations_of(axes_, names(), most);
+  if (size() > most) {
+    combinations_.clear();
+    refuse_too_many(static_cast<double>(most) + 1.0, most, true, mark, key, problems);
+    return;
+  }
+  refuse_equal_names(*this, mark, problems);
 }
 
 Points compose(const std::filesystem::path& file, std::span<const std::string> sets,
@@ -471,21 +356,10 @@ Points compose(const std::filesystem::path& file, std::span<const std::string> s
   points.overlays_ = overlays_of(base.take("points"), problems);
   const Node sweep = base.take("sweep");
   const Node zip = base.take("zip");
-  points.axes_ = sweep_axes(sweep, problems);
-  std::ranges::move(zip_axis(zip, problems), std::back_inserter(points.axes_));
-  points.seeds_ = seed_axis(base, problems);
-  std::vector<Axis> all = points.axes_;
-  if (points.seeds_) {
-    all.push_back(*points.seeds_);
-  }
-  refuse_overlaps(all, settings, problems);
-
-  const Mark mark = all.empty() ? base.mark : all.front().mark;
-  points.size_ = count_points(base, points.overlays_.size(), all, mark, problems);
   points.base_ = std::move(base);
   points.settings_ = std::move(settings);
   points.stem_ = stem_of(file);
-  refuse_equal_names(points, mark, problems);
+  points.take_axes(sweep, zip, problems);
   return points;
 }
 

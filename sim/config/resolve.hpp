@@ -11,6 +11,7 @@
 #include <string_view>
 #include <vector>
 
+#include "sim/base/axis_value.hpp"
 #include "sim/base/error.hpp"
 #include "sim/base/params.hpp"
 #include "sim/base/registry.hpp"
@@ -67,7 +68,8 @@ struct SystemConfig {
 /// One point: everything a run needs, nothing left to default.
 struct RunConfig {
   std::string point;
-  std::string variant;  ///< the point's name without its seed
+  std::string variant;          ///< the point's name without its seed
+  std::vector<AxisValue> axes;  ///< those that vary for it, in order, seeds apart
   std::string name;
   std::string description;
   std::vector<SequenceConfig> sequences;  ///< that decode together, at least one

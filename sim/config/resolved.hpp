@@ -8,6 +8,7 @@
 
 #include "sim/base/params.hpp"
 #include "sim/base/registry.hpp"
+#include "sim/config/compose.hpp"
 #include "sim/config/stage_config.hpp"
 #include "sim/config/text/grammar.hpp"
 #include "sim/config/text/tree.hpp"
@@ -45,6 +46,7 @@ struct ResolvedPoint {
   std::string variant;  ///< the name without its seed
   Resolved root;
   std::vector<std::filesystem::path> files = {};  ///< that it was read from
+  std::vector<Coordinate> coordinates = {};
 };
 /// Reads, composes and checks; throws as `load_config` does.
 std::vector<ResolvedPoint> resolve_points(const std::filesystem::path& file,

@@ -149,6 +149,24 @@ Json words_schema(const Field& field) {
   return {{"oneOf", {text, merged(list_of({{"enum", choices}}), {{"minItems", 1}})}}};
 }
 
+/// A list of values, or the map that axes.cpp reads.
+Json axis_schema() {
+  const Json values = {{"type", "array"}, {"minItems", 1}};
+  const Json named = {{"type", "object"}, {"minProperties", 1}};
+  const Json overlays = {{"type", "object"},
+                         {"minProperties", 1},
+                         {"additionalProperties", {{"oneOf", {reference("overlay"), typed("null")}}}}};
+  const Json map = closed_object({{"values", {{"oneOf", {values, named}}}},
+                                  {"points", overlays},
+                                  {"name", {{"type", "string"}, {"pattern", "^[A-Za-z0-9_.-]+$"}}},
+                                  {"when", named}});
+  return {{"oneOf", {values, map, typed("null")}}};
+}
+
+Json axes_schema() {
+  return {{"oneOf", {{{"type", "object"}, {"additionalProperties", axis_schema()}}, typed("null")}}};
+}
+
 Json shape_schema(const Field& field) {
   switch (field.shape) {
     case Shape::value:
@@ -165,7 +183,7 @@ Json shape_schema(const Field& field) {
       return {{"type", "object"},
               {"additionalProperties", {{"oneOf", {reference("overlay"), typed("null")}}}}};
     case Shape::axes:
-      return {{"type", "object"}, {"additionalProperties", {{"type", "array"}, {"minItems", 1}}}};
+      return axes_schema();
     case Shape::seeds:
       return seeds_schema();
     case Shape::words:

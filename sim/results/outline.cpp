@@ -79,6 +79,7 @@ PointOutline outline_of(const PointResult& point) {
   PointOutline outline{.number = 0,
                        .name = data.name(),
                        .variant = point.variant,
+                       .axes = {},
                        .seed = point.seed,
                        .resolved_config = point.resolved_config,
                        .notes = point.notes,

@@ -5,6 +5,7 @@
 #include <string>
 #include <vector>
 
+#include "sim/base/axis_value.hpp"
 #include "sim/interfaces/flash_device.hpp"
 #include "sim/interfaces/purpose.hpp"
 #include "sim/results/point_data.hpp"
@@ -52,6 +53,7 @@ struct PointOutline {
   std::int64_t number = 0;  ///< its place among the points of its configuration
   std::string name;
   std::string variant;
+  std::vector<AxisValue> axes;  ///< those that vary for it, in order, seeds apart
   std::int64_t seed = 0;
   std::string resolved_config;
   std::vector<std::string> notes;

@@ -65,7 +65,7 @@ std::vector<std::string_view> dimensions(const Axes& axes, Dims dims) {
     names.push_back("sequence");
   }
   if (by_head) {
-    names.push_back("head");
+    names.push_back("kv_head");
   }
   if (dims == Dims::step_layer_head_window) {
     names.push_back("window");
@@ -104,7 +104,7 @@ Shape shape_of(const Axes& axes, Dims dims) {
                                                     {"step", static_cast<hsize_t>(axes.steps)},
                                                     {"layer", axes.layers.size()},
                                                     {"sequence", static_cast<hsize_t>(axes.sequences)},
-                                                    {"head", axes.heads.size()},
+                                                    {"kv_head", axes.heads.size()},
                                                     {"window", kWindows.size()},
                                                     {"prefill", static_cast<hsize_t>(axes.prefills)},
                                                     {"tier", axes.tiers.size()}};
@@ -181,7 +181,7 @@ class Scales {
     add(write_integers(group, "step", counted(axes.steps)), "step",
         "decode step, from the first one replayed");
     add(write_integers(group, "layer", axes.layers), "layer", "layer, as numbered in the model");
-    add(write_integers(group, "head", axes.heads), "head", "KV head, as numbered in the model");
+    add(write_integers(group, "kv_head", axes.heads), "kv_head", "KV head, as numbered in the model");
     if (axes.sequences > 1) {
       add(write_integers(group, "sequence", counted(axes.sequences)), "sequence",
           "sequence, in the order of workload.sequences");
@@ -353,6 +353,99 @@ void write_summary(hid_t group, std::size_t place, std::span<const PointOutline>
   scales.attach(dataset.get());
 }
 
+/// Numbers where they all are, whole ones where no point lacks one, else texts.
+Handle write_axis_values(hid_t group, const std::string& name, const std::vector<const AxisValue*>& values) {
+  const auto all = [&values]<class... Types>(bool none_allowed) {
+    return std::ranges::all_of(values, [none_allowed](const AxisValue* value) {
+      return value == nullptr ? none_allowed : (std::holds_alternative<Types>(value->value) || ...);
+    });
+  };
+  const auto number = [](const AxisValue* value) {
+    if (value == nullptr) {
+      return kNan;
+    }
+    const auto* whole = std::get_if<std::int64_t>(&value->value);
+    return whole != nullptr ? static_cast<double>(*whole) : std::get<double>(value->value);
+  };
+  const auto text = [](const AxisValue* value) {
+    return value == nullptr
+               ? std::string()
+               : std::visit([](const auto& held) { return fmt::format("{}", held); }, value->value);
+  };
+  if (all.template operator()<std::int64_t>(false)) {
+    std::vector<std::int64_t> whole;
+    for (const AxisValue* value : values) {
+      whole.push_back(std::get<std::int64_t>(value->value));
+    }
+    return write_integers(group, name, whole);
+  }
+  if (all.template operator()<std::int64_t, double>(true)) {
+    std::vector<double> numbers;
+    std::ranges::transform(values, std::back_inserter(numbers), number);
+    Handle dataset = hdf5::create_dataset(group, name, H5T_IEEE_F64LE, {numbers.size()}, {});
+    hdf5::write_block(dataset.get(), H5T_NATIVE_DOUBLE, {0}, {numbers.size()}, numbers.data());
+    return dataset;
+  }
+  std::vector<std::string> texts;
+  std::ranges::transform(values, std::back_inserter(texts), text);
+  return write_texts(group, name, texts);
+}
+
+/// Names of the axes of a sweep, each once, in the order in which points have them.
+std::vector<std::string> axes_of_sweep(std::span<const PointOutline> points) {
+  std::vector<std::string> names;
+  for (const PointOutline& point : points) {
+    for (const AxisValue& value : point.axes) {
+      if (std::ranges::find(names, value.axis) == names.end()) {
+        names.push_back(value.axis);
+      }
+    }
+  }
+  return names;
+}
+
+/// What is swept, as coordinates over the points. `taken`: names of the other datasets.
+void write_sweep(hid_t group, std::span<const PointOutline> points, const std::set<std::string>& taken,
+                 const Scales& scales) {
+  std::string coordinates = "variant seed";
+  std::int64_t order = 0;
+  for (const std::string& name : axes_of_sweep(points)) {
+    std::vector<const AxisValue*> values;
+    const AxisValue* some = nullptr;
+    for (const PointOutline& point : points) {
+      const auto own = std::ranges::find(point.axes, name, &AxisValue::axis);
+      values.push_back(own != point.axes.end() ? &*own : nullptr);
+      some = values.back() != nullptr ? values.back() : some;
+    }
+    const std::string dataset_name = taken.contains(name) ? fmt::format("axis.{}", name) : name;
+    const Handle dataset = write_axis_values(group, dataset_name, values);
+    hdf5::write_string(dataset.get(), "long_name",
+                       some->key.empty() ? fmt::format("axis {} of the sweep", name) : some->key);
+    hdf5::write_string(dataset.get(), "units", some->unit);
+    hdf5::write_string(dataset.get(), "key", some->key);
+    hdf5::write_int(dataset.get(), "axis", order++);
+    scales.attach(dataset.get());
+    coordinates += fmt::format(" {}", dataset_name);
+  }
+  hdf5::write_string(group, "coordinates", coordinates);  // which xarray looks for
+}
+
+/// Of all datasets that the root may have besides what is swept.
+std::set<std::string> names_in_root(std::span<const PointOutline> points) {
+  std::set<std::string> names{"point",  "step", "layer", "kv_head", "head", "sequence", "prefill",
+                              "window", "tier", "seed",  "variant", "host", "device",   "provenance"};
+  for (const MetricInfo& metric : metric_table()) {
+    names.emplace(metric.name);
+  }
+  for (const SummaryInfo& summary : summary_table()) {
+    names.emplace(summary.name);
+  }
+  for (const PointOutline& point : points) {
+    std::ranges::transform(point.figures, std::inserter(names, names.end()), &OwnFigure::name);
+  }
+  return names;
+}
+
 /// Of what each point is a repetition, and with which seed.
 void write_repetitions(hid_t group, std::span<const PointOutline> points, const Scales& scales) {
   std::vector<std::string> variants;
@@ -385,6 +478,7 @@ void write_group(hid_t group, Origin origin, std::span<const PointOutline> point
   const Scales scales(group, axes, by_window);
   if (origin == Origin::simulated) {
     write_repetitions(group, points, scales);
+    write_sweep(group, points, names_in_root(points), scales);
   }
   for (const MetricInfo& metric : metric_table()) {
     if (wanted(metric)) {

@@ -27,9 +27,9 @@ using LoadPoint = std::function<std::shared_ptr<const PointData>(std::size_t ind
 
 /// Writes an HDF5 file that h5py, pandas and xarray read.
 ///
-/// The root group has the dimension scales `point`, `step`, `layer`, `head` and `window`, where some point
+/// The root group has the dimension scales `point`, `step`, `layer`, `kv_head` and `window`, where some point
 /// walks several sequences `sequence`, and where some point has memory below its first tier `tier`; a dataset
-/// [point(, step(, layer(, (sequence,) head(, window)) or tier))] for each metric that some point recorded
+/// [point(, step(, layer(, (sequence,) kv_head(, window)) or tier))] for each metric that some point recorded
 /// and for each figure of a policy's own, "POLICY.FIGURE" with an attribute `policy`, and one [point] for
 /// each summary, for `variant` and for `seed`; `/host` has the same metrics and summaries for what was
 /// measured on this machine, with scales of its own; `/provenance` has `provenance` as attributes and, per

@@ -47,7 +47,7 @@ def test_where_seeds_alone_differ_the_interval_is_students(count: int) -> None:
 
 
 def test_the_variance_is_that_of_the_draws() -> None:
-    table = drawn_alone(array(random(1).normal(size=(4, 5, 3, 2)), "trace", "seed", "layer", "head"))
+    table = drawn_alone(array(random(1).normal(size=(4, 5, 3, 2)), "trace", "seed", "layer", "kv_head"))
     drawn = means_of_draws(table, draws({"trace": 4, "seed": 5, "cell": 6}))
     assert drawn.mean() == pytest.approx(float(table.mean()), abs=4 * drawn.std() / np.sqrt(len(drawn)))
     assert np.sqrt(variance(table)) == pytest.approx(drawn.std(), rel=0.05)
@@ -142,8 +142,8 @@ def test_one_seed_has_no_interval() -> None:
 
 def test_one_seed_with_several_heads_has_the_interval_of_the_heads() -> None:
     values = random(9).normal(size=(1, 3, 4))
-    assert estimate(array(values, "seed", "layer", "head")) == pytest.approx(
-        estimate(array(values[0], "layer", "head"))
+    assert estimate(array(values, "seed", "layer", "kv_head")) == pytest.approx(
+        estimate(array(values[0], "layer", "kv_head"))
     )
 
 

@@ -279,7 +279,7 @@ def test_reuse_is_read_from_files_of_before_there_were_windows_too() -> None:
 
 def test_an_updated_cluster_is_retrieved_again_sooner_than_any(results) -> None:
     # Table 2 has 30 to 59 % in the next step and 55 to 80 % within 16.
-    reuse = reuse_of_updated(results["f10_systems"]).sel(model=MODEL).mean(["seed", "layer", "head"])
+    reuse = reuse_of_updated(results["f10_systems"]).sel(model=MODEL).mean(["seed", "layer", "kv_head"])
     assert (reuse.diff("within") >= 0).all()
     assert 0.30 < float(reuse.sel(within=REUSED_WITHIN[0])) < 0.594
     assert 0.549 < float(reuse.sel(within=REUSED_WITHIN[-1])) < 0.801

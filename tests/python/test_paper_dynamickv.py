@@ -71,7 +71,7 @@ def test_every_row_comes_out(folder: Path, found: list[Row]) -> None:
 
 
 def test_what_is_compared_keeps_as_many_entries(data: xr.Dataset) -> None:
-    mean = data.kept.mean(["layer", "head"])
+    mean = data.kept.mean(["layer", "kv_head"])
     for system in (*ONCE, *EVERY_STEP):
         off = np.abs(mean.sel(system=system).values - BUDGETS)
         # PyramidKV's mean moves by whole numbers, of which one more in every layer is one more in the mean.
@@ -139,7 +139,7 @@ def test_another_trace_has_budgets_and_rows_of_its_own(folder: Path, kvreplay, t
         sets = (f"trace.path={other}", f"run.steps={steps_of(other)}", f"zip={json.dumps(asked[name])}")
         out = tmp_path / f"{name}.h5"
         call("run", CONFIGS / f"{name}.yaml", "-o", out, *(word for each in sets for word in ("--set", each)))
-        kept = curves(out, len(budgets)).kept.mean(["layer", "head"])
+        kept = curves(out, len(budgets)).kept.mean(["layer", "kv_head"])
         assert (np.abs(kept - budgets) <= np.maximum(0.01 * np.array(budgets), 0.5)).all()
 
 

@@ -47,7 +47,7 @@ def data(kvreplay, tmp_path_factory):
 def test_attention_takes_what_the_slower_part_takes(data, name):
     result = data[name]
     second = result.tier_hit_bytes.sel(tier="ext").values
-    first = result.attended_entries.sum(["layer", "head"]).values * ENTRY - second
+    first = result.attended_entries.sum(["layer", "kv_head"]).values * ENTRY - second
     np.testing.assert_allclose(
         result.critical_attention_s, np.maximum(first / FIRST, second / SECOND), rtol=1e-9
     )
@@ -66,7 +66,7 @@ def test_nothing_is_copied_up_but_what_is_placed(data):
 
 def test_what_is_missed_is_read_where_it_is_and_where_entries_lie_changes_no_attention(data):
     for result in data.values():
-        missed = (result.demanded_bytes - result.hit_bytes).sum(["layer", "head"])
+        missed = (result.demanded_bytes - result.hit_bytes).sum(["layer", "kv_head"])
         np.testing.assert_allclose(result.tier_hit_bytes.sel(tier="ext"), missed)
         np.testing.assert_allclose(result.tier_down_bytes.sel(tier="ext"), 2 * ENTRY)
         assert (result.cache_bytes <= 2 * (64 + 8) * ENTRY).all()

@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 import xarray as xr
 
-AXES = ("point", "step", "layer", "head", "window")
+AXES = ("point", "step", "layer", "kv_head", "window")
 
 
 @pytest.fixture
@@ -78,7 +78,7 @@ def test_xarray_opens_the_root_and_the_groups(demo_results: Path) -> None:
         assert data.reused_within.dims == AXES
         assert data.window.values.tolist() == [1, 2, 4, 8, 16]
         assert data.latency_s.units == "s"
-        first = data.recall.sel(point=data.point[0], layer=data.layer[0], head=data["head"][0])
+        first = data.recall.sel(point=data.point[0], layer=data.layer[0], kv_head=data.kv_head[0])
         assert first.sizes == {"step": 32}
     with xr.open_dataset(demo_results, engine="h5netcdf", group="host") as host:
         assert host.score_kernel_s.dims == ("point", "step")

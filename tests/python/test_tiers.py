@@ -40,9 +40,9 @@ def test_metrics_of_tiers_have_a_dimension_of_their_own(run):
 
 def test_what_is_missed_comes_from_a_tier_or_from_flash(run):
     data = run[0].sel(point=["inclusive", "exclusive"])
-    missed = (data.demanded_bytes - data.hit_bytes).sum(["layer", "head"])
+    missed = (data.demanded_bytes - data.hit_bytes).sum(["layer", "kv_head"])
     np.testing.assert_allclose(data.tier_asked_bytes.sel(tier="dram"), missed)
-    read = data.useful_read_bytes.sum(["layer", "head"])
+    read = data.useful_read_bytes.sum(["layer", "kv_head"])
     np.testing.assert_allclose(data.tier_hit_bytes.sel(tier="dram") + read, missed)
 
 

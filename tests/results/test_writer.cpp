@@ -85,7 +85,7 @@ TEST_CASE("points of different length, layers and heads share the axes; what one
   const hdf5::Handle file = hdf5::open_file(folder / "out.h5");
 
   CHECK(read_doubles(file, "layer", {3}) == std::vector<double>{0, 4, 8});
-  CHECK(read_doubles(file, "head", {2}) == std::vector<double>{0, 1});
+  CHECK(read_doubles(file, "kv_head", {2}) == std::vector<double>{0, 1});
   CHECK(read_doubles(file, "step", {3}) == std::vector<double>{0, 1, 2});
 
   const std::vector<double> latency = read_doubles(file, "latency_s", {2, 3});

@@ -191,6 +191,7 @@ class Run {
     outline.number = static_cast<std::int64_t>(place);
     outline.name = order_.points[place].point;
     outline.variant = order_.points[place].variant;
+    outline.axes = order_.points[place].axes;
     outline.resolved_config = order_.points[place].resolved_yaml;
     finished_[place] = std::move(outline);
   }

@@ -55,6 +55,11 @@ Field table(std::string name, std::string doc, std::vector<Field> fields) {
   return {.name = std::move(name), .shape = Shape::table, .doc = std::move(doc), .fields = std::move(fields)};
 }
 
+Field with_shorthand(std::string key, Field field) {
+  field.shorthand = std::move(key);
+  return field;
+}
+
 Field component(std::string name, std::string kind, std::string default_type = "",
                 std::string_view doc = "") {
   const std::string_view said = doc.empty() ? kind_doc(kind) : doc;
@@ -126,8 +131,7 @@ Field overflow() {
               .quantity = Quantity::bytes,
               .min = 0,
               .max = bounds::kExactInteger})});
-  field.shorthand = "entries";
-  return field;
+  return with_shorthand("entries", std::move(field));
 }
 
 Field stage() {
@@ -492,21 +496,26 @@ Field root() {
               "files this one builds on, relative to it; later ones win, this one over all"),
        text("name", "", {.doc = "name of the experiment; the file's stem where none is given"}),
        text("description", "", {.doc = "what it is about"}),
-       table("trace", "the captured sequence that is replayed",
-             {path("path", {.doc = "kvtrace file, relative to the file that names it", .required = true}),
-              integer(
-                  "sequences", 1,
-                  {.doc = "sequences that decode together, each a copy of this one with entries of its own: "
-                          "weights are read once for all, everything else is done for each; with "
-                          "workload.sequences, copies of each of those",
-                   .unit = "sequences",
-                   .min = 1,
-                   .max = 4096})}),
+       with_shorthand(
+           "path",
+           table("trace", "the captured sequence that is replayed",
+                 {path("path", {.doc = "kvtrace file, relative to the file that names it", .required = true}),
+                  integer(
+                      "sequences", 1,
+                      {.doc =
+                           "sequences that decode together, each a copy of this one with entries of its own: "
+                           "weights are read once for all, everything else is done for each; with "
+                           "workload.sequences, copies of each of those",
+                       .unit = "sequences",
+                       .min = 1,
+                       .max = 4096})})),
        component("model", "model", "decoder"), component("phone", "phone"), component("device", "device"),
        system(), workload(), run(), record(),
        shaped("points", Shape::overlays, "named variants, each laid on the rest of the file"),
        shaped("sweep", Shape::axes,
-              "values per dotted key; every combination is a point, the last key fastest"),
+              "values per dotted key, files for `device`, `model`, `phone` and `system`, or named `points`; "
+              "every "
+              "combination is a point, the last key fastest, but where `when` says no"),
        shaped("zip", Shape::axes, "values per dotted key, lists of one length, taken together")});
 }
 

@@ -3,6 +3,8 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <functional>
+#include <map>
 #include <set>
 #include <system_error>
 #include <utility>
@@ -51,6 +53,7 @@ class IncludeReader {
       problems_.add_fatal(root.mark, "",
                           fmt::format("is not a map ({}); allowed: keys and values", describe(root)));
     }
+    read_axes(root, file);
     expand_components(root, root_grammar(), catalogue_);
     resolve(root, file);
     open_.pop_back();
@@ -153,6 +156,106 @@ class IncludeReader {
     node = std::move(base);
   }
 
+  /// Puts the files under the axes that name them.
+  void read_axes(Node& root, const fs::path& file) {
+    for (const char* const name : {"sweep", "zip"}) {
+      Node* axes = root.find(name);
+      for (Node& axis : axes != nullptr && axes->kind == NodeKind::map ? axes->children : none_) {
+        if (Node* points = axis.find("points"); points != nullptr && points->kind == NodeKind::map) {
+          for (Node& overlay : points->children) {
+            expand_components(overlay, root_grammar(), catalogue_);
+            lay_on_includes(overlay, file);
+          }
+        } else {
+          read_files_of(axis, file);
+        }
+      }
+    }
+  }
+
+  /// `device: [ufs40, mine.yaml]` becomes `device: {points: {ufs40: ..., mine: ...}}`, each with what its
+  /// file has; an axis that names no file stays.
+  void read_files_of(Node& axis, const fs::path& file) {
+    const auto folder = kFolders.find(axis.key);
+    Node* values = axis.kind == NodeKind::map ? axis.find("values") : &axis;
+    if (folder == kFolders.end() || values == nullptr) {
+      return;
+    }
+    const auto names_file = [&](const Node& value) {
+      return value.kind == NodeKind::scalar && catalogue_.find(axis.key, value.text) == nullptr;
+    };
+    if (std::ranges::none_of(values->children, names_file)) {
+      return;
+    }
+    Node points{.kind = NodeKind::map, .mark = axis.mark, .key = "points"};
+    for (Node& value : values->children) {
+      Node overlay = names_file(value) ? overlay_of_file(value, axis.key, folder->second, file)
+                                       : overlay_of_value(value, axis.key);
+      overlay.key = value.key.empty() ? name_of(value) : value.key;
+      points.children.push_back(std::move(overlay));
+    }
+    if (axis.kind == NodeKind::map) {
+      axis.take("values");
+    } else {
+      axis.children.clear();
+      axis.kind = NodeKind::map;
+    }
+    axis.children.insert(axis.children.begin(), std::move(points));
+  }
+
+  static std::string name_of(const Node& value) {
+    const Node* type = value.find("type");
+    return fs::path(describe(type != nullptr ? *type : value)).stem().string();
+  }
+
+  Node overlay_of_value(Node value, const std::string& key) {
+    Node overlay{.kind = NodeKind::map, .mark = value.mark};
+    value.key = key;
+    overlay.children.push_back(std::move(value));
+    expand_components(overlay, root_grammar(), catalogue_);
+    return overlay;
+  }
+
+  Node overlay_of_file(const Node& value, const std::string& key, std::string_view folder,
+                       const fs::path& file) {
+    fs::path path = fs::path(value.text).extension() == ".yaml" ? folder_of(file) / value.text
+                                                                : shipped(value.text, folder, file);
+    if (path.empty()) {
+      problems_.add_fatal(value.mark, key,
+                          fmt::format("is no file ({}); allowed: a path that ends in .yaml, or the name of a "
+                                      "file in {}/ or configs/{}/ beside this one or above it",
+                                      value.text, folder, folder));
+      return {.kind = NodeKind::map, .mark = value.mark};
+    }
+    Node overlay = read(path.lexically_normal(), value.mark, false);
+    for (const char* const of_whole : {"name", "description"}) {
+      overlay.take(of_whole);
+    }
+    return overlay;
+  }
+
+  /// configs/FOLDER/NAME.yaml or FOLDER/NAME.yaml, in the folder of `file` or above; empty where there is
+  /// none.
+  static fs::path shipped(const std::string& name, std::string_view folder, const fs::path& file) {
+    constexpr int kMostLevels = 32;
+    fs::path above = folder_of(file).empty() ? fs::path(".") : folder_of(file);
+    std::error_code ignored;
+    for (int level = 0; level < kMostLevels; ++level) {
+      for (const fs::path& found :
+           {above / folder / (name + ".yaml"), above / "configs" / folder / (name + ".yaml")}) {
+        if (fs::is_regular_file(found, ignored)) {
+          return found;
+        }
+      }
+      above /= "..";
+    }
+    return {};
+  }
+
+  /// Where files lie that describe what stands under a key of the root.
+  inline static const std::map<std::string, std::string, std::less<>> kFolders{
+      {"device", "devices"}, {"model", "models"}, {"phone", "phones"}, {"system", "systems"}};
+
   struct Open {
     fs::path identity;
     std::string name;
@@ -163,15 +266,20 @@ class IncludeReader {
   ReadBudget budget_;
   std::vector<Open> open_;
   std::set<fs::path> files_;
+  std::vector<Node> none_;
 };
 
 void expand_axes(Node& axes, const Catalogue& catalogue) {
+  std::vector<Node> none;
   for (Node& axis : axes.children) {
     const Field* field = field_at(split_path(axis.key));
-    for (Node& value : axis.children) {
-      if (field != nullptr && axis.kind == NodeKind::list) {
-        expand_components(value, *field, catalogue);
-      }
+    Node* values = axis.kind == NodeKind::map ? axis.find("values") : &axis;
+    for (Node& value : field != nullptr && values != nullptr ? values->children : none) {
+      expand_components(value, *field, catalogue);
+    }
+    Node* points = axis.find("points");
+    for (Node& overlay : points != nullptr ? points->children : none) {
+      expand_components(overlay, root_grammar(), catalogue);
     }
   }
 }
