@@ -202,11 +202,11 @@ class TokenOrder final : public Layout {
     }
   }
 
-  void log_record(std::int64_t head, EntryIndex entry) {
+  void log_record(std::int64_t head, EntryIndex entry, RecordLog& log) {
     std::vector<Extent>& index = index_[static_cast<std::size_t>(head)];
     const auto at = static_cast<std::size_t>(entry);
     index.resize(std::max(index.size(), at + 1));
-    index[at] = log_->append(context_.sizes[static_cast<std::size_t>(head)]->of(entry));
+    index[at] = log.append(context_.sizes[static_cast<std::size_t>(head)]->of(entry));
     ++logged_;
   }
 
@@ -214,7 +214,7 @@ class TokenOrder final : public Layout {
   void give_record(std::int64_t head, EntryIndex entry) {
     state_of(head, entry) = State::placed;
     if (log_) {
-      log_record(head, entry);
+      log_record(head, entry, *log_);
       return;
     }
     const std::int64_t before = slots_.reserved();

@@ -1,26 +1,25 @@
 // A codec whose blobs are of several lengths: all bytes against a plain recount of the trace's rows, on flash
-// and in tiers of memory; what it must not change; and what it is refused beside.
+// and in tiers of memory.
 #include <doctest/doctest.h>
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <bit>
-#include <cmath>
 #include <map>
 #include <set>
 #include <utility>
 
-#include "sim/base/error.hpp"
 #include "tests/engine/memory/tiers/tier_reference.hpp"
 #include "tests/engine/replay_fixture.hpp"
-#include "tests/engine/runs_codec.hpp"
+#include "tests/engine/runs_sizes.hpp"
 
 namespace kvr {
 namespace {
 
+using test::from_to;
+using test::runs;
+using test::RunsSizes;
 using test::Setup;
 using test::TierSpec;
-using test::total;
 
 const test::ReplayFixture& fixture() {
   static const test::ReplayFixture made;
@@ -29,94 +28,11 @@ const test::ReplayFixture& fixture() {
 
 constexpr std::int64_t kPrompt = 65;
 constexpr std::int64_t kRows = 105;
-constexpr std::int64_t kDim = 16;
-constexpr std::int64_t kLargest = 2 * (4 + 32 + 10);  ///< K and V of an entry
 
 constexpr const char* kWindow =
     "{when: [prefill_end, step], effect: evict, units: token, scorer: position, budget: {type: fixed, "
     "entries: 0}, pins: {sinks: 2, recent: 30}}";
-constexpr const char* kUnits =
-    "{when: [prefill_end, step], every: 3, effect: evict, scorer: exact, budget: {type: fraction, share: "
-    "0.5}, pins: {sinks: 1, recent: 4}}";
-constexpr const char* kGuess =
-    "{name: guess, effect: prefetch, queries: last_step, scorer: exact, budget: {type: fixed, entries: 8}, "
-    "pins: {sinks: 2, recent: 5}}";
 constexpr const char* kTwoMemories = "[{name: hbm}, {name: dram, bandwidth: 10GB/s, latency: 1us}]";
-
-std::string runs(const std::string& parameters = "stride: 0") {
-  return fmt::format("{{type: {}, {}}}", test::kRuns, parameters);
-}
-
-/// What every entry takes, by the bytes of the trace's rows alone.
-class Sizes {
- public:
-  /// As the codec's; without removals.
-  explicit Sizes(std::int64_t stride) {
-    const trace::Reader trace(fixture().trace_path());
-    for (std::int64_t layer = 0; layer < 2; ++layer) {
-      for (std::int64_t head = 0; head < 2; ++head) {
-        std::vector<std::int64_t>& bytes = bytes_[{layer, head}];
-        bytes.assign(kRows, 0);
-        for (const trace::Field field : {trace::Field::keys, trace::Field::values}) {
-          std::vector<Half> rows(kRows * kDim);
-          trace.read(field, layer, head, 0, kRows, rows);
-          for (std::int64_t entry = 0; entry < kRows; ++entry) {
-            const std::int64_t base = stride > 0 ? entry / stride * stride : 0;
-            const bool whole = base == entry;  // less the prompt's first row
-            bytes[static_cast<std::size_t>(entry)] +=
-                4 + differing(rows, entry, whole ? 0 : base) + entry % 11;
-          }
-        }
-      }
-    }
-  }
-
-  std::int64_t of(std::int64_t layer, std::int64_t head, std::int64_t entry) const {
-    return bytes_.at({layer, head})[static_cast<std::size_t>(entry)];
-  }
-  std::int64_t of(CacheObject token) const { return of(token.layer, token.head, token.unit); }
-  /// Of `entries` of one head.
-  template <class Entries>
-  double sum(std::int64_t layer, std::int64_t head, const Entries& entries) const {
-    std::int64_t bytes = 0;
-    for (const auto entry : entries) {
-      bytes += of(layer, head, entry);
-    }
-    return static_cast<double>(bytes);
-  }
-  /// Of `entries` of all heads.
-  template <class Entries>
-  double of_all(const Entries& entries) const {
-    double bytes = 0.0;
-    for (std::int64_t head = 0; head < test::kHeads; ++head) {
-      bytes += sum(head / 2, head % 2, entries);
-    }
-    return bytes;
-  }
-
- private:
-  static std::int64_t differing(std::span<const Half> rows, std::int64_t entry, std::int64_t base) {
-    std::int64_t bytes = 0;
-    for (std::int64_t d = 0; d < kDim; ++d) {
-      const auto at = [&](std::int64_t row) {
-        return std::bit_cast<std::uint16_t>(rows[static_cast<std::size_t>(row * kDim + d)]);
-      };
-      const int left = at(entry) ^ at(base);
-      bytes += ((left & 0xff) != 0 ? 1 : 0) + ((left >> 8) != 0 ? 1 : 0);
-    }
-    return bytes;
-  }
-
-  std::map<std::pair<std::int64_t, std::int64_t>, std::vector<std::int64_t>> bytes_;
-};
-
-std::vector<std::int64_t> from_to(std::int64_t begin, std::int64_t end) {
-  std::vector<std::int64_t> entries;
-  for (std::int64_t entry = begin; entry < end; ++entry) {
-    entries.push_back(entry);
-  }
-  return entries;
-}
 
 /// What is pinned at position p: two sinks, the recent five, the current entry.
 std::vector<std::int64_t> pinned_at(std::int64_t p) {
@@ -126,19 +42,19 @@ std::vector<std::int64_t> pinned_at(std::int64_t p) {
 }
 
 TEST_CASE("entries of the test codec are of many sizes") {
-  const Sizes sizes(0);
+  const RunsSizes sizes(fixture(), 0);
   std::set<std::int64_t> found;
   for (const std::int64_t entry : from_to(0, kRows)) {
     found.insert(sizes.of(1, 1, entry));
   }
   CHECK(found.size() > 15);
   CHECK(*found.begin() == 8);  // the row that others are told from
-  CHECK(*found.rbegin() <= kLargest);
+  CHECK(*found.rbegin() <= test::kLargestRuns);
 }
 
 /// One layer's log: the prompt's records head by head, then each step's.
 struct PlainLog {
-  PlainLog(const Sizes& sizes, std::int64_t layer) : sizes_(sizes), layer_(layer) {
+  PlainLog(const RunsSizes& sizes, std::int64_t layer) : sizes_(sizes), layer_(layer) {
     for (const std::int64_t head : {0, 1}) {
       for (const std::int64_t entry : from_to(0, kPrompt)) {
         append(head, entry);
@@ -186,7 +102,7 @@ struct PlainLog {
   std::int64_t end = 0;
 
  private:
-  const Sizes& sizes_;
+  const RunsSizes& sizes_;
   std::int64_t layer_;
 };
 
@@ -197,7 +113,7 @@ std::vector<CacheObject> only(std::span<const CacheObject> objects, Keep keep) {
   return kept;
 }
 
-double total_of(const Sizes& sizes, std::span<const CacheObject> objects) {
+double total_of(const RunsSizes& sizes, std::span<const CacheObject> objects) {
   std::int64_t bytes = 0;
   for (const CacheObject& object : objects) {
     bytes += sizes.of(object);
@@ -241,7 +157,7 @@ std::vector<Recount> recounts() {
   };
 }
 
-void check_heads(const Recount& recount, const Sizes& sizes, std::span<const CacheObject> touched,
+void check_heads(const Recount& recount, const RunsSizes& sizes, std::span<const CacheObject> touched,
                  const test::StepCounts& counts, const PointResult& result, std::int64_t step) {
   for (std::int64_t index = 0; index < test::kHeads; ++index) {
     const std::int64_t layer = index / 2;
@@ -256,7 +172,7 @@ void check_heads(const Recount& recount, const Sizes& sizes, std::span<const Cac
   }
 }
 
-void check_layer_on_flash(const Sizes& sizes, PlainLog& log, const test::StepCounts& counts,
+void check_layer_on_flash(const RunsSizes& sizes, PlainLog& log, const test::StepCounts& counts,
                           const PointResult& result, std::int64_t step, std::int64_t layer) {
   const std::int64_t p = kPrompt + step;
   const auto read = only(counts.last_objects, [&](const CacheObject& one) { return one.layer == layer; });
@@ -274,7 +190,7 @@ void check_layer_on_flash(const Sizes& sizes, PlainLog& log, const test::StepCou
 }
 
 TEST_CASE("hit, read, appended, held and pinned bytes are those of a plain recount, whatever the tiers") {
-  const Sizes sizes(0);
+  const RunsSizes sizes(fixture(), 0);
   Setup endless;
   endless.replacement = "lru";
   endless.cache_bytes = 1000;
@@ -338,7 +254,7 @@ TEST_CASE("hit, read, appended, held and pinned bytes are those of a plain recou
 }
 
 TEST_CASE("a link takes what its bytes take, and attention reads what its entries have") {
-  const Sizes sizes(0);
+  const RunsSizes sizes(fixture(), 0);
   Setup setup;
   setup.codec = runs();
   setup.tiers = kTwoMemories;
@@ -370,7 +286,7 @@ std::int64_t referred(std::int64_t entry, std::int64_t stride) {
 TEST_CASE("what is read along has bytes of its own") {
   for (const std::int64_t stride : {3, 16, 40}) {
     CAPTURE(stride);
-    const Sizes sizes(stride);
+    const RunsSizes sizes(fixture(), stride);
     Setup setup;
     setup.scorer = "position";
     setup.codec = runs(fmt::format("stride: {}", stride));
@@ -395,7 +311,7 @@ TEST_CASE("what is read along has bytes of its own") {
 }
 
 TEST_CASE("what is evicted frees its bytes, in DRAM and on flash") {
-  const Sizes sizes(0);
+  const RunsSizes sizes(fixture(), 0);
   Setup setup;
   setup.selects = false;
   setup.stages_before = kWindow;
@@ -420,200 +336,6 @@ TEST_CASE("what is evicted frees its bytes, in DRAM and on flash") {
   }
   const double ever = sizes.of_all(from_to(kPrompt - 30, kRows)) + sizes.of_all(from_to(0, 2));
   CHECK(test::largest(paged, Metric::flash_space_bytes) < 0.75 * ever);
-}
-
-std::vector<Setup> varied_setups() {
-  std::vector<Setup> setups;
-  const std::vector<std::string> clusterings = {
-      "token", "{type: page, page_tokens: 8}", "{type: page, page_tokens: 8, buffered: true}",
-      "{type: kmeans, entries_per_cluster: 7, refit_every: 9}",
-      "{type: adaptive, entries_per_cluster: 7, buffer_entries: 3}"};
-  const std::vector<std::string> layouts = {"token_order",
-                                            "{type: token_order, interleave_heads: true, page_buffer: 4KiB}",
-                                            "{type: token_order, chunk_tokens: 8, page_buffer: 512B}"};
-  const std::vector<std::string> replacements = {"none", "lru", "cluster_aligned", "fifo"};
-  const std::vector<std::string> before = {"", kWindow, kUnits, kGuess};
-  const std::vector<std::string> tiers = {
-      "[]", kTwoMemories,
-      "[{name: dram}, {name: middle, capacity: 8KiB, bandwidth: 10GB/s, latency: 1us, copies: exclusive}, "
-      "{name: flash}]",
-      "[{name: hbm}, {name: middle, capacity: 6KiB, bandwidth: 10GB/s, latency: 1us}, {name: dram, "
-      "bandwidth: 1GB/s, latency: 1us}]"};
-  for (std::size_t i = 0; i < clusterings.size() * tiers.size(); ++i) {
-    Setup setup;
-    setup.clustering = clusterings[i % clusterings.size()];
-    setup.tiers = tiers[i / clusterings.size()];
-    setup.layout = layouts[i % layouts.size()];
-    setup.replacement = replacements[(i + i / 4) % replacements.size()];
-    setup.stages_before = before[i % before.size()];
-    setup.schedule = setup.stages_before == kGuess && i < clusterings.size() ? "look_ahead" : "serial";
-    setup.heads_together = i % 4 == 2;
-    setup.joint_codec = i % 3 == 1;
-    setup.cache_scope = i % 2 == 0 ? "model" : "head";
-    setup.cache_bytes = 70 * kLargest;
-    setup.check = "every_step";
-    setups.push_back(setup);
-  }
-  return setups;
-}
-
-TEST_CASE("sizes hold in every step, on any number of threads, under all that moves entries") {
-  for (Setup setup : varied_setups()) {
-    CAPTURE(setup.describe());
-    CAPTURE(setup.tiers);
-    CAPTURE(setup.stages_before);
-    for (const std::int64_t stride : {0, 5}) {
-      CAPTURE(stride);
-      setup.codec = runs(fmt::format("stride: {}", stride));
-      setup.threads = 1;
-      const PointResult result = fixture().run(setup);
-      CHECK(total(result, Metric::attended_entries) > 0.0);
-      setup.threads = 3;
-      CHECK(test::same_bits(result, fixture().run(setup)));
-    }
-  }
-}
-
-TEST_CASE("sequences that read in, fork and end keep the sizes of their own entries") {
-  for (const char* const workload :
-       {"{prefill: charged, turns: [{decode: 6}, {prefill: 11}, {decode: 9}]}",
-        "{sequences: [{}, {}, {}], turns: [{prefill: 7, sequences: 0}, {fork: 0, sequences: 1}, {prefill: 3, "
-        "sequences: 1}, {fork: 1, sequences: '2'}, {decode: 9}, {drop: true, sequences: '0..1'}, {decode: "
-        "4}]}"}) {
-    for (const char* const tiers : {"[]", kTwoMemories}) {
-      CAPTURE(workload);
-      CAPTURE(tiers);
-      Setup setup;
-      setup.workload = workload;
-      setup.tiers = tiers;
-      setup.replacement = "lru";
-      setup.cache_bytes = 60 * kLargest;
-      setup.check = "every_step";
-      setup.codec = runs("stride: 6");
-      setup.threads = 1;
-      const PointResult one = fixture().run(setup);
-      setup.threads = 3;
-      CHECK(test::same_bits(one, fixture().run(setup)));
-    }
-  }
-}
-
-TEST_CASE("layer by layer, what is swapped in place has its own sizes") {
-  Setup setup = Setup().layer_by_layer();
-  setup.scorer = "centroid";
-  setup.clustering = "{type: page, page_tokens: 8}";
-  setup.replacement = "lru";
-  setup.cache_scope = "layer";
-  setup.cache_bytes = 60 * kLargest;
-  setup.swap = "in_place";
-  setup.check = "every_step";
-  setup.codec = runs();
-  const PointResult varied = fixture().run(setup);
-  setup.codec = runs("pad: true");
-  CHECK(total(varied, Metric::cache_bytes) < total(fixture().run(setup), Metric::cache_bytes));
-}
-
-TEST_CASE("blobs that might vary and do not change no bit, but for the index of what is on flash") {
-  for (Setup setup : varied_setups()) {
-    CAPTURE(setup.describe());
-    CAPTURE(setup.tiers);
-    CAPTURE(setup.stages_before);
-    const bool flash = setup.tiers == "[]" || setup.tiers.find("flash") != std::string::npos;
-    const bool removes = setup.stages_before == kWindow || setup.stages_before == kUnits;
-    if (flash && removes) {
-      continue;  // a log has places of its own for what comes after a removal
-    }
-    setup.layout = "{type: token_order, interleave_heads: true}";  // a log of tokens is in that order
-    if (flash) {
-      setup.clustering = "{type: page, page_tokens: 8}";  // of which nothing is pending
-    }
-    setup.codec = runs("pad: true");
-    const PointResult might = fixture().run(setup);
-    setup.codec = runs("pad: true, varies: false");
-    const PointResult never = fixture().run(setup);
-    if (!flash) {
-      CHECK(test::same_bits(might, never));
-    }
-    for (const MetricInfo& metric : metric_table()) {
-      CAPTURE(metric.name);
-      CHECK((metric.origin == Origin::host || metric.id == Metric::metadata_bytes ||
-             test::same_bits(might, never, metric.id)));
-    }
-  }
-}
-
-TEST_CASE("a model with other heads than the trace has sizes in proportion") {
-  const Sizes sizes(0);
-  Setup setup;
-  setup.scorer = "position";
-  setup.codec = runs();
-  setup.check = "every_step";
-  setup.model = "{type: decoder, head_dim: 40}";
-  const PointResult result = fixture().run(setup);
-  constexpr std::int64_t kWider = 2 * (10 + 80 + 10);
-  for (std::int64_t step = 0; step < result.data.steps(); ++step) {
-    std::int64_t bytes = 0;
-    for (const std::int64_t entry : from_to(kPrompt + step - 15, kPrompt + step - 5)) {
-      bytes += (sizes.of(1, 0, entry) * kWider + kLargest - 1) / kLargest;
-    }
-    CHECK(result.data.at(Metric::demanded_bytes, step, 1, 0) == static_cast<double>(bytes));
-  }
-}
-
-TEST_CASE("what takes entries to be of one size is refused, at its place and before anything is replayed") {
-  Setup setup;
-  setup.codec = runs();
-  for (const char* const layout : {"cluster_contiguous", "cluster_by_cluster", "dual_head"}) {
-    setup.layout = layout;
-    CHECK(
-        fixture().error_of(setup) ==
-        fmt::format("config.yaml:12:3: system.layout: '{}' gives each entry a slot of one size, but codecs "
-                    "(config.yaml:11:3: system.codec) store entries in several sizes; allowed: token_order, "
-                    "or codecs of one size",
-                    layout));
-    setup.codec = runs("varies: false, pad: true");
-    CHECK(total(fixture().run(setup), Metric::attended_entries) > 0.0);
-    setup.codec = runs();
-    setup.tiers = kTwoMemories;  // where nothing is laid out
-    CHECK(total(fixture().run(setup), Metric::attended_entries) > 0.0);
-    setup.tiers = "[]";
-  }
-  setup.layout = "token_order";
-  setup.codec = runs("tail: 7");
-  CHECK(fixture().error_of(setup).find("system.codec: the newest 7 entries stay as captured, but codecs (") !=
-        std::string::npos);
-  setup = setup.layer_by_layer();
-  setup.scorer = "centroid";
-  setup.replacement = "lru";
-  setup.cache_scope = "layer";
-  setup.cache_bytes = 60 * kLargest;
-  setup.codec = runs();
-  CHECK(fixture().error_of(setup).find("system.cache.swap: area gives each cached entry a slot of one size, "
-                                       "but codecs (config.yaml:11:3: system.codec) store entries in several "
-                                       "sizes; allowed: in_place, or codecs of one size") !=
-        std::string::npos);
-}
-
-/// The fault of a run, or nothing.
-std::string fault_of(const Setup& setup) {
-  try {
-    fixture().run(setup);
-  } catch (const PolicyFault& fault) {
-    return fault.what();
-  }
-  return "";
-}
-
-TEST_CASE(
-    "a blob that is longer than a row may be, or empty, is the codec's fault, by name, place and step") {
-  Setup setup;
-  for (const auto& [name, bytes] : {std::pair("long", 47), std::pair("empty", 0)}) {
-    setup.codec = runs(fmt::format("fault: {}", name));
-    const std::string found = fault_of(setup);
-    CAPTURE(found);
-    CHECK(found.starts_with("codec 'test_runs': layer 0, head 0, entry 81: "));
-    CHECK(found.ends_with(fmt::format("it is stored in {} bytes, a row has 1 to 46 (step 16)", bytes)));
-  }
 }
 
 }  // namespace
