@@ -205,6 +205,9 @@ TEST_CASE("what takes entries to be of one size is refused, at its place and bef
   setup.codec = runs();
   for (const char* const layout : {"cluster_contiguous", "cluster_by_cluster", "dual_head"}) {
     setup.layout = layout;
+    const trace::Reader reader(fixture().trace_path());
+    const trace::Reader* const traces[] = {&reader};
+    CHECK_THROWS_AS(check_point(fixture().config(setup), traces), InputError);
     CHECK(
         fixture().error_of(setup) ==
         fmt::format("config.yaml:12:3: system.layout: '{}' gives each entry a slot of one size, but codecs "
