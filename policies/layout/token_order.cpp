@@ -18,10 +18,17 @@
 //              Interleaved, a page holds all heads of its tokens, and the last head fills it for all. A page
 //              on the border of two runs waits for both; there is none where a run is a whole number of
 //              pages.
+//
+// Records of several sizes have no slots. They are a log: each right after the one that came before it, the
+// prompt's in the order of their numbers above, later ones as heads write them, step after step. An index in
+// DRAM says where each lies. A block, or page, of which all records are removed takes new ones; where there
+// is a page_buffer, an entry waits until the log has left the page.
 #include <algorithm>
+#include <optional>
 
 #include "policies/layout/placing/append_extent.hpp"
 #include "policies/layout/placing/page_buffer.hpp"
+#include "policies/layout/placing/record_log.hpp"
 #include "policies/layout/placing/record_slots.hpp"
 #include "policies/layout/placing/removal.hpp"
 #include "sim/base/registry.hpp"
@@ -29,6 +36,9 @@
 
 namespace kvr {
 namespace {
+
+/// Offset and length of a record in the index of a log, as a phone would keep them.
+constexpr std::int64_t kIndexBytes = 8;
 
 class TokenOrder final : public Layout {
  public:
@@ -73,17 +83,30 @@ class TokenOrder final : public Layout {
         context_(context),
         buffer_(params.page_buffer, context.kv_heads),
         slots_(records_in(std::max(context.block_bytes, params.page_buffer))),
-        states_(static_cast<std::size_t>(context.kv_heads)) {}
+        states_(static_cast<std::size_t>(context.kv_heads)),
+        index_(states_.size()) {
+    if (!context.sizes.empty()) {
+      log_.emplace(buffer_.enabled() ? params.page_buffer : context.block_bytes);
+    }
+  }
+
+  bool takes_sizes() const override { return true; }
 
   void place(const PromptUnits& prompt, LayoutTraffic& traffic) override {
-    std::int64_t head = 0;
+    std::vector<std::vector<EntryIndex>> heads;
     for (const Clustering* clustering : prompt.heads) {
-      std::vector<EntryIndex> entries;
+      std::vector<EntryIndex>& entries = heads.emplace_back();
       for (UnitId unit = 0; unit < clustering->unit_count(); ++unit) {
         const std::span<const EntryIndex> members = clustering->members(unit);
         entries.insert(entries.end(), members.begin(), members.end());
       }
-      write(head++, std::move(entries), traffic);
+    }
+    if (log_) {
+      write_in_order(std::move(heads), traffic);
+    } else {
+      for (std::size_t head = 0; head < heads.size(); ++head) {
+        write(static_cast<std::int64_t>(head), std::move(heads[head]), traffic);
+      }
     }
     remove_missing(prompt);
     buffer_.write([](const PageBuffer::Page&) { return true; }, traffic);
@@ -129,7 +152,11 @@ class TokenOrder final : public Layout {
     }
   }
 
-  std::int64_t space_bytes() const override { return slots_.end() * context_.entry_bytes; }
+  std::int64_t space_bytes() const override {
+    return log_ ? log_->end_bytes() : slots_.end() * context_.entry_bytes;
+  }
+
+  std::int64_t dram_bytes() const override { return log_ ? logged_ * kIndexBytes : 0; }
 
  private:
   enum class State : std::uint8_t { to_come, placed, removed };
@@ -149,12 +176,18 @@ class TokenOrder final : public Layout {
     return run * chunk_tokens_ + entry % chunk_tokens_;
   }
 
-  Extent record(std::int64_t head, EntryIndex entry) const { return record(number_of(head, entry)); }
+  Extent record(std::int64_t head, EntryIndex entry) const {
+    return log_ ? index_[static_cast<std::size_t>(head)][static_cast<std::size_t>(entry)]
+                : record(number_of(head, entry));
+  }
   Extent record(std::int64_t number) const {
     return {slots_.place_of(number) * context_.entry_bytes, context_.entry_bytes};
   }
 
   bool is_full(const Extent& page) const {
+    if (log_) {
+      return !log_->is_open(page);
+    }
     return page.end_bytes() <= space_bytes() &&
            to_come_[static_cast<std::size_t>(page.offset_bytes / page.length_bytes)] == 0;
   }
@@ -169,9 +202,21 @@ class TokenOrder final : public Layout {
     }
   }
 
+  void log_record(std::int64_t head, EntryIndex entry, RecordLog& log) {
+    std::vector<Extent>& index = index_[static_cast<std::size_t>(head)];
+    const auto at = static_cast<std::size_t>(entry);
+    index.resize(std::max(index.size(), at + 1));
+    index[at] = log.append(context_.sizes[static_cast<std::size_t>(head)]->of(entry));
+    ++logged_;
+  }
+
   /// `entry` is given its record, for which its chunk is reserved.
   void give_record(std::int64_t head, EntryIndex entry) {
     state_of(head, entry) = State::placed;
+    if (log_) {
+      log_record(head, entry, *log_);
+      return;
+    }
     const std::int64_t before = slots_.reserved();
     slots_.reserve((entry / chunk_tokens_ + 1) * chunk_tokens_ * context_.kv_heads);
     if (buffer_.enabled()) {
@@ -194,24 +239,46 @@ class TokenOrder final : public Layout {
         buffer_.add(head, entry, record(head, entry), 0);
       } else {
         append_extent(record(head, entry), traffic.writes);
-        traffic.appended_bytes += context_.entry_bytes;
+        traffic.appended_bytes += record(head, entry).length_bytes;
       }
     }
   }
 
-  /// Uses up the record of `entry`, even if it was pending and had none.
+  /// What all heads have of a chunk before the next one.
+  void write_in_order(std::vector<std::vector<EntryIndex>> heads, LayoutTraffic& traffic) {
+    std::ranges::for_each(heads, [](auto& entries) { std::ranges::sort(entries, std::ranges::greater{}); });
+    for (std::int64_t chunk = 0; std::ranges::any_of(heads, [](auto& left) { return !left.empty(); });
+         ++chunk) {
+      for (std::size_t head = 0; head < heads.size(); ++head) {
+        std::vector<EntryIndex> entries;
+        for (auto& left = heads[head]; !left.empty() && left.back() / chunk_tokens_ == chunk;
+             left.pop_back()) {
+          entries.push_back(left.back());
+        }
+        write(static_cast<std::int64_t>(head), std::move(entries), traffic);
+      }
+    }
+  }
+
+  /// Uses up the record of `entry`, even if it was pending and had none; of a log it takes none then.
   void remove(std::int64_t head, EntryIndex entry) {
     const State before = state_of(head, entry);
     if (before == State::removed) {
       return;
     }
-    if (before == State::to_come) {
-      give_record(head, entry);
-    } else {
+    if (before == State::placed) {
       buffer_.take(head, entry, record(head, entry));
     }
+    if (log_ && before == State::placed) {
+      log_->remove(record(head, entry));
+      --logged_;
+    } else if (!log_) {
+      if (before == State::to_come) {
+        give_record(head, entry);
+      }
+      slots_.remove(number_of(head, entry));
+    }
     state_of(head, entry) = State::removed;
-    slots_.remove(number_of(head, entry));
   }
 
   /// Entries of the prompt that are in no unit were removed before they had a place.
@@ -249,9 +316,12 @@ class TokenOrder final : public Layout {
   std::int64_t chunk_tokens_;
   Context context_;
   PageBuffer buffer_;
-  RecordSlots slots_;
+  RecordSlots slots_;                       // of records of one size
+  std::optional<RecordLog> log_;            // of those of several
   std::vector<std::int64_t> to_come_;       // [page]: records to come, where there is a page buffer
   std::vector<std::vector<State>> states_;  // [head][entry]
+  std::vector<std::vector<Extent>> index_;  // [head][entry], of a log
+  std::int64_t logged_ = 0;                 // records
 };
 
 const Registration<Layout, TokenOrder> registered;

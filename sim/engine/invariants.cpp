@@ -12,7 +12,7 @@ void check_invariants(std::span<const HeadPolicies> heads, std::span<const Layer
   std::int64_t resident = 0;
   for (const LayerMemory& layer : layers) {
     layer.check_placement();
-    resident += layer.has_lower_tier() ? layer.cached_entries() : 0;
+    resident += layer.has_lower_tier() ? layer.cached_bytes() : 0;
   }
   caches.check_budget(resident);
   tiers.check();

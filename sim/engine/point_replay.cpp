@@ -23,7 +23,7 @@
 
 #include "sim/base/error.hpp"
 #include "sim/base/registry.hpp"
-#include "sim/config/problem_list.hpp"
+#include "sim/engine/codec_refusals.hpp"
 #include "sim/engine/dated.hpp"
 #include "sim/engine/heads/prompt/prompt_record.hpp"
 #include "sim/engine/invariants.hpp"
@@ -69,7 +69,7 @@ void PointReplay::make_heads() {
   const auto seed = static_cast<std::uint64_t>(config_.seed);
   const trace::Geometry& g = walk_.header().geometry;
   const std::optional<Rotary> rotary = rotary_of_slots(config_, walk_.header());
-  refuse_codecs(rotary.has_value());
+  refuse_codecs(config_, machine_.codecs(), layout_context());
   heads_.reserve(reuses_.size());
   for (std::int64_t set = 0; set < std::ssize(reuses_); ++set) {
     const HeadId first = walk_.head_id(set * members_);
@@ -82,31 +82,9 @@ void PointReplay::make_heads() {
     auto clustering = Registry<Clustering>::instance().create(
         config_.system.clustering.type, config_.system.clustering.values, {members_ * g.head_dim, id, seed});
     heads_.emplace_back(id, std::move(members), std::move(clustering), config_.system.clustering.type,
-                        stages_.of_head(id), SetCodec(machine_.codecs(), id, members_, g.head_dim, seed));
+                        stages_.of_head(id),
+                        SetCodec(machine_.codecs(), id, members_, g.head_dim, seed, machine_.entry_bytes()));
   }
-}
-
-/// What a codec with state stores comes back as it was stored, in the first tier.
-void PointReplay::refuse_codecs(bool moves_keys) const {
-  if (!machine_.codecs().has_state()) {
-    return;
-  }
-  ProblemList problems;
-  const auto refuse = [&](const std::string& key, std::string_view allowed) {
-    problems.add(
-        fmt::format("{}: not with a codec that keeps state; allowed: {}, or codecs that store each row for "
-                    "itself",
-                    config_.place(key), allowed));
-  };
-  if (moves_keys) {
-    refuse("system.positions", "absolute");
-  }
-  for (const TierConfig& tier : config_.system.tiers) {
-    if (tier.in_place) {
-      refuse(fmt::format("system.tiers.{}.access", tier.place), "copied");
-    }
-  }
-  problems.throw_if_any();
 }
 
 void PointReplay::make_layers() {
@@ -116,7 +94,7 @@ void PointReplay::make_layers() {
     for (std::int64_t head = 0; head < sets(); ++head) {
       caches.push_back(&caches_.of(layer, head));
     }
-    memories_.emplace_back(layer, heads_of(layer), make_layout(), config_.system.layout.type,
+    memories_.emplace_back(layer, heads_of(layer), make_layout(layer), config_.system.layout.type,
                            walk_.most_entries(), machine_.entry_bytes(), machine_.block_bytes(),
                            std::move(caches), tiers_);
   }
@@ -130,19 +108,30 @@ void PointReplay::make_layers() {
   tiers_.put_under(caches_, residencies_, clusterings_, walk_.most_entries());
 }
 
-BatchLayout PointReplay::make_layout() const {
+Layout::Context PointReplay::layout_context() const {
+  return {walk_.kv_heads() / members_, machine_.entry_bytes(), machine_.block_bytes(),
+          static_cast<std::uint64_t>(config_.seed)};
+}
+
+BatchLayout PointReplay::make_layout(std::int64_t layer) {
   if (!config_.system.on_flash) {
     return {};
   }
-  const std::int64_t sets_of_sequence = walk_.kv_heads() / members_;
+  const ComponentChoice& choice = config_.system.layout;
+  Layout::Context context = layout_context();
   std::vector<std::unique_ptr<Layout>> layouts;
   for (std::int64_t sequence = 0; sequence < walk_.sequences(); ++sequence) {
-    layouts.push_back(
-        Registry<Layout>::instance().create(config_.system.layout.type, config_.system.layout.values,
-                                            {sets_of_sequence, machine_.entry_bytes(), machine_.block_bytes(),
-                                             static_cast<std::uint64_t>(config_.seed)}));
+    if (machine_.codecs().sizes_vary()) {
+      context.sizes.clear();
+      const auto first = static_cast<std::size_t>(sequence * context.kv_heads);
+      for (const HeadPolicies& head :
+           heads_of(layer).subspan(first, static_cast<std::size_t>(context.kv_heads))) {
+        context.sizes.push_back(&head.codec().sizes());
+      }
+    }
+    layouts.push_back(Registry<Layout>::instance().create(choice.type, choice.values, context));
   }
-  return {std::move(layouts), sets_of_sequence, machine_.regions_bytes()};
+  return {std::move(layouts), context.kv_heads, machine_.regions_bytes()};
 }
 
 void PointReplay::set_running(std::span<const std::int64_t> sequences) {
@@ -241,11 +230,11 @@ double PointReplay::held_in(std::string_view tier, const HeadPolicies& head) con
   const std::int64_t of_sequence = walk_.kv_heads() / members_;
   const HeadId in_layer{head.id().layer, head.id().sequence * of_sequence + head.id().head};
   const auto set = static_cast<std::size_t>(in_layer.layer * sets() + in_layer.head);
-  std::int64_t entries = head.live().size();
+  std::int64_t bytes = head.codec().sizes().sum(head.live()).bytes;
   if (place + 1 < names.size()) {
-    entries = place == 0 ? residencies_[set]->entries() : tiers_.held_entries(place - 1, in_layer);
+    bytes = place == 0 ? residencies_[set]->cached().bytes : tiers_.held_bytes(place - 1, in_layer);
   }
-  return machine_.extrapolation().model_share(static_cast<double>(entries * machine_.entry_bytes()));
+  return machine_.extrapolation().model_share(static_cast<double>(bytes));
 }
 
 /// Above the entries of a layer lies what else it keeps on flash.
@@ -299,11 +288,11 @@ void PointReplay::move_entries() {
     if (config_.system.virtual_memory.representatives) {
       memory.write_representatives(machine_.extrapolation().dim_ratio);
     }
-    most_brought = std::max(most_brought, memory.entries_brought());
+    most_brought = std::max(most_brought, memory.bytes_brought());
   }
   check_space();
   const std::int64_t ahead = std::min(stages_.most_lead(), machine_.extrapolation().layers - 1);
-  buffered_entries_ = most_brought * (1 + ahead);
+  buffered_bytes_ = most_brought * (1 + ahead);
 }
 
 void PointReplay::evict() {
@@ -316,15 +305,15 @@ void PointReplay::evict() {
   if (stages_.place(heads_, walk_.workers(), held)) {
     move_placed();
   }
-  keep_to_dram(buffered_entries_);
+  keep_to_dram(buffered_bytes_);
 }
 
-void PointReplay::keep_to_dram(std::int64_t buffered_entries) {
-  dram_use_ = dram_use_of(memories_, heads_, buffered_entries, machine_.memory_geometry());
+void PointReplay::keep_to_dram(std::int64_t buffered_bytes) {
+  dram_use_ = dram_use_of(memories_, heads_, buffered_bytes, machine_.memory_geometry());
   while (dram_budget_.reserve(dram_use_)) {  // again where what is evicted still waits to be written
     caches_.give_room(dram_budget_.room_bytes(), residencies_);
     tiers_.evict();
-    dram_use_ = dram_use_of(memories_, heads_, buffered_entries, machine_.memory_geometry());
+    dram_use_ = dram_use_of(memories_, heads_, buffered_bytes, machine_.memory_geometry());
   }
 }
 
@@ -346,7 +335,7 @@ void PointReplay::record(std::int64_t step, const StepTimes& times) {
   if (tiers_.links() > 0) {
     data_.set(Metric::link_s, step, times.link_s);
     data_.set(Metric::exposed_link_s, step, times.exposed_link_s);
-    record_tiers(memories_, tiers_.held_entries(), machine_, step, data_);
+    record_tiers(memories_, tiers_.held_bytes(), machine_, step, data_);
   }
   record_critical(machine_, step, data_);
   record_lateness(machine_, step, data_);

@@ -53,8 +53,9 @@ class PointReplay {
  private:
   void make_heads();
   void make_layers();
-  BatchLayout make_layout() const;
-  void refuse_codecs(bool moves_keys) const;
+  /// Of one sequence, where records are of one size.
+  Layout::Context layout_context() const;
+  BatchLayout make_layout(std::int64_t layer);
   void check_space() const;
   void refuse_empty_heads() const;
   void run_policies(bool judge);
@@ -84,7 +85,7 @@ class PointReplay {
   /// What a head has in a tier, in bytes of the whole model.
   double held_in(std::string_view tier, const HeadPolicies& head) const;
   /// Takes stock of what is in DRAM and gives the caches what it leaves.
-  void keep_to_dram(std::int64_t buffered_entries);
+  void keep_to_dram(std::int64_t buffered_bytes);
   void record(std::int64_t step, const StepTimes& times);
   /// Of the first sequence that takes part.
   std::int64_t position() const { return walk_.sequence(running_.front()).entries() - 1; }
@@ -109,7 +110,7 @@ class PointReplay {
   std::vector<HeadResidency*> residencies_;
   std::vector<const Clustering*> clusterings_;
   std::optional<PromptQueries> prompt_queries_;  ///< where the layout wants co-retrieval
-  std::int64_t buffered_entries_ = 0;            ///< in the step, see `move_entries`
+  std::int64_t buffered_bytes_ = 0;              ///< in the step, see `move_entries`
   DramUse dram_use_;                             ///< at the end of the step
   std::vector<std::int64_t> running_;            ///< sequences that take part in the turn
   std::int64_t turn_ = -1;

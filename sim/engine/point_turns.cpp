@@ -121,7 +121,7 @@ void PointReplay::read_in() {
     }
     attend(false);
     move_entries();
-    keep_to_dram(buffered_entries_);
+    keep_to_dram(buffered_bytes_);
     if (prefill_) {
       prefill_->add(heads_, memories_);
     }

@@ -44,7 +44,7 @@ class HeadCodec {
 
   /// Once, before the first row is stored.
   virtual void fit(const PromptRows& /*prompt*/, Work& /*work*/) {}
-  /// `stored` is empty.
+  /// `stored` is empty. The blob that it gets is as long as Codec::row_bytes and kept_bytes say.
   virtual void encode(std::span<const float> row, const KnownRows& known, StoredRow& stored, Work& work) = 0;
   /// `references` [stored.references.size(), width]: those rows, as they come back.
   virtual void decode(std::span<const std::byte> blob, const MatrixView<float>& references,
@@ -74,8 +74,11 @@ class Codec {
   virtual ~Codec() = default;
 
   /// Bytes of one row of `width` elements on flash and in the cache, all that decoding needs included but
-  /// what it refers to.
+  /// what it refers to. Where sizes vary the most that a row may take; the least is a byte.
   virtual std::int64_t row_bytes(std::int64_t width) const = 0;
+  /// Whether rows are stored in blobs of several lengths. Then `tail` is 0, and not every layout will do: see
+  /// Layout.
+  virtual bool sizes_vary() const { return false; }
   /// Of a codec that stores no row for itself (`each_row`): bytes of each row that stay in DRAM and are never
   /// on flash, the last of its blob, besides `row_bytes`.
   virtual std::int64_t kept_bytes(std::int64_t /*width*/) const { return 0; }
@@ -102,6 +105,7 @@ class Codec {
 class RowCodec : public Codec {
  public:
   const RowCodec* each_row() const final { return this; }
+  bool sizes_vary() const final { return false; }
   /// `row` [width] -> `blob` [row_bytes(width)].
   virtual void encode(std::span<const float> row, std::span<std::byte> blob) const = 0;
   virtual void decode(std::span<const std::byte> blob, std::span<float> row) const = 0;

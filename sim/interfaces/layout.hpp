@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "sim/interfaces/clustering.hpp"
+#include "sim/interfaces/record_sizes.hpp"
 #include "sim/interfaces/report.hpp"
 #include "sim/interfaces/types.hpp"
 
@@ -51,11 +52,12 @@ struct PromptUnits {
 /// A layout serves all heads of one layer of one sequence; they are updated in ascending order, never in
 /// parallel.
 ///
-/// An entry is one record of `entry_bytes` (its K, then its V, as the codecs store them). The engine calls
-/// `place` once with the prompt's units, then `update` once for every head and step with what changed
-/// (perhaps nothing), and once more, with `removed` alone, where a stage evicts; and `locate` for reads. The
-/// place of a removed entry is free from then on: `locate` is not asked for it any more, `unwritten` no
-/// longer lists it, as one that waits to be written never is, and its record may be given to another entry.
+/// An entry is one record (its K, then its V, as the codecs store them) of `entry_bytes` or, where there are
+/// `sizes`, of what they say of it once it is a member. The engine calls `place` once with the prompt's
+/// units, then `update` once for every head and step with what changed (perhaps nothing), and once more, with
+/// `removed` alone, where a stage evicts; and `locate` for reads. The place of a removed entry is free from
+/// then on: `locate` is not asked for it any more, `unwritten` no longer lists it, as one that waits to be
+/// written never is, and its record may be given to another entry.
 /// What is removed writes nothing by itself, and the call is no step. To a layout an entry is its record:
 /// where a codec keeps a tail as captured, an entry comes to be a member when it leaves that, and is pending
 /// before; where records refer to one another, a removed entry is a member until none refers to it.
@@ -67,12 +69,18 @@ class Layout {
   static constexpr std::string_view kKind = "layout";
   struct Context {
     std::int64_t kv_heads;
-    std::int64_t entry_bytes;
+    std::int64_t entry_bytes;  ///< of the largest record
     std::int64_t block_bytes;  ///< the device's smallest transfer
     std::uint64_t root_seed;
+    /// [kv_heads], which outlive the layout; empty where all records are of one size.
+    std::vector<const RecordSizes*> sizes = {};
   };
 
   virtual ~Layout() = default;
+
+  /// Whether records of several sizes have their places: a layout that gives each entry a slot of
+  /// `entry_bytes` is refused beside a codec whose sizes vary.
+  virtual bool takes_sizes() const { return false; }
 
   /// Whether `place` wants to know which units are selected together.
   virtual bool wants_co_retrieval() const { return false; }
@@ -88,6 +96,8 @@ class Layout {
                       std::vector<Extent>& extents) const = 0;
   /// Flash reserved for this layer so far, holes included.
   virtual std::int64_t space_bytes() const = 0;
+  /// DRAM for what finding records takes besides the units: an index of places that follow from nothing else.
+  virtual std::int64_t dram_bytes() const { return 0; }
   /// Throws InternalError where what the implementation promises of its places does not hold; asked between
   /// steps.
   virtual void check() const {}

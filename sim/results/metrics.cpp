@@ -246,9 +246,11 @@ constexpr std::array kMetrics{
                "DRAM of what the scorer keeps about the units",
                "sum over the units; if the schedule keeps them on flash, of the layer that has most", step,
                simulated},
-    MetricInfo{Metric::metadata_bytes, "metadata_bytes", "B",
-               "DRAM of lists and statistics of the clustering, and of what codecs with state keep",
-               "sum over layers and heads", step, simulated},
+    MetricInfo{
+        Metric::metadata_bytes, "metadata_bytes", "B",
+        "DRAM of lists and statistics of the clustering, of what codecs with state keep, and of a layout's "
+        "index of records",
+        "sum over layers and heads", step, simulated},
     MetricInfo{Metric::flash_space_bytes, "flash_space_bytes", "B", "flash reserved, holes included",
                "sum over layers, of entries and of what the schedule keeps beside them", step, simulated},
     MetricInfo{Metric::energy_j, "energy_j", "J", "energy of the decode step",

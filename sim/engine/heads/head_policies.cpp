@@ -245,7 +245,7 @@ void HeadPolicies::demand() {
   } else {
     demand_all();
   }
-  entries_read_ = std::ssize(demanded_.entries) + always_visible();
+  entries_read_ = codec_.sizes().sum(demanded_.entries) + always_visible();
 }
 
 void HeadPolicies::sum_up(const HeadStage& stage, Selection& into) const {
@@ -276,16 +276,21 @@ std::span<const Selection> HeadPolicies::selections() const {
   return last_select_ && !reads_in_ ? stages_[*last_select_]->selections() : std::span(all_);
 }
 
-std::int64_t HeadPolicies::always_visible() const {
+RecordSum HeadPolicies::always_visible() const {
   if (!there()) {
-    return 0;
+    return {};
   }
+  const RecordSizes& sizes = codec_.sizes();
   const auto current = static_cast<EntryIndex>(before_current_);
-  const bool current_left = before_current_ < entries() && !live_.contains(current);
-  return live_.count_in({0, range().begin}) + live_.count_in({range().end, current}) +
-         (current_left ? 0 : 1) + std::ranges::count_if(open_.all_pending(), [this](EntryIndex entry) {
-           return live_.contains(entry);
-         });
+  RecordSum visible = sizes.sum(live_, {0, range().begin}) + sizes.sum(live_, {range().end, current});
+  if (before_current_ >= entries()) {
+    visible += sizes.sum_to_come();
+  } else if (live_.contains(current)) {
+    visible += sizes.sum(current);
+  }
+  std::vector<EntryIndex> pending = open_.all_pending();
+  std::erase_if(pending, [this](EntryIndex entry) { return !live_.contains(entry); });
+  return visible + sizes.sum(pending);
 }
 
 void HeadPolicies::follow(const ResidentUnits& resident) {

@@ -143,9 +143,9 @@ class HeadPolicies {
   /// What evict stages removed in the step.
   const ChangeList& removals() const { return removals_; }
   /// Entries in DRAM whatever the cache does: pinned, pending and the current one.
-  std::int64_t always_visible() const;
+  RecordSum always_visible() const;
   /// Entries that at least one query head of the group attends to in this step.
-  std::int64_t entries_read() const { return entries_read_; }
+  const RecordSum& entries_read() const { return entries_read_; }
   /// What the policies cost on the phone in this step, or while the prompt was read.
   const Work& score_work() const { return score_work_; }
   const Work& guess_work() const { return guess_work_; }
@@ -254,7 +254,7 @@ class HeadPolicies {
   bool reads_in_ = false;
   std::optional<Selection> placed_;
   std::vector<Selection> all_;  ///< one, where no select stage chooses
-  std::int64_t entries_read_ = 0;
+  RecordSum entries_read_;
   std::vector<UnitId> loaded_;
   ChangeList changes_;
   ChangeList removals_;

@@ -9,7 +9,7 @@ void HeadPolicies::rest() {
   resting_ = true;
   demanded_.clear();
   guessed_.clear();
-  entries_read_ = 0;
+  entries_read_ = {};
   begin_account();
 }
 
@@ -30,7 +30,7 @@ void HeadPolicies::read_in() {
   std::erase_if(all_.front().entries, [this](EntryIndex entry) { return !range().contains(entry); });
   demanded_.clear();
   guessed_.clear();
-  entries_read_ = 0;
+  entries_read_ = {};
 }
 
 }  // namespace kvr

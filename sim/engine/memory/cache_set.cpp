@@ -107,13 +107,12 @@ std::unique_ptr<Cache> CacheSet::make_cache(std::size_t index, std::int64_t capa
         capacity_bytes, entry_bytes_));
   }
   if (accesses_ == nullptr) {
-    return std::make_unique<Cache>(std::move(policy), capacity_bytes, entry_bytes_,
-                                   setting_.replacement.type);
+    return std::make_unique<Cache>(std::move(policy), capacity_bytes, setting_.replacement.type);
   }
-  auto cache = keeps_all() ? std::make_unique<Cache>(std::make_unique<KeepsAll>(),
-                                                     std::numeric_limits<std::int64_t>::max(), entry_bytes_)
-                           : std::make_unique<Cache>(std::move(policy), capacity_bytes, entry_bytes_,
-                                                     setting_.replacement.type);
+  auto cache =
+      keeps_all()
+          ? std::make_unique<Cache>(std::make_unique<KeepsAll>(), std::numeric_limits<std::int64_t>::max())
+          : std::make_unique<Cache>(std::move(policy), capacity_bytes, setting_.replacement.type);
   cache->watch([this, index](CacheObject object) {
     if (!accesses_->follow(index, object)) {
       throw depends_on_cache();
@@ -143,12 +142,12 @@ std::int64_t CacheSet::bytes() const {
   return bytes;
 }
 
-void CacheSet::check_budget(std::int64_t resident_entries) const {
+void CacheSet::check_budget(std::int64_t resident_bytes) const {
   for (const auto& cache : caches_) {
     cache->check_budget();
   }
-  KVR_CHECK(bytes() == resident_entries * entry_bytes_, "caches hold {} bytes, {} entries are resident",
-            bytes(), resident_entries);
+  KVR_CHECK(bytes() == resident_bytes, "caches hold {} bytes, entries of {} are resident", bytes(),
+            resident_bytes);
 }
 
 void CacheSet::check_accesses() const {

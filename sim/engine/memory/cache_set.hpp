@@ -57,8 +57,8 @@ class CacheSet {
   /// [layer * heads + head]. While accesses are recorded, all is kept.
   void give_room(double room_bytes, std::span<HeadResidency* const> residencies);
   /// Throws InternalError unless every cache keeps to its budget and all of them together hold
-  /// `resident_entries`.
-  void check_budget(std::int64_t resident_entries) const;
+  /// `resident_bytes` of entries.
+  void check_budget(std::int64_t resident_bytes) const;
   /// At the end of a replay: throws InputError when it touched less than was recorded.
   void check_accesses() const;
 
@@ -69,7 +69,7 @@ class CacheSet {
 
   const RunConfig& config_;
   CacheSetting setting_;
-  std::int64_t entry_bytes_;
+  std::int64_t entry_bytes_;  ///< of the largest
   std::int64_t kv_heads_;
   double dram_per_byte_;         ///< of the whole model, where every cache grows by a byte
   std::int64_t capacity_bytes_;  ///< of each cache, by `system.cache.capacity`

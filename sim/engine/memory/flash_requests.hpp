@@ -11,6 +11,8 @@ namespace kvr {
 
 /// Sorts extents and merges those that touch or overlap. Offsets and ends become what the union covers.
 void merge_extents(std::vector<Extent>& extents);
+/// Likewise; appends to `merged` how many extents each of them was.
+void merge_extents(std::vector<Extent>& extents, std::vector<std::int64_t>& merged);
 
 /// Widens every extent to whole blocks, then merges: what a host has to ask the device for.
 void align_and_merge(std::vector<Extent>& extents, std::int64_t block_bytes);
@@ -23,6 +25,8 @@ struct Contiguity {
 };
 /// `merged`: extents of whole entries after merge_extents.
 Contiguity contiguity_of(std::span<const Extent> merged, std::int64_t entry_bytes);
+/// Where entries are of several sizes. [runs]
+Contiguity contiguity_of(std::span<const std::int64_t> run_entries);
 
 std::int64_t total_bytes(std::span<const Extent> extents);
 

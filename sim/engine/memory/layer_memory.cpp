@@ -26,7 +26,7 @@ LayerMemory::LayerMemory(std::int64_t layer, std::span<HeadPolicies> heads, Batc
       guessed_(heads.size()),
       referred_(heads.size()) {
   for (const HeadPolicies& head : heads_) {
-    residencies_.emplace_back(capacity_entries, head.clustering(), has_lower_tier());
+    residencies_.emplace_back(capacity_entries, head.clustering(), head.codec().sizes(), has_lower_tier());
   }
   for (std::size_t head = 0; head < heads_.size(); ++head) {
     records_.emplace_back(heads_[head], residencies_[head]);
@@ -160,9 +160,15 @@ void LayerMemory::prefetch() {
   for (std::size_t head = 0; head < heads_.size(); ++head) {
     prefetch_head(static_cast<std::int64_t>(head));
   }
-  merge_extents(reads);
-  runs_ = reads;
+  runs_.clear();
+  run_entries_.clear();
+  add_runs(reads);
   align_and_merge(reads, block_bytes_);
+}
+
+void LayerMemory::add_runs(std::vector<Extent>& reads) {
+  merge_extents(reads, run_entries_);
+  runs_.insert(runs_.end(), reads.begin(), reads.end());
 }
 
 void LayerMemory::prefetch_head(std::int64_t head) {
@@ -184,8 +190,8 @@ void LayerMemory::prefetch_head(std::int64_t head) {
     }
   }
   std::ranges::sort(guessed_[h]);
-  traffic_[h].guessed_entries = std::ssize(guessed_[h]);
-  traffic_[h].decoded_entries = traffic_[h].guessed_entries;
+  traffic_[h].guessed = sizes(head).sum(guessed_[h]);
+  traffic_[h].decoded_entries = traffic_[h].guessed.entries;
   bring_along(head, guessed_[h], TierUse::ahead, moved(Use::prefetch));
 }
 
@@ -195,9 +201,8 @@ void LayerMemory::read() {
   for (std::size_t head = 0; head < heads_.size(); ++head) {
     read_head(static_cast<std::int64_t>(head));
   }
-  merge_extents(reads);
-  runs_.insert(runs_.end(), reads.begin(), reads.end());
-  contiguity_ = contiguity_of(runs_, entry_bytes_);
+  add_runs(reads);
+  contiguity_ = sizes(0).vary() ? contiguity_of(run_entries_) : contiguity_of(runs_, entry_bytes_);
   align_and_merge(reads, block_bytes_);
 }
 
@@ -216,20 +221,22 @@ void LayerMemory::read_head(std::int64_t head) {
         (came_ahead(head, entry) ? arrived_ : missing_).push_back(entry);
       }
     }
-    const std::int64_t missed = std::ssize(missing_) + std::ssize(arrived_);
-    traffic.in_place_entries += tiers_->read_in_place(id(head), choice.unit, missing_);
+    const RecordSum missed = sizes(head).sum(missing_) + sizes(head).sum(arrived_);
+    traffic.in_place += tiers_->read_in_place(id(head), choice.unit, missing_);
     admit(head, choice.unit, arrived_);
     admit(head, choice.unit, missing_);
     count_arrived(head);
     tiers_->bring_up(id(head), choice.unit, TierUse::arrived, arrived_);
     brought_.insert(brought_.end(), missing_.begin(), missing_.end());
     bring_up(head, choice.unit, TierUse::attention, moved(Use::demand));
-    unit_hit_[h].push_back(missed == 0 ? 1 : 0);
+    const bool hit = missed.entries == 0;
+    const RecordSum asked = sizes(head).sum(entries_of(demanded, choice));
+    unit_hit_[h].push_back(hit ? 1 : 0);
     ++traffic.demanded_units;
-    traffic.hit_units += missed == 0 ? 1 : 0;
-    traffic.demanded_entries += choice.count;
-    traffic.hit_entries += choice.count - missed;
-    traffic.read_entries += std::ssize(arrived_) + std::ssize(missing_);
+    traffic.hit_units += hit ? 1 : 0;
+    traffic.demanded += asked;
+    traffic.hit += asked - missed;
+    traffic.read += sizes(head).sum(arrived_) + sizes(head).sum(missing_);
   }
   traffic.decoded_entries += std::ssize(brought_);
   bring_along(head, brought_, TierUse::attention, moved(Use::demand));
@@ -241,7 +248,7 @@ void LayerMemory::admit(std::int64_t head, UnitId unit, std::span<const EntryInd
   for (const EntryIndex entry : entries) {
     residencies_[h].add(unit, entry);
   }
-  caches_[h]->loaded(std::ssize(entries));
+  caches_[h]->loaded(sizes(head).sum(entries).bytes);
 }
 
 void LayerMemory::bring_up(std::int64_t head, UnitId unit, TierUse use, std::vector<Extent>& records) {
@@ -321,7 +328,7 @@ void LayerMemory::settle_head(std::int64_t head) {
     for (std::size_t i = demanded.units.size(); i-- > 0;) {
       const UnitId unit = demanded.units[i].unit;
       if (residency.partly_resident(unit)) {  // else all that was needed of it waits to be written
-        caches_[h]->touched(object(head, unit), residency.count(unit), unit_hit_[h][i] != 0);
+        caches_[h]->touched(object(head, unit), residency.bytes(unit), unit_hit_[h][i] != 0);
       }
     }
   }
@@ -390,8 +397,8 @@ void LayerMemory::apply_to_cache(std::int64_t head, const Change& change) {
   Cache& cache = *caches_[h];
   if (change.kind == ChangeKind::appended && cache.enabled() && residency.partly_resident(change.unit)) {
     residency.add(change.unit, change.entry);
-    cache.loaded(1);
-    cache.updated(object(head, change.unit), residency.count(change.unit));
+    cache.loaded(sizes(head).of(change.entry));
+    cache.updated(object(head, change.unit), residency.bytes(change.unit));
   } else if (change.kind == ChangeKind::buffered) {
     residency.set_pending(change.entry, true);
   } else {
@@ -420,7 +427,7 @@ void LayerMemory::load_wanted(std::int64_t head) {
     bring_up(head, unit, TierUse::update, moved(Use::update));
     bring_along(head, brought, TierUse::update, moved(Use::update));
     if (caches_[h]->enabled() && residencies_[h].partly_resident(unit)) {
-      caches_[h]->touched(object(head, unit), residencies_[h].count(unit), hit);
+      caches_[h]->touched(object(head, unit), residencies_[h].bytes(unit), hit);
     }
   }
   if (!wanted.empty()) {
@@ -433,7 +440,7 @@ void LayerMemory::check_placement() const {
   if (!on_flash()) {
     return;
   }
-  blame_layout([&] { kvr::check_placement({layer_, records_, layout_, entry_bytes_}, written_bytes_); });
+  blame_layout([&] { kvr::check_placement({layer_, records_, layout_}, written_bytes_); });
 }
 
 }  // namespace kvr

@@ -27,19 +27,19 @@
 
 namespace kvr {
 
-/// What one head asked of the memory in one step, in entries and units.
+/// What one head asked of the memory in one step.
 struct HeadTraffic {
   std::int64_t demanded_units = 0;
   std::int64_t hit_units = 0;  ///< all of the unit's demanded entries were in the cache
-  std::int64_t demanded_entries = 0;
-  std::int64_t hit_entries = 0;
-  std::int64_t read_entries = 0;             ///< from flash; the rest came from memory below the first tier
-  std::int64_t guessed_entries = 0;          ///< read before they were demanded
-  std::int64_t rightly_guessed_entries = 0;  ///< of those, demanded
-  std::int64_t reference_entries = 0;        ///< read because what was read refers to them
-  std::int64_t decoded_entries = 0;          ///< for attention: all that came up
-  std::int64_t update_decoded_entries = 0;   ///< for updates, likewise
-  std::int64_t in_place_entries = 0;         ///< missed, and read where they are
+  RecordSum demanded;
+  RecordSum hit;
+  RecordSum read;                           ///< from flash; the rest came from memory below the first tier
+  RecordSum guessed;                        ///< read before they were demanded
+  RecordSum rightly_guessed;                ///< of those, demanded
+  RecordSum referred;                       ///< read because what was read refers to them
+  RecordSum in_place;                       ///< missed, and read where they are
+  std::int64_t decoded_entries = 0;         ///< for attention: all that came up
+  std::int64_t update_decoded_entries = 0;  ///< for updates, likewise
 };
 
 /// What a layer asks the flash for in a step, for one use: whole blocks, merged.
@@ -68,7 +68,7 @@ class LayerMemory {
  public:
   /// `layout`: on none without flash; what it does wrong is told as a PolicyFault of `layout_name`. `caches`
   /// [heads]: the cache each head belongs to; heads may share one. `tiers`: the memory below, which outlives
-  /// this.
+  /// this. `entry_bytes`: of the largest entries.
   LayerMemory(std::int64_t layer, std::span<HeadPolicies> heads, BatchLayout layout, std::string layout_name,
               std::int64_t capacity_entries, std::int64_t entry_bytes, std::int64_t block_bytes,
               std::vector<Cache*> caches, TierLevels& tiers);
@@ -112,18 +112,20 @@ class LayerMemory {
   /// it has.
   std::vector<Extent> live_on_flash() const;
   /// In the cache at the moment; without a lower tier, all that is not in DRAM on other grounds.
-  std::int64_t cached_entries() const;
+  std::int64_t cached_bytes() const;
   /// Of those, what the layout has not written yet.
-  std::int64_t unwritten_cached_entries() const;
+  std::int64_t unwritten_cached_bytes() const;
   const Contiguity& contiguity() const { return contiguity_; }
   /// [links] of the memory below the first tier, in the last step.
   std::span<const TierTraffic> tier_traffic() const { return std::as_const(*tiers_).traffic(layer_); }
   /// That the step brings in for attention, wrong guesses included.
-  std::int64_t entries_brought() const;
+  std::int64_t bytes_brought() const;
   /// What the layout did in the last step.
   const LayoutTraffic& layout_traffic() const { return flash_; }
-  /// Entries in DRAM for no other reason than that the layout has not written them yet.
-  std::int64_t waiting_entries() const;
+  /// Of entries in DRAM for no other reason than that the layout has not written them yet.
+  std::int64_t waiting_bytes() const;
+  /// What the layout keeps in DRAM to find records.
+  std::int64_t index_bytes() const { return layout_.dram_bytes(); }
   /// Of the layout, and of what is on flash beside it while other layers compute.
   std::int64_t space_bytes() const;
   /// Where the entries' places end, in the region of the sequence that takes most.
@@ -169,6 +171,11 @@ class LayerMemory {
   void bring_along(std::int64_t head, std::span<const EntryIndex> entries, TierUse use,
                    std::vector<Extent>& records);
   HeadId id(std::int64_t head) const { return {layer_, head}; }
+  const RecordSizes& sizes(std::int64_t head) const {
+    return heads_[static_cast<std::size_t>(head)].codec().sizes();
+  }
+  /// Merges `reads` and appends them to `runs_`.
+  void add_runs(std::vector<Extent>& reads);
   CacheObject object(std::int64_t head, UnitId unit) const;
   HeadCache cache_of(std::int64_t head);
 
@@ -197,8 +204,9 @@ class LayerMemory {
                                                     {Use::representatives, IoKind::read},
                                                     {Use::swap, IoKind::read},
                                                     {Use::placement, IoKind::read}}};
-  std::vector<Extent> runs_;           ///< of entries, guessed ones first
-  std::optional<SwapArea> swap_area_;  ///< since the first `swap_in` that asked for it
+  std::vector<Extent> runs_;               ///< of entries, guessed ones first
+  std::vector<std::int64_t> run_entries_;  ///< [runs]
+  std::optional<SwapArea> swap_area_;      ///< since the first `swap_in` that asked for it
   Contiguity contiguity_;
   LayoutTraffic flash_;
   std::int64_t written_bytes_ = 0;  ///< since the beginning, without what was written again elsewhere

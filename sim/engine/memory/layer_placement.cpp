@@ -42,7 +42,7 @@ void LayerMemory::place_head(std::int64_t head) {
   for (std::size_t i = placed.units.size(); i-- > 0;) {
     const UnitId unit = placed.units[i].unit;
     if (residency.partly_resident(unit)) {
-      caches_[h]->touched(object(head, unit), residency.count(unit), hits[i]);
+      caches_[h]->touched(object(head, unit), residency.bytes(unit), hits[i]);
     }
   }
   tiers_->touch(id(head));

@@ -15,10 +15,14 @@ bool LayerMemory::came_ahead(std::int64_t head, EntryIndex entry) const {
 /// What came because others refer to it, and is then demanded itself, counts as that.
 void LayerMemory::count_arrived(std::int64_t head) {
   const auto h = static_cast<std::size_t>(head);
-  const auto along =
-      std::ranges::count_if(arrived_, [&](EntryIndex entry) { return referred_[h].contains(entry); });
-  traffic_[h].rightly_guessed_entries += std::ssize(arrived_) - along;
-  traffic_[h].reference_entries -= along;
+  RecordSum along;
+  for (const EntryIndex entry : arrived_) {
+    if (referred_[h].contains(entry)) {
+      along += sizes(head).sum(entry);
+    }
+  }
+  traffic_[h].rightly_guessed += sizes(head).sum(arrived_) - along;
+  traffic_[h].referred -= along;
 }
 
 void LayerMemory::bring_along(std::int64_t head, std::span<const EntryIndex> entries, TierUse use,
@@ -30,7 +34,7 @@ void LayerMemory::bring_along(std::int64_t head, std::span<const EntryIndex> ent
   std::vector<EntryIndex> along =
       records_[h].read_along(entries, [&](EntryIndex entry) { return came_ahead(head, entry); });
   referred_[h].insert(along.begin(), along.end());
-  traffic_[h].reference_entries += std::ssize(along);
+  traffic_[h].referred += sizes(head).sum(along);
   (use == TierUse::update ? traffic_[h].update_decoded_entries : traffic_[h].decoded_entries) +=
       std::ssize(along);
   tiers_->bring_along(id(head), use, along);

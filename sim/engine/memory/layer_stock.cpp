@@ -26,28 +26,31 @@ std::vector<Extent> LayerMemory::live_on_flash() const {
   return records;
 }
 
-std::int64_t LayerMemory::cached_entries() const {
-  std::int64_t entries = 0;
+std::int64_t LayerMemory::cached_bytes() const {
+  RecordSum cached;
   for (std::size_t head = 0; head < heads_.size(); ++head) {
+    const HeadPolicies& policies = heads_[head];
     if (!has_lower_tier()) {
-      entries += heads_[head].live().size() - heads_[head].always_visible() + records_[head].held();
+      cached += policies.codec().sizes().sum(policies.live()) - policies.always_visible();
+      cached += records_[head].held();
       continue;
     }
-    for (UnitId unit = 0; unit < heads_[head].clustering().unit_count(); ++unit) {
-      entries += residencies_[head].count(unit);
+    for (UnitId unit = 0; unit < policies.clustering().unit_count(); ++unit) {
+      cached.bytes += residencies_[head].bytes(unit);
     }
   }
-  return entries;
+  return cached.bytes;
 }
 
-std::int64_t LayerMemory::unwritten_cached_entries() const {
-  std::int64_t entries = 0;
+std::int64_t LayerMemory::unwritten_cached_bytes() const {
+  std::int64_t bytes = 0;
   for (std::size_t head = 0; on_flash() && head < heads_.size(); ++head) {
     for (const EntryIndex entry : residencies_[head].unwritten()) {
-      entries += residencies_[head].entry_resident(entry) ? 1 : 0;
+      const bool cached = residencies_[head].entry_resident(entry);
+      bytes += cached ? residencies_[head].sizes().of(entry) : 0;
     }
   }
-  return entries;
+  return bytes;
 }
 
 std::int64_t LayerMemory::space_bytes() const {
@@ -55,22 +58,22 @@ std::int64_t LayerMemory::space_bytes() const {
          (swap_area_ ? swap_area_->space_bytes() : 0);
 }
 
-std::int64_t LayerMemory::entries_brought() const {
-  std::int64_t brought = 0;
+std::int64_t LayerMemory::bytes_brought() const {
+  RecordSum brought;
   for (const HeadTraffic& traffic : traffic_) {
-    brought += traffic.demanded_entries - traffic.hit_entries - traffic.in_place_entries;
-    brought += traffic.guessed_entries - traffic.rightly_guessed_entries;
-    brought += traffic.reference_entries;
+    brought += traffic.demanded - traffic.hit - traffic.in_place;
+    brought += traffic.guessed - traffic.rightly_guessed;
+    brought += traffic.referred;
   }
-  return brought;
+  return brought.bytes;
 }
 
-std::int64_t LayerMemory::waiting_entries() const {
-  std::int64_t waiting = 0;
+std::int64_t LayerMemory::waiting_bytes() const {
+  RecordSum waiting;
   for (std::size_t head = 0; has_lower_tier() && head < heads_.size(); ++head) {
     waiting += residencies_[head].only_unwritten() + records_[head].waiting();
   }
-  return waiting;
+  return waiting.bytes;
 }
 
 }  // namespace kvr

@@ -11,7 +11,7 @@ namespace kvr {
 struct MemoryGeometry {
   Extrapolation model;
   VirtualMemory virtual_memory;
-  std::int64_t entry_bytes = 0;  ///< K and V of one entry, as the codecs store them
+  std::int64_t entry_bytes = 0;  ///< K and V of one entry, as the codecs store them, the largest
   std::int64_t block_bytes = 0;
   std::int64_t raw_entry_bytes = 0;  ///< of one that a codec has not stored yet
 };

@@ -12,13 +12,13 @@ CacheSwap swap_of(const MemoryGeometry& geometry) {
   return geometry.model.layers > 1 ? geometry.virtual_memory.cache : CacheSwap::none;
 }
 
-/// Cached entries of a layer that are in DRAM whichever layer computes.
-std::int64_t staying_entries(const LayerMemory& layer, CacheSwap swap) {
+/// Of a layer's cache, what is in DRAM whichever layer computes.
+std::int64_t staying_bytes_of(const LayerMemory& layer, CacheSwap swap) {
   switch (swap) {
     case CacheSwap::none:
-      return layer.cached_entries();
+      return layer.cached_bytes();
     case CacheSwap::in_place:
-      return layer.unwritten_cached_entries();
+      return layer.unwritten_cached_bytes();
     case CacheSwap::area:
       return 0;
   }
@@ -28,23 +28,20 @@ std::int64_t staying_entries(const LayerMemory& layer, CacheSwap swap) {
 void add_cache(std::span<const LayerMemory> layers, const MemoryGeometry& geometry, DramUse& use) {
   const Extrapolation& model = geometry.model;
   const CacheSwap swap = swap_of(geometry);
-  const auto swapped_entries = [swap](const LayerMemory& layer) {
-    return layer.cached_entries() - staying_entries(layer, swap);
+  const auto swapped_bytes = [swap](const LayerMemory& layer) {
+    return layer.cached_bytes() - staying_bytes_of(layer, swap);
   };
   std::int64_t staying = 0;
   std::int64_t neighbours = 0;
   for (std::size_t layer = 0; layer < layers.size(); ++layer) {
     const LayerMemory& next = layers[(layer + 1) % layers.size()];
-    staying += staying_entries(layers[layer], swap);
-    neighbours = std::max(neighbours, swapped_entries(layers[layer]) + swapped_entries(next));
+    staying += staying_bytes_of(layers[layer], swap);
+    neighbours = std::max(neighbours, swapped_bytes(layers[layer]) + swapped_bytes(next));
   }
-  const auto bytes_of = [&geometry](std::int64_t entries) {
-    return static_cast<double>(entries) * static_cast<double>(geometry.entry_bytes);
-  };
-  const double staying_bytes = model.model_share(bytes_of(staying));
+  const double staying_bytes = model.model_share(static_cast<double>(staying));
   const bool given_back = layers.front().has_lower_tier() && swap != CacheSwap::in_place;  // by evicting
   use.kept_cache_bytes = given_back ? 0.0 : staying_bytes;
-  use.cache_bytes = staying_bytes + bytes_of(neighbours) * model.head_share();
+  use.cache_bytes = staying_bytes + static_cast<double>(neighbours) * model.head_share();
 }
 
 double representatives_bytes_of(std::span<const HeadPolicies> heads, const MemoryGeometry& geometry) {
@@ -71,19 +68,19 @@ bool swaps_layers(const MemoryGeometry& geometry) {
 }
 
 DramUse dram_use_of(std::span<const LayerMemory> layers, std::span<const HeadPolicies> heads,
-                    std::int64_t buffered_entries, const MemoryGeometry& geometry) {
+                    std::int64_t buffered_bytes, const MemoryGeometry& geometry) {
   const Extrapolation& model = geometry.model;
-  const auto entry_bytes = static_cast<double>(geometry.entry_bytes);
   double metadata = 0.0;
   double visible = 0.0;
   double waiting = 0.0;
   for (const HeadPolicies& head : heads) {
     metadata += static_cast<double>(head.metadata_bytes());
-    visible += static_cast<double>(head.always_visible());
+    visible += static_cast<double>(head.always_visible().bytes);
   }
   std::int64_t tail = 0;
   for (const LayerMemory& layer : layers) {
-    waiting += static_cast<double>(layer.waiting_entries());
+    waiting += static_cast<double>(layer.waiting_bytes());
+    metadata += static_cast<double>(layer.index_bytes());
     for (const HeadRecords& records : layer.records()) {
       tail += records.tail_entries();
     }
@@ -91,10 +88,9 @@ DramUse dram_use_of(std::span<const LayerMemory> layers, std::span<const HeadPol
   const auto more_bytes = static_cast<double>(tail * (geometry.raw_entry_bytes - geometry.entry_bytes));
   DramUse use;
   add_cache(layers, geometry, use);
-  use.working_buffer_bytes =
-      static_cast<double>(buffered_entries * geometry.entry_bytes) * model.head_share();
-  use.write_buffer_bytes = model.model_share(waiting * entry_bytes + more_bytes);
-  use.pinned_bytes = model.model_share(visible * entry_bytes);
+  use.working_buffer_bytes = static_cast<double>(buffered_bytes) * model.head_share();
+  use.write_buffer_bytes = model.model_share(waiting + more_bytes);
+  use.pinned_bytes = model.model_share(visible);
   use.representatives_bytes = representatives_bytes_of(heads, geometry);
   use.metadata_bytes = model.model_share(metadata);
   return use;

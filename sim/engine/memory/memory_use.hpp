@@ -32,8 +32,8 @@ bool swaps_layers(const MemoryGeometry& geometry);
 /// Where the schedule's virtual memory covers it, only what is in DRAM at a time counts: of the cache two
 /// neighbouring layers, and where it is swapped in place what the layout has not written of the others; of
 /// the representatives one layer. `heads` [layers * heads of a layer]. The working buffer holds what a
-/// layer reads, `buffered_entries`.
+/// layer reads, `buffered_bytes`.
 DramUse dram_use_of(std::span<const LayerMemory> layers, std::span<const HeadPolicies> heads,
-                    std::int64_t buffered_entries, const MemoryGeometry& geometry);
+                    std::int64_t buffered_bytes, const MemoryGeometry& geometry);
 
 }  // namespace kvr

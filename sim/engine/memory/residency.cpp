@@ -7,19 +7,31 @@
 
 namespace kvr {
 
-HeadResidency::HeadResidency(std::int64_t capacity_entries, const Clustering& clustering, bool on_flash)
+HeadResidency::HeadResidency(std::int64_t capacity_entries, const Clustering& clustering,
+                             const RecordSizes& sizes, bool on_flash)
     : clustering_(&clustering),
+      sizes_(&sizes),
       on_flash_(on_flash),
       flags_(capacity_entries, 0),
       pending_(capacity_entries, 0),
       unwritten_flags_(capacity_entries, 0) {}
 
-std::int64_t HeadResidency::count(UnitId unit) const {
-  return resident_.has(unit) ? resident_[unit] : 0;
+RecordSum HeadResidency::cached(UnitId unit) const {
+  return resident_.has(unit) ? resident_[unit] : RecordSum{};
 }
 
-std::int64_t HeadResidency::entries() const {
-  return std::accumulate(resident_.begin(), resident_.end(), std::int64_t{0});
+RecordSum HeadResidency::cached() const {
+  return std::accumulate(resident_.begin(), resident_.end(), RecordSum{});
+}
+
+RecordSum HeadResidency::cached_of(std::span<const EntryIndex> members) const {
+  RecordSum cached;
+  for (const EntryIndex entry : members) {
+    if (entry_resident(entry)) {
+      cached += sizes_->sum(entry);
+    }
+  }
+  return cached;
 }
 
 bool HeadResidency::resident(UnitId unit) const {
@@ -37,31 +49,36 @@ void HeadResidency::set_unwritten(std::span<const EntryIndex> entries) {
   }
 }
 
-std::int64_t HeadResidency::only_unwritten() const {
-  return std::count_if(unwritten_.begin(), unwritten_.end(),
-                       [this](EntryIndex entry) { return !entry_resident(entry) && range_.contains(entry); });
+RecordSum HeadResidency::only_unwritten() const {
+  RecordSum waiting;
+  for (const EntryIndex entry : unwritten_) {
+    if (!entry_resident(entry) && range_.contains(entry)) {
+      waiting += sizes_->sum(entry);
+    }
+  }
+  return waiting;
 }
 
 void HeadResidency::add(UnitId unit, EntryIndex entry) {
   std::uint8_t& flag = flags_[entry];
   KVR_CHECK(flag == 0, "entry {} of unit {} is resident already", entry, unit);
   flag = 1;
-  ++slot(unit);
+  resident_.reach(unit) += sizes_->sum(entry);
 }
 
-std::int64_t HeadResidency::drop(UnitId unit, std::vector<EntryIndex>* entries) {
-  const std::int64_t before = count(unit);
-  std::int64_t dropped = 0;
+RecordSum HeadResidency::drop(UnitId unit, std::vector<EntryIndex>* entries) {
+  const RecordSum before = cached(unit);
+  const RecordSum dropped = cached_of(clustering_->members(unit));
   for (const EntryIndex entry : clustering_->members(unit)) {
     std::uint8_t& flag = flags_[entry];
     if (flag != 0 && entries != nullptr) {
       entries->push_back(entry);
     }
-    dropped += flag;
     flag = 0;
   }
-  KVR_CHECK(dropped == before, "unit {} had {} resident entries, {} were counted", unit, dropped, before);
-  slot(unit) = 0;
+  KVR_CHECK(dropped == before, "unit {} had {} resident entries of {} bytes, {} of {} were counted", unit,
+            dropped.entries, dropped.bytes, before.entries, before.bytes);
+  resident_.reach(unit) = {};
   return dropped;
 }
 
@@ -69,40 +86,31 @@ bool HeadResidency::remove(UnitId unit, EntryIndex entry) {
   std::uint8_t& flag = flags_[entry];
   const bool was_cached = flag != 0;
   flag = 0;
-  slot(unit) -= was_cached ? 1 : 0;
+  if (was_cached) {
+    resident_.reach(unit) -= sizes_->sum(entry);
+  }
   set_pending(entry, false);
   return was_cached;
 }
 
 void HeadResidency::recount(UnitId unit) {
-  std::int64_t resident = 0;
-  for (const EntryIndex entry : clustering_->members(unit)) {
-    resident += flags_[entry];
-  }
-  slot(unit) = resident;
+  resident_.reach(unit) = cached_of(clustering_->members(unit));
 }
 
 void HeadResidency::check_counts() const {
   std::int64_t counted = 0;
   for (UnitId unit = 0; unit < clustering_->unit_count(); ++unit) {
-    std::int64_t cached = 0;
-    for (const EntryIndex entry : clustering_->members(unit)) {
-      cached += flags_[entry];
-    }
-    KVR_CHECK(cached == count(unit), "unit {} has {} cached entries, {} are counted", unit, cached,
-              count(unit));
-    counted += cached;
+    const RecordSum found = cached_of(clustering_->members(unit));
+    KVR_CHECK(found == cached(unit), "unit {} has {} cached entries of {} bytes, {} of {} are counted", unit,
+              found.entries, found.bytes, count(unit), bytes(unit));
+    counted += found.entries;
   }
   const auto flagged = std::ranges::count(flags_, 1);
   KVR_CHECK(flagged == counted, "{} entries are cached, {} of them in units", flagged, counted);
 }
 
-Cache::Cache(std::unique_ptr<Replacement> policy, std::int64_t capacity_bytes, std::int64_t entry_bytes,
-             std::string policy_name)
-    : policy_(std::move(policy)),
-      policy_name_(std::move(policy_name)),
-      capacity_bytes_(capacity_bytes),
-      entry_bytes_(entry_bytes) {}
+Cache::Cache(std::unique_ptr<Replacement> policy, std::int64_t capacity_bytes, std::string policy_name)
+    : policy_(std::move(policy)), policy_name_(std::move(policy_name)), capacity_bytes_(capacity_bytes) {}
 
 void Cache::check_budget() const {
   KVR_CHECK(bytes_ >= 0 && bytes_ <= capacity_bytes_, "{} bytes of a cache of {} are in use", bytes_,
@@ -135,12 +143,12 @@ void Cache::evict(std::span<HeadResidency* const> heads, std::int64_t heads_per_
 
 std::int64_t Cache::give_up(CacheObject object, HeadResidency& head) {
   dropped_.clear();
-  const std::int64_t dropped = head.drop(object.unit, evicted_ ? &dropped_ : nullptr);
-  bytes_ -= dropped * entry_bytes_;
-  if (evicted_ && dropped > 0) {
+  const RecordSum dropped = head.drop(object.unit, evicted_ ? &dropped_ : nullptr);
+  bytes_ -= dropped.bytes;
+  if (evicted_ && dropped.entries > 0) {
     evicted_(object, dropped_);
   }
-  return dropped;
+  return dropped.entries;
 }
 
 }  // namespace kvr

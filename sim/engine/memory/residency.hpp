@@ -12,6 +12,7 @@
 #include "sim/base/indexed.hpp"
 #include "sim/engine/heads/selection.hpp"
 #include "sim/interfaces/clustering.hpp"
+#include "sim/interfaces/record_sizes.hpp"
 #include "sim/interfaces/replacement.hpp"
 #include "sim/interfaces/types.hpp"
 
@@ -23,7 +24,11 @@ namespace kvr {
 /// account.
 class HeadResidency final : public ResidentUnits {
  public:
-  HeadResidency(std::int64_t capacity_entries, const Clustering& clustering, bool on_flash = true);
+  /// `clustering` and `sizes` must outlive it.
+  HeadResidency(std::int64_t capacity_entries, const Clustering& clustering, const RecordSizes& sizes,
+                bool on_flash = true);
+
+  const RecordSizes& sizes() const { return *sizes_; }
 
   /// Entries outside `range` are pinned from now on: in DRAM anyway, not on the cache's account.
   void set_candidates(const CandidateRange& range) { range_ = range; }
@@ -41,20 +46,21 @@ class HeadResidency final : public ResidentUnits {
   bool resident(UnitId unit) const override;
   /// Any member is cached.
   bool partly_resident(UnitId unit) const { return count(unit) > 0; }
-  std::int64_t count(UnitId unit) const;
+  std::int64_t count(UnitId unit) const { return cached(unit).entries; }
+  std::int64_t bytes(UnitId unit) const { return cached(unit).bytes; }
   /// Cached, of all units.
-  std::int64_t entries() const;
+  RecordSum cached() const;
 
   void add(UnitId unit, EntryIndex entry);
   /// Drops the unit's entries; returns how many there were, and in `entries`, unless null, which.
-  std::int64_t drop(UnitId unit, std::vector<EntryIndex>* entries = nullptr);
+  RecordSum drop(UnitId unit, std::vector<EntryIndex>* entries = nullptr);
   /// `entry` left `unit` for good; returns whether it was cached.
   bool remove(UnitId unit, EntryIndex entry);
   /// `entries` wait to be written from now on, and none but they.
   void set_unwritten(std::span<const EntryIndex> entries);
   std::span<const EntryIndex> unwritten() const { return unwritten_; }
   /// Entries in DRAM for no other reason than that they wait to be written.
-  std::int64_t only_unwritten() const;
+  RecordSum only_unwritten() const;
   /// Counts `unit` anew after its members have changed.
   void recount(UnitId unit);
   void recount(UnitId unit, UnitId other) {
@@ -65,23 +71,24 @@ class HeadResidency final : public ResidentUnits {
   void check_counts() const;
 
  private:
-  std::int64_t& slot(UnitId unit) { return resident_.reach(unit, 0); }
+  RecordSum cached(UnitId unit) const;
+  RecordSum cached_of(std::span<const EntryIndex> members) const;
 
   const Clustering* clustering_;
+  const RecordSizes* sizes_;
   bool on_flash_;
   CandidateRange range_;
   Indexed<EntryIndex, std::uint8_t> flags_;
   Indexed<EntryIndex, std::uint8_t> pending_;
   Indexed<EntryIndex, std::uint8_t> unwritten_flags_;
   std::vector<EntryIndex> unwritten_;
-  Indexed<UnitId, std::int64_t> resident_;
+  Indexed<UnitId, RecordSum> resident_;
 };
 
 /// The DRAM cache over flash: one byte budget shared by the heads of its scope, one Replacement policy.
 class Cache {
  public:
-  Cache(std::unique_ptr<Replacement> policy, std::int64_t capacity_bytes, std::int64_t entry_bytes,
-        std::string policy_name = "");
+  Cache(std::unique_ptr<Replacement> policy, std::int64_t capacity_bytes, std::string policy_name = "");
 
   bool enabled() const { return policy_->caches() && capacity_bytes_ > 0; }
   std::int64_t bytes() const { return bytes_; }
@@ -92,23 +99,23 @@ class Cache {
   /// Calls `listener` with what the policy or `give_up` has dropped.
   using Evicted = std::function<void(CacheObject, std::span<const EntryIndex>)>;
   void on_evict(Evicted listener) { evicted_ = std::move(listener); }
-  /// Entries of `object` came in with this step's reads; its place in the order follows by `touched`.
-  void loaded(std::int64_t entries) { bytes_ += entries * entry_bytes_; }
-  void touched(CacheObject object, std::int64_t entries, bool hit) {
+  /// Entries came in with this step's reads; their object's place in the order follows by `touched`.
+  void loaded(std::int64_t bytes) { bytes_ += bytes; }
+  void touched(CacheObject object, std::int64_t bytes, bool hit) {
     emptied_.erase(object);
     if (watcher_) {
       watcher_(object);
     }
-    policy_->touched(object, entries * entry_bytes_, hit);
+    policy_->touched(object, bytes, hit);
   }
-  void updated(CacheObject object, std::int64_t entries) { policy_->updated(object, entries * entry_bytes_); }
+  void updated(CacheObject object, std::int64_t bytes) { policy_->updated(object, bytes); }
   /// A split took all resident entries off `object`; the policy may still give it up.
   void emptied(CacheObject object) {
     emptied_.insert(object);
     policy_->updated(object, 0);
   }
   /// Entries left on other grounds than the policy's choice.
-  void dropped(std::int64_t entries) { bytes_ -= entries * entry_bytes_; }
+  void dropped(std::int64_t bytes) { bytes_ -= bytes; }
   /// Drops what `head` has of `object`; returns how many entries that was.
   std::int64_t give_up(CacheObject object, HeadResidency& head);
   /// A policy that caches nothing stays as it is.
@@ -128,7 +135,6 @@ class Cache {
   Evicted evicted_;
   std::vector<EntryIndex> dropped_;
   std::int64_t capacity_bytes_;
-  std::int64_t entry_bytes_;
   std::int64_t bytes_ = 0;
   std::set<CacheObject> emptied_;  ///< the policy knows them, but nothing of them is resident
 };

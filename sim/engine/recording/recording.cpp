@@ -47,28 +47,28 @@ void record_quality(const HeadQuality& quality, LayerRow row, std::int64_t head,
   set(Metric::needed_loaded, quality.needed_loaded);
 }
 
-/// `entry_bytes`: of one KV head, of all that it stands for.
-void record_units(const HeadPolicies& policies, const HeadTraffic& traffic, double entry_bytes, LayerRow row,
-                  std::int64_t head, PointData& data) {
+/// `scale`: to one KV head, of all that it stands for.
+void record_units(const HeadPolicies& policies, const HeadTraffic& traffic, const RecordScale& scale,
+                  LayerRow row, std::int64_t head, PointData& data) {
   const auto set = [&](Metric metric, double value) { data.set(metric, row.step, row.layer, head, value); };
   set(Metric::units, static_cast<double>(policies.occupied_units()));
   set(Metric::unit_variance, policies.unit_variance());
   set(Metric::demanded_units, static_cast<double>(traffic.demanded_units));
   set(Metric::hit_units, static_cast<double>(traffic.hit_units));
-  set(Metric::demanded_bytes, entry_bytes * static_cast<double>(traffic.demanded_entries));
-  set(Metric::hit_bytes, entry_bytes * static_cast<double>(traffic.hit_entries));
-  set(Metric::useful_read_bytes, entry_bytes * static_cast<double>(traffic.read_entries));
-  set(Metric::guessed_bytes, entry_bytes * static_cast<double>(traffic.guessed_entries));
-  set(Metric::rightly_guessed_bytes, entry_bytes * static_cast<double>(traffic.rightly_guessed_entries));
+  set(Metric::demanded_bytes, scale.bytes(traffic.demanded));
+  set(Metric::hit_bytes, scale.bytes(traffic.hit));
+  set(Metric::useful_read_bytes, scale.bytes(traffic.read));
+  set(Metric::guessed_bytes, scale.bytes(traffic.guessed));
+  set(Metric::rightly_guessed_bytes, scale.bytes(traffic.rightly_guessed));
 }
 
-void record_references(const HeadRecords& records, const HeadTraffic& traffic, double entry_bytes,
+void record_references(const HeadRecords& records, const HeadTraffic& traffic, const RecordScale& scale,
                        LayerRow row, std::int64_t head, PointData& data) {
   if (records.refers()) {
-    const auto set = [&](Metric metric, std::int64_t entries) {
-      data.set(metric, row.step, row.layer, head, entry_bytes * static_cast<double>(entries));
+    const auto set = [&](Metric metric, const RecordSum& sum) {
+      data.set(metric, row.step, row.layer, head, scale.bytes(sum));
     };
-    set(Metric::reference_read_bytes, traffic.reference_entries);
+    set(Metric::reference_read_bytes, traffic.referred);
     set(Metric::referenced_bytes, records.held());
   }
 }
@@ -79,7 +79,7 @@ void record_layer(const LayerMemory& memory, std::span<const HeadPolicies> heads
                   LayerRow row, PointData& data) {
   const double copies = machine.extrapolation().heads_of(row.layer);
   record_flash(memory, copies, row, data);
-  const double entry_bytes = machine.head_extrapolation().heads_of(row.layer) * machine.head_entry_bytes();
+  const RecordScale scale = machine.record_scale(row.layer);
   std::int64_t head = 0;
   for (std::size_t set = 0; set < heads.size(); ++set) {
     for (const MemberHead& member : heads[set].members()) {
@@ -88,8 +88,8 @@ void record_layer(const LayerMemory& memory, std::span<const HeadPolicies> heads
         continue;
       }
       record_quality(member.quality(), row, head, data);
-      record_units(heads[set], memory.head_traffic()[set], entry_bytes, row, head, data);
-      record_references(memory.records()[set], memory.head_traffic()[set], entry_bytes, row, head, data);
+      record_units(heads[set], memory.head_traffic()[set], scale, row, head, data);
+      record_references(memory.records()[set], memory.head_traffic()[set], scale, row, head, data);
       ++head;
     }
   }
@@ -124,18 +124,17 @@ void record_critical(const Machine& machine, std::int64_t step, PointData& data)
   }
 }
 
-void record_tiers(std::span<const LayerMemory> layers, std::span<const std::int64_t> held_entries,
+void record_tiers(std::span<const LayerMemory> layers, std::span<const std::int64_t> held_bytes,
                   const Machine& machine, std::int64_t step, PointData& data) {
   const Extrapolation& model = machine.extrapolation();
-  const auto entry_bytes = static_cast<double>(machine.entry_bytes());
   for (std::size_t tier = 0; tier < data.tier_names().size(); ++tier) {
     const auto set = [&](Metric metric, double value) {
       data.set_of_tier(metric, step, static_cast<std::int64_t>(tier), value);
     };
-    const auto bytes_of = [&](auto entries_of) {
+    const auto bytes_of = [&](auto records_of) {
       double bytes = 0.0;
       for (std::size_t layer = 0; layer < layers.size(); ++layer) {
-        bytes += static_cast<double>(entries_of(layers[layer].tier_traffic()[tier])) * entry_bytes *
+        bytes += static_cast<double>(records_of(layers[layer].tier_traffic()[tier]).bytes) *
                  model.heads_of(static_cast<std::int64_t>(layer));
       }
       return bytes;
@@ -144,7 +143,7 @@ void record_tiers(std::span<const LayerMemory> layers, std::span<const std::int6
     set(Metric::tier_hit_bytes, bytes_of([](const TierTraffic& moved) { return moved.hit(); }));
     set(Metric::tier_up_bytes, bytes_of([](const TierTraffic& moved) { return moved.up(); }));
     set(Metric::tier_down_bytes, bytes_of([](const TierTraffic& moved) { return moved.down(); }));
-    set(Metric::tier_held_bytes, model.model_share(static_cast<double>(held_entries[tier]) * entry_bytes));
+    set(Metric::tier_held_bytes, model.model_share(static_cast<double>(held_bytes[tier])));
   }
 }
 

@@ -25,8 +25,8 @@ void record_layer(const LayerMemory& memory, std::span<const HeadPolicies> heads
 void record_reuse(const UpdateReuse& reuse, LayerRow row, std::int64_t head, PointData& data);
 /// What bounds the step that the machine has just run.
 void record_critical(const Machine& machine, std::int64_t step, PointData& data);
-/// What the tiers of memory below the first were asked for, moved and hold. `held_entries` [tiers].
-void record_tiers(std::span<const LayerMemory> layers, std::span<const std::int64_t> held_entries,
+/// What the tiers of memory below the first were asked for, moved and hold. `held_bytes` [tiers].
+void record_tiers(std::span<const LayerMemory> layers, std::span<const std::int64_t> held_bytes,
                   const Machine& machine, std::int64_t step, PointData& data);
 /// What of its reads ahead came late.
 void record_lateness(const Machine& machine, std::int64_t step, PointData& data);

@@ -5,16 +5,18 @@
 
 namespace kvr {
 
-std::vector<Transfer> LayerTransfers::of(std::span<const TierTraffic> traffic, bool guessed_too, double bytes,
-                                         const RequestsByUse& requests) const {
-  List list{traffic, bytes, requests};
+std::vector<Transfer> LayerTransfers::of(std::span<const TierTraffic> traffic, bool guessed_too,
+                                         const RecordScale& scale, const RequestsByUse& requests) const {
+  List list{traffic, scale, requests};
   add_flash(Use::representatives, list);
   add_flash(Use::swap, list);
   bring_up(
       Use::demand,
-      [guessed_too](const TierTraffic& moved) { return moved.read + (guessed_too ? moved.ahead : 0); },
       [guessed_too](const TierTraffic& moved) {
-        return moved.forwarded + (guessed_too ? moved.forwarded_ahead : 0);
+        return moved.read + (guessed_too ? moved.ahead : RecordSum{});
+      },
+      [guessed_too](const TierTraffic& moved) {
+        return moved.forwarded + (guessed_too ? moved.forwarded_ahead : RecordSum{});
       },
       list);
   add_flash(Use::update, list);
@@ -32,9 +34,9 @@ std::vector<Transfer> LayerTransfers::of(std::span<const TierTraffic> traffic, b
   return std::move(list.transfers);
 }
 
-std::vector<Transfer> LayerTransfers::ahead(std::span<const TierTraffic> traffic, double bytes,
+std::vector<Transfer> LayerTransfers::ahead(std::span<const TierTraffic> traffic, const RecordScale& scale,
                                             const RequestsByUse& requests) const {
-  List list{traffic, bytes, requests};
+  List list{traffic, scale, requests};
   bring_up(Use::prefetch, &TierTraffic::ahead, &TierTraffic::forwarded_ahead, list);
   return std::move(list.transfers);
 }
@@ -58,11 +60,10 @@ void LayerTransfers::add_flash(Use use, List& list) const {
 
 void LayerTransfers::add_link(Use use, std::size_t link, const Count& count, bool down, bool behind,
                               List& list) const {
-  const std::int64_t entries = count(list.traffic[link]);
-  if (entries > 0) {
+  const RecordSum moved = count(list.traffic[link]);
+  if (moved.entries > 0) {
     const TierConfig& tier = tiers_[link];
-    const double duration_s =
-        tier.latency_s + static_cast<double>(entries) * list.bytes / tier.bandwidth_bytes_per_s;
+    const double duration_s = tier.latency_s + list.scale.bytes(moved) / tier.bandwidth_bytes_per_s;
     const auto below = static_cast<std::int32_t>(link + 1);
     list.transfers.push_back({.use = use,
                               .from = down ? below - 1 : below,

@@ -9,6 +9,7 @@
 
 #include "sim/config/tier_config.hpp"
 #include "sim/engine/memory/tiers/tier_traffic.hpp"
+#include "sim/interfaces/record_sizes.hpp"
 #include "sim/interfaces/schedule.hpp"
 
 namespace kvr {
@@ -23,23 +24,23 @@ class LayerTransfers {
  public:
   explicit LayerTransfers(std::span<const TierConfig> tiers) : tiers_(tiers.begin(), tiers.end()) {}
 
-  /// `traffic` [links] of a layer; `guessed_too`: what is guessed for it is among what it demands. `bytes` of
+  /// `traffic` [links] of a layer; `guessed_too`: what is guessed for it is among what it demands. `scale`:
   /// what an entry stands for.
-  std::vector<Transfer> of(std::span<const TierTraffic> traffic, bool guessed_too, double bytes,
+  std::vector<Transfer> of(std::span<const TierTraffic> traffic, bool guessed_too, const RecordScale& scale,
                            const RequestsByUse& requests) const;
   /// What is guessed for the layer, before it asks.
-  std::vector<Transfer> ahead(std::span<const TierTraffic> traffic, double bytes,
+  std::vector<Transfer> ahead(std::span<const TierTraffic> traffic, const RecordScale& scale,
                               const RequestsByUse& requests) const;
   std::vector<std::string> names() const;
 
  private:
   /// Entries that go over a link.
-  using Count = std::function<std::int64_t(const TierTraffic&)>;
+  using Count = std::function<RecordSum(const TierTraffic&)>;
 
   /// One layer's, in the order of issue.
   struct List {
     std::span<const TierTraffic> traffic;
-    double bytes;
+    RecordScale scale;
     const RequestsByUse& requests;
     std::vector<Transfer> transfers = {};
   };

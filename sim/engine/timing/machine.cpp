@@ -122,10 +122,10 @@ Machine::Machine(const RunConfig& config, const trace::Header& header)
       requests_(static_cast<std::size_t>(extrapolation_.layers)),
       guesses_(requests_.size()) {
   const std::int64_t d = model_->geometry().head_dim;
-  const std::int64_t heads = config.system.set_size(model_->geometry().kv_heads);
-  entry_bytes_ = codecs_.entry_bytes(heads, d);
-  head_entry_bytes_ = static_cast<double>(entry_bytes_) / static_cast<double>(heads);
-  raw_entry_bytes_ = 2 * heads * d * static_cast<std::int64_t>(sizeof(Half));
+  members_ = config.system.set_size(model_->geometry().kv_heads);
+  entry_bytes_ = codecs_.all.entry_bytes(members_, d);
+  head_entry_bytes_ = static_cast<double>(entry_bytes_) / static_cast<double>(members_);
+  raw_entry_bytes_ = 2 * members_ * d * static_cast<std::int64_t>(sizeof(Half));
 }
 
 Machine::OwnedCodecs::OwnedCodecs(const RunConfig& config, std::int64_t head_dim) {
@@ -140,12 +140,6 @@ Machine::OwnedCodecs::OwnedCodecs(const RunConfig& config, std::int64_t head_dim
     all.keys = add("system.codec.k", codec.keys);
     all.values = add("system.codec.v", codec.values);
   }
-}
-
-std::int64_t Machine::OwnedCodecs::entry_bytes(std::int64_t heads, std::int64_t head_dim) const {
-  return all.is_joint()
-             ? all.joint.codec->row_bytes(2 * heads * head_dim)
-             : heads * (all.keys.codec->row_bytes(head_dim) + all.values.codec->row_bytes(head_dim));
 }
 
 std::vector<std::string> Machine::notes() const {
@@ -178,11 +172,22 @@ double Machine::time_s(const Work& work, WeightFormat format) const {
 }
 
 double Machine::in_place_bytes(std::span<const TierTraffic> traffic) const {
-  std::int64_t entries = 0;
+  RecordSum read;
   for (const TierTraffic& moved : traffic) {
-    entries += moved.in_place;
+    read += moved.in_place;
   }
-  return static_cast<double>(entries) * moved_entry_bytes();
+  return moved_scale().bytes(read);
+}
+
+RecordScale Machine::record_scale(std::int64_t layer) const {
+  const double heads = heads_.heads_of(layer);
+  return {heads / static_cast<double>(members_), heads * head_entry_bytes_, entry_bytes_};
+}
+
+double Machine::mean_entry_bytes(const RecordSum& records) const {
+  const std::int64_t less = records.entries * entry_bytes_ - records.bytes;
+  return less == 0 ? head_entry_bytes_
+                   : static_cast<double>(records.bytes) / static_cast<double>(records.entries * members_);
 }
 
 double Machine::attention_s(const Work& attention, std::span<const TierTraffic> traffic) const {
@@ -216,8 +221,8 @@ Machine::LayerCost Machine::cost_of(std::int64_t captured, const LayerMemory& me
     // Every query head computes over its own selection; what any of them needs is read from DRAM once.
     for (const MemberHead& member : head.members()) {
       const double attended = member.quality().attended;
-      const double shared = static_cast<double>(head.entries_read()) / attended;
-      attention += model_->attention(attended, shared * head_entry_bytes_);
+      const double shared = static_cast<double>(head.entries_read().entries) / attended;
+      attention += model_->attention(attended, shared * mean_entry_bytes(head.entries_read()));
     }
   }
   const DecodeWork decode = decode_work(memory, own);
@@ -264,7 +269,7 @@ Work Machine::guess_work(std::span<const HeadPolicies> heads) const {
 void Machine::guess_ahead(std::int64_t layer, const LayerMemory& memory, const LayerCost& cost) {
   if (cost.lead_layers > 0) {
     LayerRequests& requests = requests_[static_cast<std::size_t>(layer)];
-    requests.ahead = transfers_.ahead(memory.tier_traffic(), moved_entry_bytes(), requests.by_use());
+    requests.ahead = transfers_.ahead(memory.tier_traffic(), moved_scale(), requests.by_use());
     const std::int64_t from = std::max<std::int64_t>(0, layer - cost.lead_layers);
     guesses_[static_cast<std::size_t>(from)].push_back(
         {static_cast<std::int32_t>(layer), cost.guess_s, requests.ahead});
@@ -313,8 +318,7 @@ void Machine::ask_for(std::int64_t layer, const LayerMemory& from, bool asks_its
       issue(one.extents, one.kind, requests.lists[static_cast<std::size_t>(use)]);
     }
   }
-  requests.transfers =
-      transfers_.of(from.tier_traffic(), asks_itself, moved_entry_bytes(), requests.by_use());
+  requests.transfers = transfers_.of(from.tier_traffic(), asks_itself, moved_scale(), requests.by_use());
   demand.transfers = requests.transfers;
   demand.leaves_by_writing = virtual_memory_.cache == CacheSwap::area;
 }

@@ -72,10 +72,10 @@ class Machine {
   /// What a reader of the results must know.
   std::vector<std::string> notes() const;
 
-  /// K and V of one entry of one KV head of the model, as the codecs store them: of a joint one its share.
-  double head_entry_bytes() const { return head_entry_bytes_; }
-  /// The same of all KV heads that decide together.
+  /// K and V of one entry of all KV heads that decide together, as the codecs store them, the largest.
   std::int64_t entry_bytes() const { return entry_bytes_; }
+  /// From records of heads that decide together to what one of them, of captured layer `layer`, stands for.
+  RecordScale record_scale(std::int64_t layer) const;
   const StoreCodecs& codecs() const { return codecs_.all; }
 
   /// So many sequences take part in the steps to come; all unless set.
@@ -104,7 +104,6 @@ class Machine {
   /// Of a system, made from its configuration.
   struct OwnedCodecs {
     OwnedCodecs(const RunConfig& config, std::int64_t head_dim);
-    std::int64_t entry_bytes(std::int64_t heads, std::int64_t head_dim) const;
 
     std::vector<std::unique_ptr<Codec>> made;
     StoreCodecs all;
@@ -142,7 +141,12 @@ class Machine {
                     std::span<const HeadPolicies> heads) const;
   Work guess_work(std::span<const HeadPolicies> heads) const;
   /// Of what an entry stands for: those of all heads that share what is captured of it.
-  double moved_entry_bytes() const { return extrapolation_.head_share() * static_cast<double>(entry_bytes_); }
+  RecordScale moved_scale() const {
+    const double share = extrapolation_.head_share();
+    return {share, share * static_cast<double>(entry_bytes_), entry_bytes_};
+  }
+  /// Of one KV head, on average over `records` of a set.
+  double mean_entry_bytes(const RecordSum& records) const;
   double in_place_bytes(std::span<const TierTraffic> traffic) const;
   /// `attention`: of all heads of the layer. Tiers that are read in place are at once; the slowest decides.
   double attention_s(const Work& attention, std::span<const TierTraffic> traffic) const;
@@ -170,7 +174,8 @@ class Machine {
   double first_bandwidth_bytes_per_s_;
   bool places_;
   VirtualMemory virtual_memory_;
-  double head_entry_bytes_ = 0.0;
+  std::int64_t members_ = 1;       ///< KV heads that decide together
+  double head_entry_bytes_ = 0.0;  ///< of one of them, of the largest entries
   std::int64_t entry_bytes_ = 0;
   std::int64_t raw_entry_bytes_ = 0;
   double configured_working_set_bytes_ = 0.0;

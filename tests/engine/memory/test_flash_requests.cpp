@@ -46,6 +46,19 @@ TEST_CASE("contiguity counts runs in entries, before they are widened to blocks"
   CHECK(total_bytes(runs) == 256);
 }
 
+TEST_CASE("contiguity of entries of several sizes counts those that were merged") {
+  Extents records = {{200, 7}, {0, 10}, {10, 3}, {13, 90}, {300, 1}};
+  std::vector<std::int64_t> entries;
+  merge_extents(records, entries);
+  CHECK(records == Extents{{0, 103}, {200, 7}, {300, 1}});
+  CHECK(entries == std::vector<std::int64_t>{3, 1, 1});
+  const Contiguity contiguity = contiguity_of(entries);
+  CHECK(contiguity.runs == 3);
+  CHECK(contiguity.mean_entries == 5.0 / 3.0);
+  CHECK(contiguity.max_entries == 3.0);
+  CHECK(contiguity_of(std::vector<std::int64_t>()).runs == 0);
+}
+
 std::set<std::int64_t> covered(const Extents& extents) {
   std::set<std::int64_t> bytes;
   for (const Extent& extent : extents) {

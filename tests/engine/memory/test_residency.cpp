@@ -15,15 +15,16 @@ namespace {
 using test::ListedUnits;
 
 constexpr std::int64_t kEntryBytes = 64;
+const RecordSizes kSizes(kEntryBytes);
 
 Cache lru_cache(std::int64_t capacity_bytes) {
   return Cache(test::make<Replacement>("lru", {.capacity_bytes = capacity_bytes, .root_seed = 1}),
-               capacity_bytes, kEntryBytes);
+               capacity_bytes);
 }
 
 TEST_CASE("a unit is resident when its members are cached or pinned, and counts only the cached") {
   const ListedUnits units({{0, 1, 2}, {3, 4}});
-  HeadResidency residency(10, units);
+  HeadResidency residency(10, units, kSizes);
   residency.set_candidates({1, 5});
   CHECK_FALSE(residency.resident(0));
   residency.add(0, 1);
@@ -35,14 +36,14 @@ TEST_CASE("a unit is resident when its members are cached or pinned, and counts 
   CHECK_FALSE(residency.partly_resident(1));
   residency.set_candidates({0, 5});
   CHECK_FALSE(residency.resident(0));
-  CHECK(residency.drop(0) == 2);
+  CHECK(residency.drop(0).entries == 2);
   CHECK_FALSE(residency.entry_resident(1));
-  CHECK(residency.drop(0) == 0);
+  CHECK(residency.drop(0).entries == 0);
 }
 
 TEST_CASE("a unit whose pending entries became members is resident if its other members are") {
   ListedUnits units({{0, 1}}, {{2}});
-  HeadResidency residency(3, units);
+  HeadResidency residency(3, units, kSizes);
   residency.set_candidates({0, 3});
   residency.add(0, 0);
   residency.add(0, 1);
@@ -59,23 +60,23 @@ TEST_CASE("a unit whose pending entries became members is resident if its other 
 
 TEST_CASE("an unwritten entry is in DRAM, on nobody else's account, until it is written") {
   const ListedUnits units({{0, 1, 2}});
-  HeadResidency residency(4, units);
+  HeadResidency residency(4, units, kSizes);
   residency.set_candidates({1, 4});
   residency.add(0, 1);
   const std::vector<EntryIndex> waiting = {0, 1, 2};
   residency.set_unwritten(waiting);
   CHECK(residency.resident(0));
   CHECK(residency.count(0) == 1);
-  CHECK(residency.only_unwritten() == 1);  // 0 is pinned, 1 cached
+  CHECK(residency.only_unwritten().entries == 1);  // 0 is pinned, 1 cached
   residency.set_unwritten({});
   CHECK_FALSE(residency.in_dram(2));
   CHECK_FALSE(residency.resident(0));
-  CHECK(residency.only_unwritten() == 0);
+  CHECK(residency.only_unwritten().entries == 0);
 }
 
 TEST_CASE("an entry that comes in twice, or a count that does not fit the entries, is a bug") {
   ListedUnits units({{0, 1}, {2}});
-  HeadResidency residency(3, units);
+  HeadResidency residency(3, units, kSizes);
   residency.add(0, 1);
   CHECK_THROWS_AS(residency.add(0, 1), InternalError);
   units.list(0) = {0};  // the clustering lost an entry that is resident
@@ -84,7 +85,7 @@ TEST_CASE("an entry that comes in twice, or a count that does not fit the entrie
 
 TEST_CASE("a split is counted anew on both sides") {
   ListedUnits units({{0, 1, 2, 3}});
-  HeadResidency residency(4, units);
+  HeadResidency residency(4, units, kSizes);
   for (const EntryIndex entry : {0, 2, 3}) {
     residency.add(0, entry);
   }
@@ -93,14 +94,16 @@ TEST_CASE("a split is counted anew on both sides") {
   residency.recount(0, other);
   CHECK(residency.count(0) == 1);
   CHECK(residency.count(other) == 2);
-  CHECK(residency.drop(other) == 2);
-  CHECK(residency.drop(0) == 1);
+  CHECK(residency.drop(other).entries == 2);
+  CHECK(residency.drop(0).entries == 1);
 }
 
 /// One head with units of given sizes and an LRU cache that it alone uses.
 struct Head {
   explicit Head(ListedUnits listed, std::int64_t capacity_entries)
-      : units(std::move(listed)), residency(100, units), cache(lru_cache(capacity_entries * kEntryBytes)) {
+      : units(std::move(listed)),
+        residency(100, units, kSizes),
+        cache(lru_cache(capacity_entries * kEntryBytes)) {
     residency.set_candidates({0, 100});
   }
 
@@ -112,8 +115,8 @@ struct Head {
         ++missing;
       }
     }
-    cache.loaded(missing);
-    cache.touched({0, 0, unit}, residency.count(unit), missing == 0);
+    cache.loaded(missing * kEntryBytes);
+    cache.touched({0, 0, unit}, residency.bytes(unit), missing == 0);
   }
   void evict() {
     HeadResidency* const all[] = {&residency};
@@ -154,20 +157,20 @@ TEST_CASE("a policy may give up a unit that a split left empty, but no unit it w
   const UnitId other = head.units.add({0, 1, 2});
   head.residency.recount(0, other);
   head.cache.emptied({0, 0, 0});
-  head.cache.updated({0, 0, other}, 3);
+  head.cache.updated({0, 0, other}, 3 * kEntryBytes);
   head.evict();
   CHECK(head.cache.bytes() == 0);
   CHECK_FALSE(head.residency.partly_resident(other));
 
   Head liar(ListedUnits({{0, 1}, {2}}), 1);
   liar.load(0);
-  liar.cache.touched({0, 0, 1}, 1, true);  // never loaded
-  liar.cache.touched({0, 0, 0}, 2, true);
+  liar.cache.touched({0, 0, 1}, kEntryBytes, true);  // never loaded
+  liar.cache.touched({0, 0, 0}, 2 * kEntryBytes, true);
   CHECK_THROWS_AS(liar.evict(), PolicyFault);
 }
 
 TEST_CASE("a cache without a caching policy is not enabled") {
-  const Cache none(test::make<Replacement>("none", {.capacity_bytes = 64, .root_seed = 1}), 64, kEntryBytes);
+  const Cache none(test::make<Replacement>("none", {.capacity_bytes = 64, .root_seed = 1}), 64);
   CHECK_FALSE(none.enabled());
   CHECK(lru_cache(64).enabled());
   CHECK_FALSE(lru_cache(0).enabled());
@@ -194,7 +197,7 @@ void split(Head& head, UnitId unit) {
   head.residency.recount(unit, other);
   for (const UnitId part : {unit, other}) {
     if (head.residency.partly_resident(part)) {
-      head.cache.updated({0, 0, part}, head.residency.count(part));
+      head.cache.updated({0, 0, part}, head.residency.bytes(part));
     } else if (part == unit && was_resident) {
       head.cache.emptied({0, 0, unit});
     }
@@ -232,15 +235,15 @@ TEST_CASE("at every step of 30 random runs the cache holds the bytes of the entr
 
 TEST_CASE("a cache that heads share drops the oldest unit of any of them, and its bytes are their sum") {
   const ListedUnits units({{0, 1}, {2, 3}});
-  HeadResidency heads[] = {HeadResidency(4, units), HeadResidency(4, units)};
+  HeadResidency heads[] = {HeadResidency(4, units, kSizes), HeadResidency(4, units, kSizes)};
   HeadResidency* const all[] = {&heads[0], &heads[1]};
   Cache cache = lru_cache(4 * kEntryBytes);
   const auto load = [&](std::int32_t head, UnitId unit) {
     for (const EntryIndex entry : units.members(unit)) {
       heads[head].add(unit, entry);
     }
-    cache.loaded(2);
-    cache.touched({0, head, unit}, 2, false);
+    cache.loaded(2 * kEntryBytes);
+    cache.touched({0, head, unit}, 2 * kEntryBytes, false);
     cache.evict(all, 2);
     CHECK(cache.bytes() == (resident_entries(heads[0], 4) + resident_entries(heads[1], 4)) * kEntryBytes);
   };
@@ -252,6 +255,68 @@ TEST_CASE("a cache that heads share drops the oldest unit of any of them, and it
   load(0, 1);
   CHECK(heads[1].count(0) == 0);
   CHECK(heads[0].count(1) == 2);
+}
+
+TEST_CASE("over 30 random runs a cache of entries of several sizes holds and frees their bytes") {
+  for (std::uint64_t seed = 1; seed <= 30; ++seed) {
+    CAPTURE(seed);
+    Rng rng(seed);
+    RecordSizes sizes = RecordSizes::varying(90, 90, 20);
+    ListedUnits::Units members(6);
+    for (EntryIndex entry = 0; entry < 100; ++entry) {
+      sizes.add(entry, static_cast<std::int64_t>(1 + rng.below(70)));
+      members[rng.below(6)].push_back(entry);
+    }
+    const ListedUnits units(members);
+    HeadResidency residency(100, units, sizes);
+    residency.set_candidates({0, 100});
+    const auto capacity = static_cast<std::int64_t>(rng.below(4000));
+    Cache cache = lru_cache(capacity);
+    HeadResidency* const all[] = {&residency};
+    for (int step = 0; step < 60; ++step) {
+      const auto unit = static_cast<UnitId>(rng.below(6));
+      std::vector<EntryIndex> missing;
+      for (const EntryIndex entry : units.members(unit)) {
+        if (!residency.entry_resident(entry) && rng.below(3) > 0) {
+          residency.add(unit, entry);
+          missing.push_back(entry);
+        }
+      }
+      cache.loaded(sizes.sum(missing).bytes);
+      if (residency.partly_resident(unit)) {
+        cache.touched({0, 0, unit}, residency.bytes(unit), missing.empty());
+      }
+      cache.evict(all, 1);
+      residency.check_counts();
+      std::int64_t held = 0;
+      for (EntryIndex entry = 0; entry < 100; ++entry) {
+        held += residency.entry_resident(entry) ? sizes.of(entry) : 0;
+      }
+      CHECK(cache.bytes() == held);
+      CHECK(residency.cached().bytes == held);
+      CHECK(held <= capacity);
+    }
+  }
+}
+
+TEST_CASE("records of several sizes are summed, over entries or over what is live, and in proportion") {
+  RecordSizes sizes = RecordSizes::varying(30, 20, 4);
+  for (EntryIndex entry = 0; entry < 8; ++entry) {
+    sizes.add(entry, 1 + entry);
+    sizes.add(entry, 1);
+  }
+  CHECK(sizes.vary());
+  CHECK(sizes.of(0) == 9);   // 6 of 20 are 9 of 30
+  CHECK(sizes.of(1) == 11);  // 7 of 20, rounded up
+  const std::vector<EntryIndex> some = {0, 1};
+  CHECK(sizes.sum(some) == RecordSum{2, 20});
+  EntrySet live = EntrySet::first(8);
+  live.remove({1, 3});
+  CHECK(sizes.sum(live, {0, 4}) == RecordSum{2, 9 + 14});
+  CHECK(sizes.sum(live).entries == 6);
+  CHECK_THROWS_AS(sizes.of(8), InternalError);
+  CHECK(RecordSizes(7).sum(live, {0, 4}) == RecordSum{2, 14});
+  CHECK(RecordSizes(7).sum(some) == RecordSum{2, 14});
 }
 
 }  // namespace

@@ -8,8 +8,6 @@
 #include <string>
 #include <vector>
 
-#include "sim/engine/point_replay.hpp"
-#include "sim/engine/walk/trace_demands.hpp"
 #include "tests/engine/memory/tiers/tier_reference.hpp"
 #include "tests/engine/replay_fixture.hpp"
 #include "tests/engine/splitting_clustering.hpp"
@@ -34,7 +32,7 @@ std::string tiers_over_flash(const std::vector<TierSpec>& between) {
   std::string text = "[{name: hbm}";
   for (std::size_t i = 0; i < between.size(); ++i) {
     text += fmt::format(", {{name: m{}, bandwidth: {}B/s, latency: 3us, capacity: {}B, copies: {}}}", i,
-                        kBandwidths_bytes_per_s[i], between[i].capacity_entries * kEntryBytes,
+                        kBandwidths_bytes_per_s[i], between[i].capacity * kEntryBytes,
                         between[i].exclusive ? "exclusive" : "inclusive");
   }
   return text + ", {name: flash}]";
@@ -63,29 +61,6 @@ const std::vector<std::vector<TierSpec>>& all_between() {
   return all;
 }
 
-/// What the heads demand in each step, as a first tier with room for everything hears of it.
-std::vector<std::vector<CacheObject>> demands(const test::ReplayFixture& fixture) {
-  const RunConfig config = fixture.config(lru_over("[]"));
-  const trace::Reader trace(fixture.trace_path());
-  const trace::Reader* const traces[] = {&trace};
-  BatchWalk walk(config, traces);
-  AccessRecord accesses;
-  PointReplay replay(config, walk, &accesses);
-  walk.enter_prompt(walk.timetable().begin);
-  replay.load_prompt(walk.timetable().begin);
-  replay.begin_turn(walk.timetable().turns.front());
-  std::vector<std::vector<CacheObject>> touched;
-  std::size_t before = 0;
-  for (std::int64_t step = 0; step < walk.steps(); ++step) {
-    walk.enter(walk.timetable().turns.front().sequences);
-    replay.step_policies(step);
-    const auto all = accesses.of(0);
-    touched.emplace_back(all.begin() + static_cast<std::ptrdiff_t>(before), all.end());
-    before = all.size();
-  }
-  return touched;
-}
-
 std::vector<StepCounts> reference_counts(const std::vector<std::vector<CacheObject>>& touched,
                                          const std::vector<TierSpec>& between) {
   test::TierReference reference(kFirstEntries, between);
@@ -98,7 +73,7 @@ std::vector<StepCounts> reference_counts(const std::vector<std::vector<CacheObje
 
 TEST_CASE("every tier is asked for, has, takes down and holds what a plain LRU of each would") {
   const test::ReplayFixture fixture;
-  const auto touched = demands(fixture);
+  const auto touched = test::demands(fixture, lru_over("[]"));
   for (const std::vector<TierSpec>& between : all_between()) {
     const Setup setup = lru_over(tiers_over_flash(between));
     CAPTURE(setup.tiers);
@@ -146,7 +121,7 @@ const test::ReplayFixture& one_layer() {
 }
 
 TEST_CASE("serially a step takes the sum of computing, the flash and every transfer") {
-  const auto touched = demands(one_layer());
+  const auto touched = test::demands(one_layer(), lru_over("[]"));
   for (const std::vector<TierSpec>& between : all_between()) {
     const Setup setup = lru_over(tiers_over_flash(between));
     CAPTURE(setup.tiers);
@@ -195,7 +170,7 @@ double overlapped_s(const StepCounts& counts, Part part) {
 }
 
 TEST_CASE("overlapped a step takes the longest of its chains over computing, flash and links") {
-  const auto touched = demands(one_layer());
+  const auto touched = test::demands(one_layer(), lru_over("[]"));
   std::int64_t shorter = 0;
   for (const std::vector<TierSpec>& between : all_between()) {
     Setup setup = lru_over(tiers_over_flash(between));
@@ -223,7 +198,7 @@ TEST_CASE("over a last tier that is memory every miss comes by its link, and eve
   CHECK(total(result, Metric::write_bytes) == 0.0);
   CHECK(largest(result, Metric::io_s) == 0.0);
   CHECK(largest(result, Metric::flash_space_bytes) == 0.0);
-  const auto touched = demands(one_layer());
+  const auto touched = test::demands(one_layer(), lru_over("[]"));
   const std::vector<StepCounts> counts = reference_counts(touched, {});
   constexpr std::int64_t kNew = 2;  // one of each head
   for (std::int64_t step = 0; step < result.data.steps(); ++step) {

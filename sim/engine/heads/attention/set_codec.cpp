@@ -1,5 +1,7 @@
 #include "sim/engine/heads/attention/set_codec.hpp"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <utility>
 
@@ -7,10 +9,25 @@
 #include "sim/base/error.hpp"
 
 namespace kvr {
+namespace {
+
+RecordSizes sizes_of(const StoreCodecs& codecs, std::int64_t members, std::int64_t head_dim,
+                     std::int64_t entry_bytes) {
+  if (!codecs.sizes_vary()) {
+    return RecordSizes(entry_bytes);
+  }
+  const auto fixed = [&](const NamedCodec& one) {
+    return one.codec == nullptr || one.codec->sizes_vary() ? 0 : members * one.codec->row_bytes(head_dim);
+  };
+  return RecordSizes::varying(entry_bytes, codecs.entry_bytes(members, head_dim),
+                              codecs.is_joint() ? 0 : fixed(codecs.keys) + fixed(codecs.values));
+}
+
+}  // namespace
 
 SetCodec::SetCodec(const StoreCodecs& codecs, HeadId set, std::int64_t members, std::int64_t head_dim,
-                   std::uint64_t root_seed)
-    : set_(set), head_dim_(head_dim) {
+                   std::uint64_t root_seed, std::int64_t entry_bytes)
+    : set_(set), head_dim_(head_dim), sizes_(sizes_of(codecs, members, head_dim, entry_bytes)) {
   if (codecs.is_joint()) {
     std::vector<Part> parts;
     for (const bool is_key : {true, false}) {
@@ -125,6 +142,10 @@ std::vector<Half> SetCodec::round_trip(Plane& plane, std::span<const Half> row, 
         plane.head->encode(floats, {known, live}, stored, work);
         check(plane, stored, live);
         note_references(plane, stored.references);
+        if (plane.codec.codec->sizes_vary()) {
+          sizes_.add(static_cast<EntryIndex>(plane.stored),
+                     std::ssize(stored.blob) - plane.codec.codec->kept_bytes(elements));
+        }
         std::vector<float> others(stored.references.size() * row.size());
         const auto count = std::ssize(stored.references);
         const auto decoded = matrix_ref<float>(others.data(), count, elements);
@@ -139,9 +160,12 @@ std::vector<Half> SetCodec::round_trip(Plane& plane, std::span<const Half> row, 
 
 void SetCodec::check(const Plane& plane, const StoredRow& stored, const EntrySet& live) const {
   const Codec& codec = *plane.codec.codec;
-  const std::int64_t bytes = codec.row_bytes(width(plane)) + codec.kept_bytes(width(plane));
-  KVR_CHECK(std::ssize(stored.blob) == bytes, "it is stored in {} bytes, a row has {}", stored.blob.size(),
-            bytes);
+  const std::int64_t kept = codec.kept_bytes(width(plane));
+  const std::int64_t bytes = codec.row_bytes(width(plane)) + kept;
+  const std::int64_t least = codec.sizes_vary() ? kept + 1 : bytes;
+  KVR_CHECK(std::ssize(stored.blob) >= least && std::ssize(stored.blob) <= bytes,
+            "it is stored in {} bytes, a row has {}", stored.blob.size(),
+            least < bytes ? fmt::format("{} to {}", least, bytes) : fmt::format("{}", bytes));
   for (std::size_t i = 0; i < stored.references.size(); ++i) {
     const EntryIndex to = stored.references[i];
     KVR_CHECK(to >= 0 && to < plane.stored, "it refers to entry {}, which is not stored before it", to);

@@ -10,6 +10,7 @@
 #include "sim/engine/heads/attention/member_head.hpp"
 #include "sim/interfaces/codec.hpp"
 #include "sim/interfaces/entry_set.hpp"
+#include "sim/interfaces/record_sizes.hpp"
 
 namespace kvr {
 
@@ -30,6 +31,9 @@ struct StoreCodecs {
   bool refers() const;
   /// Whether what a row comes back as depends on others.
   bool has_state() const;
+  bool sizes_vary() const;
+  /// Of an entry of `members` heads, the largest where sizes vary.
+  std::int64_t entry_bytes(std::int64_t members, std::int64_t head_dim) const;
   /// The longest of any of them.
   std::int64_t tail() const;
   /// What of one head's rows its store decodes by itself.
@@ -51,6 +55,15 @@ inline bool StoreCodecs::has_state() const {
   return of(keys) || of(values) || of(joint);
 }
 
+inline bool StoreCodecs::sizes_vary() const {
+  return is_joint() ? joint.codec->sizes_vary() : keys.codec->sizes_vary() || values.codec->sizes_vary();
+}
+
+inline std::int64_t StoreCodecs::entry_bytes(std::int64_t members, std::int64_t head_dim) const {
+  return is_joint() ? joint.codec->row_bytes(2 * members * head_dim)
+                    : members * (keys.codec->row_bytes(head_dim) + values.codec->row_bytes(head_dim));
+}
+
 inline std::int64_t StoreCodecs::tail() const {
   return is_joint() ? joint.codec->tail() : std::max(keys.codec->tail(), values.codec->tail());
 }
@@ -67,8 +80,9 @@ class SetCodec {
 
   /// Of heads whose stores do all there is to do.
   SetCodec() = default;
+  /// `entry_bytes`: of the largest records in the model that is timed.
   SetCodec(const StoreCodecs& codecs, HeadId set, std::int64_t members, std::int64_t head_dim,
-           std::uint64_t root_seed);
+           std::uint64_t root_seed, std::int64_t entry_bytes);
 
   /// To the prompt, before anything is stored.
   void fit(std::span<const MemberHead> members, const EntrySet& live, Work& work);
@@ -78,6 +92,7 @@ class SetCodec {
                            Work& work);
 
   bool refers() const { return refers_; }
+  const RecordSizes& sizes() const { return sizes_; }
   /// The newest entries that have no record yet, at least one of their planes being as captured.
   std::int64_t tail() const { return tail_; }
   /// All references that were ever made, in the order of being made; no two are equal.
@@ -117,6 +132,7 @@ class SetCodec {
 
   HeadId set_;
   std::int64_t head_dim_ = 0;
+  RecordSizes sizes_;
   bool refers_ = false;
   std::int64_t tail_ = 0;
   Work decode_work_;

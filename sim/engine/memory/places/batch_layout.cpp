@@ -95,6 +95,14 @@ std::int64_t BatchLayout::space_bytes() const {
   return std::accumulate(needed.begin(), needed.end(), std::int64_t{0}) - twice;
 }
 
+std::int64_t BatchLayout::dram_bytes() const {
+  std::int64_t bytes = 0;
+  for (std::size_t sequence = 0; sequence < layouts_.size(); ++sequence) {
+    bytes += there_[sequence] != 0 ? layouts_[sequence]->dram_bytes() : 0;
+  }
+  return bytes;
+}
+
 std::int64_t BatchLayout::most_space_bytes() const {
   std::int64_t most = 0;
   for (std::size_t sequence = 0; sequence < layouts_.size(); ++sequence) {

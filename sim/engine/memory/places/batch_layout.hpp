@@ -37,6 +37,8 @@ class BatchLayout {
   void locate(std::int64_t head, UnitId unit, std::span<const EntryIndex> entries,
               std::vector<Extent>& extents) const;
   std::int64_t space_bytes() const;
+  /// Of all sequences that are there.
+  std::int64_t dram_bytes() const;
   void check() const;
 
   /// The sequence of `head` is over: its region is free.

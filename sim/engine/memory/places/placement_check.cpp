@@ -14,7 +14,8 @@ void locate_all(const PlacedLayer& placed, std::int64_t head, std::vector<Extent
   if (!placed.layout.there(head)) {
     return;
   }
-  const Clustering& clustering = placed.heads[static_cast<std::size_t>(head)].units();
+  const HeadRecords& head_records = placed.heads[static_cast<std::size_t>(head)];
+  const Clustering& clustering = head_records.units();
   const auto unwritten = placed.layout.unwritten(head);
   const std::set<EntryIndex> waiting(unwritten.begin(), unwritten.end());
   std::size_t found = 0;
@@ -35,7 +36,7 @@ void locate_all(const PlacedLayer& placed, std::int64_t head, std::vector<Extent
                 "layer {}: records end at {}, the space at {}", placed.layer, record.end_bytes(),
                 space.end_bytes());
     }
-    KVR_CHECK(bytes == std::ssize(entries) * placed.entry_bytes,
+    KVR_CHECK(bytes == head_records.sizes().sum(entries).bytes,
               "layer {}, head {}, unit {}: {} members lie in {} bytes", placed.layer, head, unit,
               entries.size(), bytes);
   }

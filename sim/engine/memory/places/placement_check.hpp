@@ -13,7 +13,6 @@ struct PlacedLayer {
   std::int64_t layer;
   std::span<const HeadRecords> heads;
   const BatchLayout& layout;
-  std::int64_t entry_bytes;
 };
 
 /// Throws InternalError unless every member of every unit has a record or is unwritten, no two records

@@ -252,11 +252,22 @@ std::vector<EntryIndex> HeadRecords::read_along(std::span<const EntryIndex> entr
   return {found.begin(), found.end()};
 }
 
-std::int64_t HeadRecords::waiting() const {
-  return std::ranges::count_if(held_, [this](const auto& one) {
-    const auto& [entry, how] = one;
-    return how.pending || (residency_->entry_unwritten(entry) && !residency_->candidates().contains(entry));
-  });
+RecordSum HeadRecords::held() const {
+  RecordSum held;
+  for (const auto& [entry, how] : held_) {
+    held += sizes().sum(entry);
+  }
+  return held;
+}
+
+RecordSum HeadRecords::waiting() const {
+  RecordSum waiting;
+  for (const auto& [entry, how] : held_) {
+    if (how.pending || (residency_->entry_unwritten(entry) && !residency_->candidates().contains(entry))) {
+      waiting += sizes().sum(entry);
+    }
+  }
+  return waiting;
 }
 
 std::int64_t HeadRecords::tail_entries() const {

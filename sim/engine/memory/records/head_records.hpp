@@ -45,10 +45,11 @@ class HeadRecords {
 
   /// Entries that are not written: what the layout says, and the tail. Valid until the next call.
   std::span<const EntryIndex> unwritten(std::span<const EntryIndex> by_layout);
+  const RecordSizes& sizes() const { return head_->codec().sizes(); }
   /// Records of removed entries.
-  std::int64_t held() const { return std::ssize(held_); }
+  RecordSum held() const;
   /// Of those, what is in DRAM and counted nowhere else.
-  std::int64_t waiting() const;
+  RecordSum waiting() const;
   /// Live entries that are kept as captured.
   std::int64_t tail_entries() const;
   /// Throws InternalError unless every record that one refers to is kept, and no other of a removed entry.

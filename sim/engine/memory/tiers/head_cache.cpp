@@ -16,12 +16,12 @@ void HeadCache::remove(UnitId unit, EntryIndex entry) {
   if (!residency_.remove(unit, entry)) {
     return;
   }
-  cache_.dropped(1);
+  cache_.dropped(residency_.sizes().of(entry));
   if (!cache_.enabled()) {
     return;
   }
-  if (const std::int64_t left = residency_.count(unit); left > 0) {
-    cache_.updated(object(unit), left);
+  if (residency_.partly_resident(unit)) {
+    cache_.updated(object(unit), residency_.bytes(unit));
   } else {
     cache_.emptied(object(unit));
   }
@@ -33,7 +33,7 @@ void HeadCache::split(const Change& change) {
   for (const UnitId part : {change.unit, change.other}) {
     take_in_pending(part, was_resident);
     if (cache_.enabled() && residency_.partly_resident(part)) {
-      cache_.updated(object(part), residency_.count(part));
+      cache_.updated(object(part), residency_.bytes(part));
     }
   }
   if (cache_.enabled() && was_resident && !residency_.partly_resident(change.unit)) {
@@ -48,7 +48,7 @@ void HeadCache::regroup() {
     residency_.recount(unit);
     take_in_pending(unit, residency_.partly_resident(unit));
     if (cache_.enabled() && residency_.partly_resident(unit)) {
-      cache_.updated(object(unit), residency_.count(unit));
+      cache_.updated(object(unit), residency_.bytes(unit));
     } else if (cache_.enabled() && was_resident) {
       cache_.emptied(object(unit));
     }
@@ -63,7 +63,7 @@ void HeadCache::take_in_pending(UnitId unit, bool here) {
     residency_.set_pending(entry, false);
     if (here && cache_.enabled()) {
       residency_.add(unit, entry);
-      cache_.loaded(1);
+      cache_.loaded(residency_.sizes().of(entry));
     }
   }
 }

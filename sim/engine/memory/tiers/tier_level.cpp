@@ -10,19 +10,20 @@ TierLevel::TierLevel(const RunConfig& config, const TierConfig& tier, const Memo
       kv_heads_(kv_heads),
       caches_(config, caches_of(tier), geometry, layers, kv_heads, nullptr) {}
 
-void TierLevel::add_head(const Clustering& clustering, std::int64_t capacity_entries) {
+void TierLevel::add_head(const Clustering& clustering, const RecordSizes& sizes,
+                         std::int64_t capacity_entries) {
   clusterings_.push_back(&clustering);
-  pointers_.push_back(&residencies_.emplace_back(capacity_entries, clustering));
+  pointers_.push_back(&residencies_.emplace_back(capacity_entries, clustering, sizes));
 }
 
-std::int64_t TierLevel::entries() const {
-  std::int64_t entries = 0;
+std::int64_t TierLevel::bytes() const {
+  std::int64_t bytes = 0;
   for (std::size_t head = 0; head < clusterings_.size(); ++head) {
     for (UnitId unit = 0; unit < clusterings_[head]->unit_count(); ++unit) {
-      entries += residencies_[head].count(unit);
+      bytes += residencies_[head].bytes(unit);
     }
   }
-  return entries;
+  return bytes;
 }
 
 void TierLevel::admit(HeadId head, UnitId unit, std::span<const EntryIndex> entries) {
@@ -30,10 +31,11 @@ void TierLevel::admit(HeadId head, UnitId unit, std::span<const EntryIndex> entr
   if (!cache.enabled()) {
     return;
   }
+  HeadResidency& residency = residencies_[index(head)];
   for (const EntryIndex entry : entries) {
-    residencies_[index(head)].add(unit, entry);
+    residency.add(unit, entry);
   }
-  cache.loaded(std::ssize(entries));
+  cache.loaded(residency.sizes().sum(entries).bytes);
 }
 
 void TierLevel::give_up(HeadId head, UnitId unit, std::span<const EntryIndex> entries) {
@@ -46,7 +48,7 @@ void TierLevel::touch(HeadId head, UnitId unit, bool hit) {
   const HeadResidency& residency = residencies_[index(head)];
   Cache& cache = caches_.of(head.layer, head.head);
   if (cache.enabled() && residency.partly_resident(unit)) {
-    cache.touched(cache_of(head).object(unit), residency.count(unit), hit);
+    cache.touched(cache_of(head).object(unit), residency.bytes(unit), hit);
   }
 }
 
@@ -61,7 +63,7 @@ void TierLevel::check() const {
   for (const HeadResidency& residency : residencies_) {
     residency.check_counts();
   }
-  caches_.check_budget(entries());
+  caches_.check_budget(bytes());
 }
 
 }  // namespace kvr

@@ -19,12 +19,12 @@ class TierLevel {
             std::int64_t layers, std::int64_t kv_heads);
 
   /// Heads come in their order: layer by layer.
-  void add_head(const Clustering& clustering, std::int64_t capacity_entries);
+  void add_head(const Clustering& clustering, const RecordSizes& sizes, std::int64_t capacity_entries);
 
   bool exclusive() const { return exclusive_; }
   bool has(HeadId head, EntryIndex entry) const { return residencies_[index(head)].entry_resident(entry); }
-  std::int64_t entries() const;
-  std::int64_t entries_of(HeadId head) const { return residencies_[index(head)].entries(); }
+  std::int64_t bytes() const;
+  std::int64_t bytes_of(HeadId head) const { return residencies_[index(head)].cached().bytes; }
   CacheSet& caches() { return caches_; }
   const CacheSet& caches() const { return caches_; }
 

@@ -14,7 +14,7 @@ TierLevels::TierLevels(const RunConfig& config, const MemoryGeometry& geometry, 
       links_(config.system.tiers.size()),
       last_is_memory_(!config.system.on_flash && links_ > 0),
       traffic_(links_ * static_cast<std::size_t>(layers)),
-      written_(static_cast<std::size_t>(layers * kv_heads), 0) {
+      written_(static_cast<std::size_t>(layers * kv_heads)) {
   refuse_tiers(config);
   for (const TierConfig& tier : config.system.tiers) {
     in_place_.push_back(tier.in_place);
@@ -30,8 +30,8 @@ void TierLevels::put_under(CacheSet& caches, std::span<HeadResidency* const> fir
   clusterings_ = clusterings;
   lookups_.resize(levels_.size() * first.size());
   for (std::size_t level = 0; level < levels_.size(); ++level) {
-    for (const Clustering* clustering : clusterings) {
-      levels_[level].add_head(*clustering, capacity_entries);
+    for (std::size_t head = 0; head < clusterings.size(); ++head) {
+      levels_[level].add_head(*clusterings[head], first[head]->sizes(), capacity_entries);
     }
     CacheSet& above = level == 0 ? caches : levels_[level - 1].caches();
     if (levels_[level].exclusive()) {
@@ -46,9 +46,9 @@ bool TierLevels::has(HeadId head, EntryIndex entry) const {
   return std::ranges::any_of(levels_, [&](const TierLevel& level) { return level.has(head, entry); });
 }
 
-std::vector<std::int64_t> TierLevels::held_entries() const {
+std::vector<std::int64_t> TierLevels::held_bytes() const {
   std::vector<std::int64_t> held(links_, 0);
-  std::ranges::transform(levels_, held.begin(), &TierLevel::entries);
+  std::ranges::transform(levels_, held.begin(), &TierLevel::bytes);
   return held;
 }
 
@@ -75,14 +75,14 @@ std::vector<EntryIndex> TierLevels::found_in(const TierLevel& level, HeadId head
 
 void TierLevels::come_ahead(HeadId head, std::vector<EntryIndex>& missing) {
   for (std::size_t i = 0; i < levels_.size() && !missing.empty(); ++i) {
-    traffic(head.layer, i).ahead += std::ssize(found_in(levels_[i], head, missing));
+    traffic(head.layer, i).ahead += sum(head, found_in(levels_[i], head, missing));
   }
   if (last_is_memory_) {
-    traffic(head.layer, links_ - 1).ahead += std::ssize(missing);
+    traffic(head.layer, links_ - 1).ahead += sum(head, missing);
     missing.clear();
   }
   for (std::size_t link = 0; link < links_; ++link) {
-    traffic(head.layer, link).forwarded_ahead += std::ssize(missing);
+    traffic(head.layer, link).forwarded_ahead += sum(head, missing);
   }
 }
 
@@ -108,25 +108,25 @@ std::vector<EntryIndex> TierLevels::take_staying(HeadId head, std::vector<EntryI
   return entries;
 }
 
-std::int64_t TierLevels::read_in_place(HeadId head, UnitId unit, std::vector<EntryIndex>& missing) {
+RecordSum TierLevels::read_in_place(HeadId head, UnitId unit, std::vector<EntryIndex>& missing) {
   std::vector<EntryIndex> staying = take_staying(head, missing);
-  const std::int64_t count = std::ssize(staying);
+  const RecordSum all = sum(head, staying);
   for (std::size_t link = 0; link < links_ && !staying.empty(); ++link) {
     TierTraffic& moved = traffic(head.layer, link);
-    moved.asked += std::ssize(staying);
+    moved.asked += sum(head, staying);
     if (link == levels_.size()) {
-      moved.in_place += std::ssize(staying);
+      moved.in_place += sum(head, staying);
       break;
     }
-    moved.in_place += std::ssize(found_in(levels_[link], head, staying));
+    moved.in_place += sum(head, found_in(levels_[link], head, staying));
     look_up(link, head, unit, staying.empty());
   }
-  return count;
+  return all;
 }
 
 void TierLevels::update_in_place(HeadId head, std::vector<EntryIndex>& missing) {
   for (const EntryIndex entry : take_staying(head, missing)) {
-    ++traffic(head.layer, holder_of(head, entry)).updated;
+    traffic(head.layer, holder_of(head, entry)).updated += sum(head, {&entry, 1});
   }
 }
 
@@ -141,9 +141,9 @@ void TierLevels::displace(HeadId head, UnitId unit, std::span<const EntryIndex> 
 void TierLevels::bring_up(HeadId head, UnitId unit, TierUse use, std::vector<EntryIndex>& missing) {
   for (std::size_t i = 0; i < levels_.size() && !missing.empty(); ++i) {
     TierLevel& level = levels_[i];
-    const std::int64_t asked = std::ssize(missing);
+    const RecordSum asked = sum(head, missing);
     const std::vector<EntryIndex> found = found_in(level, head, missing);
-    count(use, asked, std::ssize(found), traffic(head.layer, i));
+    count(use, asked, sum(head, found), traffic(head.layer, i));
     look_up(i, head, unit, missing.empty());
     if (level.exclusive()) {
       level.give_up(head, unit, found);
@@ -151,7 +151,7 @@ void TierLevels::bring_up(HeadId head, UnitId unit, TierUse use, std::vector<Ent
       level.admit(head, unit, missing);
     }
   }
-  come_from_last(head.layer, use, std::ssize(missing));
+  come_from_last(head.layer, use, sum(head, missing));
   if (last_is_memory_) {
     missing.clear();
   }
@@ -163,17 +163,18 @@ void TierLevels::bring_along(HeadId head, TierUse use, std::vector<EntryIndex>& 
     return;
   }
   for (std::size_t i = 0; i < levels_.size() && !missing.empty(); ++i) {
-    const std::int64_t asked = std::ssize(missing);
-    count(use, asked, std::ssize(found_in(levels_[i], head, missing)), traffic(head.layer, i));
+    const RecordSum asked = sum(head, missing);
+    count(use, asked, sum(head, found_in(levels_[i], head, missing)), traffic(head.layer, i));
   }
-  come_from_last(head.layer, use, std::ssize(missing));
+  come_from_last(head.layer, use, sum(head, missing));
   if (last_is_memory_) {
     missing.clear();
   }
 }
 
-void TierLevels::count(TierUse use, std::int64_t asked, std::int64_t found, TierTraffic& moved) const {
-  moved.asked += use == TierUse::attention || use == TierUse::arrived ? asked : 0;
+void TierLevels::count(TierUse use, const RecordSum& asked, const RecordSum& found,
+                       TierTraffic& moved) const {
+  moved.asked += use == TierUse::attention || use == TierUse::arrived ? asked : RecordSum{};
   switch (use) {
     case TierUse::attention:
       moved.read += found;
@@ -203,16 +204,16 @@ void TierLevels::look_up(std::size_t level, HeadId head, UnitId unit, bool hit) 
   }
 }
 
-void TierLevels::come_from_last(std::int64_t layer, TierUse use, std::int64_t entries) {
+void TierLevels::come_from_last(std::int64_t layer, TierUse use, const RecordSum& entries) {
   if (last_is_memory_) {
     count(use, entries, entries, traffic(layer, links_ - 1));
     return;
   }
   for (std::size_t link = 0; link < links_; ++link) {
     TierTraffic& moved = traffic(layer, link);
-    moved.forwarded += use == TierUse::attention ? entries : 0;
-    moved.updated += use == TierUse::update ? entries : 0;
-    moved.forwarded_placed += use == TierUse::placed ? entries : 0;
+    moved.forwarded += use == TierUse::attention ? entries : RecordSum{};
+    moved.updated += use == TierUse::update ? entries : RecordSum{};
+    moved.forwarded_placed += use == TierUse::placed ? entries : RecordSum{};
   }
 }
 
@@ -237,11 +238,11 @@ void TierLevels::remove(HeadId head, const Change& change) {
   }
 }
 
-std::int64_t TierLevels::members(HeadId head) const {
+RecordSum TierLevels::members(HeadId head) const {
   const Clustering& clustering = *clusterings_[index(head)];
-  std::int64_t members = 0;
+  RecordSum members;
   for (UnitId unit = 0; unit < clustering.unit_count(); ++unit) {
-    members += std::ssize(clustering.members(unit));
+    members += sum(head, clustering.members(unit));
   }
   return members;
 }
@@ -254,7 +255,7 @@ void TierLevels::count_written(HeadId head) {
 
 void TierLevels::write_new(HeadId head) {
   if (last_is_memory_) {
-    const std::int64_t before = written_[index(head)];
+    const RecordSum before = written_[index(head)];
     count_written(head);
     traffic(head.layer, links_ - 1).written += written_[index(head)] - before;
   }
@@ -265,11 +266,11 @@ bool TierLevels::held_above(std::size_t level, HeadId head, EntryIndex entry) co
                      [&](const TierLevel& one) { return one.has(head, entry); });
 }
 
-std::int64_t TierLevels::take_over(std::size_t to, CacheObject object, std::span<const EntryIndex> entries) {
+RecordSum TierLevels::take_over(std::size_t to, CacheObject object, std::span<const EntryIndex> entries) {
   const HeadId head{object.layer, object.head};
   TierLevel& level = levels_[to];
   if (!level.caches().of(head.layer, head.head).enabled()) {
-    return 0;
+    return {};
   }
   std::vector<EntryIndex> demoted;
   std::ranges::copy_if(entries, std::back_inserter(demoted), [&](EntryIndex entry) {
@@ -279,7 +280,7 @@ std::int64_t TierLevels::take_over(std::size_t to, CacheObject object, std::span
     level.admit(head, object.unit, demoted);
     level.touch(head, object.unit, false);
   }
-  return std::ssize(demoted);
+  return sum(head, demoted);
 }
 
 void TierLevels::evict() {

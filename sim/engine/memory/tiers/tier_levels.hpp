@@ -42,9 +42,9 @@ class TierLevels {
     return std::span(traffic_).subspan(static_cast<std::size_t>(layer) * links_, links_);
   }
   /// [links]; the last tier, which has everything, counts as holding nothing.
-  std::vector<std::int64_t> held_entries() const;
+  std::vector<std::int64_t> held_bytes() const;
   /// Of one head, in a level.
-  std::int64_t held_entries(std::size_t level, HeadId head) const { return levels_[level].entries_of(head); }
+  std::int64_t held_bytes(std::size_t level, HeadId head) const { return levels_[level].bytes_of(head); }
 
   void begin_step(std::int64_t layer);
   /// What tiers evict from here on counts as the layer's.
@@ -59,8 +59,8 @@ class TierLevels {
   void bring_along(HeadId head, TierUse use, std::vector<EntryIndex>& missing);
   /// Whether attention reads the entry where the fastest tier below the first has it.
   bool stays(HeadId head, EntryIndex entry) const;
-  /// Takes what stays out of `missing`, of `unit`, and returns how many entries it is.
-  std::int64_t read_in_place(HeadId head, UnitId unit, std::vector<EntryIndex>& missing);
+  /// Takes what stays out of `missing`, of `unit`, and returns what it is.
+  RecordSum read_in_place(HeadId head, UnitId unit, std::vector<EntryIndex>& missing);
   /// The same of what updates read; it goes over the link, and is not admitted anywhere.
   void update_in_place(HeadId head, std::vector<EntryIndex>& missing);
   /// `entries` of `unit` have left the first tier for the one below, because a stage placed others there.
@@ -98,17 +98,20 @@ class TierLevels {
   /// Takes out of `missing` what the level has and returns it.
   std::vector<EntryIndex> found_in(const TierLevel& level, HeadId head,
                                    std::vector<EntryIndex>& missing) const;
-  void count(TierUse use, std::int64_t asked, std::int64_t found, TierTraffic& moved) const;
+  RecordSum sum(HeadId head, std::span<const EntryIndex> entries) const {
+    return first_[index(head)]->sizes().sum(entries);
+  }
+  void count(TierUse use, const RecordSum& asked, const RecordSum& found, TierTraffic& moved) const;
   void look_up(std::size_t level, HeadId head, UnitId unit, bool hit);
-  void come_from_last(std::int64_t layer, TierUse use, std::int64_t entries);
+  void come_from_last(std::int64_t layer, TierUse use, const RecordSum& entries);
   /// The link of the fastest tier below the first that has the entry; the last has all.
   std::size_t holder_of(HeadId head, EntryIndex entry) const;
   std::vector<EntryIndex> take_staying(HeadId head, std::vector<EntryIndex>& missing) const;
-  /// `entries` of `object` have left the tier above level `to`; returns how many come to be there.
-  std::int64_t take_over(std::size_t to, CacheObject object, std::span<const EntryIndex> entries);
+  /// `entries` of `object` have left the tier above level `to`; returns what of them comes to be there.
+  RecordSum take_over(std::size_t to, CacheObject object, std::span<const EntryIndex> entries);
   /// By a level above `level`.
   bool held_above(std::size_t level, HeadId head, EntryIndex entry) const;
-  std::int64_t members(HeadId head) const;
+  RecordSum members(HeadId head) const;
   void check_exclusive(std::size_t level) const;
 
   std::int64_t kv_heads_;
@@ -120,7 +123,7 @@ class TierLevels {
   std::span<const Clustering* const> clusterings_;  ///< [layers * heads]
   std::vector<std::vector<Lookup>> lookups_;        ///< [levels][layers * heads]
   std::vector<TierTraffic> traffic_;                ///< [layers][links]
-  std::vector<std::int64_t> written_;               ///< [layers * heads], entries that a last memory has
+  std::vector<RecordSum> written_;                  ///< [layers * heads], what a last memory has
   std::int64_t layer_ = 0;                          ///< whose step it is
 };
 

@@ -30,6 +30,9 @@ void PrefillAccount::begin(std::span<const HeadPolicies> heads, std::span<const 
     PrefillLayer& layer = layers_[static_cast<std::size_t>(head.id().layer)];
     layer.pairs += members * (t * before + t * (t + 1.0) / 2.0);
     layer.entries += members * (before + t);
+    const RecordSizes& sizes = head.codec().sizes();
+    const RecordSum stored = sizes.sum(head.live());
+    layer.less_bytes += static_cast<double>(stored.entries * sizes.largest_bytes() - stored.bytes);
     tokens_ += counted.insert(head.id().sequence).second ? own : 0;
   }
   for (std::size_t layer = 0; layer < layers.size(); ++layer) {

@@ -14,6 +14,7 @@ namespace kvr {
 struct PrefillLayer {
   double pairs = 0.0;         ///< of a query and a key that attention meets, over KV heads
   double entries = 0.0;       ///< that attention reads, each once, over KV heads
+  double less_bytes = 0.0;    ///< that they take less than as many of the largest; new ones are as those
   Work policy;                ///< of units, summaries, codecs and stages
   std::vector<Extent> reads;  ///< of what was there before and is not in the first tier, and for updates
   std::vector<Extent> writes;

@@ -57,7 +57,8 @@ Prefill Machine::read_in(std::span<const PrefillLayer> layers, std::int64_t toke
     compute(Purpose::query_projection, model->query_projection(), weights);
     compute(Purpose::key_value_projection, model->key_value_projection(), weights);
     after = GraphBuilder::joined({after, read});
-    const double each_bytes = layer.pairs > 0.0 ? head_entry_bytes_ * layer.entries / layer.pairs : 0.0;
+    const double read_bytes = head_entry_bytes_ * layer.entries - layer.less_bytes;
+    const double each_bytes = layer.pairs > 0.0 ? read_bytes / layer.pairs : 0.0;
     compute(Purpose::attention, heads_.head_share() * model->attention(layer.pairs, each_bytes));
     compute(Purpose::output_projection, model->output_projection(), weights);
     compute(Purpose::feed_forward, model->feed_forward(), weights);

@@ -9,6 +9,7 @@
 #include "sim/base/rng.hpp"
 #include "sim/engine/heads/attention/set_codec.hpp"
 #include "tests/engine/delta_codec.hpp"
+#include "tests/engine/runs_codec.hpp"
 #include "tests/engine/support.hpp"
 
 namespace kvr {
@@ -84,7 +85,7 @@ TEST_CASE("rows come back within half a step of the quantiser, whatever they ref
       codecs = {.keys = {}, .values = {}, .joint = {codec.get(), "delta"}};
     }
     Heads heads(codecs);
-    SetCodec set(codecs, {0, 0}, 2, kDim, 1);
+    SetCodec set(codecs, {0, 0}, 2, kDim, 1, codecs.entry_bytes(2, kDim));
     heads.capture(kEntries);
     Work work;
     set.fit(heads.members, EntrySet::first(kEntries), work);
@@ -107,7 +108,7 @@ TEST_CASE("rows come back within half a step of the quantiser, whatever they ref
 TEST_CASE("a chain refers to the row before, as deep as the codec says; removed entries are passed over") {
   const auto codec = delta(2, 0);
   Heads heads(apart(*codec));
-  SetCodec set(apart(*codec), {0, 0}, 2, kDim, 1);
+  SetCodec set(apart(*codec), {0, 0}, 2, kDim, 1, apart(*codec).entry_bytes(2, kDim));
   heads.capture(12);
   EntrySet live = EntrySet::first(12);
   live.remove(8);
@@ -127,7 +128,7 @@ TEST_CASE("a chain refers to the row before, as deep as the codec says; removed 
 TEST_CASE("the tail stays as captured until newer entries come") {
   const auto codec = delta(1, 5);
   Heads heads(apart(*codec));
-  SetCodec set(apart(*codec), {0, 0}, 2, kDim, 1);
+  SetCodec set(apart(*codec), {0, 0}, 2, kDim, 1, apart(*codec).entry_bytes(2, kDim));
   CHECK(set.tail() == 5);
   heads.capture(12);
   EntrySet live = EntrySet::first(kEntries);
@@ -147,18 +148,48 @@ TEST_CASE("a codec that stores each row for itself has no state, unless it is jo
   const auto codec = test::make<Codec>("int8", {.head_dim = kDim});
   CHECK_FALSE(codec->each_row() == nullptr);
   Heads apart_heads(apart(*codec));
-  SetCodec none(apart(*codec), {0, 0}, 2, kDim, 1);
+  SetCodec none(apart(*codec), {0, 0}, 2, kDim, 1, apart(*codec).entry_bytes(2, kDim));
   apart_heads.capture(3);
   Work work;
   CHECK(none.store(apart_heads.members, 3, EntrySet::first(3), work) == EntrySet::Interval{3, 3});
   CHECK(apart_heads.most_off(1) > 0.0F);
   const StoreCodecs joint = {.keys = {}, .values = {}, .joint = {codec.get(), "int8"}};
   Heads joint_heads(joint);
-  SetCodec one(joint, {0, 0}, 2, kDim, 1);
+  SetCodec one(joint, {0, 0}, 2, kDim, 1, joint.entry_bytes(2, kDim));
   joint_heads.capture(3);
   CHECK(joint_heads.most_off(1) == 0.0F);
   one.store(joint_heads.members, 3, EntrySet::first(3), work);
   CHECK(joint_heads.most_off(1) > 0.0F);
+}
+
+TEST_CASE("an entry takes what its blobs do, beside what planes of one size take, scaled to the model") {
+  const auto runs = test::make<Codec>(test::kRuns, {.head_dim = kDim}, {});
+  const auto kept = test::make<Codec>(test::kKept, {.head_dim = kDim}, {});
+  const std::int64_t longest = 2 + 2 * kDim + 10;
+  for (const NamedCodec& keys : {NamedCodec{kept.get(), "kept"}, NamedCodec{runs.get(), "runs"}}) {
+    const StoreCodecs codecs = {.keys = keys, .values = {runs.get(), "runs"}};
+    const std::int64_t largest = codecs.entry_bytes(2, kDim);
+    CHECK(largest == 2 * (keys.codec->row_bytes(kDim) + longest));
+    Heads heads(codecs);
+    SetCodec set(codecs, {0, 0}, 2, kDim, 1, largest);
+    SetCodec wider(codecs, {0, 0}, 2, kDim, 1, 3 * largest);
+    heads.capture(kEntries);
+    const EntrySet live = EntrySet::first(kEntries);
+    Work work;
+    for (SetCodec* const codec : {&set, &wider}) {
+      codec->fit(heads.members, live, work);
+      codec->store(heads.members, kEntries, live, work);
+    }
+    REQUIRE(set.sizes().vary());
+    // The first row is what all are told from: of it bits are left that say so.
+    CHECK(set.sizes().of(0) == 2 * ((keys.codec == kept.get() ? 2 * kDim : 2) + 2));
+    for (EntryIndex entry = 1; entry < kEntries; ++entry) {
+      CHECK(set.sizes().of(entry) > set.sizes().of(0));
+      CHECK(set.sizes().of(entry) <= largest);
+      CHECK(wider.sizes().of(entry) == 3 * set.sizes().of(entry));
+      CHECK(heads.most_off(entry) == 0.0F);
+    }
+  }
 }
 
 }  // namespace

@@ -1,8 +1,12 @@
 #include "tests/engine/memory/tiers/tier_reference.hpp"
 
 #include <algorithm>
+#include <numeric>
 #include <ranges>
 #include <utility>
+
+#include "sim/engine/point_replay.hpp"
+#include "sim/engine/walk/trace_demands.hpp"
 
 namespace kvr::test {
 namespace {
@@ -26,11 +30,19 @@ std::span<const CacheObject> same(std::span<const CacheObject> objects, Of of) {
 
 }  // namespace
 
-TierReference::TierReference(std::int64_t first_capacity_entries, std::vector<TierSpec> tiers)
-    : first_capacity_(first_capacity_entries), specs_(std::move(tiers)), held_(specs_.size() + 1) {}
+TierReference::TierReference(std::int64_t first_capacity, std::vector<TierSpec> tiers, Size size)
+    : size_(std::move(size)),
+      first_capacity_(first_capacity),
+      specs_(std::move(tiers)),
+      held_(specs_.size() + 1) {}
 
 std::int64_t TierReference::capacity_of(std::size_t tier) const {
-  return tier == 0 ? first_capacity_ : specs_[tier - 1].capacity_entries;
+  return tier == 0 ? first_capacity_ : specs_[tier - 1].capacity;
+}
+
+std::int64_t TierReference::total(const Order& objects) const {
+  return std::accumulate(objects.begin(), objects.end(), std::int64_t{0},
+                         [&](std::int64_t sum, CacheObject object) { return sum + size_(object); });
 }
 
 StepCounts TierReference::step(std::span<const CacheObject> touched) {
@@ -44,7 +56,7 @@ StepCounts TierReference::step(std::span<const CacheObject> touched) {
     touched = touched.subspan(layer.size());
   }
   for (std::size_t tier = 0; tier < specs_.size(); ++tier) {
-    counts.tiers[tier].held = std::ssize(held_[tier + 1]);
+    counts.tiers[tier].held = total(held_[tier + 1]);
   }
   return counts;
 }
@@ -63,12 +75,14 @@ void TierReference::read(CacheObject object, StepCounts& counts) {
   if (has(held_[0], object)) {
     return;
   }
-  ++counts.missed;
+  const std::int64_t size = size_(object);
+  counts.missed += size;
+  counts.missed_objects.push_back(object);
   for (std::size_t tier = 1; tier < held_.size(); ++tier) {
     TierCounts& of_tier = counts.tiers[tier - 1];
     const bool exclusive = specs_[tier - 1].exclusive;
     const bool found = has(held_[tier], object);
-    ++of_tier.asked;
+    of_tier.asked += size;
     looked_[tier].push_back(object);
     if (found && exclusive) {
       std::erase(held_[tier], object);
@@ -76,12 +90,13 @@ void TierReference::read(CacheObject object, StepCounts& counts) {
       held_[tier].push_back(object);
     }
     if (found) {
-      ++of_tier.read;
+      of_tier.read += size;
       held_[0].push_back(object);
       return;
     }
   }
-  ++counts.from_last;
+  counts.from_last += size;
+  counts.last_objects.push_back(object);
   held_[0].push_back(object);
 }
 
@@ -95,17 +110,39 @@ void TierReference::settle_layer(std::span<const CacheObject> touched, StepCount
     }
   }
   for (std::size_t tier = 0; tier < held_.size(); ++tier) {
-    while (std::ssize(held_[tier]) > capacity_of(tier)) {
+    while (total(held_[tier]) > capacity_of(tier)) {
       const CacheObject victim = held_[tier].front();
       held_[tier].erase(held_[tier].begin());
       const bool above = std::any_of(held_.begin(), held_.begin() + static_cast<std::ptrdiff_t>(tier),
                                      [&](const Order& order) { return has(order, victim); });
       if (tier < specs_.size() && specs_[tier].exclusive && !above && !has(held_[tier + 1], victim)) {
         held_[tier + 1].push_back(victim);
-        ++counts.tiers[tier].demoted;
+        counts.tiers[tier].demoted += size_(victim);
       }
     }
   }
+}
+
+std::vector<std::vector<CacheObject>> demands(const ReplayFixture& fixture, const Setup& setup) {
+  const RunConfig config = fixture.config(setup);
+  const trace::Reader trace(fixture.trace_path());
+  const trace::Reader* const traces[] = {&trace};
+  BatchWalk walk(config, traces);
+  AccessRecord accesses;
+  PointReplay replay(config, walk, &accesses);
+  walk.enter_prompt(walk.timetable().begin);
+  replay.load_prompt(walk.timetable().begin);
+  replay.begin_turn(walk.timetable().turns.front());
+  std::vector<std::vector<CacheObject>> touched;
+  std::size_t before = 0;
+  for (std::int64_t step = 0; step < walk.steps(); ++step) {
+    walk.enter(walk.timetable().turns.front().sequences);
+    replay.step_policies(step);
+    const auto all = accesses.of(0);
+    touched.emplace_back(all.begin() + static_cast<std::ptrdiff_t>(before), all.end());
+    before = all.size();
+  }
+  return touched;
 }
 
 }  // namespace kvr::test
