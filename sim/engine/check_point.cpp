@@ -1,6 +1,7 @@
 #include <optional>
 
 #include "sim/config/problem_list.hpp"
+#include "sim/engine/heads/stages/scorers.hpp"
 #include "sim/engine/heads/stages/stage_check.hpp"
 #include "sim/engine/heads/stages/stages.hpp"
 #include "sim/engine/memory/cache_set.hpp"
@@ -46,6 +47,7 @@ void check_point(const RunConfig& config, BatchTraces traces) {
     problems.collect([&] { const Stages unused(config, *walk); });
   } else {
     problems.collect([&] { check_stages(config, config.sequences.front(), trace); });
+    problems.collect([&] { check_scorers(config, trace.header()); });
   }
   if (whole) {
     check_memory(config, trace.header(), problems);
