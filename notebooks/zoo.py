@@ -1,14 +1,18 @@
 """All systems in one table: what they miss, what they cost, and which none other beats.
 
-    python notebooks/zoo.py RESULTS.h5 [--png FILE] [--kernels]
+    python notebooks/zoo.py RESULTS.h5... [--png FILE] [--kernels]
 
 Of the results of configs/experiments/zoo.yaml, or of any file whose points are systems. Recall, mass and
 error are means over layers, heads and seeds with 95 % intervals; latency and DRAM are means over seeds. A
 system is on the front if none other is at least as good in error, latency and DRAM, and better in one.
+Several files are of as many texts, each called as its file is: the table then has the error of each, means
+over texts with 95 % intervals (over texts, and of the error over layers, heads and seeds too), and on which
+texts a system is on the front.
 --kernels: what the policies' own kernels took on the host that ran them instead, for all heads of the model.
 """
 
 import argparse
+from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -38,21 +42,27 @@ class System(NamedTuple):
         return self.output_error.mean, self.latency_s, self.dram_bytes
 
 
-def cells(file: h5py.File, points: list[int], name: str) -> Estimate:
+def points_of(file: h5py.File) -> dict[str, list[int]]:
+    """Those of each system, a seed each."""
+    variants = file["variant"].asstr()[:].tolist()
+    return {name: [i for i, one in enumerate(variants) if one == name] for name in dict.fromkeys(variants)}
+
+
+def cells(file: h5py.File, points: list[int], name: str) -> xr.DataArray:
     """Of each seed, layer and head, the mean over the steps in which there was a value."""
     values = np.stack([np.nanmean(file[name][point], axis=0) for point in points])
-    if not np.isfinite(values).all():
-        return Estimate.exact(np.nan)
-    return estimate(xr.DataArray(values, dims=("seed", "layer", "kv_head")))
+    return xr.DataArray(values, dims=("seed", "layer", "kv_head"))
+
+
+def estimate_of(values: xr.DataArray) -> Estimate:
+    return estimate(values) if np.isfinite(values).all() else Estimate.exact(np.nan)
 
 
 def systems(path: Path) -> list[System]:
     with h5py.File(path) as file:
-        variants = [name.decode() for name in file["variant"][:]]
         found = []
-        for name in dict.fromkeys(variants):
-            points = [i for i, variant in enumerate(variants) if variant == name]
-            quality = {metric: cells(file, points, metric) for metric in QUALITY}
+        for name, points in points_of(file).items():
+            quality = {metric: estimate_of(cells(file, points, metric)) for metric in QUALITY}
             latency, dram, read = (
                 float(file[metric][points].mean())
                 for metric in ("latency_mean", "dram_total_max", "bytes_per_step")
@@ -90,13 +100,51 @@ def markdown(found: list[System]) -> str:
     return "\n".join(lines)
 
 
+def interval(value: Estimate, scale: float, unit: str) -> str:
+    """Without one that rounding hides."""
+    mean, low, high = (f"{scale * part:.2f}" for part in value)
+    return f"{mean} {unit} [{low}, {high}]" if value.has_interval and low != high else f"{mean} {unit}"
+
+
+def over_texts(paths: Sequence[Path]) -> str:
+    """Of the systems that all files have."""
+    texts = {path.stem: {one.name: one for one in systems(path)} for path in paths}
+    errors: dict[str, list[xr.DataArray]] = {}
+    for path in paths:
+        with h5py.File(path) as file:
+            for name, points in points_of(file).items():
+                errors.setdefault(name, []).append(cells(file, points, "output_error"))
+    lines = [
+        f"| system | {' | '.join(f'error, {text}' for text in texts)} | all | latency | DRAM | front |",
+        "|---" * (len(texts) + 5) + "|",
+    ]
+    for name in next(iter(texts.values())):
+        if not all(name in found for found in texts.values()):
+            continue
+        each = [found[name] for found in texts.values()]
+        costs = [
+            estimate(xr.DataArray([getattr(one, cost) for one in each], dims="trace"))
+            for cost in ("latency_s", "dram_bytes")
+        ]
+        fronts = [text for text, found in texts.items() if not is_beaten(found[name], list(found.values()))]
+        front = "every text" if len(fronts) == len(texts) else ", ".join(fronts)
+        cells_of_row = [
+            name,
+            *(f"{100 * one.output_error.mean:.1f} %" for one in each),
+            percent(estimate_of(xr.concat(errors[name], "trace"))),
+            interval(costs[0], 1e3, "ms"),
+            interval(costs[1], 1e-6, "MB"),
+            front,
+        ]
+        lines.append(f"| {' | '.join(cells_of_row)} |")
+    return "\n".join(lines)
+
+
 def kernels(path: Path) -> str:
     """Scoring, ranking and updating, as share of what a step takes on the simulated phone."""
     lines = ["| system | policy kernels, a step | of the simulated latency |", "|---" * 3 + "|"]
     with h5py.File(path) as file:
-        variants = [name.decode() for name in file["variant"][:]]
-        for name in dict.fromkeys(variants):
-            point = variants.index(name)
+        for name, (point, *_) in points_of(file).items():
             config = yaml.safe_load(file["provenance/resolved_config"][point].decode())
             heads = config["model"]["layers"] * config["model"]["kv_heads"]
             captured = file["layer"].size * file["kv_head"].size
@@ -125,14 +173,21 @@ def draw(found: list[System]) -> Figure:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("results", type=Path, help="results file of kvreplay run")
+    parser.add_argument(
+        "results", type=Path, nargs="+", help="results of kvreplay run; several: of as many texts"
+    )
     parser.add_argument("--png", type=Path, help="a picture to draw")
     parser.add_argument("--kernels", action="store_true", help="the table of the policies' kernels instead")
     options = parser.parse_args()
-    if options.kernels:
-        print(kernels(options.results))
+    if len(options.results) > 1:
+        if options.kernels or options.png:
+            parser.error("--kernels and --png are of one file")
+        print(over_texts(options.results))
         return
-    found = systems(options.results)
+    if options.kernels:
+        print(kernels(*options.results))
+        return
+    found = systems(*options.results)
     print(markdown(found))
     if options.png:
         mpl.use("agg")

@@ -96,7 +96,9 @@ class LowRank final : public Scorer {
 
   KeyBasis calibration() const {
     try {
-      return read_basis(params_.calibration, {.layer = context_.layer_number,
+      return read_basis(params_.calibration, {.model = context_.model_name,
+                                              .kv_heads = context_.kv_heads,
+                                              .layer = context_.layer_number,
                                               .set = context_.heads > 1 ? 0 : context_.head.head,
                                               .width = context_.head_dim,
                                               .rank = params_.rank});
@@ -184,9 +186,8 @@ ParamTable<LowRank::Params> LowRank::params() {
         .source = "KVSwap: 128 and 32 of 1024 channels"}},
       {"calibration",
        &Params::calibration,
-       {.doc =
-            "what `kvreplay calibrate` found of a trace of the same model; empty: the directions are those "
-            "of the prompt's keys",
+       {.doc = "what `kvreplay calibrate` found of a trace of the same model and KV heads; empty: the "
+               "directions are those of the prompt's keys",
         .is_path = true,
         .source = "KVSwap: keys of other texts"}},
       {"queries",

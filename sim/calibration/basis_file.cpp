@@ -17,7 +17,7 @@ namespace kvr {
 namespace {
 
 constexpr std::string_view kFormat = "kvreplay key basis";
-constexpr std::int64_t kVersion = 1;
+constexpr std::int64_t kVersion = 2;  // 1 did not say which KV heads it is of
 constexpr hsize_t kMostColumns = 1 << 16;
 constexpr hsize_t kMostElements = hsize_t{1} << 28;  // of a layer's bases: 512 MiB
 constexpr std::string_view kDigest = "sha256";
@@ -59,6 +59,26 @@ void check_format(const hdf5::Handle& file, const std::filesystem::path& path) {
   }
   if (const std::int64_t version = hdf5::read_int(file.get(), "version"); version != kVersion) {
     throw InputError(fmt::format("{}: is of version {}; allowed: {}", path.string(), version, kVersion));
+  }
+}
+
+/// Directions mean nothing for other keys, even where the numbers of channels agree.
+void check_origin(const hdf5::Handle& file, const BasisWanted& wanted, const std::filesystem::path& path) {
+  std::vector<std::string> problems;
+  if (const std::string model = hdf5::read_string(file.get(), "model"); model != wanted.model) {
+    problems.push_back(fmt::format(
+        "{}: is of the model '{}', and the trace of '{}'; allowed: a calibration of the trace's model",
+        path.string(), model, wanted.model));
+  }
+  const std::vector<std::int64_t> heads = hdf5::read_ints(file.get(), "kv_heads");
+  if (!std::ranges::equal(heads, wanted.kv_heads)) {
+    problems.push_back(
+        fmt::format("{}: is of the KV heads {} of each layer, and the trace has {}; allowed: a calibration "
+                    "of the same KV heads",
+                    path.string(), fmt::join(heads, ", "), fmt::join(wanted.kv_heads, ", ")));
+  }
+  if (!problems.empty()) {
+    throw InputError(std::move(problems));
   }
 }
 
@@ -116,6 +136,7 @@ void BasisFile::write(const std::filesystem::path& path) const {
   hdf5::write_string(file.get(), "source_sha256", source);
   hdf5::write_int(file.get(), "rows", rows);
   hdf5::write_string(file.get(), "heads", together ? "together" : "each");
+  hdf5::write_ints(file.get(), "kv_heads", kv_heads);
   hdf5::write_int(file.get(), "centred", centred ? 1 : 0);
   for (std::size_t layer = 0; layer < layers.size(); ++layer) {
     const std::vector<KeyBasis>& sets = bases[layer];
@@ -132,6 +153,7 @@ void BasisFile::write(const std::filesystem::path& path) const {
 KeyBasis read_basis(const std::filesystem::path& path, const BasisWanted& wanted) {
   const hdf5::Handle file = hdf5::open_file(path);
   check_format(file, path);
+  check_origin(file, wanted, path);
   const std::string at = path_of(wanted.layer, "basis");
   if (!hdf5::has_dataset(file.get(), at)) {
     throw InputError(fmt::format("{}: has nothing of layer {}; allowed: a calibration of a trace that has it",

@@ -2,7 +2,9 @@
 
 #include <cstdint>
 #include <filesystem>
+#include <span>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "sim/base/half.hpp"
@@ -21,11 +23,12 @@ struct KeyBasis {
 /// float16 [sets, width, rank], with the SHA-256 of its bytes as the attribute `sha256`, and
 /// `layers/N/energy` float32 [sets, rank]; the rest are root attributes.
 struct BasisFile {
-  std::string model;      ///< as the trace names it
+  std::string model;      ///< as the traces name it
   std::string source;     ///< SHA-256 of the traces that it was found from, separated by lines
   std::int64_t rows = 0;  ///< entries of each head that it was found from
   bool together = false;  ///< one basis for all KV heads of a layer side by side; else one for each
   bool centred = false;   ///< found from rows less their mean
+  std::vector<std::int64_t> kv_heads;        ///< of the model, those that the traces have
   std::vector<std::int64_t> layers;          ///< of the model, ascending
   std::vector<std::vector<KeyBasis>> bases;  ///< [layers][sets]
 
@@ -35,14 +38,17 @@ struct BasisFile {
 
 /// What a scorer asks a file for.
 struct BasisWanted {
-  std::int64_t layer;  ///< of the model
-  std::int64_t set;    ///< KV head of the layer; 0 where they decide together
+  std::string_view model;                  ///< as the trace names it
+  std::span<const std::int64_t> kv_heads;  ///< of the model, those that the trace has
+  std::int64_t layer;                      ///< of the model
+  std::int64_t set;                        ///< KV head of the layer; 0 where they decide together
   std::int64_t width;
   std::int64_t rank;  ///< no more columns than that
 };
 
 /// The first `wanted.rank` columns, without `energy`. Throws InputError, "FILE: what is wrong; what is
-/// allowed", where it is no such file, is damaged or has no such basis.
+/// allowed", where it is no such file, is of another model or other KV heads, is damaged or has no such
+/// basis.
 KeyBasis read_basis(const std::filesystem::path& path, const BasisWanted& wanted);
 
 }  // namespace kvr

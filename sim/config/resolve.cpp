@@ -357,6 +357,7 @@ RunConfig run_config(const ResolvedPoint& point, const GivenHere& given_here) {
                    .check_every_step = text(root, "run.check") == "every_step",
                    .record_per_step = get<bool>(root, "record.per_step"),
                    .host_timing = get<bool>(root, "record.host_timing"),
+                   .recorded_span = {integer(root, "record.span.first"), integer(root, "record.span.tokens")},
                    .said_at = places_of(root),
                    .files = point.files,
                    .data = {},

@@ -65,6 +65,14 @@ struct SystemConfig {
   bool has_lower_tier() const { return on_flash || !tiers.empty(); }
 };
 
+/// Neighbouring entries of every sequence whose attention is recorded apart; of no tokens: none.
+struct RecordedSpan {
+  std::int64_t first = 0;  ///< position
+  std::int64_t tokens = 0;
+
+  std::int64_t end() const { return first + tokens; }
+};
+
 /// One point: everything a run needs, nothing left to default.
 struct RunConfig {
   std::string point;
@@ -87,6 +95,7 @@ struct RunConfig {
   bool check_every_step = false;   ///< or at the end alone
   bool record_per_step = false;
   bool host_timing = false;
+  RecordedSpan recorded_span;
   /// "file:line:column" of every value that somebody gave, by its dotted key.
   std::map<std::string, std::string, std::less<>> said_at;
   std::vector<std::filesystem::path> files;  ///< that were read to make it

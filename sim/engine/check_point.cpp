@@ -1,6 +1,9 @@
+#include <fmt/format.h>
+
 #include <optional>
 
 #include "sim/config/problem_list.hpp"
+#include "sim/engine/heads/stages/scorers.hpp"
 #include "sim/engine/heads/stages/stage_check.hpp"
 #include "sim/engine/heads/stages/stages.hpp"
 #include "sim/engine/memory/cache_set.hpp"
@@ -34,6 +37,20 @@ void check_memory(const RunConfig& config, const trace::Header& header, ProblemL
   }
 }
 
+/// An entry that never comes would have no attention in any system.
+void check_span(const RunConfig& config, BatchTraces traces) {
+  ProblemList problems;
+  for (std::size_t i = 0; i < traces.size(); ++i) {
+    const std::int64_t entries = traces[i]->header().seq_len;
+    if (config.recorded_span.end() > entries) {
+      problems.add(fmt::format("{}: reaches beyond the {} tokens of {}; allowed: first + tokens up to {}",
+                               config.place("record.span"), entries, config.sequences[i].trace_path.string(),
+                               entries));
+    }
+  }
+  problems.throw_if_any();
+}
+
 }  // namespace
 
 void check_point(const RunConfig& config, BatchTraces traces) {
@@ -41,11 +58,13 @@ void check_point(const RunConfig& config, BatchTraces traces) {
   ProblemList problems;
   std::optional<BatchWalk> walk;
   problems.collect([&] { walk.emplace(config, traces); });
+  problems.collect([&] { check_span(config, traces); });
   const bool whole = problems.collect([&] { check_parts(config, trace.header()); });
   if (walk) {
     problems.collect([&] { const Stages unused(config, *walk); });
   } else {
     problems.collect([&] { check_stages(config, config.sequences.front(), trace); });
+    problems.collect([&] { check_scorers(config, trace.header()); });
   }
   if (whole) {
     check_memory(config, trace.header(), problems);

@@ -57,6 +57,10 @@ PointReplay::PointReplay(const RunConfig& config, BatchWalk& walk, AccessRecord*
   if (std::ranges::any_of(config.system.stages, &StageConfig::estimates)) {
     data_.record(Metric::estimated_entries);
   }
+  if (config.recorded_span.tokens > 0) {
+    data_.record(Metric::span_true_mass);
+    data_.record(Metric::span_mass);
+  }
   for (const std::int64_t layer : stages_.speculating_layers()) {
     walk_.want_speculated(layer);
   }
@@ -84,6 +88,8 @@ void PointReplay::make_heads() {
     heads_.emplace_back(id, std::move(members), std::move(clustering), config_.system.clustering.type,
                         stages_.of_head(id),
                         SetCodec(machine_.codecs(), id, members_, g.head_dim, seed, machine_.entry_bytes()));
+    heads_.back().record_span({static_cast<EntryIndex>(config_.recorded_span.first),
+                               static_cast<EntryIndex>(config_.recorded_span.end())});
   }
 }
 

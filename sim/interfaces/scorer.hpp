@@ -58,9 +58,11 @@ class Scorer {
     double attention_scale;  ///< what q.k is multiplied by before the softmax
     HeadId head;             ///< the first of them
     std::uint64_t root_seed;
-    std::int64_t heads = 1;         ///< how many decide together
-    bool estimates = false;         ///< `estimate` will be asked, so that what it needs must be kept
-    std::int64_t layer_number = 0;  ///< of the model; `head.layer` counts what the trace captured
+    std::int64_t heads = 1;            ///< how many decide together
+    bool estimates = false;            ///< `estimate` will be asked, so that what it needs must be kept
+    std::int64_t layer_number = 0;     ///< of the model; `head.layer` counts what the trace captured
+    std::string_view model_name = {};  ///< as the trace names it; for the constructor alone
+    std::span<const std::int64_t> kv_heads = {};  ///< of the model, those captured; for the constructor alone
 
     /// Channels of a query that may be other than zero, those of its own head: what Work of a product counts.
     std::int64_t query_dim() const { return head_dim / heads; }

@@ -37,6 +37,8 @@ enum class Metric : std::size_t {
   retained_mass,
   retained_recall,
   needed_loaded,
+  span_true_mass,
+  span_mass,
   units,
   unit_variance,
   demanded_units,

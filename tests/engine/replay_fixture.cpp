@@ -89,6 +89,7 @@ system:
   schedule: {}
 {}{}{}run: {{threads: {}, first_step: {}, steps: {}, check: {}}}
 workload: {}
+record: {}
 )",
           trace_path_.string(), setup.sequences, setup.model, setup.phone, setup.device, setup.clustering,
           stages_of(setup), setup.tiers, codecs_of(setup), setup.layout, setup.replacement, setup.cache_bytes,
@@ -96,7 +97,7 @@ workload: {}
           setup.schedule, setup.dram_bytes > 0 ? fmt::format("  dram: {}B\n", setup.dram_bytes) : "",
           setup.heads_together ? "  heads: together\n" : "",
           setup.representatives.empty() ? "" : fmt::format("  representatives: {}\n", setup.representatives),
-          setup.threads, setup.first_step, setup.steps, setup.check, setup.workload));
+          setup.threads, setup.first_step, setup.steps, setup.check, setup.workload, setup.record));
   return load_config(file, {}).front();
 }
 

@@ -41,6 +41,7 @@ struct Setup {
   bool selects = true;  ///< false: `stages_before` are all there are
   std::string tiers = "[]";
   std::string workload = "{}";
+  std::string record = "{}";
   std::int64_t cache_bytes = 0;
   std::int64_t dram_bytes = 0;
   std::int64_t sinks = 2;

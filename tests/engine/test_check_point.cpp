@@ -71,6 +71,16 @@ TEST_CASE("steps, device, model and stages are told together") {
       names_each(problems, {"run.steps", "device.slc_bandwidth", "model.layers", "system.stages.0.recheck"}));
 }
 
+TEST_CASE("a span beyond the trace is told with what else is wrong") {
+  Setup setup;
+  setup.steps = 1000;
+  setup.record = "{span: {first: 100, tokens: 6}}";  // of 105 tokens
+  CHECK(names_each(problems_with(setup), {"run.steps", "record.span"}));
+  setup.steps = 0;
+  setup.record = "{span: {first: 100, tokens: 5}}";
+  CHECK(problems_with(setup).empty());
+}
+
 TEST_CASE("what tiers of memory refuse is told together, and with what else is wrong") {
   Setup setup;
   setup.steps = 1000;

@@ -205,6 +205,47 @@ def test_what_is_wrong_with_several_calibrations_is_told_together(sample: Path, 
         assert f"system.stages.{at}.scorer.calibration: " in line
 
 
+@pytest.mark.parametrize("heads", ["together", "each"])
+def test_a_calibration_of_another_model_or_of_other_heads_is_refused_before_any_replay(
+    kvreplay, sample: Path, tmp_path: Path, heads: str
+) -> None:
+    kvreplay("calibrate", sample, "-o", tmp_path / "sound.h5", "--heads", heads, "--rank", "8")
+    with h5py.File(tmp_path / "sound.h5") as file:
+        assert file.attrs["model"].decode() == "SmolLM2-135M-Instruct-Q4_1"
+        assert list(file.attrs["kv_heads"]) == [0, 1, 2]
+
+    def changed(name: str, **attributes: object) -> str:
+        (tmp_path / name).write_bytes((tmp_path / "sound.h5").read_bytes())
+        with h5py.File(tmp_path / name, "r+") as file:
+            for key, value in attributes.items():
+                file.attrs[key] = value
+        return name
+
+    other = changed("other.h5", model=np.bytes_(b"another model"))
+    heads_of = changed("heads.h5", kv_heads=np.array([0, 1, 3]))
+    old = changed("old.h5", version=1)
+    config = retrieving(tmp_path, sample, other, heads_of, old)
+    config.write_text(config.read_text().replace("together", heads))
+    wrong = ["--set", "run.steps=1000000"]
+    done = attempt("run", config, *wrong, "-o", tmp_path / "out.h5")
+    assert done.returncode == 2
+    lines = done.stderr.splitlines()
+    assert len(lines) == 4
+    assert any("run.steps: " in line for line in lines)
+    for stage, message in enumerate(
+        (
+            f"{tmp_path / other}: is of the model 'another model', and the trace of "
+            "'SmolLM2-135M-Instruct-Q4_1'; allowed: a calibration of the trace's model",
+            f"{tmp_path / heads_of}: is of the KV heads 0, 1, 3 of each layer, and the trace has 0, 1, 2; "
+            "allowed: a calibration of the same KV heads",
+            f"{tmp_path / old}: is of version 1; allowed: 2",
+        )
+    ):
+        key = f"system.stages.{stage}.scorer.calibration: {message}"
+        assert [line for line in lines if line.startswith(f"{config}:1:") and line.endswith(key)], key
+    assert not (tmp_path / "out.h5").exists()
+
+
 def test_traces_of_two_models_are_refused_and_all_is_told_at_once(sample: Path, tmp_path: Path) -> None:
     other = tmp_path / "other.h5"
     other.write_bytes(sample.read_bytes())

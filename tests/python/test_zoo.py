@@ -50,5 +50,22 @@ def test_kernels_have_a_row_a_system(results, project_root) -> None:
     assert all(float(row[1].split()[0]) > 0 for row in rows)
 
 
+def test_several_texts_have_their_errors_side_by_side_and_a_front_that_is_on_all(
+    results, project_root, tmp_path
+) -> None:
+    """Twice the same text: its errors are the mean, and its front is that of every text."""
+    copies = [tmp_path / "one.h5", tmp_path / "two.h5"]
+    for copy in copies:
+        copy.symlink_to(results)
+    single = {row[0]: row for row in printed(project_root, results)}
+    rows = printed(project_root, *copies)
+    assert [row[0] for row in rows] == list(single)
+    for name, one, two, everything, latency, dram, front in rows:
+        error = single[name][3]
+        assert one == two == everything.split(" [")[0] == error.split(" [")[0]
+        assert (latency, dram) == (single[name][4], single[name][5])
+        assert (front == "every text") == (single[name][7] == "yes")
+
+
 def test_the_notebook_runs_from_top_to_bottom(results, monkeypatch: pytest.MonkeyPatch) -> None:
     run_notebook("zoo.ipynb", monkeypatch, KVREPLAY_ZOO=results)

@@ -193,6 +193,7 @@ BasisFile calibrate(const std::vector<Source>& sources, const Options& options, 
                                                [](const Source& source) { return source.tokens; }),
                  .together = options.together,
                  .centred = options.centred,
+                 .kv_heads = header.captured_kv_heads,
                  .layers = header.captured_layers,
                  .bases = {}};
   ProgressBar bar("calibrate", quiet);

@@ -482,11 +482,27 @@ Field run() {
             .choices = "end|every_step"})});
 }
 
+Field span() {
+  return table("span",
+               "neighbouring entries, as those of a fact that the text tells: what attention they get "
+               "and what of it is attended to is recorded apart, as span_true_mass and span_mass",
+               {integer("first", 0,
+                        {.doc = "position of the first, in every sequence",
+                         .unit = "tokens",
+                         .min = 0,
+                         .max = bounds::kEntries}),
+                integer("tokens", 0,
+                        {.doc = "how many; 0: nothing is recorded",
+                         .unit = "tokens",
+                         .min = 0,
+                         .max = bounds::kEntries})});
+}
+
 Field record() {
   return table(
       "record", "what is kept in the results",
       {boolean("per_step", true, "write the metrics of every step, layer and head; false: summaries only"),
-       boolean("host_timing", true, "times of the kernels on this host")});
+       boolean("host_timing", true, "times of the kernels on this host"), span()});
 }
 
 Field root() {

@@ -101,7 +101,8 @@ void HeadPolicies::judge(std::size_t selection, MemberHead& member, std::int64_t
        .range = range(),
        .budget = allotted_,
        .pending = counts_pending_ ? std::ssize(pending) : 0,
-       .free = counts_pending_ ? std::span<const EntryIndex>() : pending},
+       .free = counts_pending_ ? std::span<const EntryIndex>() : pending,
+       .span = recorded_},
       query, truth);
 }
 

@@ -49,6 +49,9 @@ class HeadPolicies {
                std::string clustering_name, std::vector<std::unique_ptr<HeadStage>> stages,
                SetCodec codec = {});
 
+  /// From now on the attention of these entries is recorded apart.
+  void record_span(CandidateRange entries) { recorded_ = entries; }
+
   HeadId id() const { return head_; }
   std::span<const MemberHead> members() const { return members_; }
   const Clustering& clustering() const { return *clustering_; }
@@ -246,6 +249,7 @@ class HeadPolicies {
   SetQueries queries_;                 ///< where none was asked yet and stages act, the prompt's last
   std::vector<std::int64_t> budgets_;  ///< [stages]: what each was allotted last
   std::int64_t allotted_ = 0;          ///< to the last select stage
+  CandidateRange recorded_;            ///< entries whose attention is recorded apart
   Selection demanded_;
   Selection guessed_;
   std::int64_t steps_ = 0;

@@ -45,6 +45,10 @@ void record_quality(const HeadQuality& quality, LayerRow row, std::int64_t head,
   set(Metric::retained_mass, quality.retained_mass);
   set(Metric::retained_recall, quality.retained_recall);
   set(Metric::needed_loaded, quality.needed_loaded);
+  if (data.recorded(Metric::span_mass)) {
+    set(Metric::span_true_mass, quality.span_true_mass);
+    set(Metric::span_mass, quality.span_mass);
+  }
 }
 
 /// `scale`: to one KV head, of all that it stands for.

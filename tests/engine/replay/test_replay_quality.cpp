@@ -1,5 +1,6 @@
 // What a replay says about recall, mass and error, for every combination of the shipped policies.
 #include <doctest/doctest.h>
+#include <fmt/format.h>
 
 #include <algorithm>
 #include <cmath>
@@ -171,6 +172,29 @@ TEST_CASE("units that keep no state give the same quality wherever the replay st
       CHECK(part.data.at(metric, step, 1, 0) == all.data.at(metric, step + 10, 1, 0));
     }
     CHECK(part.data.at(Metric::position, step) == 65.0 + 10.0 + static_cast<double>(step));
+  }
+}
+
+TEST_CASE("a recorded span of everything has the mass of all that is attended to; parts of it add up") {
+  const auto recorded = [](std::int64_t first, std::int64_t tokens) {
+    Setup setup;
+    setup.stages_before =
+        "{when: [prefill_end, step], effect: evict, units: token, scorer: position, budget: {type: fixed, "
+        "entries: 0}, pins: {sinks: 2, recent: 30}}";
+    setup.record = fmt::format("{{span: {{first: {}, tokens: {}}}}}", first, tokens);
+    return fixture().run(setup);
+  };
+  const PointResult all = recorded(0, 105);
+  const PointResult first = recorded(0, 40);
+  const PointResult rest = recorded(40, 65);
+  CHECK(!recorded(0, 0).data.recorded(Metric::span_mass));
+  for (std::size_t i = 0; i < values(all, Metric::mass).size(); ++i) {
+    const auto value = [i](const PointResult& result, Metric metric) { return values(result, metric)[i]; };
+    CHECK(value(all, Metric::span_true_mass) == doctest::Approx(1.0));
+    CHECK(value(all, Metric::span_mass) == doctest::Approx(value(all, Metric::mass)));
+    CHECK(value(all, Metric::span_mass) ==
+          doctest::Approx(value(first, Metric::span_mass) + value(rest, Metric::span_mass)));
+    CHECK(value(first, Metric::span_mass) <= value(first, Metric::span_true_mass));
   }
 }
 

@@ -199,6 +199,7 @@ BasisFile reversed_channels(std::int64_t width) {
           .rows = 1,
           .together = true,
           .centred = false,
+          .kv_heads = {1},
           .layers = {4},
           .bases = {{basis}}};
 }
@@ -216,8 +217,11 @@ TEST_CASE("low_rank: takes the first directions of a calibration, and says what 
   const TemporaryFolder folder;
   const std::filesystem::path path = folder / "basis.h5";
   reversed_channels(2).write(path);
+  const std::vector<std::int64_t> kv_heads{1};
   Scorer::Context fourth = context(2, 1, 1.0);
   fourth.layer_number = 4;
+  fourth.model_name = "by hand";
+  fourth.kv_heads = kv_heads;
   const Sequence sequence({3, 5, 1, 7}, 2);
   Asked asked({{"rank", std::int64_t{1}}, {"calibration", path.string()}}, fourth, sequence, 2);
   CHECK(asked.scores(Sequence({1, 1}, 2), 1) == std::vector<float>{7.0F});  // the second channel alone
@@ -226,13 +230,31 @@ TEST_CASE("low_rank: takes the first directions of a calibration, and says what 
   Asked second({{"rank", std::int64_t{1}}, {"calibration", path.string()}}, fourth, sequence, 2);
   CHECK(second.scorer->dram_bytes() == 2 * 2);
 
-  CHECK(problem_of(path, context(2, 1, 1.0), 1).find("has nothing of layer 0") != std::string::npos);
+  Scorer::Context lowest = fourth;
+  lowest.layer_number = 0;
+  CHECK(problem_of(path, lowest, 1).find("has nothing of layer 0") != std::string::npos);
   Scorer::Context wide = fourth;
   wide.head_dim = 3;
   CHECK(problem_of(path, wide, 1).find("of 2 channels, and that of set 0 of 3 channels") !=
         std::string::npos);
   CHECK(problem_of(folder / "none.h5", fourth, 1).find("calibration: ") == 0);
   CHECK(problem_of(path, fourth, 3).find("rank: 3 directions of 2 channels") == 0);
+}
+
+TEST_CASE("low_rank: refuses a calibration of another model or of other KV heads, and tells of both") {
+  const TemporaryFolder folder;
+  const std::filesystem::path path = folder / "basis.h5";
+  reversed_channels(2).write(path);
+  const std::vector<std::int64_t> kv_heads{0, 1};
+  Scorer::Context other = context(2, 1, 1.0);
+  other.layer_number = 4;
+  other.model_name = "by foot";
+  other.kv_heads = kv_heads;
+  const std::string problem = problem_of(path, other, 1);
+  CHECK(problem.find("is of the model 'by hand', and the trace of 'by foot'; allowed: ") !=
+        std::string::npos);
+  CHECK(problem.find("is of the KV heads 1 of each layer, and the trace has 0, 1; allowed: ") !=
+        std::string::npos);
 }
 
 }  // namespace

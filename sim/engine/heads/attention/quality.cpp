@@ -124,6 +124,18 @@ double share_marked(std::span<const EntryIndex> entries, std::span<const std::ui
   return static_cast<double>(found) / static_cast<double>(entries.size());
 }
 
+/// What of the span there is so far.
+void add_span(std::span<const float> probabilities, const Attended& attended, double share,
+              HeadQuality& quality) {
+  const EntryIndex end = std::min(attended.span.end, static_cast<EntryIndex>(probabilities.size()));
+  for (EntryIndex entry = attended.span.begin; entry < end; ++entry) {
+    const auto at = static_cast<std::size_t>(entry);
+    const double mass = share * static_cast<double>(probabilities[at]);
+    quality.span_true_mass += mass;
+    quality.span_mass += attended.marked[at] != 0 ? mass : 0.0;
+  }
+}
+
 }  // namespace
 
 void add_quality(const Attended& attended, std::int64_t query, HeadTruth& truth, double share,
@@ -154,6 +166,7 @@ void add_quality(const Attended& attended, std::int64_t query, HeadTruth& truth,
   quality.retained_recall +=
       share * (nothing_removed && !best.empty() ? 1.0 : recall_of_live(best, probabilities, attended));
   quality.needed_loaded += share * share_marked(truth.needed(query), attended.marked);
+  add_span(probabilities, attended, share, quality);
 }
 
 }  // namespace kvr

@@ -24,6 +24,8 @@ struct HeadQuality {
   double retained_mass = 0.0;    ///< true softmax over those
   double retained_recall = 0.0;  ///< share of the best of `recall` that no stage removed
   double needed_loaded = 0.0;    ///< share attended to of the fewest entries with 95 % of the true softmax
+  double span_true_mass = 0.0;   ///< true softmax over the recorded span
+  double span_mass = 0.0;        ///< the same over what of it was attended to
 };
 
 /// What one query head attended to, with what it could have.
@@ -39,6 +41,7 @@ struct Attended {
   std::int64_t pending;  ///< of `range`, those that are attended to in any case, as part of the budget
   /// Of `range`, ascending, those that are attended to on top of the budget: no candidates, as pins are none.
   std::span<const EntryIndex> free = {};
+  CandidateRange span = {};  ///< what is recorded apart
 
   bool is_candidate(EntryIndex entry) const {
     return range.contains(entry) && !std::ranges::binary_search(free, entry);

@@ -14,38 +14,31 @@
 #include "sim/base/error.hpp"
 #include "sim/base/registry.hpp"
 #include "sim/config/problem_list.hpp"
+#include "sim/engine/heads/stages/scorers.hpp"
 #include "sim/engine/heads/stages/stage_check.hpp"
 #include "sim/engine/walk/trace_demands.hpp"
 
 namespace kvr {
-namespace {
-
-std::unique_ptr<Scorer> make_scorer(const StageConfig& stage, const RunConfig& config, const BatchWalk& walk,
-                                    HeadId head) {
-  const trace::Geometry& g = walk.header().geometry;
-  const std::int64_t heads = config.system.set_size(walk.kv_heads());
-  return Registry<Scorer>::instance().create(
-      stage.scorer.type, stage.scorer.values,
-      {heads * g.head_dim, heads * g.group(), g.attention_scale, head,
-       static_cast<std::uint64_t>(config.seed), heads, stage.estimates(),
-       walk.header().captured_layers[static_cast<std::size_t>(head.layer)]});
-}
-
-}  // namespace
 
 Stages::Stages(const RunConfig& config, const BatchWalk& walk)
     : config_(&config), walk_(&walk), sets_(walk.kv_heads() / config.system.set_size(walk.kv_heads())) {
-  for (std::int64_t sequence = 0; sequence < walk.sequences(); ++sequence) {
-    check_stages(config, config.sequences[static_cast<std::size_t>(sequence)],
-                 walk.sequence(sequence).trace());
-  }
   ProblemList problems;
+  problems.collect([&] {
+    for (std::int64_t sequence = 0; sequence < walk.sequences(); ++sequence) {
+      check_stages(config, config.sequences[static_cast<std::size_t>(sequence)],
+                   walk.sequence(sequence).trace());
+    }
+  });
+  problems.collect([&] {
+    for (std::int64_t sequence = 0; sequence < walk.sequences(); ++sequence) {
+      needs_ = check_scorers(config, walk.sequence(sequence).trace().header());
+    }
+  });
+  problems.throw_if_any();
   for (const StageConfig& stage : config.system.stages) {
     budgets_.push_back(make_budgets(stage, stage.budget));
     estimates_.push_back(stage.estimates() ? make_budgets(stage, stage.estimate) : SequenceBudgets());
-    problems.collect([&] { need(budgets_.size() - 1); });
   }
-  problems.throw_if_any();
   for (std::int64_t sequence = 0; sequence < walk.sequences(); ++sequence) {
     check_needs(needs_, config, config.sequences[static_cast<std::size_t>(sequence)],
                 walk.sequence(sequence).steps().first_position, walk.sequence(sequence).trace());
@@ -65,39 +58,6 @@ Stages::SequenceBudgets Stages::make_budgets(const StageConfig& stage, const Com
          walk_->header().geometry.layers, acts_in}));
   }
   return budgets;
-}
-
-void Stages::need(std::size_t index) {
-  try {
-    add_needs(index);
-  } catch (const InputError& error) {  // parameters that do not fit the trace
-    throw config_->placed(fmt::format("system.stages.{}.scorer", index), error);
-  }
-}
-
-void Stages::add_needs(std::size_t index) {
-  const StageConfig& stage = stage_config(index);
-  if (stage.takes()) {
-    return;
-  }
-  for (std::int64_t layer = 0; layer < walk_->layers(); ++layer) {  // a calibration may lack one
-    if (runs_in(stage, layer, walk_->header())) {
-      make_scorer(stage, *config_, *walk_, {.layer = layer});
-    }
-  }
-  const auto scorer = make_scorer(stage, *config_, *walk_, walk_->head_id(0));
-  if (stage.estimates() && !scorer->sketches()) {
-    throw InputError(fmt::format(
-        "type: '{}' keeps nothing that could stand for entries that are not read, and the stage estimates "
-        "({}); allowed: a scorer that does, or no estimate",
-        stage.scorer.type, config_->place(fmt::format("system.stages.{}.estimate", index))));
-  }
-  const TraceNeeds needs = scorer->needs();
-  const bool last_query =
-      scorer->asks_queries() && (stage.at_prompt_end || stage.queries == Queries::last_step);
-  needs_.prompt_attention_sums |= needs.prompt_attention_sums;
-  needs_.prompt_window =
-      std::max({needs_.prompt_window, needs.prompt_window, std::int64_t{last_query ? 1 : 0}});
 }
 
 std::vector<std::int64_t> Stages::speculating_layers() const {
@@ -150,7 +110,7 @@ std::vector<std::unique_ptr<HeadStage>> Stages::of_head(HeadId head) const {
     }
     stages.push_back(std::make_unique<HeadStage>(
         stage, walk_->sequence(head.sequence).steps().first_position, head, members * header.geometry.group(),
-        std::move(tokens), stage.takes() ? nullptr : make_scorer(stage, *config_, *walk_, head)));
+        std::move(tokens), stage.takes() ? nullptr : make_scorer(stage, *config_, header, head)));
   }
   return stages;
 }

@@ -58,9 +58,6 @@ class Stages {
     std::function<bool(const HeadPolicies&)> is_due;
   };
 
-  /// What its scorer needs of the trace. Throws InputError, placed, where that does not fit.
-  void need(std::size_t stage);
-  void add_needs(std::size_t stage);
   const StageConfig& stage_config(std::size_t stage) const { return config_->system.stages[stage]; }
   void take(std::size_t stage, std::span<HeadPolicies> heads, Workers& workers) const;
   void run(std::size_t stage, std::span<HeadPolicies> heads, Workers& workers, const Act& act,
