@@ -31,13 +31,16 @@ def stamp_of(config: Path, settings: Sequence[str], inputs: Iterable[Path] = ())
     return digest.hexdigest()
 
 
-def run(config: Path, results: Path, settings: Sequence[str], inputs: Iterable[Path] = ()) -> None:
-    """Nothing where the results are there; `inputs` are files beside the configurations."""
+def run(
+    config: Path, results: Path, settings: Sequence[str], inputs: Iterable[Path] = (), together: int = 4
+) -> None:
+    """Nothing where the results are there; `inputs` are files beside the configurations. So many points are
+    replayed side by side."""
     stamp, wanted = results.with_suffix(".stamp"), stamp_of(config, settings, inputs)
     if results.exists() and stamp.exists() and stamp.read_text() == wanted:
         return
     sets = [word for setting in settings for word in ("--set", setting)]
-    call("run", config, "-o", results, *sets)
+    call("run", config, "-o", results, "--together", together, *sets)
     stamp.write_text(wanted)
 
 

@@ -27,38 +27,52 @@ THINGS = (
     *("box", "field", "ring", "book", "carriage", "garden", "tower", "lamp"),
 )
 
+Fact = tuple[str, str, int]  # whose, of what, the number
+
 
 def main() -> None:
     rng = random.Random(SEED)
-    pages = prose_pages(" ".join((HERE / "prose.txt").read_text(encoding="utf-8").split()))
-    owners = rng.sample([(name, thing) for name in NAMES for thing in THINGS], FIRST_FACTS + ROUNDS)
-    facts = [(name, thing, rng.randrange(1000, 10000)) for name, thing in owners]
+    pages = prose_pages(prose())
+    facts = some_facts(rng, FIRST_FACTS + ROUNDS)
     told = [f"{next(pages)} {tell(fact)}" for fact in facts[:FIRST_FACTS]]
     conversation = []
     for number, fact in enumerate(facts[FIRST_FACTS:], start=FIRST_FACTS):
         told.append(f"{next(pages)} {tell(fact)}")
-        name, thing, answer = facts[number - rng.randint(1, FARTHEST if number > FARTHEST else number)]
-        question = f"What is the number of {name}'s {thing}?"
+        asked = facts[number - rng.randint(1, FARTHEST if number > FARTHEST else number)]
         conversation += [
-            {"role": "user", "content": "\n\n".join([*told, question])},
-            {"role": "assistant", "content": tell((name, thing, answer))},
+            {"role": "user", "content": "\n\n".join([*told, ask(asked)])},
+            {"role": "assistant", "content": tell(asked)},
         ]
         told = []
     print(json.dumps(conversation, indent=1))
 
 
-def tell(fact: tuple[str, str, int]) -> str:
+def prose() -> str:
+    return " ".join((HERE / "prose.txt").read_text(encoding="utf-8").split())
+
+
+def some_facts(rng: random.Random, count: int) -> list[Fact]:
+    owners = rng.sample([(name, thing) for name in NAMES for thing in THINGS], count)
+    return [(name, thing, rng.randrange(1000, 10000)) for name, thing in owners]
+
+
+def tell(fact: Fact) -> str:
     """A fact as a sentence."""
     name, thing, number = fact
     return f"The number of {name}'s {thing} is {number}."
 
 
-def prose_pages(prose: str) -> Iterator[str]:
-    """Pieces of whole sentences of about PAGE_CHARACTERS."""
+def ask(fact: Fact) -> str:
+    name, thing, _ = fact
+    return f"What is the number of {name}'s {thing}?"
+
+
+def prose_pages(text: str, characters: int = PAGE_CHARACTERS) -> Iterator[str]:
+    """Pieces of whole sentences, a little longer than that."""
     at = 0
     while True:
-        end = prose.index(". ", at + PAGE_CHARACTERS) + 1
-        yield prose[at:end].strip()
+        end = text.index(". ", at + characters) + 1
+        yield text[at:end].strip()
         at = end
 
 
