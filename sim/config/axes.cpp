@@ -25,13 +25,24 @@ namespace fs = std::filesystem;
 
 constexpr const char* kPoints = "points";
 
+/// Where a value of `key` goes: `trace: [a.h5]` is one of trace.path, and leaves all else of the trace.
+std::vector<std::string> path_to(const std::string& key, const Node& value) {
+  std::vector<std::string> path = split_path(key);
+  const Field* field = field_at(path);
+  const Field* file = field != nullptr ? field->find("path") : nullptr;
+  if (value.kind == NodeKind::scalar && file != nullptr && file->is_path) {
+    path.push_back(file->name);
+  }
+  return path;
+}
+
 // --- What values are called ---
 
 /// The type of a component, the stem of a file, else the value.
 std::string text_of(const AxisKey& key, const Node& value) {
   const Node* type = value.find("type");
-  const Field* field = field_at(split_path(key.key));
-  const bool is_file = field != nullptr && (field->is_path || field->shorthand == "path");
+  const Field* field = field_at(path_to(key.key, value));
+  const bool is_file = field != nullptr && field->is_path;
   const std::string text = describe(type != nullptr ? *type : value);
   return is_file && value.kind == NodeKind::scalar ? fs::path(text).stem().string() : text;
 }
@@ -118,16 +129,6 @@ void refuse_form(const Node& node, const std::string& path, Problems& problems) 
                fmt::format("is not a list of values ({}); allowed: at least one value in brackets, or a map "
                            "of values or points, name and when",
                            empty ? fmt::format("an empty {}", list ? "list" : "map") : describe(node)));
-}
-
-/// Where a value of `key` goes: `trace: a.h5` leaves all else of the trace.
-std::vector<std::string> path_to(const std::string& key, const Node& value) {
-  std::vector<std::string> path = split_path(key);
-  const Field* field = field_at(path);
-  if (field != nullptr && value.kind == NodeKind::scalar && !field->shorthand.empty()) {
-    path.push_back(field->shorthand);
-  }
-  return path;
 }
 
 /// `values: {alias: value}` and `points: {alias: overlay}`.

@@ -306,12 +306,12 @@ void Points::take_axes(const Node& sweep, const Node& zip, Problems& problems) {
   axes_ = sweep_axes(sweep, problems);
   std::ranges::move(zip_axis(zip, problems), std::back_inserter(axes_));
   seeds_ = seed_axis(base_, problems);
+  name_axes(axes_, seeds_.has_value(), problems);
   std::vector<Axis> all = axes_;
   if (seeds_) {
     all.push_back(*seeds_);
   }
   check_axes(all, settings_, names(), problems);
-  name_axes(axes_, seeds_.has_value(), problems);
 
   const Mark mark = all.empty() ? base_.mark : all.front().mark;
   const std::string_view key = all.empty() ? "points" : "sweep";

@@ -7,6 +7,7 @@
 
 #include <algorithm>
 #include <array>
+#include <cmath>
 #include <functional>
 #include <map>
 #include <numeric>
@@ -91,6 +92,13 @@ std::vector<std::int64_t> read_numbers(const StoredArray& array) {
   return numbers;
 }
 
+std::vector<double> read_doubles(const StoredArray& array) {
+  std::vector<double> values(
+      std::accumulate(array.shape().begin(), array.shape().end(), std::size_t{1}, std::multiplies<>()));
+  array.read(Shape(array.shape().size(), 0), array.shape(), std::as_writable_bytes(std::span(values)));
+  return values;
+}
+
 /// What this program calls a dimension, which earlier versions may have called otherwise.
 std::string dimension_name(std::string name) {
   return name == "head" ? "kv_head" : name;
@@ -157,6 +165,10 @@ struct ResultFile::State {
   void check_format() const;
   void read_axes();
   void read_points();
+  void read_numbers_of_points();
+  void read_sweep();
+  void read_axis(const std::string& name);
+  void read_model_errors();
   void read_completeness();
   void read_provenance();
   void describe(Origin origin);
@@ -173,6 +185,9 @@ ResultFile::State::State(const std::filesystem::path& from) : path(from), file(h
   check_format();
   read_axes();
   read_points();
+  read_numbers_of_points();
+  read_sweep();
+  read_model_errors();
   read_completeness();
   read_provenance();
   describe(Origin::simulated);
@@ -246,7 +261,91 @@ void ResultFile::State::read_points() {
       refuse(file.get(), "point",
              fmt::format("'{}' stands there twice; expected unique names", hdf5::shown(names[i])));
     }
-    points.push_back({names[i], variants[i], seeds[i], configs[i], lines_of(notes[i])});
+    points.push_back({.name = names[i],
+                      .variant = variants[i],
+                      .seed = seeds[i],
+                      .resolved_config = configs[i],
+                      .notes = lines_of(notes[i]),
+                      .number = static_cast<std::int64_t>(i),
+                      .axes = {},
+                      .model_errors = {}});
+  }
+}
+
+void ResultFile::State::read_numbers_of_points() {
+  if (!hdf5::has_dataset(file.get(), "provenance/number")) {
+    return;
+  }
+  const std::vector<std::int64_t> numbers = read_numbers(open_array(file.get(), "provenance/number"));
+  if (numbers.size() != points.size()) {
+    refuse(file.get(), "provenance/number",
+           fmt::format("{} numbers of {} points", numbers.size(), points.size()));
+  }
+  for (std::size_t i = 0; i < points.size(); ++i) {
+    points[i].number = numbers[i];
+  }
+}
+
+void ResultFile::State::read_sweep() {
+  std::istringstream names(text_attribute(file.get(), "coordinates"));
+  for (std::string name; names >> name;) {
+    if (name != "variant" && name != "seed") {
+      read_axis(name);
+    }
+  }
+}
+
+void ResultFile::State::read_axis(const std::string& name) {
+  const StoredArray stored = open_array(file.get(), name);
+  if (stored.shape() != Shape{points.size()}) {
+    refuse(file.get(), name, fmt::format("no list of {} values", points.size()));
+  }
+  AxisValue axis{.axis = name,
+                 .key = text_attribute(stored.dataset(), "key"),
+                 .unit = text_attribute(stored.dataset(), "units"),
+                 .value = {}};
+  const auto add = [&](const auto& values, auto is_value) {
+    for (std::size_t i = 0; i < points.size(); ++i) {
+      axis.value = values[i];
+      if (is_value(values[i])) {
+        points[i].axes.push_back(axis);
+      }
+    }
+  };
+  if (hdf5::has_type(stored.dataset(), H5T_STD_I64LE)) {
+    add(read_numbers(stored), [](std::int64_t) { return true; });
+  } else if (hdf5::has_type(stored.dataset(), H5T_IEEE_F64LE)) {
+    add(read_doubles(stored), [](double value) { return !std::isnan(value); });
+  } else {
+    add(read_texts(stored), [](const std::string& text) { return !text.empty(); });
+  }
+}
+
+void ResultFile::State::read_model_errors() {
+  const std::string group = "device/model_errors/";
+  if (!hdf5::has_dataset(file.get(), group + "model")) {
+    return;
+  }
+  const std::vector<std::string> models = read_texts(open_array(file.get(), group + "model"));
+  std::map<std::string, std::vector<double>> tables;
+  for (const char* const name : {"batches", "median", "p95", "p99", "total_time"}) {
+    const StoredArray stored = open_array(file.get(), group + name);
+    if (stored.shape() != Shape{points.size(), models.size()} ||
+        !hdf5::has_type(stored.dataset(), H5T_IEEE_F64LE)) {
+      refuse(file.get(), group + name, fmt::format("no float64 [{}, {}]", points.size(), models.size()));
+    }
+    tables[name] = read_doubles(stored);
+  }
+  for (std::size_t i = 0; i < points.size() * models.size(); ++i) {
+    if (!std::isnan(tables["batches"][i])) {
+      points[i / models.size()].model_errors.push_back(
+          {.model = models[i % models.size()],
+           .batches = static_cast<std::int64_t>(tables["batches"][i]),
+           .median = tables["median"][i],
+           .p95 = tables["p95"][i],
+           .p99 = tables["p99"][i],
+           .total_time = tables["total_time"][i]});
+    }
   }
 }
 

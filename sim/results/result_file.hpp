@@ -10,7 +10,9 @@
 #include <utility>
 #include <vector>
 
+#include "sim/base/axis_value.hpp"
 #include "sim/base/hdf5.hpp"
+#include "sim/interfaces/flash_device.hpp"
 #include "sim/results/metrics.hpp"
 
 namespace kvr {
@@ -45,6 +47,9 @@ struct ResultPoint {
   std::int64_t seed;
   std::string resolved_config;  ///< YAML
   std::vector<std::string> notes;
+  std::int64_t number;          ///< its place in the configuration; in the file where that does not say
+  std::vector<AxisValue> axes;  ///< of its sweep, those that vary for it
+  std::vector<ModelError> model_errors;
 };
 
 /// A file that write_results wrote, opened for reading.

@@ -36,7 +36,7 @@ TEST_CASE("the resolved dump holds every key in fixed order, with units") {
         "  schedule:\n    type: serial\n"
         "workload:\n  sequences: []\n  turns: []\n  prefill: free\n"
         "run:\n  seed: 7\n  threads: 1\n  first_step: 0\n  steps: 0\n  working_set: 0B\n  check: end\n"
-        "record:\n  per_step: true\n  host_timing: true\n");
+        "record:\n  per_step: true\n  host_timing: true\n  span:\n    first: 0\n    tokens: 0\n");
 }
 
 TEST_CASE("a resolved dump is a configuration that resolves to itself, whatever its texts hold") {

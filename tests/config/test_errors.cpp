@@ -355,13 +355,14 @@ TEST_CASE("bad includes and points are errors") {
 
 TEST_CASE("bad sweeps are errors") {
   const std::string good(kGood);
-  CHECK(error_of_text(good + "sweep: {run.seed: 1, run.threads: [], points.a: [1], run.steps: [x]}\n") ==
-        "c.yaml:16:9: sweep.run.seed: is not a list of values (1); allowed: at least one value in brackets\n"
-        "c.yaml:16:22: sweep.run.threads: is not a list of values (an empty list); allowed: at least one "
-        "value in "
-        "brackets\n"
-        "c.yaml:16:39: sweep.points.a: cannot be varied (points.a); allowed: keys of a point\n"
-        "c.yaml:16:66: run.steps: is not an integer (x); allowed: an integer, at least 0");
+  CHECK(
+      error_of_text(good + "sweep: {run.seed: 1, run.threads: [], points.a: [1], run.steps: [x]}\n") ==
+      "c.yaml:16:9: sweep.run.seed: is not a list of values (1); allowed: at least one value in brackets, or "
+      "a map of values or points, name and when\n"
+      "c.yaml:16:22: sweep.run.threads: is not a list of values (an empty list); allowed: at least one "
+      "value in brackets, or a map of values or points, name and when\n"
+      "c.yaml:16:39: sweep.points.a: cannot be varied (points.a); allowed: keys of a point\n"
+      "c.yaml:16:66: run.steps: is not an integer (x); allowed: an integer, at least 0");
   CHECK(error_of_text(good + "sweep: {run.seed: [1, 1]}\n") ==
         "c.yaml:16:9: sweep: two points have one name (seed=1); allowed: different values");
   CHECK(error_of_text(good + "sweep: {run.seed: [1, 2], run: [{seed: 1}]}\n") ==

@@ -33,6 +33,7 @@ COMMANDS = {
     "compare": (["a.h5", "b.h5"], "--rules"),
     "result show": (["r.h5"], "--point"),
     "result export": (["r.h5"], "--csv"),
+    "result merge": (["r.h5", "-o", "m.h5"], ""),
     "trace info": (["t.h5"], ""),
     "trace validate": (["t.h5"], ""),
     "trace synth": (["t.h5"], "--clusters"),

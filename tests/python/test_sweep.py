@@ -11,6 +11,7 @@ from pathlib import Path
 import h5py
 import numpy as np
 import pytest
+import xarray as xr
 from conftest import ROOT, heed_interrupts
 
 PROGRAM = Path(os.environ.get("KVREPLAY", ROOT / "build" / "release" / "kvreplay"))
@@ -34,6 +35,12 @@ def command(config: Path, *more: str | Path) -> list[str | Path]:
 
 def run(config: Path, *more: str | Path) -> subprocess.CompletedProcess[str]:
     return subprocess.run(command(config, *more), capture_output=True, text=True, check=False, cwd=ROOT)
+
+
+def merge(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [PROGRAM, "result", "merge", *arguments], capture_output=True, text=True, check=False, cwd=ROOT
+    )
 
 
 def written(folder: Path, text: str) -> Path:
@@ -239,14 +246,33 @@ def test_shards_are_the_whole(tmp_path: Path, undisturbed: Path) -> None:
     with h5py.File(undisturbed) as whole:
         names = list(whole["point"].asstr())
         recall = whole["recall"][:]
-    for shard in range(4):
-        out = tmp_path / f"{shard}.h5"
+    parts = [tmp_path / f"{shard}.h5" for shard in range(4)]
+    for shard, out in enumerate(parts):
         assert run(config, "-o", out, "--shard", f"{shard + 1}/4").returncode == 0
         with h5py.File(out) as part:
             assert part.attrs["complete"] == 0
             assert part.attrs["points_planned"] == 6
             assert list(part["point"].asstr()) == names[shard::4]
             np.testing.assert_array_equal(part["recall"][:], recall[shard::4])
+    merged = tmp_path / "merged.h5"
+    assert merge(*parts[::-1], "-o", merged).returncode == 0
+    assert is_complete(merged)
+    assert simulated(merged) == simulated(undisturbed)
+    assert merge(*parts[:2], "-o", tmp_path / "half.h5").returncode == 0
+    with h5py.File(tmp_path / "half.h5") as half:
+        assert (half.attrs["complete"], half.attrs["points_planned"]) == (0, 6)
+        assert list(half["provenance/number"]) == [0, 1, 4, 5]
+    twice = merge(parts[0], parts[1], parts[0], "-o", tmp_path / "twice.h5")
+    assert twice.returncode == 2
+    assert "has the point share=0.05,seed=1, as" in twice.stderr
+    other = tmp_path / "other.h5"
+    config.write_text(BASE)
+    assert run(config, "-o", other).returncode == 0
+    apart = merge(parts[0], other, tmp_path / "c.yaml")
+    assert apart.returncode == 2
+    assert "--out: is not given" in apart.stderr
+    assert "c.yaml: " in apart.stderr
+    assert "the number of planned points differs" in merge(parts[0], other, "-o", tmp_path / "x.h5").stderr
 
 
 @pytest.mark.parametrize(
@@ -265,3 +291,30 @@ def test_what_is_wrong_with_options_is_told(tmp_path: Path, option: list[str], t
     done = run(written(tmp_path, SWEEP), *option)
     assert done.returncode == 2
     assert told in done.stderr
+
+
+def test_what_is_swept_is_a_coordinate_of_its_type(tmp_path: Path) -> None:
+    text = BASE + (
+        "points: {a: {}, b: {}}\n"
+        "sweep:\n"
+        "  device: [ufs40, emmc51]\n"
+        "  system.stages.0.budget.share: [0.05, 0.1]\n"
+        "  system.clustering.entries_per_cluster: {values: [16, 32], name: size, when: {device: ufs40}}\n"
+        "  run.steps: [3]\n"
+    )
+    folder = ROOT / "configs"
+    config = tmp_path / "configs.yaml"
+    (tmp_path / "devices").symlink_to(folder / "devices")
+    config.write_text(text)
+    assert run(config, "-o", tmp_path / "r.h5").returncode == 0
+    data = xr.open_dataset(tmp_path / "r.h5", engine="h5netcdf")
+    assert set(data.coords) >= {"device", "share", "size", "steps", "variant", "seed"}
+    assert list(data.device.values[:3]) == [b"ufs40", b"ufs40", b"ufs40"] or data.device.values[0] == "ufs40"
+    np.testing.assert_array_equal(
+        data.share.values, np.tile(np.repeat([0.05, 0.1, 0.05, 0.1], [2, 2, 1, 1]), 2)
+    )
+    np.testing.assert_array_equal(data["size"].values, np.tile([16, 32, 16, 32, np.nan, np.nan], 2))
+    assert data.steps.dtype == np.int64
+    assert data.share.attrs["key"] == "system.stages.0.budget.share"
+    assert data["size"].attrs["axis"] == 2
+    assert str(data.point.values[4]).strip("b'") == "a,device=emmc51,share=0.05,steps=3"

@@ -115,6 +115,13 @@ TEST_CASE("a file may say that points are missing") {
   const std::filesystem::path path = written(folder);
   {
     const hdf5::Handle file = opened_for_change(path);
+    for (const char* const said : {"complete", "points_planned"}) {
+      REQUIRE(H5Adelete(file.get(), said) >= 0);
+    }
+  }
+  CHECK(ResultFile(path).complete());  // as before files said so
+  {
+    const hdf5::Handle file = opened_for_change(path);
     hdf5::write_int(file.get(), "complete", 0);
     hdf5::write_int(file.get(), "points_planned", 5);
   }

@@ -345,7 +345,8 @@ TEST_CASE(
   std::vector<PointResult> points;
   points.push_back(point(1, 3.0, 1.0));
   points.push_back(point(2, 1.0, 5.0));
-  CHECK(with_single_spaces(summary_text(outlines_of(points))).find("\nbound by score 60 %\n") != std::string::npos);
+  CHECK(with_single_spaces(summary_text(outlines_of(points))).find("\nbound by score 60 %\n") !=
+        std::string::npos);
   points.push_back(point(3, 6.0, 0.0));
   CHECK(with_single_spaces(summary_text(outlines_of(points))).find("\nbound by representative read 62 %\n") !=
         std::string::npos);

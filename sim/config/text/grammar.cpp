@@ -55,11 +55,6 @@ Field table(std::string name, std::string doc, std::vector<Field> fields) {
   return {.name = std::move(name), .shape = Shape::table, .doc = std::move(doc), .fields = std::move(fields)};
 }
 
-Field with_shorthand(std::string key, Field field) {
-  field.shorthand = std::move(key);
-  return field;
-}
-
 Field component(std::string name, std::string kind, std::string default_type = "",
                 std::string_view doc = "") {
   const std::string_view said = doc.empty() ? kind_doc(kind) : doc;
@@ -131,7 +126,8 @@ Field overflow() {
               .quantity = Quantity::bytes,
               .min = 0,
               .max = bounds::kExactInteger})});
-  return with_shorthand("entries", std::move(field));
+  field.shorthand = "entries";
+  return field;
 }
 
 Field stage() {
@@ -512,19 +508,16 @@ Field root() {
               "files this one builds on, relative to it; later ones win, this one over all"),
        text("name", "", {.doc = "name of the experiment; the file's stem where none is given"}),
        text("description", "", {.doc = "what it is about"}),
-       with_shorthand(
-           "path",
-           table("trace", "the captured sequence that is replayed",
-                 {path("path", {.doc = "kvtrace file, relative to the file that names it", .required = true}),
-                  integer(
-                      "sequences", 1,
-                      {.doc =
-                           "sequences that decode together, each a copy of this one with entries of its own: "
-                           "weights are read once for all, everything else is done for each; with "
-                           "workload.sequences, copies of each of those",
-                       .unit = "sequences",
-                       .min = 1,
-                       .max = 4096})})),
+       table("trace", "the captured sequence that is replayed",
+             {path("path", {.doc = "kvtrace file, relative to the file that names it", .required = true}),
+              integer(
+                  "sequences", 1,
+                  {.doc = "sequences that decode together, each a copy of this one with entries of its own: "
+                          "weights are read once for all, everything else is done for each; with "
+                          "workload.sequences, copies of each of those",
+                   .unit = "sequences",
+                   .min = 1,
+                   .max = 4096})}),
        component("model", "model", "decoder"), component("phone", "phone"), component("device", "device"),
        system(), workload(), run(), record(),
        shaped("points", Shape::overlays, "named variants, each laid on the rest of the file"),
