@@ -149,7 +149,9 @@ def draw_drift(results: Results) -> None:
 def draw_co_retrieval(results: Results) -> None:
     """F7; sum over seeds, layers and heads."""
     figure, (axes,) = panels(1, 3.6)
-    matrix = co_retrieval(results.trace(), results.seeds())["together"].sum(["seed", "layer", "kv_head"]).values
+    matrix = (
+        co_retrieval(results.trace(), results.seeds())["together"].sum(["seed", "layer", "kv_head"]).values
+    )
     np.fill_diagonal(matrix, np.nan)
     image = axes.imshow(matrix / np.nansum(matrix) * 2, cmap="viridis")
     figure.colorbar(image, ax=axes, label="share of the co-retrievals")

@@ -95,14 +95,14 @@ def needles_of(trace: Path, out: Path, budgets: Sequence[int] = BUDGETS) -> Iter
     for experiment in EXPERIMENTS:
         with h5py.File(out / f"{experiment}.h5") as file:
             names = [name.split(",")[0] for name in file["point"].asstr()[:]]
-            places = {name: file[name][:] for name in ("layer", "head")}
+            places = {name: file[name][:] for name in ("layer", "kv_head")}
             of_system = len(names) // len(set(names))
             for point, system in enumerate(names):
                 budget, number = divmod(point % of_system, len(facts))
                 fact = facts[number]
                 steps = slice(int(fact["step"]), int(fact["step"] + fact["steps"]))
                 true_mass, mass = (
-                    xr.DataArray(file[name][point, steps].sum(axis=0), places, ("layer", "head"))
+                    xr.DataArray(file[name][point, steps].sum(axis=0), places, ("layer", "kv_head"))
                     for name in ("span_true_mass", "span_mass")
                 )
                 yield Needle(trace.stem, prompt, fact["depth"], bool(fact["in_prompt"]), system,

@@ -11,13 +11,13 @@
 #include <string_view>
 #include <vector>
 
-#include "sim/base/axis_value.hpp"
 #include "sim/base/error.hpp"
 #include "sim/base/params.hpp"
 #include "sim/base/registry.hpp"
 #include "sim/config/stage_config.hpp"
 #include "sim/config/tier_config.hpp"
 #include "sim/config/workload.hpp"
+#include "sim/interfaces/axis_value.hpp"
 
 namespace kvr {
 

@@ -5,7 +5,7 @@
 #include <string>
 #include <vector>
 
-#include "sim/base/axis_value.hpp"
+#include "sim/interfaces/axis_value.hpp"
 #include "sim/interfaces/flash_device.hpp"
 #include "sim/interfaces/purpose.hpp"
 #include "sim/results/point_data.hpp"

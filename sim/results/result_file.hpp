@@ -10,8 +10,8 @@
 #include <utility>
 #include <vector>
 
-#include "sim/base/axis_value.hpp"
 #include "sim/base/hdf5.hpp"
+#include "sim/interfaces/axis_value.hpp"
 #include "sim/interfaces/flash_device.hpp"
 #include "sim/results/metrics.hpp"
 

@@ -432,8 +432,8 @@ void write_sweep(hid_t group, std::span<const PointOutline> points, const std::s
 
 /// Of all datasets that the root may have besides what is swept.
 std::set<std::string> names_in_root(std::span<const PointOutline> points) {
-  std::set<std::string> names{"point",  "step", "layer", "kv_head", "head", "sequence", "prefill",
-                              "window", "tier", "seed",  "variant", "host", "device",   "provenance"};
+  std::set<std::string> names{"point",  "step", "layer", "kv_head", "head", "sequence",  "prefill",
+                              "window", "tier", "seed",  "variant", "host", "provenance"};
   for (const MetricInfo& metric : metric_table()) {
     names.emplace(metric.name);
   }
@@ -442,6 +442,9 @@ std::set<std::string> names_in_root(std::span<const PointOutline> points) {
   }
   for (const PointOutline& point : points) {
     std::ranges::transform(point.figures, std::inserter(names, names.end()), &OwnFigure::name);
+    if (!point.model_errors.empty()) {
+      names.emplace("device");
+    }
   }
   return names;
 }
