@@ -1,0 +1,108 @@
+"""Writes names beside markers so that none covers another."""
+
+from collections.abc import Iterator, Sequence
+from itertools import pairwise
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.text import Annotation
+
+MARKER = 4.0  # half a marker's size; all sizes are in points
+GAP = 1.0  # between what is drawn and a name
+NEAR = 16.0  # a name that is farther from its marker gets a line to it
+GRAIN = 3.0  # lines keep boxes of this distance free
+DISTANCES = (6, 9, 13, 18, 24, 31, 40, 52, 66, 82, 100, 120)
+ANGLES = np.radians((45, 0, -45, 90, -90, 135, 180, -135, 22, -22, 67, -67, 112, -112, 157, -157))
+
+
+def place_labels(
+    axes: Axes, at: np.ndarray, names: Sequence[str], size: float, line: np.ndarray | None = None
+) -> list[str]:
+    """Writes each name at the free place nearest to its marker, earlier ones first.
+
+    `at` is [name, 2]; `line`, [corner, 2], is one that no name may cover; both are in data coordinates. The
+    axes must have their final size and limits. Returns the names for which there was no room.
+    """
+    room = Room(axes, at, line)
+    left_out = []
+    for marker, name in zip(at, names, strict=True):
+        text = axes.annotate(name, marker, (0, 0), textcoords="offset points", fontsize=size)
+        text.set(ha="left", va="bottom", in_layout=False)
+        offset = room.take(axes.transData.transform(marker) / room.scale, text)
+        if offset is None:
+            text.remove()
+            left_out.append(name)
+        else:
+            text.xyann = tuple(offset)
+    return left_out
+
+
+class Room:
+    """What of the axes is taken: boxes (x0, y0, x1, y1)."""
+
+    def __init__(self, axes: Axes, at: np.ndarray, line: np.ndarray | None) -> None:
+        axes.figure.canvas.draw()
+        self.scale = axes.figure.dpi / 72
+        self._inside = np.array(axes.get_window_extent().extents) / self.scale
+        self._taken = _boxes(axes.transData.transform(at) / self.scale, MARKER)
+        corners = axes.transData.transform(np.empty((0, 2)) if line is None else line) / self.scale
+        ways = [_boxes(_between(start, end), GAP) for start, end in pairwise(corners)]
+        self._line = np.vstack((np.empty((0, 4)), *ways))
+
+    def take(self, marker: np.ndarray, text: Annotation) -> np.ndarray | None:
+        """The offset of the text's lower left corner from its marker where there is a free place, over the line
+        only if there is no other. The place is taken, and what leads to it, if it is far, drawn."""
+        extent = text.get_window_extent()
+        size = np.array((extent.width, extent.height)) / self.scale
+        for taken in (np.vstack((self._taken, self._line)), self._taken):
+            for offset in _offsets(size):
+                box = np.concatenate((marker + offset, marker + offset + size))
+                end = np.clip((0, 0), offset, offset + size)
+                lead = _lead(marker, end)
+                if self._is_inside(box) and not any(_covers(one, taken) for one in (box, *lead)):
+                    self._taken = np.vstack((self._taken, box, lead))
+                    if len(lead):
+                        _draw_lead(text, end)
+                    return offset
+        return None
+
+    def _is_inside(self, box: np.ndarray) -> bool:
+        x0, y0, x1, y1 = self._inside
+        return bool(box[0] >= x0 and box[1] >= y0 and box[2] <= x1 and box[3] <= y1)
+
+
+def _lead(marker: np.ndarray, end: np.ndarray) -> np.ndarray:
+    """What a line from a marker to `end` beside it takes; nothing where that is near."""
+    distance = np.hypot(*end)
+    if distance <= NEAR:
+        return np.empty((0, 4))
+    return _boxes(_between(marker + end * 2 * MARKER / distance, marker + end)[:-1], GAP / 2)
+
+
+def _covers(box: np.ndarray, others: np.ndarray) -> bool:
+    apart = (box[:2] >= others[:, 2:]) | (box[2:] <= others[:, :2])
+    return not apart.any(axis=1).all()
+
+
+def _offsets(size: np.ndarray) -> Iterator[np.ndarray]:
+    """From the marker to the lower left corner of a box of that size, nearest first."""
+    for distance in DISTANCES:
+        for angle in ANGLES:
+            towards = np.array((np.cos(angle), np.sin(angle)))
+            yield distance * towards - size * (1 - towards) / 2
+
+
+def _boxes(centres: np.ndarray, half: float) -> np.ndarray:
+    return np.concatenate((centres - half, centres + half), axis=1)
+
+
+def _between(start: np.ndarray, end: np.ndarray) -> np.ndarray:
+    """Places on the way, [place, 2], not farther than GRAIN from one another."""
+    count = 2 + int(np.hypot(*(end - start)) / GRAIN)
+    return np.linspace(start, end, count)
+
+
+def _draw_lead(text: Annotation, end: np.ndarray) -> None:
+    style = {"arrowstyle": "-", "color": "0.5", "linewidth": 0.6, "shrinkA": 0, "shrinkB": MARKER}
+    line = text.axes.annotate("", text.xy, tuple(end), textcoords="offset points", arrowprops=style, zorder=1)
+    line.set_in_layout(False)
