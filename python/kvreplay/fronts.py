@@ -7,7 +7,7 @@ import pandas as pd
 import xarray as xr
 
 from .errors import Error
-from .points import along_points, places
+from .points import places, summaries
 
 Better = Literal["min", "max"]
 Metric = str | tuple[str, Better]
@@ -73,8 +73,8 @@ def pareto(
     """
     metrics = (x, y, *more)
     names = [name_of(metric) for metric in metrics]
-    table = along_points(data, *names)
     signs = [1 if better(metric) == "min" else -1 for metric in metrics]
+    table = summaries(data, *names)
     costs = np.stack([sign * table[name].to_numpy() for sign, name in zip(signs, names, strict=True)], axis=1)
     return places(data).take(unbeaten(costs))
 
@@ -89,8 +89,8 @@ def unbeaten(costs: np.ndarray) -> np.ndarray:
         beaten = (others <= costs[point]).all(axis=1) & (others < costs[point]).any(axis=1)
         if not beaten.any():
             front.append(int(point))
-    first = costs[front, 0]
-    return np.array(front, dtype=int)[np.lexsort((front, first))]
+    found = np.array(front, dtype=int)
+    return found[np.lexsort((found, costs[found, 0]))]
 
 
 def name_of(metric: Metric) -> str:

@@ -5,8 +5,8 @@ Where `seed` is a dimension of the data, means over seeds are drawn. Metrics are
 their units; a unit is scaled to what the values are: milliseconds, MB, per cent.
 """
 
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Literal
 
 import matplotlib as mpl
 import numpy as np
@@ -17,11 +17,8 @@ from matplotlib.ticker import MaxNLocator
 from .errors import Error
 from .fronts import LARGEST, SMALLEST, Metric, better, name_of, unbeaten
 from .labels import place_labels
-from .points import along_points
+from .points import along_points, summaries
 
-LABEL_SIZE = 8.0  # points
-SMALL_LABEL_SIZE = 6.5
-MANY_LABELS = 25
 LONGEST_LABEL = 45  # letters of an axis; where a description is longer, the metric's name stands
 GREY = "0.5"  # told apart from a light and a dark ground
 MANY_COLOURS = "viridis"
@@ -52,7 +49,7 @@ def pareto(
     said in the corner. For that the axes must have their final size.
     """
     names = name_of(x), name_of(y)
-    table = along_points(data, *names)
+    table = summaries(data, *names)
     signs = np.array([1 if better(metric) == "min" else -1 for metric in (x, y)])
     (scale_x, text_x), (scale_y, text_y) = (_scale(table[name]) for name in names)
     at = np.stack([table[names[0]].to_numpy() * scale_x, table[names[1]].to_numpy() * scale_y], axis=1)
@@ -60,17 +57,18 @@ def pareto(
     known = np.flatnonzero(np.isfinite(at).all(axis=1))
     front = front[np.isin(front, known)]
     beaten = known[~np.isin(known, front)]
-    axes.scatter(*at[beaten].T, s=22, color=GREY, zorder=2)
-    axes.scatter(*at[front].T, s=34, color="C0", zorder=3, label="not beaten")
+    axes.scatter(at[beaten, 0], at[beaten, 1], s=22, color=GREY, zorder=2)
+    axes.scatter(at[front, 0], at[front, 1], s=34, color="C0", zorder=3, label="not beaten")
     line = _steps(at[front][np.argsort(at[front, 0])], signs[0] > 0)
     axes.plot(*line.T, color="C0", linewidth=1.2, zorder=2)
-    _log_where_wide(axes, at[known])
+    _log_if_wide(at[known, 0], axes.set_xscale)
+    _log_if_wide(at[known, 1], axes.set_yscale)
     axes.margins(0.12)
     axes.set(xlabel=text_x, ylabel=text_y)
     _quiet(axes, "both")
     if labels:
         order = np.concatenate((front, beaten))
-        _name_points(axes, at[order], table["point"].to_numpy()[order], line)
+        place_labels(axes, at[order], table["point"].to_numpy()[order].tolist(), line)
     return axes
 
 
@@ -85,7 +83,7 @@ def latency_stack(data: xr.Dataset, axes: Axes) -> Axes:
     I/O under computation is in none of them: it takes no time of its own.
     """
     names = ("latency_mean", "compute_mean", "policy_mean", "exposed_io_mean")
-    table = along_points(data, *names)
+    table = summaries(data, *names)
     latency, compute, policy, exposed = (table[name].to_numpy() for name in names)
     rest = latency - compute - exposed
     parts = {"computing": compute - policy, "policy": policy, "exposed I/O": exposed}
@@ -103,7 +101,7 @@ def energy_stack(data: xr.Dataset, axes: Axes) -> Axes:
     the phone. Needs the metrics by step."""
     table = along_points(data, *ENERGY).mean("step")
     parts = {label: table[name].to_numpy() for name, label in ENERGY.items()}
-    scale, unit = _prefix(sum(parts.values()), "J")
+    scale, unit = _prefix(np.sum(list(parts.values()), axis=0), "J")
     _stack(axes, table["point"].to_numpy(), {name: scale * part for name, part in parts.items()})
     axes.set_xlabel(f"mean energy of a step [{unit}]")
     return axes
@@ -174,7 +172,7 @@ def two_results(
 ) -> Axes:
     """One summary of two results, a row for each point of either, known by its name: a ring for the base, a
     dot for the new one and a line between them, dotted where the new one is worse, if that is known."""
-    before, after = (along_points(data, metric)[metric] for data in (base, new))
+    before, after = (summaries(data, metric)[metric] for data in (base, new))
     rows = list(dict.fromkeys((*before["point"].to_numpy(), *after["point"].to_numpy())))
     scale, text = _scale(xr.concat((before, after), "point", join="outer", combine_attrs="override"))
     ends = [scale * one.reindex(point=rows).to_numpy() for one in (before, after)]
@@ -211,8 +209,7 @@ def _lines_over(data: xr.Dataset, axes: Axes, capacity: str, metric: str) -> Non
     names = _line_names(data, others) if others else [""]
     for (colour, name), line in zip(_coloured(names), lines, strict=True):
         axes.plot(scale_x * line[capacity], scale_y * line, "o-", color=colour, label=name, markersize=4)
-    if data[capacity].min() > 0 and data[capacity].max() > 20 * data[capacity].min():
-        axes.set_xscale("log")
+    _log_if_wide(data[capacity].to_numpy(), axes.set_xscale)
     axes.set(xlabel=text_x, ylabel=text_y)
     if others:
         _legend(axes)
@@ -226,16 +223,16 @@ def _line_names(data: xr.Dataset, dims: Sequence[Any]) -> list[str]:
 
 
 def _points_over(data: xr.Dataset, axes: Axes, capacity: str, metric: str) -> None:
-    table = along_points(data, capacity, metric)
+    table = summaries(data, capacity, metric)
     (scale_x, text_x), (scale_y, text_y) = (_scale(table[name]) for name in (capacity, metric))
     at = np.stack([scale_x * table[capacity].to_numpy(), scale_y * table[metric].to_numpy()], axis=1)
     known = np.flatnonzero(np.isfinite(at).all(axis=1))
     at = at[known]
-    axes.scatter(*at.T, color="C0", s=34)
-    _log_where_wide(axes, at)
+    axes.scatter(at[:, 0], at[:, 1], color="C0", s=34)
+    _log_if_wide(at[:, 0], axes.set_xscale)
     axes.margins(0.12)
     axes.set(xlabel=text_x, ylabel=text_y)
-    _name_points(axes, at, table["point"].to_numpy()[known])
+    place_labels(axes, at, table["point"].to_numpy()[known].tolist())
 
 
 def _steps(corners: np.ndarray, level_first: bool) -> np.ndarray:
@@ -245,14 +242,6 @@ def _steps(corners: np.ndarray, level_first: bool) -> np.ndarray:
     start, end = corners[:-1], corners[1:]
     turns = np.stack((end[:, 0], start[:, 1]) if level_first else (start[:, 0], end[:, 1]), axis=1)
     return np.concatenate((np.stack((start, turns), axis=1).reshape(-1, 2), corners[-1:]))
-
-
-def _name_points(axes: Axes, at: np.ndarray, names: np.ndarray, line: np.ndarray | None = None) -> None:
-    size = LABEL_SIZE if len(names) <= MANY_LABELS else SMALL_LABEL_SIZE
-    left_out = place_labels(axes, at, names, size, line)
-    if left_out:
-        text = f"{len(left_out)} names have no room" if len(left_out) > 1 else "1 name has no room"
-        axes.text(1, 1.01, text, transform=axes.transAxes, ha="right", va="bottom", fontsize=LABEL_SIZE)
 
 
 def _stack(axes: Axes, points: np.ndarray, parts: Mapping[str, np.ndarray]) -> None:
@@ -291,14 +280,13 @@ def _prefix(values: np.ndarray, unit: str) -> tuple[float, str]:
     return 1 / size, prefix + unit
 
 
-def _log_where_wide(axes: Axes, at: np.ndarray) -> None:
-    """Logarithmic axes where values of both ends are 20 times apart and more."""
-    for values, set_scale in zip(at.T, (axes.set_xscale, axes.set_yscale), strict=True):
-        if values.size and values.min() > 0 and values.max() > 20 * values.min():
-            set_scale("log")
+def _log_if_wide(values: np.ndarray, set_scale: Callable[[str], None]) -> None:
+    """A logarithmic scale where the ends of the values are more than 20 times apart."""
+    if values.size and values.min() > 0 and values.max() > 20 * values.min():
+        set_scale("log")
 
 
-def _coloured(names: Sequence[str]) -> list[tuple[Any, str]]:
+def _coloured(names: np.ndarray | Sequence[str]) -> list[tuple[Any, str]]:
     """A colour for each: those of the style or, where these are too few, along a colour map."""
     cycle = mpl.rcParams["axes.prop_cycle"].by_key().get("color", ["C0"])
     if len(names) <= len(cycle):
@@ -319,7 +307,7 @@ def _legend(axes: Axes) -> None:
     axes.legend(loc="lower left", bbox_to_anchor=(0, 1), ncols=columns, frameon=False, fontsize="small")
 
 
-def _quiet(axes: Axes, lines: str) -> None:
+def _quiet(axes: Axes, lines: Literal["both", "x"]) -> None:
     """Thin lines behind what is drawn, and no frame where there is no scale."""
     axes.grid(True, axis=lines, alpha=0.3, linewidth=0.6)
     axes.set_axisbelow(True)

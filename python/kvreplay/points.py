@@ -36,11 +36,21 @@ def along_points(data: xr.Dataset, *names: str) -> xr.Dataset:
     return flat.transpose("point", ...).assign_coords(point=labels)
 
 
+def summaries(data: xr.Dataset, *names: str) -> xr.Dataset:
+    """As along_points, of variables that have one value per point. Raises Error for others."""
+    flat = along_points(data, *names)
+    for name in names:
+        by = [str(one) for one in flat[name].dims if one != "point"]
+        if by:
+            raise Error(f"{name}: has values by {', '.join(by)}; expected one per point")
+    return flat
+
+
 def places(data: xr.Dataset) -> pd.Index:
     """Where the points of `along_points` are in `data`."""
     dims = point_dims(data)
     if len(dims) > 1:
-        return pd.MultiIndex.from_product([data.coords[name].to_numpy() for name in dims], names=dims)
+        return pd.MultiIndex.from_product([data.coords[name].to_numpy() for name in dims], names=list(dims))
     name = dims[0] if dims else "point"
     return pd.Index(data.coords[name].to_numpy() if dims else _labels(data, dims), name=name)
 

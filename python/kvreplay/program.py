@@ -125,7 +125,7 @@ def program() -> Path:
 
 
 def _call(*words: str) -> subprocess.CompletedProcess[str]:
-    command = [program(), "--quiet", *words]
+    command = [str(program()), "--quiet", *words]
     return subprocess.run(command, check=False, capture_output=True, text=True, errors="replace")
 
 

@@ -20,7 +20,6 @@ from .errors import Error, IncompleteWarning
 FORMAT = "kvreplay-results"
 VERSIONS = (1, 2)
 RENAMED = {"head": "kv_head"}  # what earlier files call a dimension
-ALONG_POINTS = ("variant", "seed")
 
 
 @dataclass(frozen=True)
@@ -165,11 +164,8 @@ def _texts(dataset: h5py.Dataset) -> list[str]:
 
 def _points(file: h5py.File) -> Points:
     axes = [_axis(name, item) for name, item in file.items() if "axis" in item.attrs]
-    return Points(
-        _axis("point", file["point"]),
-        *(_axis(name, file[name]) for name in ALONG_POINTS),
-        tuple(sorted(axes, key=lambda axis: axis.order)),
-    )
+    names, variants, seeds = (_axis(name, file[name]) for name in ("point", "variant", "seed"))
+    return Points(names, variants, seeds, tuple(sorted(axes, key=lambda axis: axis.order)))
 
 
 def _axis(name: str, dataset: h5py.Dataset) -> Axis:
@@ -271,4 +267,4 @@ class _OnGrid(BackendArray):
         places = self._places[np.ix_(*map(np.atleast_1d, chosen))]
         values = self._variable[(places.ravel(), *key[count:])].to_numpy()
         shape = [one.size for one in chosen if one.ndim]
-        return values.reshape(*shape, *values.shape[1:])
+        return values.reshape((*shape, *values.shape[1:]))

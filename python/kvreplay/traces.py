@@ -43,7 +43,7 @@ class Trace:
     """An open trace. `T` is `seq_len`, `d` is `model.head_dim`, `Tq` the number of `query_positions`.
 
     Layers and heads are those of the model, of which the file has `layers` and `kv_heads`; IndexError for
-    others. Arrays are read from the file by each call.
+    others. Arrays are read from the file by each call, ValueError after `close()`.
     """
 
     model: Model
@@ -67,26 +67,26 @@ class Trace:
 
     def keys(self, layer: int, head: int) -> NDArray[np.float32]:
         """[T, d], after the rotary embedding, as attention received them."""
-        return self._rows("keys", layer, slice(*self._heads(head, 1)))[0]
+        return self._rows("keys", layer, head, 1).squeeze(0)
 
     def values(self, layer: int, head: int) -> NDArray[np.float32]:
         """[T, d]"""
-        return self._rows("values", layer, slice(*self._heads(head, 1)))[0]
+        return self._rows("values", layer, head, 1).squeeze(0)
 
     def queries(self, layer: int, head: int) -> NDArray[np.float32]:
         """[group, Tq, d]: of the query heads that share KV head `head`; [:, i] is of the position
         `query_positions[i]`."""
-        return self._rows("queries", layer, slice(*self._heads(head, self.model.group)))
+        return self._rows("queries", layer, head, self.model.group)
 
     @property
     def query_positions(self) -> NDArray[np.int64]:
         """[Tq]: positions that have a query, the last ones of the prompt and every decode step."""
-        return self._file["query_positions"][:].astype(np.int64)
+        return np.asarray(self._dataset("query_positions"), dtype=np.int64)
 
     @property
     def tokens(self) -> NDArray[np.int32]:
         """[T]: token ids."""
-        return self._file["tokens"][:].astype(np.int32)
+        return np.asarray(self._dataset("tokens"), dtype=np.int32)
 
     def close(self) -> None:
         self._file.close()
@@ -144,7 +144,7 @@ class Trace:
     def _check_shape(self, name: str, expected: tuple[int | None, ...]) -> tuple[int, ...]:
         """Its shape, of which None may be anything."""
         dataset = self._file.get(name)
-        shape = dataset.shape if isinstance(dataset, h5py.Dataset) else None
+        shape: tuple[int, ...] | None = dataset.shape if isinstance(dataset, h5py.Dataset) else None
         if shape is None:
             raise Error(f"{self._path}: lacks the dataset '{name}'")
         fits = len(shape) == len(expected) and all(
@@ -154,17 +154,20 @@ class Trace:
             raise Error(f"{self._path}: '{name}' has the shape {shape}; expected {expected}")
         return shape
 
-    def _heads(self, head: int, rows: int) -> tuple[int, int]:
-        """Of the rows of a dataset, which `head` has, where every KV head has so many."""
-        if head not in self.kv_heads:
-            raise IndexError(f"{self._path}: has no KV head {head}; there are {_listed(self.kv_heads)}")
-        first = self.kv_heads.index(head) * rows
-        return first, first + rows
+    def _dataset(self, name: str) -> h5py.Dataset:
+        if not self._file:
+            raise ValueError(f"{self._path}: is closed")
+        return self._file[name]
 
-    def _rows(self, name: str, layer: int, rows: slice) -> NDArray[np.float32]:
+    def _rows(self, name: str, layer: int, head: int, count: int) -> NDArray[np.float32]:
+        """Of a dataset that has so many rows for each KV head, those of `head`, as float32."""
         if layer not in self.layers:
             raise IndexError(f"{self._path}: has no layer {layer}; there are {_listed(self.layers)}")
-        return self._file[f"layers/{layer}/{name}"][rows].astype(np.float32)
+        if head not in self.kv_heads:
+            raise IndexError(f"{self._path}: has no KV head {head}; there are {_listed(self.kv_heads)}")
+        first = self.kv_heads.index(head) * count
+        rows = self._dataset(f"layers/{layer}/{name}")[first : first + count]
+        return np.asarray(rows, dtype=np.float32)
 
 
 def open_trace(path: str | os.PathLike[str]) -> Trace:
