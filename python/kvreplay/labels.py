@@ -1,6 +1,6 @@
 """Writes names beside markers so that none covers another."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from itertools import pairwise
 
 import numpy as np
@@ -69,21 +69,20 @@ class Room:
         line only if there is no other. That is taken then, and what leads to it, if it is far, is drawn."""
         extent = text.get_window_extent()
         size = np.array((extent.width, extent.height)) / self.scale
+        offsets = _offsets(size)
+        boxes = np.concatenate((offsets - GAP / 2, offsets + size + GAP / 2), axis=1) + np.tile(marker, 2)
+        inside = (boxes[:, :2] >= self._inside[:2]) & (boxes[:, 2:] <= self._inside[2:])
+        offsets, boxes = offsets[inside.all(axis=1)], boxes[inside.all(axis=1)]
         for taken in (np.vstack((self._taken, self._line)), self._taken):
-            for offset in _offsets(size):
-                box = np.concatenate((marker + offset - GAP / 2, marker + offset + size + GAP / 2))
-                end = np.clip((0, 0), offset, offset + size)
+            for place in np.flatnonzero(~_covers(boxes, taken)):
+                end = np.clip((0, 0), offsets[place], offsets[place] + size)
                 lead = _lead(marker, end)
-                if self._is_inside(box) and not any(_covers(one, taken) for one in (box, *lead)):
-                    self._taken = np.vstack((self._taken, box, lead))
+                if not _covers(lead, taken).any():
+                    self._taken = np.vstack((self._taken, boxes[place], lead))
                     if len(lead):
                         _draw_lead(self._axes, text, end)
-                    return offset
+                    return offsets[place]
         return None
-
-    def _is_inside(self, box: np.ndarray) -> bool:
-        x0, y0, x1, y1 = self._inside
-        return bool(box[0] >= x0 and box[1] >= y0 and box[2] <= x1 and box[3] <= y1)
 
 
 def _lead(marker: np.ndarray, end: np.ndarray) -> np.ndarray:
@@ -94,17 +93,18 @@ def _lead(marker: np.ndarray, end: np.ndarray) -> np.ndarray:
     return _boxes(_between(marker + end * 2 * MARKER / distance, marker + end)[:-1], GAP / 2)
 
 
-def _covers(box: np.ndarray, others: np.ndarray) -> bool:
-    apart = (box[:2] >= others[:, 2:]) | (box[2:] <= others[:, :2])
-    return not apart.any(axis=1).all()
+def _covers(boxes: np.ndarray, others: np.ndarray) -> np.ndarray:
+    """Of each box, whether it covers a part of any of the others."""
+    one = boxes[:, np.newaxis]
+    apart = (one[..., :2] >= others[:, 2:]) | (one[..., 2:] <= others[:, :2])
+    return ~apart.any(axis=2).all(axis=1)
 
 
-def _offsets(size: np.ndarray) -> Iterator[np.ndarray]:
-    """From the marker to the lower left corner of a box of that size, nearest first."""
-    for distance in DISTANCES:
-        for angle in ANGLES:
-            towards = np.array((np.cos(angle), np.sin(angle)))
-            yield distance * towards - size * (1 - towards) / 2
+def _offsets(size: np.ndarray) -> np.ndarray:
+    """From the marker to the lower left corner of a box of that size, nearest first; [place, 2]."""
+    towards = np.stack((np.cos(ANGLES), np.sin(ANGLES)), axis=1)
+    away = np.array(DISTANCES)[:, np.newaxis, np.newaxis] * towards
+    return (away - size * (1 - towards) / 2).reshape(-1, 2)
 
 
 def _boxes(centres: np.ndarray, half: float) -> np.ndarray:

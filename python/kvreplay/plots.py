@@ -110,8 +110,9 @@ def energy_stack(data: xr.Dataset, axes: Axes) -> Axes:
 def recall_over_position(
     data: xr.Dataset, axes: Axes, metric: str = "recall", *, window: int | None = None
 ) -> Axes:
-    """A metric by step, head and layer over the position in the sequence, a line for each point: means over
-    layers and heads, and over `window` steps around each (a 40th of them where it is not given)."""
+    """A metric by step, head and layer over the position in the sequence, a line for each point, broken where
+    the position jumps: means over layers and heads, and over `window` steps around each (a 40th of them where
+    it is not given)."""
     table = along_points(data, metric, "position")
     others = [name for name in table[metric].dims if name not in ("point", "step")]
     values = table[metric].mean(others)
@@ -119,8 +120,10 @@ def recall_over_position(
     smooth = values.rolling(step=window, center=True, min_periods=1).mean().where(values.notnull())
     scale, text = _scale(table[metric])
     for colour, name in _coloured(table["point"].to_numpy()):
-        one = smooth.sel(point=name)
-        axes.plot(table["position"].sel(point=name), scale * one, color=colour, linewidth=1.4, label=name)
+        position, mean = (one.sel(point=name).to_numpy() for one in (table["position"], smooth))
+        jumps = np.flatnonzero(np.diff(position) != 1) + 1  # another turn, or the next text
+        x, y = (np.insert(values, jumps, np.nan) for values in (position, scale * mean))
+        axes.plot(x, y, color=colour, linewidth=1.4, label=name)
     axes.set(xlabel="position in the sequence", ylabel=text)
     _quiet(axes, "both")
     _legend(axes)

@@ -26,7 +26,7 @@ def along_points(data: xr.Dataset, *names: str) -> xr.Dataset:
         alike = [str(one) for one in dims if one not in data[name].dims]
         if alike:
             raise Error(f"{name}: does not vary over {', '.join(alike)}")
-    flat = data[list(names)].reset_coords(drop=True)
+    flat = xr.Dataset({name: data[name].reset_coords(drop=True) for name in names})
     if "seed" in flat.dims:
         flat = flat.mean("seed", keep_attrs=True)
     if not dims:

@@ -86,7 +86,8 @@ def open(path: str | os.PathLike[str], stack: bool = False, *, group: str | None
     dimension `seed` where there are several. Where the file does not say what was swept, that is `variant`
     by `seed`, and of one seed `point`. Otherwise, or with `stack`, the first dimension is `point`, with the
     swept values (NaN or an empty text where a point has none), `variant` and `seed` as coordinates along it.
-    The others are `step`, `layer`, `kv_head`, `window`, `sequence` and `tier`, as far as a metric has them.
+    The others are `step`, `layer`, `kv_head`, `window`, `sequence`, `tier` and `prefill`, as far as a metric
+    has them.
     Every variable has the attributes `units`, `long_name` and `formula`; texts are `str`; what was not
     recorded is NaN.
 

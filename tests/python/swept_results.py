@@ -1,4 +1,4 @@
-"""Makes results files say what was swept, in the form that sim/results writes."""
+"""Results files that say what was swept, as sim/results writes them, and that do not, as it did once."""
 
 import shutil
 from collections.abc import Mapping
@@ -11,17 +11,23 @@ import numpy as np
 Values = list[int] | list[float] | list[str]
 
 
+def without_axes(path: Path, copy: Path) -> Path:
+    """A copy that does not say what was swept, and calls KV heads `head`."""
+    shutil.copy(path, copy)
+    with h5py.File(copy, "r+") as file:
+        drop_axes(file)
+        rename_scale(file, "kv_head", "head")
+    return copy
+
+
 def with_axes(
     path: Path, copy: Path, axes: Mapping[str, Values], attrs: Mapping[str, dict[str, Any]]
 ) -> Path:
-    """A copy in which KV heads are called so and each axis has a value per point."""
+    """A copy that says what was swept: each axis with a value per point."""
     shutil.copy(path, copy)
     with h5py.File(copy, "r+") as file:
-        for group in (file, file["host"]):
-            if "head" in group:
-                rename_scale(group)
-        for name in axes:
-            file.pop(name, None)
+        drop_axes(file)
+        rename_scale(file, "head", "kv_head")
         for order, (name, values) in enumerate(axes.items()):
             dataset = file.create_dataset(name, data=stored(values))
             dataset.dims[0].attach_scale(file["point"])
@@ -33,6 +39,12 @@ def with_axes(
     return copy
 
 
+def drop_axes(file: h5py.File) -> None:
+    for name in [name for name, item in file.items() if "axis" in item.attrs]:
+        del file[name]
+    file.attrs.pop("coordinates", None)
+
+
 def stored(values: Values) -> np.ndarray:
     """Numbers as 64 bits, texts of fixed length in UTF-8."""
     if not isinstance(values[0], str):
@@ -42,7 +54,9 @@ def stored(values: Values) -> np.ndarray:
     return np.array(texts, dtype=kind)
 
 
-def rename_scale(group: h5py.Group) -> None:
-    """`head` as `kv_head`; what is attached to it stays so."""
-    group.move("head", "kv_head")
-    group["kv_head"].attrs["NAME"] = np.bytes_(b"kv_head")
+def rename_scale(file: h5py.File, old: str, new: str) -> None:
+    """What is attached to it stays so."""
+    for group in (file, file["host"]):
+        if old in group:
+            group.move(old, new)
+            group[new].attrs["NAME"] = np.bytes_(new.encode())

@@ -23,7 +23,7 @@ from matplotlib import pyplot as plt
 from matplotlib.axes import Axes
 from matplotlib.colors import to_rgb
 from matplotlib.text import Annotation
-from swept_results import with_axes
+from swept_results import with_axes, without_axes
 
 mpl.use("agg")
 
@@ -50,7 +50,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def plain(kvreplay: Callable[..., object], folder: Path) -> Path:
-    """Twelve points: shares, by capacities, by seeds."""
+    """Twelve points, shares by capacities by seeds, in a file that does not say so."""
     parts = ("phones/oneplus_12", "devices/ufs40", "models/trace", "systems/kmeans_contiguous_lru")
     includes = ", ".join(f"{ROOT}/configs/{part}.yaml" for part in parts)
     (folder / "sweep.yaml").write_text(f"""\
@@ -59,8 +59,14 @@ trace: {{path: {SAMPLE}}}
 run: {{steps: 12, seeds: {len(SEEDS)}}}
 sweep: {{system.stages.0.budget.share: {SHARES}, system.cache.capacity: {SIZES}}}
 """)
-    kvreplay("run", folder / "sweep.yaml", "-o", folder / "plain.h5")
-    return folder / "plain.h5"
+    kvreplay("run", folder / "sweep.yaml", "-o", folder / "run.h5")
+    return without_axes(folder / "run.h5", folder / "plain.h5")
+
+
+@pytest.fixture(scope="module")
+def systems(demo_results: Path, folder: Path) -> Path:
+    """Four points that are no product of anything."""
+    return without_axes(demo_results, folder / "systems.h5")
 
 
 def product() -> list[tuple[float, int, int]]:
@@ -84,8 +90,8 @@ def grid(swept: Path) -> Iterator[xr.Dataset]:
 # --- Opening results ---
 
 
-def test_a_file_that_does_not_say_what_was_swept_has_points(demo_results: Path) -> None:
-    with package.open(demo_results) as data, h5py.File(demo_results) as file:
+def test_a_file_that_does_not_say_what_was_swept_has_points(systems: Path) -> None:
+    with package.open(systems) as data, h5py.File(systems) as file:
         assert data.recall.dims == ("point", "step", "layer", "kv_head")
         assert data.reused_within.dims == (*data.recall.dims, "window")
         assert set(data.coords) == {"point", "variant", "seed", "step", "layer", "kv_head", "window"}
@@ -104,8 +110,8 @@ def test_texts_are_str(demo_results: Path) -> None:
             assert not any(isinstance(value, bytes) for one in attrs for value in one.values())
 
 
-def test_texts_in_ascii_bytes_are_str_too(demo_results: Path, tmp_path: Path) -> None:
-    copy = shutil.copy(demo_results, tmp_path / "ascii.h5")
+def test_texts_in_ascii_bytes_are_str_too(systems: Path, tmp_path: Path) -> None:
+    copy = shutil.copy(systems, tmp_path / "ascii.h5")
     with h5py.File(copy, "r+") as file:
         names = file["variant"][:].astype("S40")
         del file["variant"]
@@ -349,7 +355,7 @@ def test_a_damaged_trace_is_refused(demo_results: Path, tmp_path: Path) -> None:
     ):
         with pytest.raises(package.Error, match=what):
             package.open_trace(changed(SAMPLE, tmp_path / "damaged.h5", change))
-    with pytest.raises(package.Error, match="format 'kvreplay-results', version 1; expected kvtrace"):
+    with pytest.raises(package.Error, match=r"format 'kvreplay-results', version \d; expected kvtrace"):
         package.open_trace(demo_results)
     with pytest.raises(FileNotFoundError):
         package.open_trace(tmp_path / "nothing.h5")
@@ -672,6 +678,25 @@ def test_pictures_show_the_numbers(grid: xr.Dataset, axes: Axes) -> None:
     np.testing.assert_allclose(shown, 100 * one.recall.mean(["seed", "step"]))
 
 
+def test_a_swept_capacity_is_the_scale_of_single_points(swept: Path, axes: Axes) -> None:
+    with package.open(swept, stack=True) as data:
+        package.plots.hit_rate_over_capacity(data, axes)
+        drawn = axes.collections[0].get_offsets()
+        np.testing.assert_allclose(drawn[:, 0], data.capacity / 1e6)
+        np.testing.assert_allclose(drawn[:, 1], 100 * data.hit_rate)
+    assert axes.get_xlabel() == "capacity of the cache [MB]"
+
+
+def test_a_line_is_broken_where_the_position_jumps(axes: Axes, tmp_path: Path) -> None:
+    turns = ROOT / "configs" / "experiments" / "turns.yaml"
+    with package.open(package.run(turns, tmp_path / "turns.h5"), stack=True) as data:
+        package.plots.recall_over_position(data, axes)
+        assert (np.diff(data.position, axis=1) != 1).any()
+    for line in axes.get_lines():
+        steps = np.diff(line.get_xdata())
+        assert (np.isnan(steps) | (steps == 1)).all()
+
+
 def test_two_results_have_a_row_for_each_point_of_either(grid: xr.Dataset, axes: Axes) -> None:
     package.plots.two_results(grid.isel(share=[0]), grid, axes, names=("old", "now"))
     rows = [text.get_text() for text in axes.get_yticklabels()]
@@ -688,8 +713,8 @@ def test_pictures_say_what_they_lack(grid: xr.Dataset, axes: Axes) -> None:
         package.plots.latency_stack(xr.Dataset(), axes)
 
 
-def test_points_without_axes_are_drawn_over_their_caches(demo_results: Path, axes: Axes) -> None:
-    with package.open(demo_results) as data:
+def test_points_without_axes_are_drawn_over_their_caches(systems: Path, axes: Axes) -> None:
+    with package.open(systems) as data:
         package.plots.hit_rate_over_capacity(data, axes)
         assert {text.get_text() for text in labels_of(axes)} == set(data.point.values)
 
