@@ -217,11 +217,20 @@ def test_points_that_are_no_full_product_stay(
         assert data.capacity.attrs["units"] == "B"
 
 
-def test_an_empty_text_is_no_value(plain: Path, folder: Path) -> None:
-    texts = ["", *"abcdefghijk"]
-    with package.open(with_axes(plain, folder / "texts.h5", {"system": texts}, {})) as data:
+@pytest.mark.parametrize("values", [["", *"abcdefghijk"], [np.nan, *(float(i) for i in range(11))]])
+def test_an_empty_text_and_nan_are_no_values(
+    plain: Path, folder: Path, values: list[str] | list[float]
+) -> None:
+    path = with_axes(plain, folder / "texts.h5", {"system": values}, {})
+    with h5py.File(path, "r+") as file:
+        file["seed"][:] = 1
+    with package.open(path) as data:
         assert data.system.dims == ("point",)
-        assert data.system.values.tolist() == texts
+        np.testing.assert_array_equal(data.system, values)
+    with h5py.File(path, "r+") as file:
+        file["system"][0] = b"l" if isinstance(values[0], str) else 11.0
+    with package.open(path) as data:
+        assert data.system.dims == ("system",)
 
 
 def test_stack_keeps_points(swept: Path, grid: xr.Dataset) -> None:
