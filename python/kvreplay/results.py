@@ -19,6 +19,7 @@ from .errors import Error, IncompleteWarning
 
 FORMAT = "kvreplay-results"
 VERSIONS = (1, 2)
+SEED_KEY = "run.seed"
 RENAMED = {"head": "kv_head"}  # what earlier files call a dimension
 
 
@@ -87,8 +88,7 @@ def open(path: str | os.PathLike[str], stack: bool = False, *, group: str | None
     by `seed`, and of one seed `point`. Otherwise, or with `stack`, the first dimension is `point`, with the
     swept values (NaN or an empty text where a point has none), `variant` and `seed` as coordinates along it.
     The others are `step`, `layer`, `kv_head`, `window`, `sequence`, `tier` and `prefill`, as far as a metric
-    has them.
-    Every variable has the attributes `units`, `long_name` and `formula`; texts are `str`; what was not
+    has them. Every metric has the attributes `units`, `long_name` and `formula`; texts are `str`; what was not
     recorded is NaN.
 
     `group` opens another part of the file in the same form: "host", times that were measured on the machine
@@ -164,7 +164,8 @@ def _texts(dataset: h5py.Dataset) -> list[str]:
 
 
 def _points(file: h5py.File) -> Points:
-    axes = [_axis(name, item) for name, item in file.items() if "axis" in item.attrs]
+    named = [_axis(name, item) for name, item in file.items() if "axis" in item.attrs]
+    axes = [axis for axis in named if axis.attrs.get("key") != SEED_KEY]  # that is `seed` already
     names, variants, seeds = (_axis(name, file[name]) for name in ("point", "variant", "seed"))
     return Points(names, variants, seeds, tuple(sorted(axes, key=lambda axis: axis.order)))
 

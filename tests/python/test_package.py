@@ -233,6 +233,13 @@ def test_an_empty_text_and_nan_are_no_values(
         assert data.system.dims == ("system",)
 
 
+def test_a_swept_seed_is_the_seed(plain: Path, folder: Path, grid: xr.Dataset) -> None:
+    axes = {name: [one[i] for one in product()] for i, name in enumerate(("share", "capacity", "run.seed"))}
+    with package.open(with_axes(plain, folder / "s.h5", axes, {"run.seed": {"key": "run.seed"}})) as data:
+        assert data.recall.dims == grid.recall.dims
+        np.testing.assert_array_equal(data.recall, grid.recall)
+
+
 def test_stack_keeps_points(swept: Path, grid: xr.Dataset) -> None:
     with package.open(swept, stack=True) as data:
         assert data.recall.dims == ("point", "step", "layer", "kv_head")
