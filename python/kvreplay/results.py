@@ -88,8 +88,10 @@ def open(path: str | os.PathLike[str], stack: bool = False, *, group: str | None
     by `seed`, and of one seed `point`. Otherwise, or with `stack`, the first dimension is `point`, with the
     swept values (NaN or an empty text where a point has none), `variant` and `seed` as coordinates along it.
     The others are `step`, `layer`, `kv_head`, `window`, `sequence`, `tier` and `prefill`, as far as a metric
-    has them. Every metric has the attributes `units`, `long_name` and `formula`; texts are `str`; what was not
-    recorded is NaN.
+    has them.
+
+    Every metric has the attributes `units`, `long_name` and `formula`; texts are `str`; what was not recorded
+    is NaN.
 
     `group` opens another part of the file in the same form: "host", times that were measured on the machine
     that ran it, or "provenance", the resolved configuration and notes of each point.
