@@ -12,10 +12,13 @@ import pytest
 ROOT = Path(__file__).resolve().parents[2]
 DEMO = ROOT / "configs" / "experiments" / "demo.yaml"
 
-# The capture runs from the source tree, on one thread (small models are slower on more) and offline.
+# The capture runs from the source tree, on one thread (small models are slower on more) and offline; and so
+# does the package, in the processes that tests start too.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
 sys.path.insert(0, str(ROOT / "traces" / "capture"))
+sys.path.insert(0, str(ROOT / "python"))
+os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, (str(ROOT / "python"), os.environ.get("PYTHONPATH"))))
 
 
 @pytest.fixture(scope="session")
@@ -41,14 +44,22 @@ def heed_interrupts() -> None:
 
 
 @pytest.fixture(scope="session")
-def kvreplay() -> Callable[..., subprocess.CompletedProcess[str]]:
-    """Runs the program (`KVREPLAY`, else the release build) in the repository's root; it must succeed."""
-    program = Path(os.environ.get("KVREPLAY", ROOT / "build" / "release" / "kvreplay"))
+def program_path() -> Path:
+    """The program: `KVREPLAY`, else the release build."""
+    program = Path(os.environ.get("KVREPLAY", ROOT / "build" / "release" / "kvreplay")).absolute()
     if not program.exists():
         pytest.fail(f"{program} does not exist; build it first or set KVREPLAY")
+    return program
+
+
+@pytest.fixture(scope="session")
+def kvreplay(program_path: Path) -> Callable[..., subprocess.CompletedProcess[str]]:
+    """Runs the program in the repository's root; it must succeed."""
 
     def run(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
-        done = subprocess.run([program, *arguments], check=False, cwd=ROOT, capture_output=True, text=True)
+        done = subprocess.run(
+            [program_path, *arguments], check=False, cwd=ROOT, capture_output=True, text=True
+        )
         assert done.returncode == 0, f"{arguments}: exit {done.returncode}\n{done.stderr}"
         return done
 

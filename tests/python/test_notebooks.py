@@ -16,6 +16,7 @@ NOTEBOOKS = sorted(FOLDER.glob("*.ipynb"))
 def test_every_notebook_is_run_by_a_test() -> None:
     with_papers = {f"{paper}_paper.ipynb" for paper in ("dynakv", "dynamickv", "kvswap")}  # test_paper_*.py
     assert {path.name for path in NOTEBOOKS} == {
+        "02_sweep_and_pareto.ipynb",
         "read_results.ipynb",
         "zoo.ipynb",
         *with_papers,
@@ -26,6 +27,12 @@ def test_the_notebook_of_a_run_runs_from_top_to_bottom(
     demo_results: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     run_notebook("read_results.ipynb", monkeypatch, KVREPLAY_RESULTS=demo_results)
+
+
+def test_the_notebook_of_a_sweep_runs_from_top_to_bottom(
+    program_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run_notebook("02_sweep_and_pareto.ipynb", monkeypatch, KVREPLAY=program_path)
 
 
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.name)

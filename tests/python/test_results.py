@@ -72,7 +72,7 @@ def test_the_provenance_names_build_host_and_inputs(file: h5py.File) -> None:
 
 def test_xarray_opens_the_root_and_the_groups(demo_results: Path) -> None:
     with xr.open_dataset(demo_results, engine="h5netcdf") as data:
-        assert set(data.coords) == set(AXES)
+        assert set(data.coords) == {*AXES, "variant", "seed"}
         assert data.latency_s.dims == ("point", "step")
         assert data.recall.dims == AXES[:4]
         assert data.reused_within.dims == AXES

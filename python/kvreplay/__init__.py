@@ -1,0 +1,29 @@
+"""Results and traces of kvreplay, and the program itself, in Python.
+
+import kvreplay
+
+data = kvreplay.open("results/demo.h5")
+kvreplay.pareto(data, "latency_p50", "output_error_mean")
+"""
+
+from . import plots
+from .errors import Error, IncompleteWarning
+from .fronts import pareto
+from .program import Comparison, compare, run
+from .results import open, provenance
+from .traces import Model, Trace, open_trace
+
+__all__ = [
+    "Comparison",
+    "Error",
+    "IncompleteWarning",
+    "Model",
+    "Trace",
+    "compare",
+    "open",
+    "open_trace",
+    "pareto",
+    "plots",
+    "provenance",
+    "run",
+]
