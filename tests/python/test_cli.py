@@ -110,7 +110,9 @@ def test_an_option_is_given_once_unless_it_is_a_list(attempt: Run, command: str)
     assert refusals(attempt, command, *words, *again, "--frobnicate")[:-1] == expected
 
 
-@pytest.mark.parametrize("command", [one for one in COMMANDS if one not in ("device fit", "calibrate", "result merge")])
+@pytest.mark.parametrize(
+    "command", [one for one in COMMANDS if one not in ("device fit", "calibrate", "result merge")]
+)
 def test_an_argument_too_many_is_refused(attempt: Run, command: str) -> None:
     words = COMMANDS[command][0]
     lines = refusals(attempt, command, *words, "more", "--", "--still")

@@ -9,6 +9,7 @@ import time
 from pathlib import Path
 
 import h5py
+import kvreplay
 import numpy as np
 import pytest
 import xarray as xr
@@ -318,3 +319,21 @@ def test_what_is_swept_is_a_coordinate_of_its_type(tmp_path: Path) -> None:
     assert data.share.attrs["key"] == "system.stages.0.budget.share"
     assert data["size"].attrs["axis"] == 2
     assert str(data.point.values[4]).strip("b'") == "a,device=emmc51,share=0.05,steps=3"
+
+
+def test_the_axes_of_the_readme_run_and_are_coordinates(tmp_path: Path) -> None:
+    config = ROOT / "configs/experiments/axes.yaml"
+    text = config.read_text()
+    assert text[text.index("sweep:") :] in (ROOT / "README.md").read_text()
+    assert run(config, "--set", "run.steps=2", "-j", "2", "-o", tmp_path / "r.h5").returncode == 0
+    data = kvreplay.open(tmp_path / "r.h5")
+    assert data.sizes["point"] == 9
+    where = (data.device == "ufs40") & (data.system == "clusterkv") & (data.dram == "small")
+    assert data.heat.values[where].tolist() == ["cold", "hot"]
+    assert set(data.heat.values[data.device == "emmc51"]) == {""}
+    whole = run(config, "--set", "run.steps=2", "--set", "sweep.system.dram=null",
+                "--set", "sweep.device.heat=null", "-o", tmp_path / "w.h5")  # fmt: skip
+    assert whole.returncode == 0, whole.stderr
+    cube = kvreplay.open(tmp_path / "w.h5")
+    assert dict(cube.sizes) | {"device": 2, "system": 2} == dict(cube.sizes)
+    assert "point" not in cube.sizes
