@@ -356,8 +356,8 @@ bool holds(const Condition& condition, const std::vector<Axis>& axes, const Comb
   for (std::size_t axis = 0; axis < so_far.alternatives.size(); ++axis) {
     for (std::size_t key = 0; key < axes[axis].keys.size(); ++key) {
       if (axes[axis].keys[key].name == condition.name || axes[axis].keys[key].key == condition.name) {
-        return so_far.alternatives[axis] &&
-               one_of(axes[axis].alternatives[*so_far.alternatives[axis]][key].text);
+        const std::optional<std::size_t>& taken = so_far.alternatives[axis];
+        return taken && one_of(axes[axis].alternatives[*taken][key].text);
       }
     }
   }
@@ -453,6 +453,12 @@ void name_axes(std::vector<Axis>& axes, bool seeds, Problems& problems) {
       }
     }
     std::ranges::for_each(longer, [parts](AxisKey* key) { key->name = tail_of(key->key, parts); });
+  }
+  for (const AxisKey* key : keys) {
+    if (!key->named && clashes(key)) {
+      problems.add(key->mark, key->key,
+                   fmt::format("is called as another axis ({}); allowed: a name for one of them", key->name));
+    }
   }
 }
 

@@ -56,6 +56,7 @@ void expand(Assignment& assignment, const Catalogue& catalogue) {
     map.children.push_back(std::move(assignment.value));
     expand_components(map, *axes, catalogue);
     assignment.value = std::move(map.children.front());
+    assignment.value.is_whole = true;
   }
 }
 
@@ -261,8 +262,8 @@ PointTree Points::make(std::size_t index, Problems& problems) const {
     merge(point.root, overlay);
   }
   for (std::size_t axis = 0; axis < axes_.size(); ++axis) {
-    if (combination.alternatives[axis]) {
-      assign(axes_[axis], *combination.alternatives[axis], point, problems);
+    if (const std::optional<std::size_t>& alternative = combination.alternatives[axis]) {
+      assign(axes_[axis], *alternative, point, problems);
     }
   }
   for (const Assignment& setting : settings_) {

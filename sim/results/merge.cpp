@@ -4,11 +4,14 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <array>
 #include <functional>
 #include <iterator>
 #include <limits>
 #include <map>
 #include <memory>
+#include <set>
+#include <sstream>
 #include <string_view>
 
 #include "sim/base/error.hpp"
@@ -47,6 +50,37 @@ OwnFigure figure_of(const ResultDataset& dataset) {
           .dims = dims_of(dataset)};
 }
 
+/// The dimensions that a metric of these has after the points.
+std::vector<std::string> names_of(Dims dims, bool by_sequence) {
+  std::vector<std::string> names{"point", dims == Dims::prefill ? "prefill" : "step"};
+  const bool by_head = dims == Dims::step_layer_head || dims == Dims::step_layer_head_window;
+  if (dims == Dims::step_tier) {
+    names.emplace_back("tier");
+  }
+  if (by_head || dims == Dims::step_layer) {
+    names.emplace_back("layer");
+  }
+  if (by_head && by_sequence) {
+    names.emplace_back("sequence");
+  }
+  if (by_head) {
+    names.emplace_back("kv_head");
+  }
+  if (dims == Dims::step_layer_head_window) {
+    names.emplace_back("window");
+  }
+  return names;
+}
+
+void check_dims(const ResultFile& file, const ResultDataset& dataset, Dims dims) {
+  const bool by_sequence = file.axis("sequence").size() > 0;
+  if (dataset.dims != names_of(dims, by_sequence)) {
+    throw InputError(fmt::format("{}: {}: its dimensions are [{}]; expected [{}]", file.path().string(),
+                                 dataset.name, fmt::join(dataset.dims, ", "),
+                                 fmt::join(names_of(dims, by_sequence), ", ")));
+  }
+}
+
 /// Of each file, once: its metrics and figures, and the values of its summaries.
 struct FileOutline {
   std::vector<Metric> metrics;
@@ -58,9 +92,11 @@ FileOutline outline_of(const ResultFile& file) {
   FileOutline outline;
   for (const ResultDataset& dataset : file.datasets()) {
     if (const MetricInfo* metric = metric_of(dataset)) {
+      check_dims(file, dataset, metric->dims);
       outline.metrics.push_back(metric->id);
     } else if (!dataset.policy.empty()) {
       outline.figures.push_back(figure_of(dataset));
+      check_dims(file, dataset, outline.figures.back().dims);
     } else if (!dataset.is_summary()) {
       throw InputError(
           fmt::format("{}: {}: is no metric of this program", file.path().string(), dataset.name));
@@ -137,7 +173,25 @@ std::vector<Source> sources_of(std::span<const ResultFile> parts) {
   return sources;
 }
 
-/// What parts say of themselves; what they do not agree on in lines.
+/// Of files, which may lie elsewhere for each part: paths and hashes go together, and hashes are alike.
+constexpr std::array<std::string_view, 4> kOfFiles = {"trace_path", "trace_sha256", "data_path",
+                                                      "data_sha256"};
+
+bool is_of_files(std::string_view name) {
+  return std::ranges::find(kOfFiles, name) != kOfFiles.end();
+}
+
+/// In any order: who names files otherwise lists them otherwise.
+std::string sorted_lines(const std::string& text) {
+  std::istringstream in(text);
+  std::multiset<std::string> lines;
+  for (std::string line; std::getline(in, line);) {
+    lines.insert(line);
+  }
+  return fmt::format("{}", fmt::join(lines, "\n"));
+}
+
+/// What parts say of themselves; what they do not agree on in lines, but of files what the first says.
 Provenance provenance_of(std::span<const ResultFile> parts) {
   std::vector<std::string> names;
   std::map<std::string, std::vector<std::string>> values;
@@ -147,7 +201,8 @@ Provenance provenance_of(std::span<const ResultFile> parts) {
       if (known.empty()) {
         names.push_back(name);
       }
-      if (std::ranges::find(known, value) == known.end()) {
+      const bool is_new = std::ranges::find(known, value) == known.end();
+      if (is_new && (known.empty() || !is_of_files(name))) {
         known.push_back(value);
       }
     }
@@ -164,7 +219,8 @@ Provenance provenance_of(std::span<const ResultFile> parts) {
 std::vector<std::string> merge_problems(std::span<const ResultFile> parts, Programs programs) {
   std::vector<std::string> problems;
   std::map<std::string, std::string> owners;
-  std::vector<std::string> alike{"trace_sha256", "data_sha256", "commit", "kvreplay_version"};
+  std::set<std::int64_t> numbers;
+  std::vector<std::string> alike{"sweep_sha256", "trace_sha256", "data_sha256", "commit", "kvreplay_version"};
   if (programs == Programs::same) {
     alike.emplace_back("program_sha256");
   }
@@ -178,11 +234,15 @@ std::vector<std::string> merge_problems(std::span<const ResultFile> parts, Progr
       differs("the number of planned points");
     }
     for (const std::string& name : alike) {
-      if (part.provenance(name) != parts.front().provenance(name)) {
+      if (sorted_lines(part.provenance(name)) != sorted_lines(parts.front().provenance(name))) {
         differs(name);
       }
     }
     for (const ResultPoint& point : part.points()) {
+      if (point.number < 0 || point.number >= part.points_planned() || !numbers.insert(point.number).second) {
+        problems.push_back(fmt::format("{}: {} is point {} of {}; allowed: each once", path, point.name,
+                                       point.number, part.points_planned()));
+      }
       const auto [owner, is_new] = owners.emplace(point.name, path);
       if (!is_new) {
         problems.push_back(fmt::format("{}: has the point {}, as {} has", path, point.name, owner->second));

@@ -13,7 +13,7 @@ namespace kvr {
 enum class Programs { same, any };
 
 /// Why files are no parts of one run, a sentence each, with their names: points in two of them, other traces,
-/// other numbers of planned points, other programs. Empty: they can be merged.
+/// another sweep, other programs. Empty: they can be merged.
 std::vector<std::string> merge_problems(std::span<const ResultFile> parts, Programs programs);
 
 /// Writes the points of `parts` into one file, in the order of their configuration, with what they say of

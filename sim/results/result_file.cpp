@@ -100,7 +100,7 @@ std::vector<double> read_doubles(const StoredArray& array) {
 }
 
 /// What this program calls a dimension, which earlier versions may have called otherwise.
-std::string dimension_name(std::string name) {
+std::string dimension_name(const std::string& name) {
   return name == "head" ? "kv_head" : name;
 }
 
@@ -158,7 +158,7 @@ struct ResultFile::State {
   std::vector<std::pair<std::string, std::string>> provenance;
   std::vector<ResultDataset> datasets;
   /// The array read last, which keeps what it decoded, and whose it is.
-  std::optional<StoredArray> array;
+  std::unique_ptr<StoredArray> array;
   const ResultDataset* array_of = nullptr;
 
   explicit State(const std::filesystem::path& from);
@@ -417,7 +417,7 @@ std::string ResultFile::State::place_of(const ResultDataset& dataset) const {
 const StoredArray& ResultFile::State::open(const ResultDataset& dataset) {
   if (array_of != &dataset) {
     array_of = nullptr;
-    array = open_array(file.get(), place_of(dataset));
+    array = std::make_unique<StoredArray>(open_array(file.get(), place_of(dataset)));
     array_of = &dataset;
   }
   return *array;

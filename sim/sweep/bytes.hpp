@@ -52,7 +52,8 @@ class ByteReader {
   template <class T>
   requires std::is_arithmetic_v<T> || std::is_enum_v<T> T get() {
     T value;
-    std::memcpy(&value, next(sizeof value).data(), sizeof value);
+    const std::string_view bytes = next(sizeof value);
+    std::memcpy(&value, bytes.data(), bytes.size());
     return value;
   }
   std::string text() { return std::string(next(get<std::uint64_t>())); }

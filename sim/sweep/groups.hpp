@@ -15,8 +15,8 @@ namespace kvr::sweep {
 using Group = std::vector<std::size_t>;
 
 /// Divides the points at `places`, in order, into groups that take the same steps of the same traces, of
-/// `most` points at most; where there are few, into as many as `jobs` can take side by side, of about the
-/// same size.
+/// `most` points at most and of about the same size; where these are fewer than `jobs`, the largest are
+/// divided.
 std::vector<Group> groups_of(std::span<const RunConfig> points, std::span<const std::size_t> places,
                              std::int64_t most, std::int64_t jobs);
 

@@ -243,6 +243,9 @@ std::shared_ptr<const PointData> read_values(const fs::path& path) {
     for (const OwnFigure& figure : outline.figures) {
       data->restore_figure(data->add_figure(figure), in.values<double>());
     }
+    if (!in.at_end()) {
+      throw InputError("has more than its outline says");
+    }
     return std::shared_ptr<const PointData>(data);
   });
 }

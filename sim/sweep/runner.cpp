@@ -7,6 +7,7 @@
 
 #include <exception>
 #include <new>
+#include <utility>
 
 #include "sim/base/error.hpp"
 
@@ -32,8 +33,13 @@ std::string label_of(const Work& work, const Group& group) {
 }
 
 /// What a listener threw: no failure of the points.
-struct Stopped {
-  std::exception_ptr why;
+class Stopped : public std::exception {
+ public:
+  explicit Stopped(std::exception_ptr why) : why_(std::move(why)) {}
+  [[noreturn]] void rethrow() const { std::rethrow_exception(why_); }
+
+ private:
+  std::exception_ptr why_;
 };
 
 /// Steps of a group as points, over those that are done.
@@ -43,7 +49,7 @@ Progress progress_of(const Group& group, double done, const Listener& listener) 
     try {
       listener.advanced(done + size * static_cast<double>(steps) / static_cast<double>(of));
     } catch (...) {
-      throw Stopped{std::current_exception()};
+      throw Stopped(std::current_exception());
     }
   };
 }
@@ -66,7 +72,7 @@ std::vector<PointResult> replay_group(const Work& work, const Group& group, cons
 
 void finish_group(const Work& work, const Group& group, std::span<const PointResult> results,
                   const Listener& listener) {
-  for (std::size_t i = 0; i < group.size(); ++i) {
+  for (std::size_t i = 0; i < results.size(); ++i) {
     PointOutline outline = outline_of(results[i]);
     outline.number = static_cast<std::int64_t>(group[i]);
     std::optional<std::string> not_stored = put(work, group[i], outline, results[i].data);
@@ -78,11 +84,11 @@ void run_here(const Work& work, const Listener& listener, Timeline* timeline) {
   double done = 0.0;
   for (GroupQueue left(work.groups); !left.empty();) {
     const Group group = left.take();
+    std::vector<PointResult> results;
     try {
-      finish_group(work, group, replay_group(work, group, progress_of(group, done, listener), timeline),
-                   listener);
+      results = replay_group(work, group, progress_of(group, done, listener), timeline);
     } catch (const Stopped& stopped) {
-      std::rethrow_exception(stopped.why);
+      stopped.rethrow();
     } catch (const std::exception&) {
       if (group.size() > 1) {
         left.put_back_singly(group);
@@ -90,6 +96,7 @@ void run_here(const Work& work, const Listener& listener, Timeline* timeline) {
       }
       listener.failed(group.front(), failure_at_hand());
     }
+    finish_group(work, group, results, listener);
     done += static_cast<double>(group.size());
   }
 }

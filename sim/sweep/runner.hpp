@@ -50,7 +50,7 @@ void run_in_workers(const Work& work, std::int64_t jobs, const Listener& listene
 /// Replays a group; throws as `replay_together` does, SystemError for want of memory.
 std::vector<PointResult> replay_group(const Work& work, const Group& group, const Progress& progress,
                                       Timeline* timeline);
-/// Puts what `replay_group` gave into the store, and tells.
+/// Puts what `replay_group` gave into the store, and tells; nothing where it gave nothing.
 void finish_group(const Work& work, const Group& group, std::span<const PointResult> results,
                   const Listener& listener);
 

@@ -4,6 +4,7 @@
 
 #include <fcntl.h>
 #include <sys/file.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -48,15 +49,23 @@ bool is_folder(const fs::path& path) {
   return fs::is_directory(status);
 }
 
+/// Whether `path` still is what `descriptor` has open: who held the lock may have ended and removed it.
+bool is_same_file(int descriptor, const fs::path& path) {
+  struct stat open_file {};
+  struct stat named {};
+  return fstat(descriptor, &open_file) == 0 && stat(path.c_str(), &named) == 0 &&
+         open_file.st_dev == named.st_dev && open_file.st_ino == named.st_ino;
+}
+
 int take_lock(const fs::path& path) {
   const int lock = open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0666);
   if (lock < 0) {
     fail(path, "opened", errno);
   }
-  if (flock(lock, LOCK_EX | LOCK_NB) != 0) {
+  if (flock(lock, LOCK_EX | LOCK_NB) != 0 || !is_same_file(lock, path)) {
     const int reason = errno;
     close(lock);
-    if (reason == EWOULDBLOCK) {
+    if (reason == EWOULDBLOCK || reason == ENOENT) {
       throw SystemError(fmt::format("{}: another run keeps its points there; it must end first",
                                     path.parent_path().string()));
     }

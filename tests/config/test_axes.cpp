@@ -148,7 +148,24 @@ TEST_CASE("a sweep that was included can be dropped, whole or an axis of it") {
   CHECK(names_of(load("base.yaml", {"points=null", "sweep.run.seed=null"})) == Names{"steps=3", "steps=4"});
 }
 
+TEST_CASE("an axis replaces one of the same key that was included, however the two are written") {
+  const Folder folder;
+  std::filesystem::create_directories("devices");
+  for (const char* const name : {"a", "b", "c"}) {
+    folder.write(std::string("devices/") + name + ".yaml", "device: {latency: 10us}\n");
+  }
+  folder.write("base.yaml",
+               std::string(kGood) + "sweep: {run.seed: [1, 2], device: {values: [a, b], when: {seed: 1}}}\n");
+  folder.write("files.yaml", "include: base.yaml\nsweep: {device: [c]}\n");
+  CHECK(names_of(load("files.yaml")) == Names{"seed=1,device=c", "seed=2,device=c"});
+  folder.write("map.yaml", "include: base.yaml\nsweep: {run.seed: {values: {x: 5}}}\n");
+  CHECK(error_of("map.yaml").find("seed is never that (1)") != std::string::npos);
+  CHECK(names_of(load("files.yaml", {"sweep.run.seed={values: {x: 5}}"})) == Names{"seed=x,device=c"});
+}
+
 TEST_CASE("axes that cannot be meant are told, all at once") {
+  CHECK(refusal("sweep: {device: [ufs], system.dram: {name: device, values: [1MiB]}}\n") ==
+        "c.yaml:16:9: device: is called as another axis (device); allowed: a name for one of them");
   CHECK(refusal("sweep: {device: [nothing]}\n") ==
         "c.yaml:16:18: device: is no file (nothing); allowed: a path that ends in .yaml, or the name of a "
         "file in "

@@ -273,7 +273,7 @@ def test_shards_are_the_whole(tmp_path: Path, undisturbed: Path) -> None:
     assert apart.returncode == 2
     assert "--out: is not given" in apart.stderr
     assert "c.yaml: " in apart.stderr
-    assert "the number of planned points differs" in merge(parts[0], other, "-o", tmp_path / "x.h5").stderr
+    assert "sweep_sha256 differs" in merge(parts[0], other, "-o", tmp_path / "x.h5").stderr
 
 
 @pytest.mark.parametrize(

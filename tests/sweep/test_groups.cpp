@@ -38,6 +38,8 @@ TEST_CASE("few points are divided among all jobs") {
   CHECK(groups_of(points, all, 4, 1) == std::vector<Group>{{0, 1, 2, 3}});
   CHECK(groups_of(points, all, 4, 2) == std::vector<Group>{{0, 1}, {2, 3}});
   CHECK(groups_of(points, all, 4, 3) == std::vector<Group>{{0}, {1}, {2, 3}});
+  CHECK(groups_of(points_of({5, 5, 5, 7, 7, 7}), std::vector<std::size_t>{0, 1, 2, 3, 4, 5}, 4, 2) ==
+        std::vector<Group>{{0, 1, 2}, {3, 4, 5}});  // each walk is shared
   CHECK(groups_of(points, all, 4, 9).size() == 4);
 }
 

@@ -6,6 +6,7 @@
 #include <array>
 #include <boost/program_options.hpp>
 #include <filesystem>
+#include <memory>
 #include <optional>
 #include <string_view>
 #include <vector>
@@ -106,10 +107,11 @@ void check_outputs(const Options& options) {
   std::vector<std::string> to_standard_output;
   for (std::size_t i = 0; i < kForms.size(); ++i) {
     const std::string option = fmt::format("--{}", kForms[i].option);
-    if (options.outputs[i] == kStandardOutput) {
+    const std::optional<std::string>& output = options.outputs[i];
+    if (output == kStandardOutput) {
       to_standard_output.push_back(option);
-    } else if (options.outputs[i]) {
-      outputs.write(option, *options.outputs[i]);
+    } else if (output) {
+      outputs.write(option, *output);
     }
   }
   ProblemList problems;
@@ -228,10 +230,10 @@ void refuse_conditions(const std::vector<cli::ConditionDifference>& conditions, 
 cli::CompareReport compared(const Options& options) {
   ProblemList problems;
   problems.collect([&] { check_outputs(options); });
-  std::optional<ResultFile> base;
-  std::optional<ResultFile> now;
-  problems.collect([&] { base = cli::open_results(options.base); });
-  problems.collect([&] { now = cli::open_results(options.now); });
+  std::unique_ptr<ResultFile> base;
+  std::unique_ptr<ResultFile> now;
+  problems.collect([&] { base = std::make_unique<ResultFile>(cli::open_results(options.base)); });
+  problems.collect([&] { now = std::make_unique<ResultFile>(cli::open_results(options.now)); });
   cli::Measures measures;
   for (const auto* file : {&base, &now}) {
     if (*file) {

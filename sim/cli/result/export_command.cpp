@@ -288,10 +288,10 @@ ResultFile open_checked(const Options& options) {
     outputs.write("--csv", options.csv);
   }
   problems.collect([&] { outputs.check(); });
-  std::optional<ResultFile> file;
-  problems.collect([&] { file = cli::open_results(options.file); });
+  std::vector<ResultFile> files;
+  problems.collect([&] { files.push_back(cli::open_results(options.file)); });
   problems.throw_if_any();
-  return std::move(*file);
+  return std::move(files.front());
 }
 
 }  // namespace

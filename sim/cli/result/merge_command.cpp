@@ -4,7 +4,6 @@
 
 #include <algorithm>
 #include <boost/program_options.hpp>
-#include <optional>
 #include <string>
 #include <vector>
 
@@ -23,7 +22,7 @@ namespace po = boost::program_options;
 
 struct Options {
   std::vector<std::string> files;
-  std::optional<std::string> out;
+  std::string out;  ///< empty: not given
   Programs programs = Programs::same;
 };
 
@@ -47,10 +46,10 @@ std::vector<ResultFile> checked_parts(const Options& options) {
   ProblemList problems;
   cli::Outputs outputs;
   std::ranges::for_each(options.files, [&outputs](const std::string& file) { outputs.read(file); });
-  if (options.out) {
-    outputs.write("--out", *options.out);
-  } else {
+  if (options.out.empty()) {
     problems.add("--out: is not given; allowed: a new name or a regular file");
+  } else {
+    outputs.write("--out", options.out);
   }
   problems.collect([&outputs] { outputs.check(); });
   std::vector<ResultFile> parts = open_parts(options, problems);
@@ -70,14 +69,14 @@ int run_result_merge(std::span<const std::string> args, std::FILE* out, bool qui
     return 0;
   }
   const Options options{.files = cli::texts_of(*given, "files"),
-                        .out = cli::given_value<std::string>(*given, "out"),
+                        .out = cli::text_of(*given, "out"),
                         .programs = given->count("any-program") > 0 ? Programs::any : Programs::same};
   const std::vector<ResultFile> parts = checked_parts(options);
-  merge_results(*options.out, parts);
+  merge_results(options.out, parts);
   std::size_t points = 0;
   std::ranges::for_each(parts, [&points](const ResultFile& part) { points += part.points().size(); });
   if (!quiet) {
-    cli::say("{}: {} of {} points\n", *options.out, points, parts.front().points_planned());
+    cli::say("{}: {} of {} points\n", options.out, points, parts.front().points_planned());
   }
   return 0;
 }

@@ -156,7 +156,7 @@ void check_together(const RunOptions& options, const Order& order, ProblemList& 
     problems.add(fmt::format("{}: is measured by one process at a time; allowed: --jobs 1",
                              measures->place("device.path")));
   }
-  if (order.shard.index >= std::ssize(order.points)) {
+  if (options.shard && order.shard.index >= std::ssize(order.points)) {
     problems.add(fmt::format("--shard: {} of {} points is none; allowed: up to {}/N", *options.shard,
                              order.points.size(), order.points.size()));
   }

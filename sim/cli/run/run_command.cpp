@@ -11,6 +11,7 @@
 #include <filesystem>
 #include <iterator>
 #include <map>
+#include <memory>
 #include <numeric>
 #include <optional>
 #include <set>
@@ -18,6 +19,7 @@
 
 #include "sim/base/error.hpp"
 #include "sim/base/files/new_file.hpp"
+#include "sim/base/sha256.hpp"
 #include "sim/cli/messages.hpp"
 #include "sim/cli/outputs.hpp"
 #include "sim/cli/progress.hpp"
@@ -59,11 +61,33 @@ void print_notes(std::span<const PointOutline> points) {
   }
 }
 
+Provenance described(const RunOptions& options) {
+  Provenance provenance = describe_build_and_host();
+  provenance.add("configuration", options.config);
+  if (options.shard) {
+    provenance.add("shard", *options.shard);
+  }
+  return provenance;
+}
+
+/// sha256 of all points of a configuration, by which its parts know one another.
+std::string sweep_sha256(std::span<const RunConfig> points) {
+  Sha256 hash;
+  for (const RunConfig& point : points) {
+    hash.update(std::as_bytes(std::span(point.point)));
+    hash.update(std::as_bytes(std::span(point.resolved_yaml)));
+  }
+  return hash.hex();
+}
+
 /// The points of a run on their way into its results.
 class Run {
  public:
   Run(const RunOptions& options, bool quiet)
-      : options_(options), order_(cli::read_order(options, traces_)), quiet_(quiet) {
+      : options_(options),
+        order_(cli::read_order(options, traces_)),
+        quiet_(quiet),
+        provenance_(described(options)) {
     for (std::size_t place = 0; place < order_.points.size(); ++place) {
       if (order_.shard.has(static_cast<std::int64_t>(place))) {
         places_.push_back(place);
@@ -86,7 +110,7 @@ class Run {
                            .keys = keys_,
                            .groups = sweep::groups_of(order_.points, left, options_.together, options_.jobs),
                            .traces = traces_,
-                           .store = store_ ? &*store_ : nullptr};
+                           .store = store_.get()};
     const sweep::Listener listener{
         .finished =
             [this](std::size_t place, PointOutline outline, const std::optional<std::string>& not_stored) {
@@ -107,17 +131,11 @@ class Run {
 
   /// Of what is finished and in the store; when that is all of the configuration, OUT.points goes.
   void write() {
-    if (order_.timeline) {
+    if (order_.timeline && options_.timeline) {
       tell_failure(cli::attempt_to_write([&] { order_.timeline->write(*options_.timeline); }));
     }
-    const std::vector<PointOutline> points = outlines(true);
-    if (!options_.out || points.empty()) {
-      return;
-    }
-    const auto failure = cli::attempt_to_write([&] { write(points); });
-    tell_failure(failure);
-    if (!failure && !options_.store && points.size() == places_.size()) {
-      std::ranges::for_each(places_, [this](std::size_t place) { store_->remove(keys_[place]); });
+    if (options_.out) {
+      write_to(*options_.out);
     }
   }
 
@@ -141,14 +159,16 @@ class Run {
   void find_keys() {
     const std::string program = sweep::program_sha256();
     provenance_.add("program_sha256", program);
+    provenance_.add("sweep_sha256", sweep_sha256(order_.points));
     for (const RunConfig& point : order_.points) {
       keys_.push_back(sweep::point_key(point, traces_.hashes_of(point), program));
     }
   }
 
   void open_store() {
-    store_.emplace(options_.store ? fs::path(*options_.store)
-                                  : fs::path(output_target(*options_.out).string() + ".points"));
+    store_ = std::make_unique<Store>(
+        options_.store ? fs::path(*options_.store)
+                       : fs::path(output_target(options_.out.value_or("")).string() + ".points"));
     std::set<std::string> others = store_->keys();
     std::ranges::for_each(keys_, [&others](const std::string& key) { others.erase(key); });
     if (options_.store || others.empty()) {
@@ -227,43 +247,47 @@ class Run {
   std::vector<PointOutline> outlines(bool stored) const {
     std::vector<PointOutline> points;
     for (const std::size_t place : places_) {
-      if (finished_[place] && !(stored && not_stored_.contains(place))) {
-        points.push_back(*finished_[place]);
+      const std::optional<PointOutline>& point = finished_[place];
+      if (point && !(stored && not_stored_.contains(place))) {
+        points.push_back(*point);
       }
     }
     return points;
   }
 
-  void write(std::span<const PointOutline> points) {
-    Provenance provenance = provenance_;
-    if (options_.shard) {
-      provenance.add("shard", *options_.shard);
+  void write_to(const fs::path& out) {
+    const std::vector<PointOutline> points = outlines(true);
+    if (points.empty()) {
+      return;
     }
+    const auto failure = cli::attempt_to_write([&] { write(out, points); });
+    tell_failure(failure);
+    if (!failure && !options_.store && points.size() == places_.size()) {
+      std::ranges::for_each(places_, [this](std::size_t place) { store_->remove(keys_[place]); });
+    }
+  }
+
+  void write(const fs::path& out, std::span<const PointOutline> points) {
+    Provenance provenance = provenance_;
     traces_.describe(provenance);
     const LoadPoint load = [&](std::size_t index) {
       return store_->values(keys_[static_cast<std::size_t>(points[index].number)]);
     };
-    write_results(*options_.out, points, load, std::ssize(order_.points), provenance);
+    write_results(out, points, load, std::ssize(order_.points), provenance);
   }
 
   const RunOptions& options_;
   sweep::TraceFiles traces_;
   Order order_;
   bool quiet_;
-  Provenance provenance_ = describe_run();
-  std::vector<std::size_t> places_;  ///< of the points that are asked for
-  std::vector<std::string> keys_;    ///< of all points, where there is a store
-  std::optional<Store> store_;
+  Provenance provenance_;
+  std::vector<std::size_t> places_;                    ///< of the points that are asked for
+  std::vector<std::string> keys_;                      ///< of all points, where there is a store
+  std::unique_ptr<Store> store_;                       ///< null without results to write
   std::vector<std::optional<PointOutline>> finished_;  ///< of all points
   std::size_t finished_now_ = 0;                       ///< by this run
   std::set<std::size_t> not_stored_;
   int exit_code_ = 0;
-
-  Provenance describe_run() const {
-    Provenance provenance = describe_build_and_host();
-    provenance.add("configuration", options_.config);
-    return provenance;
-  }
 };
 
 }  // namespace

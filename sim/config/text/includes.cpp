@@ -161,6 +161,7 @@ class IncludeReader {
     for (const char* const name : {"sweep", "zip"}) {
       Node* axes = root.find(name);
       for (Node& axis : axes != nullptr && axes->kind == NodeKind::map ? axes->children : none_) {
+        axis.is_whole = true;
         if (Node* points = axis.find("points"); points != nullptr && points->kind == NodeKind::map) {
           for (Node& overlay : points->children) {
             expand_components(overlay, root_grammar(), catalogue_);

@@ -113,7 +113,8 @@ std::string describe(const Node& node) {
 }
 
 void merge(Node& base, Node over) {
-  if (base.kind != NodeKind::map || over.kind != NodeKind::map || other_component(base, over)) {
+  if (base.kind != NodeKind::map || over.kind != NodeKind::map || over.is_whole ||
+      other_component(base, over)) {
     over.key = base.key;
     base = std::move(over);
     return;

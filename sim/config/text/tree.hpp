@@ -19,6 +19,7 @@ struct Node {
   std::string key = {};             ///< empty for list elements and the root
   std::string text = {};            ///< of a scalar, as written, without quotes
   bool quoted = false;              ///< a quoted scalar is a text even where it looks like a number
+  bool is_whole = false;            ///< replaces what it is merged into, as a list does
   bool shares_parameters = false;   ///< a component whose parameters mean the same to every type
   std::vector<Node> children = {};  ///< entries of a map, elements of a list
 
@@ -51,7 +52,7 @@ Node parse_yaml(std::string_view text, const std::string& file, Problems& proble
 
 /// Lays `over` on `base`: maps are merged key by key, everything else is replaced. A map whose `type` differs
 /// from the base's replaces it whole, because the parameters of one type mean nothing to another, unless the
-/// types share them.
+/// types share them, as does an axis of a sweep, which is one thing however it is written.
 void merge(Node& base, Node over);
 
 /// `a.b.0.c`: keys of maps, numbers of list elements.

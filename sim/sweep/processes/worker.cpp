@@ -20,16 +20,16 @@ namespace kvr::sweep {
 namespace {
 
 /// How often a worker says how far it is.
-constexpr std::chrono::milliseconds kBreath{50};
+constexpr std::chrono::milliseconds kInterval{50};
 
 /// Says to the parent what happens; a parent that is gone ends the process.
-class Voice {
+class Channel {
  public:
-  explicit Voice(int descriptor) : descriptor_(descriptor) {}
+  explicit Channel(int descriptor) : descriptor_(descriptor) {}
 
   void advance(double points) {
     const auto now = std::chrono::steady_clock::now();
-    if (now - last_ >= kBreath) {
+    if (now - last_ >= kInterval) {
       last_ = now;
       ByteWriter frame = beginning(Word::advanced);
       frame.put(points);
@@ -72,21 +72,21 @@ class Voice {
   std::chrono::steady_clock::time_point last_{};
 };
 
-void replay_and_tell(const Work& work, const Group& group, Voice& voice) {
+void replay_and_tell(const Work& work, const Group& group, Channel& channel) {
   const auto size = static_cast<double>(group.size());
-  const Progress progress = [&voice, size](std::int64_t steps, std::int64_t of) {
-    voice.advance(size * static_cast<double>(steps) / static_cast<double>(of));
+  const Progress progress = [&channel, size](std::int64_t steps, std::int64_t of) {
+    channel.advance(size * static_cast<double>(steps) / static_cast<double>(of));
   };
   const Listener listener{
-      .finished = [&voice](std::size_t place, const PointOutline& outline,
-                           const std::optional<std::string>& why) { voice.finish(place, outline, why); },
+      .finished = [&channel](std::size_t place, const PointOutline& outline,
+                             const std::optional<std::string>& why) { channel.finish(place, outline, why); },
       .failed = {},
       .advanced = {}};
   try {
     finish_group(work, group, replay_group(work, group, progress, nullptr), listener);
-    voice.end_group();
+    channel.end_group();
   } catch (const std::exception&) {
-    voice.fail(failure_at_hand());
+    channel.fail(failure_at_hand());
   }
 }
 
@@ -105,16 +105,16 @@ std::vector<std::size_t> processors() {
   return allowed;
 }
 
-/// A worker that wanders between processors loses what they had cached. Where there are too few for all, or
-/// the system refuses, it may wander.
-void pin(const Post& post, std::int64_t threads) {
+/// A worker that wanders between processors loses what they had cached. Where the workers do not take the
+/// whole machine, another run may pin its own, and where the system refuses, it may wander.
+void pin(const WorkerRole& role, std::int64_t threads) {
   const std::vector<std::size_t> allowed = processors();
-  if (post.of * threads > std::ssize(allowed)) {
+  if (role.of * threads != std::ssize(allowed)) {
     return;
   }
   cpu_set_t set;
   CPU_ZERO(&set);
-  for (std::int64_t own = post.place * threads; own < (post.place + 1) * threads; ++own) {
+  for (std::int64_t own = role.place * threads; own < (role.place + 1) * threads; ++own) {
     CPU_SET(allowed[static_cast<std::size_t>(own)], &set);
   }
   sched_setaffinity(0, sizeof set, &set);
@@ -122,17 +122,17 @@ void pin(const Post& post, std::int64_t threads) {
 
 }  // namespace
 
-void serve(const Work& work, const Post& post) {
+void serve(const Work& work, const WorkerRole& role) {
   prctl(PR_SET_PDEATHSIG, SIGKILL);
-  if (getppid() != post.parent) {
+  if (getppid() != role.parent) {
     _exit(0);  // it died before that held
   }
   const auto most = std::ranges::max_element(work.points, {}, &RunConfig::threads);
-  pin(post, std::max<std::int64_t>(most->threads, 1));
-  Voice voice(post.descriptor);
-  while (const std::optional<std::string> frame = receive_frame(post.descriptor)) {
+  pin(role, std::max<std::int64_t>(most->threads, 1));
+  Channel channel(role.descriptor);
+  while (const std::optional<std::string> frame = receive_frame(role.descriptor)) {
     ByteReader in(*frame);
-    replay_and_tell(work, in.values<std::size_t>(), voice);
+    replay_and_tell(work, in.values<std::size_t>(), channel);
   }
   _exit(0);
 }

@@ -16,7 +16,7 @@ namespace kvr::sweep {
 enum class Word : std::uint8_t { advanced, finished, failed, done };
 
 /// Where a worker stands.
-struct Post {
+struct WorkerRole {
   std::int64_t place;  ///< among the workers
   std::int64_t of;     ///< how many they are
   pid_t parent;
@@ -25,6 +25,6 @@ struct Post {
 
 /// The life of a worker process: replays groups until the parent closes the socket or dies. It leaves without
 /// what the parent's end of the program does.
-[[noreturn]] void serve(const Work& work, const Post& post);
+[[noreturn]] void serve(const Work& work, const WorkerRole& role);
 
 }  // namespace kvr::sweep

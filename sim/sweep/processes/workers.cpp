@@ -29,7 +29,7 @@ struct Worker {
   std::int64_t place;  ///< among the jobs
   pid_t process = -1;
   int descriptor = -1;
-  FrameBuffer heard = {};
+  FrameBuffer received = {};
   Group group = {};       ///< that it is at; empty: it is idle
   std::size_t told = 0;   ///< of those, how many are finished
   double advanced = 0.0;  ///< in points of the group
@@ -41,7 +41,8 @@ Failure death_of(int status) {
     return {kBugExit, fmt::format("the process that replayed it left with code {}", WEXITSTATUS(status))};
   }
   const int signal = WTERMSIG(status);
-  return {signal == SIGKILL ? kSystemExit : kBugExit,
+  const bool from_outside = signal == SIGKILL || signal == SIGTERM || signal == SIGINT || signal == SIGHUP;
+  return {from_outside ? kSystemExit : kBugExit,
           fmt::format("the process that replayed it was ended by signal {} ({}){}", signal, strsignal(signal),
                       signal == SIGKILL ? "; is there enough memory for all jobs?" : "")};
 }
@@ -64,7 +65,7 @@ class Workers {
       start(std::ssize(workers_));
     }
     while (give_groups()) {
-      hear();
+      receive();
     }
   }
 
@@ -87,6 +88,9 @@ class Workers {
     const pid_t process = fork();
     if (process == 0) {
       close(ends[0]);
+      for (const Worker& other : workers_) {
+        close(other.descriptor);  // else it would stay open when the parent closes it
+      }
       serve(work_, {.place = place, .of = jobs_, .parent = parent, .descriptor = ends[1]});
     }
     close(ends[1]);
@@ -108,25 +112,25 @@ class Workers {
         worker.advanced = 0.0;
         ByteWriter frame;
         frame.put(std::span<const std::size_t>(worker.group));
-        send_frame(worker.descriptor, frame.take());  // where it is gone, `hear` finds out
+        send_frame(worker.descriptor, frame.take());  // where it is gone, `receive` finds out
       }
       busy = busy || !worker.group.empty();
     }
     return busy;
   }
 
-  void hear() {
-    std::vector<pollfd> ears;
+  void receive() {
+    std::vector<pollfd> polled;
     for (const Worker& worker : workers_) {
-      ears.push_back({worker.descriptor, POLLIN, 0});
+      polled.push_back({worker.descriptor, POLLIN, 0});
     }
     constexpr int kWaitMilliseconds = 200;  // then signals are looked after
-    poll(ears.data(), ears.size(), kWaitMilliseconds);
+    poll(polled.data(), polled.size(), kWaitMilliseconds);
     auto worker = workers_.begin();
-    for (const pollfd& ear : ears) {
-      const auto heard = worker++;  // which may go, and another be added at the end
-      if (ear.revents != 0) {
-        hear(heard);
+    for (const pollfd& one : polled) {
+      const auto received = worker++;  // which may go, and another be added at the end
+      if (one.revents != 0) {
+        receive(received);
       }
     }
     listener_.advanced(done_ +
@@ -134,18 +138,18 @@ class Workers {
                                        [](double sum, const Worker& one) { return sum + one.advanced; }));
   }
 
-  void hear(std::list<Worker>::iterator worker) {
-    const bool alive = worker->heard.fill(worker->descriptor);
-    while (const std::optional<std::string> frame = worker->heard.next()) {
+  void receive(std::list<Worker>::iterator worker) {
+    const bool alive = worker->received.fill(worker->descriptor);
+    while (const std::optional<std::string> frame = worker->received.next()) {
       ByteReader in(*frame);
-      understand(*worker, in);
+      handle(*worker, in);
     }
     if (!alive) {
-      bury(worker);
+      replace_dead(worker);
     }
   }
 
-  void understand(Worker& worker, ByteReader& in) {
+  void handle(Worker& worker, ByteReader& in) {
     switch (in.get<Word>()) {
       case Word::advanced:
         worker.advanced = in.get<double>();
@@ -178,20 +182,19 @@ class Workers {
 
   /// Points of the group that are finished stay so; of the others each is tried alone.
   void fail(Worker& worker, const Failure& failure) {
-    if (worker.group.size() == 1) {
-      listener_.failed(worker.group.front(), failure);
-      end_group(worker);
-      return;
-    }
     const Group rest(worker.group.begin() + static_cast<std::ptrdiff_t>(worker.told), worker.group.end());
-    done_ += static_cast<double>(worker.told);
-    left_.put_back_singly(rest);
-    worker.group.clear();
-    worker.advanced = 0.0;
+    const bool alone = worker.group.size() == 1;
+    end_group(worker);
+    if (alone) {
+      std::ranges::for_each(rest, [&](std::size_t place) { listener_.failed(place, failure); });
+    } else {
+      done_ -= static_cast<double>(rest.size());
+      left_.put_back_singly(rest);
+    }
   }
 
   /// Another takes its place where there is still something to do.
-  void bury(std::list<Worker>::iterator worker) {
+  void replace_dead(std::list<Worker>::iterator worker) {
     const int status = reap(*worker);
     if (!worker->group.empty()) {
       fail(*worker, death_of(status));
