@@ -18,7 +18,7 @@ from xarray.core import indexing
 from .errors import Error, IncompleteWarning
 
 FORMAT = "kvreplay-results"
-VERSIONS = (1, 2)
+VERSIONS = (1,)
 SEED_KEY = "run.seed"
 RENAMED = {"head": "kv_head"}  # what earlier files call a dimension
 
@@ -145,7 +145,8 @@ def _results(path: Path) -> Iterator[h5py.File]:
             raise Error(f"{path}: its format is '{kind}'; expected results of 'kvreplay run'")
         version = int(file.attrs.get("version", 0))
         if version not in VERSIONS:
-            raise Error(f"{path}: version {version} of results; known are {VERSIONS[0]} to {VERSIONS[-1]}")
+            known = ", ".join(str(known) for known in VERSIONS)
+            raise Error(f"{path}: version {version} of results; known: {known}")
         yield file
 
 

@@ -256,6 +256,40 @@ def test_summaries_of_one_file_alone_are_named(base: Path, tmp_path: Path) -> No
     assert compared(copy, base)["extra"]["summaries"] == ["mass_mean"]
 
 
+def test_metrics_by_step_that_are_gone_fail_where_nothing_may_move(
+    folder: Path, base: Path, tmp_path: Path
+) -> None:
+    short = results(folder, "short.h5", "record.per_step=false")
+    with h5py.File(base) as file:
+        kept = {name for name, data in file.items() if isinstance(data, h5py.Dataset) and data.ndim > 1}
+    report = compared(base, short)
+    assert set(report["missing"]["metrics"]) == kept and "latency_s" in kept
+    assert report["regressions"] == 0 and report["extra"]["metrics"] == []
+    text = kvreplay("compare", base, short, "--exact", code=1).stdout
+    assert f"only in {base}: metrics by step " in text
+    report = compared(base, short, "--exact", "--junit", tmp_path / "c.xml", code=1)
+    assert report["regressions"] == len(kept)
+    assert {row["verdict"] for row in report["summaries"]} == {"same"}
+    failed = ET.parse(tmp_path / "c.xml").getroot().findall("testsuite/testcase[failure]")
+    assert {case.get("name") for case in failed} == {f"{name} by step" for name in kept}
+    assert compared(base, short, "--exact", "--partial")["regressions"] == 0
+    assert set(compared(short, base, "--exact")["extra"]["metrics"]) == kept
+
+
+def test_one_seed_of_three_that_moved_fails_where_nothing_may_move(seeds: Path, tmp_path: Path) -> None:
+    def move(file: h5py.File) -> None:
+        place = list(zip(file["variant"].asstr(), file["seed"], strict=True)).index(("large", 2))
+        file["mass_mean"][place] *= 0.999
+        file["mass"][place, 3] *= 0.999
+
+    copy = changed_copy(seeds, tmp_path / "one_seed.h5", move)
+    found = row(compared(seeds, copy), "large", "mass_mean")
+    assert (found["verdict"], found["first"]["seed"]) == ("uncertain", 2)
+    assert found["first"]["at"]["step"] == "3"
+    report = compared(seeds, copy, "--exact", code=1)
+    assert rows(report, "regression") == {("large", "mass_mean")}
+
+
 def test_results_without_a_common_point_are_refused(base: Path, tmp_path: Path) -> None:
     def rename_all(file: h5py.File) -> None:
         for name in ("point", "variant"):

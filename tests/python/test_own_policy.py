@@ -1,5 +1,6 @@
 """A policy in a repository of its own: against an installed kvreplay, and with kvreplay's sources."""
 
+import json
 import os
 import shutil
 import subprocess
@@ -47,6 +48,25 @@ def test_the_policy_replays_the_sample(own: Path) -> None:
     settings = ["--set", f"trace.path={trace}", "--set", "run.steps=8", "--set", "run.check=every_step"]
     table = done("build/kvreplay", "--quiet", "run", "own.yaml", *settings, cwd=own)
     assert "newest" in table and "centroid" in table
+
+
+def test_a_change_of_its_code_is_found_against_the_results_before(own: Path) -> None:
+    """As docs/compare.md does in CI: the same kvreplay and configuration, and other code of the policy."""
+    trace = own.parent / "prefix" / "share" / "kvreplay" / "traces" / "samples" / "smollm2.h5"
+    run = ("--quiet", "run", "own.yaml", "--set", f"trace.path={trace}", "--set", "run.steps=8", "--out")
+    done("build/kvreplay", *run, "base.h5", cwd=own)
+    source = own / "newest_key.cpp"
+    text = source.read_text()
+    assert text.count("dot * context_.attention_scale - age_cost") == 1
+    source.write_text(text.replace("attention_scale - age_cost", "attention_scale + age_cost"))
+    done("cmake", "--build", "build", cwd=own)
+    source.write_text(text)
+    done("build/kvreplay", *run, "new.h5", cwd=own)
+    command = ("build/kvreplay", "--quiet", "compare", "base.h5", "new.h5", "--exact", "--json", "-")
+    result = subprocess.run(command, check=False, cwd=own, capture_output=True, text=True)
+    assert result.returncode == 1, result.stderr
+    moved = {row["point"] for row in json.loads(result.stdout)["summaries"] if row["verdict"] == "regression"}
+    assert moved == {"newest"}
 
 
 def test_its_flags_are_its_own(own: Path) -> None:

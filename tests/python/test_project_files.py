@@ -1,6 +1,7 @@
-"""CITATION.cff, CHANGELOG.md and CONTRIBUTING.md: one version, and nothing named that is not there."""
+"""One version in all files that have it, and nothing named in pages that is not there."""
 
 import re
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -32,6 +33,16 @@ def test_the_citation_is_of_the_version() -> None:
     assert str(citation["version"]) == version()
     assert citation["license"] == "MIT" and page("LICENSE").startswith("MIT License")
     assert citation["authors"] == [{"name": "kvreplay contributors"}]
+
+
+def test_the_package_is_of_the_version() -> None:
+    project = tomllib.loads(page("python/pyproject.toml"))["project"]
+    assert (project["name"], project["version"]) == ("kvreplay", version())
+
+
+def test_the_files_that_have_the_version_are_named() -> None:
+    (named,) = re.findall(r"^The version stands in (.*?)\.(?: |$)", page("CONTRIBUTING.md"), re.MULTILINE)
+    assert re.findall(r"`(.*?)`", named) == ["CMakeLists.txt", "CITATION.cff", "python/pyproject.toml"]
 
 
 def test_the_changelog_has_the_version_and_what_is_to_come() -> None:

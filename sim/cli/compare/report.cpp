@@ -63,8 +63,10 @@ void name_conditions(std::vector<std::string>& lines, const std::vector<Conditio
 }  // namespace
 
 std::size_t CompareReport::regressions() const {
+  const auto metrics = static_cast<std::size_t>(
+      std::ranges::count(comparison.missing_metrics, true, &compare::LostMetric::regression));
   const std::size_t missing =
-      partial ? 0 : comparison.missing_points.size() + comparison.missing_summaries.size();
+      partial ? 0 : comparison.missing_points.size() + comparison.missing_summaries.size() + metrics;
   return comparison.count(Verdict::regression) + missing +
          static_cast<std::size_t>(
              std::ranges::count(comparison.step_moves, true, &compare::StepMove::regression));
@@ -133,7 +135,9 @@ std::string relative_text(const Move& move) {
 }
 
 std::string allowed_text(const Move& move) {
-  const auto& limit = move.difference.difference < 0.0 ? move.limits.drop : move.limits.growth;
+  const bool is_drop = move.difference.difference < 0.0;
+  const bool is_none = move.difference.difference == 0.0;  // of seeds that moved against each other
+  const auto& limit = is_drop || (is_none && !move.limits.growth) ? move.limits.drop : move.limits.growth;
   if (!limit) {
     return "any";
   }
@@ -178,7 +182,15 @@ std::vector<std::string> remarks(const CompareReport& report) {
   name_seeds(lines, report.now.name, comparison.extra_seeds);
   name_lone(lines, report.base.name, "summaries", comparison.missing_summaries);
   name_lone(lines, report.now.name, "summaries", comparison.extra_summaries);
+  name_lone(lines, report.base.name, "metrics by step", names_of(comparison.missing_metrics));
+  name_lone(lines, report.now.name, "metrics by step", comparison.extra_metrics);
   return lines;
+}
+
+std::vector<std::string> names_of(const std::vector<compare::LostMetric>& metrics) {
+  std::vector<std::string> names;
+  std::ranges::transform(metrics, std::back_inserter(names), &compare::LostMetric::name);
+  return names;
 }
 
 }  // namespace kvr::cli

@@ -56,5 +56,7 @@ std::string place_text(const compare::Place& place);
 std::string seeds_text(const compare::Difference& difference);
 /// What is missing, extra or passed over, a line each.
 std::vector<std::string> remarks(const CompareReport& report);
+/// Of what the base alone keeps by step.
+std::vector<std::string> names_of(const std::vector<compare::LostMetric>& metrics);
 
 }  // namespace kvr::cli

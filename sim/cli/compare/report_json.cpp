@@ -74,8 +74,8 @@ Json seeds_json(const std::vector<compare::LoneSeeds>& seeds) {
 }
 
 Json lone_json(const std::vector<std::string>& points, const std::vector<std::string>& summaries,
-               const std::vector<compare::LoneSeeds>& seeds) {
-  return {{"points", points}, {"summaries", summaries}, {"seeds", seeds_json(seeds)}};
+               const std::vector<std::string>& metrics, const std::vector<compare::LoneSeeds>& seeds) {
+  return {{"points", points}, {"summaries", summaries}, {"metrics", metrics}, {"seeds", seeds_json(seeds)}};
 }
 
 }  // namespace
@@ -92,16 +92,16 @@ std::string compare_json(const CompareReport& report) {
                      {"verdict", move.regression ? "regression" : "changed"},
                      {"first", place_json(move.first, move.seed)}});
   }
-  return json_text(
-      {{"base", file_json(report.base)},
-       {"new", file_json(report.now)},
-       {"regressions", report.regressions()},
-       {"summaries", std::move(moves)},
-       {"steps", std::move(steps)},
-       {"missing",
-        lone_json(comparison.missing_points, comparison.missing_summaries, comparison.missing_seeds)},
-       {"extra", lone_json(comparison.extra_points, comparison.extra_summaries, comparison.extra_seeds)},
-       {"conditions", conditions_json(report.conditions)}});
+  return json_text({{"base", file_json(report.base)},
+                    {"new", file_json(report.now)},
+                    {"regressions", report.regressions()},
+                    {"summaries", std::move(moves)},
+                    {"steps", std::move(steps)},
+                    {"missing", lone_json(comparison.missing_points, comparison.missing_summaries,
+                                          names_of(comparison.missing_metrics), comparison.missing_seeds)},
+                    {"extra", lone_json(comparison.extra_points, comparison.extra_summaries,
+                                        comparison.extra_metrics, comparison.extra_seeds)},
+                    {"conditions", conditions_json(report.conditions)}});
 }
 
 }  // namespace kvr::cli

@@ -87,14 +87,18 @@ std::vector<Case> cases_of(const CompareReport& report) {
   for (const compare::StepMove& move : report.comparison.step_moves) {
     cases.push_back(case_of(move));
   }
-  const auto add_missing = [&](const std::string& suite, const std::string& name) {
-    cases.push_back(case_of(suite, name, !report.partial, fmt::format("missing in {}", report.now.name)));
+  const auto add_missing = [&](const std::string& suite, const std::string& name, bool regression = true) {
+    cases.push_back(
+        case_of(suite, name, regression && !report.partial, fmt::format("missing in {}", report.now.name)));
   };
   for (const std::string& point : report.comparison.missing_points) {
     add_missing(point, "point");
   }
   for (const std::string& summary : report.comparison.missing_summaries) {
     add_missing("results", summary);
+  }
+  for (const compare::LostMetric& metric : report.comparison.missing_metrics) {
+    add_missing("results", metric.name + " by step", metric.regression);
   }
   std::ranges::stable_sort(cases, {}, &Case::suite);
   return cases;

@@ -81,6 +81,17 @@ std::vector<const ResultDataset*> summaries_of(const ResultFile& file, bool host
   return summaries;
 }
 
+/// By step, simulated.
+std::vector<const ResultDataset*> metrics_of(const ResultFile& file) {
+  std::vector<const ResultDataset*> metrics;
+  for (const ResultDataset& dataset : file.datasets()) {
+    if (!dataset.is_summary() && dataset.origin == Origin::simulated) {
+      metrics.push_back(&dataset);
+    }
+  }
+  return metrics;
+}
+
 std::vector<std::string> names_of(const std::vector<const ResultDataset*>& datasets) {
   std::vector<std::string> names;
   std::ranges::transform(datasets, std::back_inserter(names), &ResultDataset::name);
@@ -103,10 +114,6 @@ Words words_of(const std::string& formula) {
   return words;
 }
 
-bool allow_no_move(const Limits& limits) {
-  return limits.drop && limits.growth && limits.drop->amount == 0.0 && limits.growth->amount == 0.0;
-}
-
 class Comparer {
  public:
   Comparer(const ResultFile& base, const ResultFile& now, const Request& request)
@@ -126,6 +133,7 @@ class Comparer {
         find_first(move);
       }
     }
+    name_lone_metrics();
     compare_steps();
     return std::move(comparison_);
   }
@@ -198,7 +206,7 @@ class Comparer {
                                             repetitions_of(now_variant, now_values)),
                 .limits = limits_of(base.name, base_variant.name, request_.rules, request_.exact),
                 .verdict = Verdict::same};
-      move.verdict = judge(move.difference, move.limits);
+      move.verdict = judge(move.difference, move.limits, move.origin);
       if (!move.limits.ignored) {
         comparison_.moves.push_back(std::move(move));
       }
@@ -236,16 +244,17 @@ class Comparer {
   }
 
   void find_first(Move& move) {
-    const auto run = std::ranges::find(runs_, move.point, &SameRun::point);
-    if (run == runs_.end()) {
-      return;
-    }
-    move.first_seed = run->seed;
-    for (const ResultDataset* metric :
-         metrics_in(base_.find(move.summary, move.origin)->formula, move.origin)) {
-      const std::optional<Place> place = first_in(*metric, *run);
-      if (place && (!move.first || is_earlier(*place, *move.first))) {
-        move.first = place;
+    const auto metrics = metrics_in(base_.find(move.summary, move.origin)->formula, move.origin);
+    for (const SameRun& run : runs_) {
+      if (run.point != move.point || move.first) {
+        continue;
+      }
+      move.first_seed = run.seed;
+      for (const ResultDataset* metric : metrics) {
+        const std::optional<Place> place = first_in(*metric, run);
+        if (place && (!move.first || is_earlier(*place, *move.first))) {
+          move.first = place;
+        }
       }
     }
   }
@@ -261,11 +270,28 @@ class Comparer {
     return told;
   }
 
+  bool may_not_move(const std::string& name) const {
+    return std::ranges::any_of(base_variants_, [&](const Variant& variant) {
+      const Limits limits = limits_of(name, variant.name, request_.rules, request_.exact);
+      return !limits.ignored && limits.allow_no_move();
+    });
+  }
+
+  void name_lone_metrics() {
+    const auto in_base = names_of(metrics_of(base_));
+    const auto in_now = names_of(metrics_of(now_));
+    for (const std::string& name : not_ignored(without(in_base, in_now))) {
+      comparison_.missing_metrics.push_back({name, may_not_move(name)});
+    }
+    comparison_.extra_metrics = not_ignored(without(in_now, in_base));
+  }
+
   void compare_steps() {
     std::map<std::string, Words> told = metrics_told();
-    for (const ResultDataset& metric : base_.datasets()) {
+    for (const ResultDataset* in_base : metrics_of(base_)) {
+      const ResultDataset& metric = *in_base;
       const ResultDataset* now = now_.find(metric.name, metric.origin);
-      if (metric.is_summary() || metric.origin != Origin::simulated || now == nullptr || now->is_summary()) {
+      if (now == nullptr || now->is_summary()) {
         continue;
       }
       std::string last;  // of several seeds one is enough
@@ -275,7 +301,7 @@ class Comparer {
           continue;
         }
         if (const std::optional<Place> place = first_in(metric, run)) {
-          comparison_.step_moves.push_back({run.point, run.seed, *place, allow_no_move(limits)});
+          comparison_.step_moves.push_back({run.point, run.seed, *place, limits.allow_no_move()});
           last = run.point;
         }
       }

@@ -28,8 +28,8 @@ struct Move {
   Difference difference;
   Limits limits;
   Verdict verdict;
-  /// Where a metric that the summary is made of differs first, of the first seed that both files have, if
-  /// both keep steps.
+  /// Where a metric that the summary is made of differs first, of the first seed of both files in which one
+  /// does, if both keep steps.
   std::optional<Place> first = {};
   std::int64_t first_seed = 0;
 };
@@ -40,6 +40,12 @@ struct StepMove {
   std::int64_t seed;
   Place first;
   bool regression;  ///< Request::exact, or a rule that means it, allows no move at all
+};
+
+/// A metric by step that the base alone keeps.
+struct LostMetric {
+  std::string name;
+  bool regression;  ///< likewise
 };
 
 /// Seeds of a variant that one file alone has.
@@ -57,6 +63,8 @@ struct Comparison {
   std::vector<std::string> extra_points;       ///< of the other alone
   std::vector<std::string> missing_summaries;  ///< likewise; ignored ones are not named
   std::vector<std::string> extra_summaries;
+  std::vector<LostMetric> missing_metrics;  ///< by step, simulated; likewise
+  std::vector<std::string> extra_metrics;
   std::vector<LoneSeeds> missing_seeds;
   std::vector<LoneSeeds> extra_seeds;
 

@@ -9,12 +9,11 @@
 #include <cmath>
 
 #include "sim/base/error.hpp"
+#include "sim/results/compare/values.hpp"
 #include "sim/results/statistics.hpp"
 
 namespace kvr::compare {
 namespace {
-
-constexpr double kNan = std::numeric_limits<double>::quiet_NaN();
 
 /// Values of the seeds that both have.
 struct Pairs {
@@ -32,10 +31,6 @@ Pairs pairs_of(const Repetitions& base, const Repetitions& now) {
     }
   }
   return pairs;
-}
-
-bool are_equal(double a, double b) {
-  return a == b || (std::isnan(a) && std::isnan(b));
 }
 
 bool has_nan(const std::vector<double>& values) {
@@ -127,9 +122,14 @@ double welch_half_width(const std::vector<double>& base, const std::vector<doubl
   return boost::math::quantile(boost::math::students_t(degrees), 0.975) * std::sqrt(together);
 }
 
+bool is_one_value(const std::vector<double>& base, const std::vector<double>& now) {
+  const auto is_it = [&](double value) { return are_equal(value, base.front()); };
+  return std::ranges::all_of(base, is_it) && std::ranges::all_of(now, is_it);
+}
+
 Difference unpaired(const Repetitions& base, const Repetitions& now) {
   Difference result = plain(base.values, now.values);
-  result.equal = result.presence == Presence::neither;
+  result.equal = is_one_value(base.values, now.values);
   if (result.presence == Presence::both && base.values.size() >= 2 && now.values.size() >= 2) {
     result.method = Method::welch;
     result.half_width = welch_half_width(base.values, now.values);
@@ -159,12 +159,19 @@ Difference difference_of(const Repetitions& base, const Repetitions& now) {
   return pairs.base.empty() ? unpaired(base, now) : paired(pairs);
 }
 
-Verdict judge(const Difference& difference, const Limits& limits) {
+Verdict judge(const Difference& difference, const Limits& limits, Origin origin) {
   if (difference.equal || difference.presence == Presence::neither) {
     return Verdict::same;
   }
   if (difference.presence != Presence::both) {
     return judge_presence(difference, limits);
+  }
+  // A replay of a seed is the same each time: what differs is no chance that an interval could weigh.
+  if (limits.allow_no_move() && origin == Origin::simulated) {
+    return Verdict::regression;
+  }
+  if (difference.difference == 0.0) {  // seeds moved, against each other
+    return limits.drop || limits.growth ? Verdict::uncertain : Verdict::changed;
   }
   const bool dropped = difference.difference < 0.0;
   const std::optional<Tolerance>& limit = dropped ? limits.drop : limits.growth;

@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "sim/results/compare/rules.hpp"
+#include "sim/results/metrics.hpp"
 
 namespace kvr::compare {
 
@@ -28,7 +29,8 @@ enum class Presence { both, neither, lost, gained };
 struct Difference {
   Method method = Method::plain;
   Presence presence = Presence::both;
-  bool equal = false;       ///< every value of every seed, NaN being equal to NaN
+  /// Every value of every seed, NaN being equal to NaN; of other seeds: all have one value.
+  bool equal = false;
   double base = 0.0;        ///< mean over the seeds that are compared
   double now = 0.0;         ///< likewise
   double difference = 0.0;  ///< now - base
@@ -48,14 +50,15 @@ Difference difference_of(const Repetitions& base, const Repetitions& now);
 enum class Verdict {
   same,
   within,      ///< moved the wrong way, by no more than is allowed
-  uncertain,   ///< moved by more, but the interval does not exclude that it is less
+  uncertain,   ///< moved, over several seeds whose interval still holds a move that is allowed
   changed,     ///< moved, and neither way is wrong
   improved,    ///< moved the right way
   regression,  ///< moved the wrong way, by more than is allowed
 };
 
 /// A value that is lost is a regression where some move would be one, one that is gained where every move
-/// would be; else they are changes.
-Verdict judge(const Difference& difference, const Limits& limits);
+/// would be; else they are changes. Where no move is allowed, whatever is simulated and differs is a
+/// regression, in the mean or in one seed alone; what was measured has its interval there too.
+Verdict judge(const Difference& difference, const Limits& limits, Origin origin = Origin::simulated);
 
 }  // namespace kvr::compare

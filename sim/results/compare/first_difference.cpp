@@ -1,13 +1,13 @@
 #include "sim/results/compare/first_difference.hpp"
 
 #include <algorithm>
-#include <cmath>
 #include <limits>
+
+#include "sim/results/compare/values.hpp"
 
 namespace kvr::compare {
 namespace {
 
-constexpr double kNan = std::numeric_limits<double>::quiet_NaN();
 constexpr std::size_t kNowhere = std::numeric_limits<std::size_t>::max();
 
 /// One dimension as both files have it: what stands along it in either, and where.
@@ -71,10 +71,6 @@ SharedAxis shared_axis(const std::string& name, const ResultFile& base_file, con
   axis.in_base = places_of(base, axis.labels);
   axis.in_now = is_same_axis(base, now) ? axis.in_base : places_of(now, axis.labels);
   return axis;
-}
-
-bool are_equal(double a, double b) {
-  return a == b || (std::isnan(a) && std::isnan(b));
 }
 
 /// Two blocks of values over axes that they share, and a place that goes through them in C order.

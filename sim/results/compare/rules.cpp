@@ -43,6 +43,10 @@ double Tolerance::allowed(double base) const {
   return relative ? amount * std::abs(base) : amount;
 }
 
+bool Limits::allow_no_move() const {
+  return drop && growth && drop->amount == 0.0 && growth->amount == 0.0;
+}
+
 Limits limits_of(std::string_view summary, std::string_view variant, std::span<const Rule> rules,
                  bool exact) {
   Limits limits;

@@ -42,6 +42,9 @@ struct Limits {
   std::optional<Tolerance> drop = {};
   std::optional<Tolerance> growth = {};
   bool ignored = false;
+
+  /// Neither way, and by nothing.
+  bool allow_no_move() const;
 };
 
 /// From the direction in which the summary gets better, within no tolerance, or `exact`: from

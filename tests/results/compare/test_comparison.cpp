@@ -148,6 +148,36 @@ TEST_CASE("a metric that differs without its summaries is told apart") {
   CHECK((!judged.step_moves[0].regression && judged.step_moves[1].regression));
 }
 
+TEST_CASE("metrics by step that one file alone keeps are named") {
+  const auto with = one(point_of("a", 1));
+  auto without = one(point_of("a", 1));
+  without.front().keep_steps = false;
+  const std::vector<std::string> all{"latency_s", "position", "recall", "selected_entries"};
+  const auto names = [](const Comparison& comparison, bool regressions) {
+    std::vector<std::string> found;
+    for (const LostMetric& metric : comparison.missing_metrics) {
+      if (metric.regression || !regressions) {
+        found.push_back(metric.name);
+      }
+    }
+    std::ranges::sort(found);
+    return found;
+  };
+  const Comparison lost = compared(with, without);
+  CHECK(lost.count(Verdict::same) == lost.moves.size());
+  CHECK(lost.step_moves.empty());
+  CHECK(names(lost, false) == all);
+  CHECK(names(lost, true).empty());
+  CHECK(names(compared(with, without, {.exact = true}), true) == all);
+  const Request rules{
+      .rules = {{.metric = "position", .direction = Direction::same}, {.metric = "recall", .ignore = true}}};
+  CHECK(names(compared(with, without, rules), true) == std::vector<std::string>{"position"});
+  CHECK(names(compared(with, without, rules), false).size() == 3);
+  const Comparison gained = compared(without, with, {.exact = true});
+  CHECK(gained.missing_metrics.empty());
+  CHECK(gained.extra_metrics.size() == all.size());
+}
+
 TEST_CASE("points and seeds of one file alone are named") {
   std::vector<PointResult> base = one(point_of("a", 1));
   base.push_back(point_of("a", 2));
@@ -181,4 +211,28 @@ TEST_CASE("several seeds of a point are one move, with an interval") {
   CHECK(latency.difference.half_width == doctest::Approx(4.302652729911275 * 0.0025 / std::sqrt(3.0)));
   CHECK(latency.verdict == Verdict::uncertain);
   CHECK(latency.first_seed == 1);
+}
+
+TEST_CASE("one seed that differs fails where no move is allowed, and is where the first difference is") {
+  std::vector<PointResult> base;
+  std::vector<PointResult> now;
+  for (std::int64_t seed = 1; seed <= 3; ++seed) {
+    base.push_back(point_of("a", seed));
+    now.push_back(point_of("a", seed, [seed](PointData& data) {
+      data.set(Metric::latency_s, 3, seed == 2 ? 2.0 : 1.0);
+      data.set(Metric::recall, 0, 1, 0, seed == 2 ? 0.25 : 0.5);
+    }));
+  }
+  const Comparison usual = compared(base, now);
+  CHECK(usual.count(Verdict::regression) == 0);
+  CHECK(move_of(usual, "latency_mean").verdict == Verdict::uncertain);
+  CHECK(move_of(usual, "recall_mean").verdict == Verdict::uncertain);
+  const Comparison exact = compared(base, now, {.exact = true});
+  CHECK(exact.count(Verdict::uncertain) + exact.count(Verdict::within) == 0);
+  const Move& latency = move_of(exact, "latency_mean");
+  CHECK(latency.verdict == Verdict::regression);
+  CHECK(latency.first_seed == 2);
+  REQUIRE(latency.first);
+  CHECK(latency.first->at == Labels{{"step", "3"}});
+  CHECK(move_of(exact, "recall_mean").verdict == Verdict::regression);
 }

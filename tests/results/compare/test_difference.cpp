@@ -7,6 +7,7 @@
 #include "sim/results/compare/difference.hpp"
 
 using namespace kvr::compare;
+using kvr::Origin;
 
 namespace {
 
@@ -72,6 +73,45 @@ TEST_CASE("two seeds give a wide interval, which a small difference does not lea
   CHECK(difference.half_width == doctest::Approx(1.5882755920218368).epsilon(1e-12));
   CHECK(judge(difference, Limits{.drop = {}, .growth = Tolerance{}}) == Verdict::uncertain);
   CHECK(judge(difference, kNoDrop) == Verdict::uncertain);
+}
+
+TEST_CASE("one seed of three that differs is a regression where no move is allowed") {
+  // Differences 0, -0.25, 0: mean -0.25 / 3, s = 0.25 / sqrt(3), t(0.975, 2) = 4.302652729911275
+  const auto base = of_seeds({1, 2, 3}, {0.5, 0.5, 0.5});
+  const Difference difference = difference_of(base, of_seeds({1, 2, 3}, {0.5, 0.25, 0.5}));
+  CHECK(difference.difference == doctest::Approx(-0.25 / 3.0));
+  CHECK(difference.half_width == doctest::Approx(4.302652729911275 * 0.25 / 3.0));
+  CHECK(judge(difference, kNoMove) == Verdict::regression);
+  CHECK(judge(difference, kNoMove, Origin::host) == Verdict::uncertain);
+  CHECK(judge(difference, kNoDrop) == Verdict::uncertain);
+  CHECK(judge(difference, Limits{}) == Verdict::changed);
+  const Difference other_way = difference_of(base, of_seeds({1, 2, 3}, {0.5, 0.75, 0.5}));
+  CHECK(judge(other_way, kNoMove) == Verdict::regression);
+  CHECK(judge(other_way, kNoDrop) == Verdict::uncertain);
+}
+
+TEST_CASE("seeds that move against each other are judged alike, whichever way is right") {
+  const Limits no_growth{.drop = {}, .growth = Tolerance{}};
+  const auto base = of_seeds({1, 2}, {0.5, 0.5});
+  for (const Difference& difference :
+       {difference_of(base, of_seeds({1, 2}, {0.75, 0.25})),
+        difference_of(base, of_seeds({3, 4}, {0.75, 0.25})), difference_of(base, of_seeds({3}, {0.5}))}) {
+    CHECK(difference.difference == 0.0);
+    CHECK(judge(difference, kNoDrop) == judge(difference, no_growth));
+  }
+  const Difference paired = difference_of(base, of_seeds({1, 2}, {0.75, 0.25}));
+  CHECK(judge(paired, kNoDrop) == Verdict::uncertain);
+  CHECK(judge(paired, drop_within(0.1)) == Verdict::uncertain);
+  CHECK(judge(paired, Limits{}) == Verdict::changed);
+  CHECK(judge(paired, kNoMove) == Verdict::regression);
+}
+
+TEST_CASE("other seeds that all have one value are the same") {
+  for (const Limits& limits : {kNoDrop, kNoMove, Limits{}}) {
+    CHECK(judge(difference_of(of_seeds({1}, {0.5}), of_seeds({2}, {0.5})), limits) == Verdict::same);
+    CHECK(judge(difference_of(of_seeds({1, 2}, {0.5, 0.5}), of_seeds({3, 4}, {0.5, 0.5})), limits) ==
+          Verdict::same);
+  }
 }
 
 TEST_CASE("of more seeds than both have, those of both are paired") {
