@@ -173,15 +173,25 @@ void take_points(const Node& points, const std::string& path, Column& column, Pr
   take_aliased(points, column);
 }
 
-void take_name(const Node& name, const std::string& path, Column& column, Problems& problems) {
-  const auto allowed = [](char c) {
-    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '_' ||
-           c == '.' || c == '-';
+/// Names of axes are names of datasets in results, some of which are `axis.NAME`, and words of a text there.
+bool is_axis_name(std::string_view name) {
+  const auto letter = [](char c) {
+    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '_';
   };
-  if (name.kind != NodeKind::scalar || name.text.empty() || !std::ranges::all_of(name.text, allowed)) {
-    problems.add(
-        name.mark, path,
-        fmt::format("is no name of an axis ({}); allowed: letters, digits, '_', '.', '-'", describe(name)));
+  return !name.empty() && letter(name.front()) && !name.starts_with("axis.") &&
+         std::ranges::all_of(name, [&](char c) { return letter(c) || c == '.' || c == '-'; });
+}
+
+void refuse_name(const Node& node, std::string_view name, const std::string& path, Problems& problems) {
+  problems.add(node.mark, path,
+               fmt::format("is no name of an axis ({}); allowed: letters, digits, '_', '.', '-', a letter or "
+                           "digit first, and not axis.",
+                           name));
+}
+
+void take_name(const Node& name, const std::string& path, Column& column, Problems& problems) {
+  if (name.kind != NodeKind::scalar || !is_axis_name(name.text)) {
+    refuse_name(name, describe(name), path, problems);
     return;
   }
   column.key.name = name.text;
@@ -243,6 +253,9 @@ std::vector<Column> columns_of(const Node& axes, std::string_view name, Problems
     }
     axis.kind == NodeKind::map && !axis.children.empty() ? take_map(axis, path, column, problems)
                                                          : take_values(axis, path, column, problems);
+    if (column.key.overlays && !column.key.named && !is_axis_name(axis.key)) {
+      refuse_name(axis, axis.key, path, problems);
+    }
     if (!column.values.empty()) {
       columns.push_back(std::move(column));
     }
@@ -323,6 +336,7 @@ std::string suggest(const std::string& given, const std::vector<std::string>& kn
 void check_conditions(const std::vector<Axis>& axes, std::size_t place, std::span<const std::string> points,
                       Problems& problems) {
   const std::span<const Axis> before = std::span(axes).first(place);
+  const std::string path = fmt::format("sweep.{}.when", axes[place].keys.front().key);
   for (const Condition& condition : axes[place].when) {
     std::vector<std::string> known = condition.name == kPoints ? std::vector(points.begin(), points.end())
                                                                : texts_of(before, condition.name);
@@ -332,12 +346,12 @@ void check_conditions(const std::vector<Axis>& axes, std::size_t place, std::spa
         std::ranges::transform(axis.keys, std::back_inserter(names), &AxisKey::name);
       }
       problems.add(
-          axes[place].mark, "when",
+          axes[place].when_mark, path,
           fmt::format("is no axis before this one ({}); {}", condition.name, suggest(condition.name, names)));
     }
     for (const std::string& text : known.empty() ? known : condition.texts) {
       if (std::ranges::find(known, text) == known.end()) {
-        problems.add(axes[place].mark, "when",
+        problems.add(axes[place].when_mark, path,
                      fmt::format("{} is never that ({}); {}", condition.name, text, suggest(text, known)));
       }
     }
@@ -395,6 +409,7 @@ std::vector<Axis> sweep_axes(const Node& sweep, Problems& problems) {
   for (Column& column : columns_of(sweep, "sweep", problems)) {
     Axis& axis = axes.emplace_back(Axis{{}, column.key.mark, {}});
     if (column.when != nullptr) {
+      axis.when_mark = column.when->mark;
       axis.when =
           conditions_of(*column.when, join_path(join_path("sweep", column.key.key), "when"), problems);
     }

@@ -43,6 +43,7 @@ struct Axis {
   Mark mark;
   std::vector<std::vector<Assignment>> alternatives;  ///< [alternatives][keys]
   std::vector<Condition> when = {};
+  Mark when_mark = {};
 };
 
 /// "budget=fixed": its part of a point's name.

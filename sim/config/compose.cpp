@@ -46,17 +46,20 @@ std::vector<std::string> split_setting_key(const std::string& key) {
 }
 
 /// Components in the value, also in the list of an axis that is set alone.
-void expand(Assignment& assignment, const Catalogue& catalogue) {
+void expand(Assignment& assignment, const Catalogue& catalogue, Problems& problems) {
   if (const Field* field = field_at(assignment.path)) {
     expand_components(assignment.value, *field, catalogue);
   } else if (const Field* axes = root_grammar().find(assignment.path.front());
              axes != nullptr && axes->shape == Shape::axes) {
     Node map{.kind = NodeKind::map};
     assignment.value.key = assignment.path.back();
+    map.key = assignment.path.front();
     map.children.push_back(std::move(assignment.value));
-    expand_components(map, *axes, catalogue);
-    assignment.value = std::move(map.children.front());
-    assignment.value.is_whole = true;
+    Node root{.kind = NodeKind::map};
+    root.children.push_back(std::move(map));
+    read_axis_files(root, "", problems, catalogue);  // relative to the working folder
+    expand_components(root.children.front(), *axes, catalogue);
+    assignment.value = std::move(root.children.front().children.front());
   }
 }
 
@@ -80,7 +83,7 @@ std::vector<Assignment> parse_settings(std::span<const std::string> sets, const 
     Node value = parse_yaml(std::string_view(setting).substr(equals + 1), mark.file, problems, budget);
     stamp(value, mark);
     Assignment& assignment = assignments.emplace_back(split_setting_key(key), std::move(value));
-    expand(assignment, catalogue);
+    expand(assignment, catalogue, problems);
   }
   return assignments;
 }

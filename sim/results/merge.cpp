@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <array>
+#include <cmath>
 #include <functional>
 #include <iterator>
 #include <limits>
@@ -13,6 +14,7 @@
 #include <set>
 #include <sstream>
 #include <string_view>
+#include <utility>
 
 #include "sim/base/error.hpp"
 #include "sim/results/writer.hpp"
@@ -109,6 +111,40 @@ FileOutline outline_of(const ResultFile& file) {
   return outline;
 }
 
+/// Of the file's tiers, those that the point has: where something is held, or nothing.
+std::vector<std::size_t> tiers_of(const Source& source) {
+  const std::size_t all = source.file->axis("tier").size();
+  const ResultDataset* held = source.file->find(info(Metric::tier_held_bytes).name, Origin::simulated);
+  std::vector<std::size_t> tiers;
+  if (held == nullptr) {
+    return tiers;
+  }
+  const std::vector<double> values = source.file->block(*held, source.point);  // [steps, tiers]
+  for (std::size_t tier = 0; tier < all; ++tier) {
+    bool has = false;
+    for (std::size_t i = tier; i < values.size(); i += all) {
+      has = has || !std::isnan(values[i]);
+    }
+    if (has) {
+      tiers.push_back(tier);
+    }
+  }
+  return tiers;
+}
+
+/// Of a block [steps, all tiers of the file] those of the point.
+std::vector<double> of_tiers(const std::vector<double>& block, const Source& source) {
+  const std::size_t all = source.file->axis("tier").size();
+  const std::vector<std::size_t> tiers = tiers_of(source);
+  std::vector<double> values;
+  for (std::size_t step = 0; step < block.size(); step += all) {
+    for (const std::size_t tier : tiers) {
+      values.push_back(block[step + tier]);
+    }
+  }
+  return values;
+}
+
 PointOutline outline_of(const Source& source, const FileOutline& shared) {
   const ResultFile& file = *source.file;
   const ResultPoint& point = file.points()[source.point];
@@ -131,7 +167,9 @@ PointOutline outline_of(const Source& source, const FileOutline& shared) {
   }
   outline.walked_sequences = std::max<std::int64_t>(std::ssize(file.axis("sequence").numbers), 1);
   outline.prefills = std::ssize(file.axis("prefill").numbers);
-  outline.tier_names = file.axis("tier").texts;
+  for (const std::size_t tier : tiers_of(source)) {
+    outline.tier_names.push_back(file.axis("tier").texts[tier]);
+  }
   outline.written = shared.metrics;
   outline.figures = shared.figures;
   for (const std::vector<double>& values : shared.summaries) {
@@ -152,7 +190,9 @@ std::shared_ptr<const PointData> data_of(const Source& source, const PointOutlin
   data->set_prefills(outline.prefills);
   for (const ResultDataset& dataset : file.datasets()) {
     if (const MetricInfo* metric = metric_of(dataset)) {
-      data->restore(metric->id, file.block(dataset, source.point));
+      std::vector<double> values = file.block(dataset, source.point);
+      data->restore(metric->id,
+                    metric->dims == Dims::step_tier ? of_tiers(values, source) : std::move(values));
     } else if (!dataset.policy.empty()) {
       data->restore_figure(data->add_figure(figure_of(dataset)), file.block(dataset, source.point));
     }

@@ -300,7 +300,8 @@ void ResultFile::State::read_axis(const std::string& name) {
   if (stored.shape() != Shape{points.size()}) {
     refuse(file.get(), name, fmt::format("no list of {} values", points.size()));
   }
-  AxisValue axis{.axis = name,
+  constexpr std::string_view kBesideOthers = "axis.";  // where another dataset has the name
+  AxisValue axis{.axis = name.starts_with(kBesideOthers) ? name.substr(kBesideOthers.size()) : name,
                  .key = text_attribute(stored.dataset(), "key"),
                  .unit = text_attribute(stored.dataset(), "units"),
                  .value = {}};

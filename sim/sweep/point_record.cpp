@@ -1,5 +1,5 @@
-// A record: "kvreplay point 1\n", the sha256 of what follows in hexadecimal, the outline, and for each metric
-// and figure of the outline, in its order, the values.
+// A record: "kvreplay point 1\n", the sha256 of what follows in hexadecimal, the key, the
+// outline, and for each metric and figure of the outline, in its order, the values.
 #include "sim/sweep/point_record.hpp"
 
 #include <algorithm>
@@ -178,11 +178,14 @@ std::string read_file(const fs::path& path) {
 
 /// `read(reader)` of a record's bytes; problems name the file.
 template <class Read>
-auto reading(const fs::path& path, Read read) {
+auto reading(const fs::path& path, std::string_view key, Read read) {
   const std::string file = read_file(path);
   try {
     const std::string body = sound_bytes(file);
     ByteReader in(body);
+    if (in.text() != key) {
+      throw InputError("is of another point");
+    }
     return read(in);
   } catch (const InputError& error) {
     throw InputError(fmt::format("{}: {}", path.string(), error.what()));
@@ -214,8 +217,10 @@ PointOutline decode_outline(std::string_view bytes) {
   return get_outline(in);
 }
 
-void write_record(const fs::path& path, const PointOutline& outline, const PointData& data) {
+void write_record(const fs::path& path, std::string_view key, const PointOutline& outline,
+                  const PointData& data) {
   ByteWriter out;
+  out.put(key);
   put_outline(out, outline);
   for (const Metric metric : outline.written) {
     out.put(data.values(metric));
@@ -229,12 +234,12 @@ void write_record(const fs::path& path, const PointOutline& outline, const Point
   write_new_file(path, fmt::format("{}{}{}", kMagic, hash.hex(), body));
 }
 
-PointOutline read_outline(const fs::path& path) {
-  return reading(path, get_outline);
+PointOutline read_outline(const fs::path& path, std::string_view key) {
+  return reading(path, key, get_outline);
 }
 
-std::shared_ptr<const PointData> read_values(const fs::path& path) {
-  return reading(path, [](ByteReader& in) {
+std::shared_ptr<const PointData> read_values(const fs::path& path, std::string_view key) {
+  return reading(path, key, [](ByteReader& in) {
     const PointOutline outline = get_outline(in);
     const std::shared_ptr<PointData> data = empty_data(outline);
     for (const Metric metric : outline.written) {

@@ -74,6 +74,22 @@ int take_lock(const fs::path& path) {
   return lock;
 }
 
+/// Folders "ab" that are no links to others.
+bool is_room(const fs::path& path) {
+  std::error_code ignored;
+  const std::string name = path.filename().string();
+  return name.size() == kPrefix && is_hexadecimal(name) &&
+         fs::is_directory(fs::symlink_status(path, ignored));
+}
+
+/// What is left of a record whose writer was killed.
+bool is_half_a_record(const fs::path& path) {
+  const std::string name = path.filename().string();
+  const std::size_t digits = kKeyDigits - kPrefix;
+  return name.size() > digits && is_hexadecimal(std::string_view(name).substr(0, digits)) &&
+         std::string_view(name).substr(digits).starts_with(".partial-");
+}
+
 /// `act(path)` for what is in `folder`; what cannot be listed is not there.
 template <class Act>
 void for_each_in(const fs::path& folder, Act act) {
@@ -99,7 +115,7 @@ Store::Store(fs::path folder) : folder_(std::move(folder)) {
 Store::~Store() {
   std::error_code ignored;
   for_each_in(folder_, [&](const fs::path& path) {
-    if (fs::is_directory(path, ignored)) {
+    if (is_room(path)) {
       fs::remove(path, ignored);  // where it is empty
     }
   });
@@ -113,9 +129,12 @@ Store::~Store() {
 /// What killed processes left half-written: nobody else has the store open.
 void Store::remove_litter() const {
   for_each_in(folder_, [](const fs::path& room) {
+    if (!is_room(room)) {
+      return;
+    }
     for_each_in(room, [](const fs::path& path) {
       std::error_code ignored;
-      if (path.filename().native().find(".partial-") != std::string::npos) {
+      if (is_half_a_record(path)) {
         fs::remove(path, ignored);
       }
     });
@@ -130,6 +149,9 @@ fs::path Store::path_of(std::string_view key) const {
 std::set<std::string> Store::keys() const {
   std::set<std::string> keys;
   for_each_in(folder_, [&keys](const fs::path& room) {
+    if (!is_room(room)) {
+      return;
+    }
     for_each_in(room, [&](const fs::path& path) {
       const std::string key = room.filename().string() + path.filename().string();
       if (key.size() == kKeyDigits && is_hexadecimal(key)) {
@@ -147,7 +169,7 @@ std::optional<PointOutline> Store::find(const std::string& key,
     return std::nullopt;
   }
   try {
-    return read_outline(path_of(key));
+    return read_outline(path_of(key), key);
   } catch (const InputError& damage) {
     tell(damage.what());
     remove(key);
@@ -161,12 +183,12 @@ void Store::put(const std::string& key, const PointOutline& outline, const Point
     std::error_code ignored;
     fs::create_directory(path.parent_path(), ignored);  // another worker may; writing says where nobody could
   }
-  write_record(path, outline, data);
+  write_record(path, key, outline, data);
 }
 
 std::shared_ptr<const PointData> Store::values(const std::string& key) const {
   try {
-    return read_values(path_of(key));
+    return read_values(path_of(key), key);
   } catch (const InputError& damage) {
     throw SystemError(damage.what());
   }

@@ -76,6 +76,7 @@ TEST_CASE("files and types may stand beside one another, and files may have name
   folder.write("c.yaml", std::string(kGood) + "sweep: {device: {values: {a: f.yaml, b: ufs}, name: part}}\n");
   const auto runs = load("c.yaml");
   CHECK(names_of(runs) == Names{"part=a", "part=b"});
+  CHECK(names_of(load("c.yaml", {"sweep.device=[f.yaml, ufs]"})) == Names{"device=f", "device=ufs"});
   CHECK(std::get<double>(runs[0].device.values.at("latency")) == 10e-6);
 }
 
@@ -163,6 +164,17 @@ TEST_CASE("an axis replaces one of the same key that was included, however the t
   CHECK(names_of(load("files.yaml", {"sweep.run.seed={values: {x: 5}}"})) == Names{"seed=x,device=c"});
 }
 
+TEST_CASE("what results could not call an axis is no name of one") {
+  for (const char* const name : {".", "-a", "axis.seed", "a b", "a/b", "''"}) {
+    CAPTURE(name);
+    CHECK(refusal(std::string("sweep: {run.seed: {values: [1], name: ") + name + "}}\n")
+              .find("is no name of an axis") != std::string::npos);
+    CHECK(
+        refusal(std::string("sweep: {") + name + ": {points: {a: , b: }}}\n").find("is no name of an axis") !=
+        std::string::npos);
+  }
+}
+
 TEST_CASE("axes that cannot be meant are told, all at once") {
   CHECK(refusal("sweep: {device: [ufs], system.dram: {name: device, values: [1MiB]}}\n") ==
         "c.yaml:16:9: device: is called as another axis (device); allowed: a name for one of them");
@@ -187,14 +199,14 @@ TEST_CASE("axes that cannot be meant are told, all at once") {
       "value in brackets, or a map of values or points, name and when\n"
       "c.yaml:20:22: sweep.storage.points.a: is not a map (3); allowed: what differs at this point\n"
       "c.yaml:21:33: sweep.run.first_step.name: is no name of an axis (a b); allowed: letters, digits, '_', "
-      "'.', "
-      "'-'");
+      "'.', '-', a letter or digit first, and not axis.");
   CHECK(refusal("sweep:\n"
                 "  run.seed: [1, 2]\n"
                 "  run.steps: {values: [1], when: {sead: 1, seed: 3, steps: 1}}\n") ==
-        "c.yaml:18:3: when: is no axis before this one (sead); did you mean 'seed'? allowed: points, seed\n"
-        "c.yaml:18:3: when: is no axis before this one (steps); allowed: points, seed\n"
-        "c.yaml:18:3: when: seed is never that (3); allowed: 1, 2");
+        "c.yaml:18:28: sweep.run.steps.when: is no axis before this one (sead); did you mean 'seed'? "
+        "allowed: points, seed\n"
+        "c.yaml:18:28: sweep.run.steps.when: is no axis before this one (steps); allowed: points, seed\n"
+        "c.yaml:18:28: sweep.run.steps.when: seed is never that (3); allowed: 1, 2");
   CHECK(refusal("sweep:\n"
                 "  run.seed: {values: [1], name: x}\n"
                 "  run.steps: {values: [1], name: x}\n") ==

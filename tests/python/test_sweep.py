@@ -337,3 +337,51 @@ def test_the_axes_of_the_readme_run_and_are_coordinates(tmp_path: Path) -> None:
     cube = kvreplay.open(tmp_path / "w.h5")
     assert dict(cube.sizes) | {"device": 2, "system": 2} == dict(cube.sizes)
     assert "point" not in cube.sizes
+
+
+def test_an_interrupted_run_replaces_no_result_that_has_more(tmp_path: Path) -> None:
+    config = written(tmp_path, SWEEP.replace("steps: 12", "steps: 200"))
+    out = tmp_path / "r.h5"
+    assert run(config, "-o", out, "-j", "2").returncode == 0
+    whole = out.read_bytes()
+    process = subprocess.Popen(
+        command(config, "-o", out, "--together", "1"),
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=ROOT, preexec_fn=heed_interrupts,
+    )  # fmt: skip
+    for line in process.stderr:
+        if "2 of 6 points" in line:
+            break
+    process.send_signal(signal.SIGTERM)
+    _, messages = process.communicate(timeout=60)
+    assert "r.h5 stays as it was: it has no fewer points" in messages
+    assert out.read_bytes() == whole
+    assert "of 6 points were finished before" in run(config, "-o", out).stderr
+    assert is_complete(out)
+
+
+def test_records_that_changed_places_are_replayed_again(tmp_path: Path, undisturbed: Path) -> None:
+    config = written(tmp_path, SWEEP)
+    store = tmp_path / "store"
+    assert run(config, "--store", store).returncode == 0
+    one, other = sorted(store.glob("??/*"))[:2]
+    held = one.read_bytes()
+    one.write_bytes(other.read_bytes())
+    other.write_bytes(held)
+    again = run(config, "--store", store, "-o", tmp_path / "r.h5")
+    assert again.stderr.count("is of another point; the point is replayed again") == 2
+    assert "4 of 6 points were finished before" in again.stderr
+    assert simulated(tmp_path / "r.h5") == simulated(undisturbed)
+
+
+def test_merged_tiers_keep_their_order(tmp_path: Path) -> None:
+    tiers = "{{tiers: [{{name: first}}, {{name: {0}, bandwidth: 25GB/s, latency: 10us}}]}}"
+    names = ("dram", "cxl", "zz")
+    points = "".join(f"  {name}: {{system: {tiers.format(name)}}}\n" for name in names)
+    config = written(tmp_path, BASE.replace("steps: 12", "steps: 3") + "points:\n" + points)
+    parts = [tmp_path / f"{shard}.h5" for shard in (1, 2)]
+    for shard, part in enumerate(parts, 1):
+        done = run(config, "-o", part, "--shard", f"{shard}/2")
+        assert done.returncode == 0, done.stderr
+    assert run(config, "-o", tmp_path / "w.h5").returncode == 0
+    assert merge(*parts, "-o", tmp_path / "m.h5").returncode == 0
+    assert simulated(tmp_path / "m.h5") == simulated(tmp_path / "w.h5")

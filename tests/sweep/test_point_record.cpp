@@ -34,11 +34,13 @@ TEST_CASE("a record gives back an outline to the last byte, and every value to t
   const TemporaryFolder folder;
   const PointResult point = test::full_point();
   const PointOutline outline = outline_of(point);
-  sweep::write_record(folder / "r", outline, point.data);
+  sweep::write_record(folder / "r", "k", outline, point.data);
 
-  CHECK(sweep::encode(sweep::read_outline(folder / "r")) == sweep::encode(outline));
+  CHECK(sweep::encode(sweep::read_outline(folder / "r", "k")) == sweep::encode(outline));
   CHECK(sweep::encode(sweep::decode_outline(sweep::encode(outline))) == sweep::encode(outline));
-  const auto data = sweep::read_values(folder / "r");
+  CHECK_THROWS_WITH_AS(sweep::read_outline(folder / "r", "l"), doctest::Contains("is of another point"),
+                       InputError);
+  const auto data = sweep::read_values(folder / "r", "k");
   for (const MetricInfo& metric : metric_table()) {
     CHECK_MESSAGE(same_bits(data->values(metric.id), point.data.values(metric.id)), metric.name);
   }
@@ -64,16 +66,16 @@ TEST_CASE("a point that keeps no steps has a record of its summaries alone") {
   const TemporaryFolder folder;
   PointResult point = test::full_point();
   point.keep_steps = false;
-  sweep::write_record(folder / "r", outline_of(point), point.data);
-  CHECK(sweep::read_outline(folder / "r").written.empty());
-  CHECK(sweep::read_outline(folder / "r").summary.figures.size() == 1);
-  CHECK_FALSE(sweep::read_values(folder / "r")->recorded(Metric::latency_s));
+  sweep::write_record(folder / "r", "k", outline_of(point), point.data);
+  CHECK(sweep::read_outline(folder / "r", "k").written.empty());
+  CHECK(sweep::read_outline(folder / "r", "k").summary.figures.size() == 1);
+  CHECK_FALSE(sweep::read_values(folder / "r", "k")->recorded(Metric::latency_s));
 }
 
 TEST_CASE("a damaged record is noticed, wherever it is damaged") {
   const TemporaryFolder folder;
   const PointResult point = test::full_point();
-  sweep::write_record(folder / "r", outline_of(point), point.data);
+  sweep::write_record(folder / "r", "k", outline_of(point), point.data);
   const std::string sound = bytes_of(folder / "r");
   constexpr unsigned kSeed = 16;
   INFO("seed " << kSeed);
@@ -89,7 +91,7 @@ TEST_CASE("a damaged record is noticed, wherever it is damaged") {
       damaged[place()] ^= static_cast<char>(1 << (trial / 2 % 8));
     }
     write(folder / "d", damaged);
-    CHECK_THROWS_AS(sweep::read_outline(folder / "d"), InputError);
-    CHECK_THROWS_AS(sweep::read_values(folder / "d"), InputError);
+    CHECK_THROWS_AS(sweep::read_outline(folder / "d", "k"), InputError);
+    CHECK_THROWS_AS(sweep::read_values(folder / "d", "k"), InputError);
   }
 }

@@ -97,9 +97,17 @@ TEST_CASE("what lies in the way of a store is told") {
   CHECK_THROWS_WITH_AS(Store(folder / "file"), doctest::Contains("is no folder"), InputError);
   CHECK_THROWS_AS(Store(folder / "no" / fs::path("where")), SystemError);
   fs::create_directories(folder / "s" / fs::path("aa"));
-  std::ofstream(folder / "s" / fs::path("aa") / "x.partial-1") << "half";
+  const fs::path half = folder / "s" / fs::path("aa") / (std::string(62, 'b') + ".partial-1");
+  std::ofstream(half) << "half";
+  std::ofstream(folder / "s" / fs::path("aa") / "x.partial-1") << "whose?";
+  fs::create_directories(folder / "away");
+  fs::create_directory_symlink(folder / "away", folder / "s" / fs::path("bb"));
+  fs::create_directories(folder / "s" / fs::path("mine"));
   std::ofstream(folder / "s" / fs::path("aa") / "notes.txt") << "whose?";
-  const Store store(folder / "s");
-  CHECK_FALSE(fs::exists(folder / "s" / fs::path("aa") / "x.partial-1"));
+  { const Store store(folder / "s"); }
+  CHECK_FALSE(fs::exists(half));
+  CHECK(fs::exists(folder / "s" / fs::path("aa") / "x.partial-1"));
+  CHECK(fs::exists(folder / "s" / fs::path("bb")));
+  CHECK(fs::exists(folder / "s" / fs::path("mine")));
   CHECK(fs::exists(folder / "s" / fs::path("aa") / "notes.txt"));
 }

@@ -143,6 +143,10 @@ void check_numbers(const RunOptions& options, ProblemList& problems) {
   if (options.jobs > 1 && options.timeline) {
     problems.add("--timeline: is drawn by one process; allowed: --jobs 1");
   }
+  if (options.store && options.out &&
+      fs::weakly_canonical(*options.store) == fs::weakly_canonical(*options.out)) {
+    problems.add("--store: is the file of --out; allowed: another folder");
+  }
   if (options.force && (!options.out || options.store)) {
     problems.add("--force: there is no OUT.points; allowed: beside --out, without --store");
   }

@@ -25,6 +25,7 @@
 #include "sim/cli/progress.hpp"
 #include "sim/cli/run/order.hpp"
 #include "sim/cli/signals.hpp"
+#include "sim/results/result_file.hpp"
 #include "sim/results/writer.hpp"
 #include "sim/sweep/point_key.hpp"
 #include "sim/sweep/runner.hpp"
@@ -68,6 +69,19 @@ Provenance described(const RunOptions& options) {
     provenance.add("shard", *options.shard);
   }
   return provenance;
+}
+
+/// Of a results file; 0 where there is none.
+std::size_t points_in(const fs::path& path) {
+  std::error_code ignored;
+  if (!fs::is_regular_file(path, ignored)) {
+    return 0;
+  }
+  try {
+    return ResultFile(path).points().size();
+  } catch (const InputError&) {
+    return 0;
+  }
 }
 
 /// sha256 of all points of a configuration, by which its parts know one another.
@@ -258,6 +272,10 @@ class Run {
   void write_to(const fs::path& out) {
     const std::vector<PointOutline> points = outlines(true);
     if (points.empty()) {
+      return;
+    }
+    if (points.size() < places_.size() && points_in(out) >= points.size()) {
+      cli::say("{} stays as it was: it has no fewer points\n", out.string());
       return;
     }
     const auto failure = cli::attempt_to_write([&] { write(out, points); });

@@ -33,6 +33,24 @@ class IncludeReader {
     return {std::move(root), {files_.begin(), files_.end()}};
   }
 
+  /// Puts the files under the axes that name them.
+  void read_axes(Node& root, const fs::path& file) {
+    for (const char* const name : {"sweep", "zip"}) {
+      Node* axes = root.find(name);
+      for (Node& axis : axes != nullptr && axes->kind == NodeKind::map ? axes->children : none_) {
+        axis.is_whole = true;
+        if (Node* points = axis.find("points"); points != nullptr && points->kind == NodeKind::map) {
+          for (Node& overlay : points->children) {
+            expand_components(overlay, root_grammar(), catalogue_);
+            lay_on_includes(overlay, file);
+          }
+        } else {
+          read_files_of(axis, file);
+        }
+      }
+    }
+  }
+
  private:
   /// `asked` says where the file was asked for.
   Node read(const fs::path& file, const Mark& asked, bool stream) {
@@ -154,24 +172,6 @@ class IncludeReader {
     }
     merge(base, std::move(node));
     node = std::move(base);
-  }
-
-  /// Puts the files under the axes that name them.
-  void read_axes(Node& root, const fs::path& file) {
-    for (const char* const name : {"sweep", "zip"}) {
-      Node* axes = root.find(name);
-      for (Node& axis : axes != nullptr && axes->kind == NodeKind::map ? axes->children : none_) {
-        axis.is_whole = true;
-        if (Node* points = axis.find("points"); points != nullptr && points->kind == NodeKind::map) {
-          for (Node& overlay : points->children) {
-            expand_components(overlay, root_grammar(), catalogue_);
-            lay_on_includes(overlay, file);
-          }
-        } else {
-          read_files_of(axis, file);
-        }
-      }
-    }
   }
 
   /// `device: [ufs40, mine.yaml]` becomes `device: {points: {ufs40: ..., mine: ...}}`, each with what its
@@ -300,6 +300,10 @@ void expand_children(Node& node, const Field& field, const Catalogue& catalogue)
 
 FileTree read_with_includes(const fs::path& file, Problems& problems, const Catalogue& catalogue) {
   return IncludeReader(problems, catalogue).read_root(file);
+}
+
+void read_axis_files(Node& root, const fs::path& file, Problems& problems, const Catalogue& catalogue) {
+  IncludeReader(problems, catalogue).read_axes(root, file);
 }
 
 void expand_components(Node& node, const Field& field, const Catalogue& catalogue) {

@@ -21,6 +21,10 @@ struct FileTree {
 FileTree read_with_includes(const std::filesystem::path& file, Problems& problems,
                             const Catalogue& catalogue = Catalogue::instance());
 
+/// Puts the files under the axes in `root` that name them, as reading `file` does.
+void read_axis_files(Node& root, const std::filesystem::path& file, Problems& problems,
+                     const Catalogue& catalogue);
+
 /// A component may be given by its name alone; turns such scalars below `field` into maps with `type`, so
 /// that merging and setting need not know about the short form, and marks those whose kind shares parameters.
 void expand_components(Node& node, const Field& field, const Catalogue& catalogue);
