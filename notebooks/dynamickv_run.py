@@ -90,13 +90,13 @@ def corrected(ask: int, got: float, wanted: int) -> int:
     return proportional if proportional != ask else ask + (1 if got < wanted else -1)
 
 
-def zips(trace: Path, out: Path) -> dict[str, Zip]:
+def zips(trace: Path, out: Path, budgets: Sequence[int]) -> dict[str, Zip]:
     """Of every experiment, the settings that go with the budgets."""
-    budgets = budgets_of(trace)
+    window = of_window(budgets, besides_window(budgets))
     return {
         "full": {},
-        "window": of_window(budgets, besides_window(budgets)),
-        "unpooled": of_window(budgets, besides_window(budgets)),
+        "window": window,
+        "unpooled": window,
         "pyramid": of_window(budgets, pyramid_asks(trace, out, budgets)),
         "h2o": of_h2o(budgets),
         "streaming": of_streaming(budgets),
@@ -111,7 +111,7 @@ def steps_of(trace: Path) -> int:
 
 def run_all(trace: Path, out: Path, steps: int, settings: Sequence[str] = ()) -> None:
     out.mkdir(parents=True, exist_ok=True)
-    for experiment, values in zips(trace, out).items():
+    for experiment, values in zips(trace, out, budgets_of(trace)).items():
         print(f"{trace.stem}: {experiment} ...", file=sys.stderr, flush=True)
         zipped = [f"zip={json.dumps(values)}"] if values else []
         sets = [f"trace.path={trace}", f"run.steps={steps}", *zipped, *settings]

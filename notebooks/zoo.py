@@ -4,7 +4,8 @@
 
 Of the results of configs/experiments/zoo.yaml, or of any file whose points are systems. Recall, mass and
 error are means over layers, heads and seeds with 95 % intervals; latency and DRAM are means over seeds. A
-system is on the front if none other is at least as good in error, latency and DRAM, and better in one.
+system is on the front if none other is at least as good in error, latency and DRAM, and better in one: of the
+means alone, whatever their intervals.
 Several files are of as many texts, each called as its file is: the table then has the error of each, means
 over texts with 95 % intervals (over texts, and of the error over layers, heads and seeds too), and on which
 texts a system is on the front.
@@ -21,6 +22,7 @@ import matplotlib as mpl
 import numpy as np
 import xarray as xr
 import yaml
+from kvreplay.fronts import unbeaten
 from matplotlib import pyplot as plt
 from matplotlib.figure import Figure
 from paired import Estimate, estimate
@@ -71,11 +73,9 @@ def systems(path: Path) -> list[System]:
     return found
 
 
-def is_beaten(system: System, others: list[System]) -> bool:
-    return any(
-        all(a <= b for a, b in zip(other.costs, system.costs, strict=True)) and other.costs != system.costs
-        for other in others
-    )
+def front(found: Sequence[System]) -> set[str]:
+    """Those that none other beats, of the means."""
+    return {found[place].name for place in unbeaten(np.array([one.costs for one in found]))}
 
 
 def percent(value: Estimate) -> str:
@@ -91,12 +91,13 @@ def markdown(found: list[System]) -> str:
         "| system | recall | attention mass | error of the output | latency | DRAM | read a step | front |",
         "|---" * 8 + "|",
     ]
+    on_front = front(found)
     for one in found:
         quality = " | ".join(percent(value) for value in (one.recall, one.mass, one.output_error))
         costs = (
             f"{1e3 * one.latency_s:.2f} ms | {1e-6 * one.dram_bytes:.2f} MB | {1e-6 * one.read_bytes:.2f} MB"
         )
-        lines.append(f"| {one.name} | {quality} | {costs} | {'' if is_beaten(one, found) else 'yes'} |")
+        lines.append(f"| {one.name} | {quality} | {costs} | {'yes' if one.name in on_front else ''} |")
     return "\n".join(lines)
 
 
@@ -109,6 +110,7 @@ def interval(value: Estimate, scale: float, unit: str) -> str:
 def over_texts(paths: Sequence[Path]) -> str:
     """Of the systems that all files have."""
     texts = {path.stem: {one.name: one for one in systems(path)} for path in paths}
+    fronts = {text: front([*found.values()]) for text, found in texts.items()}
     errors: dict[str, list[xr.DataArray]] = {}
     for path in paths:
         with h5py.File(path) as file:
@@ -126,15 +128,14 @@ def over_texts(paths: Sequence[Path]) -> str:
             estimate(xr.DataArray([getattr(one, cost) for one in each], dims="trace"))
             for cost in ("latency_s", "dram_bytes")
         ]
-        fronts = [text for text, found in texts.items() if not is_beaten(found[name], list(found.values()))]
-        front = "every text" if len(fronts) == len(texts) else ", ".join(fronts)
+        on_front = [text for text, names in fronts.items() if name in names]
         cells_of_row = [
             name,
             *(f"{100 * one.output_error.mean:.1f} %" for one in each),
             percent(estimate_of(xr.concat(errors[name], "trace"))),
             interval(costs[0], 1e3, "ms"),
             interval(costs[1], 1e-6, "MB"),
-            front,
+            "every text" if len(on_front) == len(texts) else ", ".join(on_front),
         ]
         lines.append(f"| {' | '.join(cells_of_row)} |")
     return "\n".join(lines)
@@ -161,9 +162,10 @@ def draw(found: list[System]) -> Figure:
     axes.set_yscale("symlog", linthresh=1)
     axes.set_title("error over latency; area: DRAM; blue: none other is at least as good in all three")
     names.axis("off")
+    on_front = front(found)
     for number, one in enumerate(found, start=1):
         point = (1e3 * one.latency_s, 100 * one.output_error.mean)
-        colour = "0.6" if is_beaten(one, found) else "tab:blue"
+        colour = "tab:blue" if one.name in on_front else "0.6"
         axes.scatter(*point, s=5e-6 * one.dram_bytes + 8, color=colour, alpha=0.6)
         axes.annotate(str(number), point, xytext=(5, 4), textcoords="offset points", fontsize=8)
         names.text(0, 1 - number / (len(found) + 1), f"{number}  {one.name}", fontsize=8, color=colour)

@@ -109,7 +109,7 @@ def test_layers_share_the_whole_pool(data: xr.Dataset) -> None:
 
 
 def test_configurations_have_the_samples_lists(tmp_path: Path, kvreplay) -> None:
-    for name, values in zips(SAMPLE, tmp_path).items():
+    for name, values in zips(SAMPLE, tmp_path, BUDGETS).items():
         assert yaml.safe_load((CONFIGS / f"{name}.yaml").read_text()).get("zip", {}) == values, name
     assert {path.stem for path in CONFIGS.glob("*.yaml")} == {"base", *EXPERIMENTS}
 
@@ -118,8 +118,8 @@ def test_what_is_there_is_not_run_again(folder: Path, monkeypatch) -> None:
     def refuse(*arguments: object) -> None:
         raise AssertionError(arguments)
 
-    known = zips(SAMPLE, folder)
-    monkeypatch.setattr("dynamickv_run.zips", lambda trace, out: known)
+    known = zips(SAMPLE, folder, BUDGETS)
+    monkeypatch.setattr("dynamickv_run.zips", lambda trace, out, budgets: known)
     monkeypatch.setattr("paper_run.call", refuse)
     run_all(SAMPLE, folder, STEPS, CHECKED)
     with pytest.raises(AssertionError):
@@ -133,7 +133,7 @@ def test_another_trace_has_budgets_and_rows_of_its_own(folder: Path, kvreplay, t
     budgets = budgets_of(other)
     assert budgets == [round(share * 512) for share in SHARES.values()]
     assert steps_of(other) == 8
-    asked = zips(other, tmp_path)
+    asked = zips(other, tmp_path, budgets)
     assert asked["streaming"]["system.stages.0.pins.recent"] == [max(b - 4, b - b // 2) for b in budgets]
     for name in ("window", "streaming", "pyramid"):
         sets = (f"trace.path={other}", f"run.steps={steps_of(other)}", f"zip={json.dumps(asked[name])}")
