@@ -15,7 +15,8 @@ namespace {
 
 namespace po = boost::program_options;
 
-/// Four points share most of what can be shared: beyond, a sweep gains little and a killed one loses more.
+/// Beyond four a sweep gains little (20 points of the shipped trace with static clusters: 3.3 s of processor
+/// time one by one, 1.8 s by four, 1.6 s all together), and a killed one loses more.
 constexpr std::int64_t kTogether = 4;
 constexpr std::int64_t kMostShards = 10'000;
 
