@@ -141,7 +141,7 @@ def test_everything_that_is_wrong_is_told_at_once(attempt: Run) -> None:
         "--out: has no value; see 'kvreplay run --help'",
         "--timeline: is given twice; allowed: once",
         "unknown option (--tog); did you mean '--together'? allowed: --help, --set, --out, --jobs, "
-        "--shard, --store, --force, --timeline, --timeline-steps, --together",
+        "--shard, --store, --force, --json, --timeline, --timeline-steps, --together",
     ]
 
 

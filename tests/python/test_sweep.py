@@ -1,5 +1,6 @@
 """Sweeps: what is finished is never lost nor done again, whatever ends the run; jobs, shards and stores."""
 
+import json
 import os
 import random
 import re
@@ -385,3 +386,24 @@ def test_merged_tiers_keep_their_order(tmp_path: Path) -> None:
     assert run(config, "-o", tmp_path / "w.h5").returncode == 0
     assert merge(*parts, "-o", tmp_path / "m.h5").returncode == 0
     assert simulated(tmp_path / "m.h5") == simulated(tmp_path / "w.h5")
+
+
+def test_summaries_as_json_are_those_of_the_file(tmp_path: Path) -> None:
+    out = tmp_path / "r.h5"
+    done = run(written(tmp_path, SWEEP), "--json", "-o", out, "--quiet")
+    printed = json.loads(done.stdout)
+    assert (printed["complete"], printed["points_planned"]) == (True, 6)
+    with h5py.File(out) as results:
+        for number, point in enumerate(printed["points"]):
+            assert point["name"] == results["point"].asstr()[number]
+            assert point["axes"]["share"] == results["share"][number]
+            for name, value in point["summaries"].items():
+                stored = results[name][number]
+                assert value == stored or (value is None and np.isnan(stored)), name
+    shown = subprocess.run(
+        [PROGRAM, "result", "show", out, "--json"], capture_output=True, text=True, check=True, cwd=ROOT
+    )
+    for point, same in zip(printed["points"], json.loads(shown.stdout)["points"], strict=True):
+        assert same.items() <= point.items()
+    nothing = run(written(tmp_path, FAILING), "--json", "--quiet", "--set", "system.dram=1kB")
+    assert (nothing.returncode, json.loads(nothing.stdout)["points"]) == (2, [])

@@ -24,6 +24,7 @@
 #include "sim/cli/outputs.hpp"
 #include "sim/cli/progress.hpp"
 #include "sim/cli/run/order.hpp"
+#include "sim/cli/run/run_json.hpp"
 #include "sim/cli/signals.hpp"
 #include "sim/results/result_file.hpp"
 #include "sim/results/writer.hpp"
@@ -154,7 +155,10 @@ class Run {
   }
 
   void print() const {
-    if (const std::vector<PointOutline> points = outlines(false); !points.empty()) {
+    const std::vector<PointOutline> points = outlines(false);
+    if (options_.json) {
+      fmt::print("{}", cli::run_json(points, std::ssize(order_.points)));
+    } else if (!points.empty()) {
       fmt::print("{}", summary_text(points));
       print_notes(points);
     }

@@ -36,6 +36,7 @@ Syntax syntax() {
       "store", po::value<std::string>(),
       "keep finished points in this folder for good, and take from it what it has, of any configuration")(
       "force", po::bool_switch(), "give up finished points of another configuration in OUT.points")(
+      "json", po::bool_switch(), "print the summaries as JSON and not as a table")(
       "timeline", po::value<std::string>(), "write a Chrome trace of some steps to this JSON file")(
       "timeline-steps", po::value<std::string>(),
       "which of the replayed steps the timeline shows, FIRST-LAST; without it the first four, or all where "
@@ -69,7 +70,8 @@ std::optional<RunOptions> parse_run_options(std::span<const std::string> args) {
                     .shard = given_value<std::string>(*given, "shard"),
                     .together = (*given)["together"].as<std::int64_t>(),
                     .jobs = (*given)["jobs"].as<std::int64_t>(),
-                    .force = (*given)["force"].as<bool>()};
+                    .force = (*given)["force"].as<bool>(),
+                    .json = (*given)["json"].as<bool>()};
 }
 
 Shard shard_of(const RunOptions& options) {

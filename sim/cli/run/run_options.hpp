@@ -20,6 +20,7 @@ struct RunOptions {
   std::int64_t together = 0;
   std::int64_t jobs = 0;
   bool force = false;
+  bool json = false;
 };
 
 /// Empty when only help was asked for, which is printed. Throws InputError.
