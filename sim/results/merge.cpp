@@ -181,13 +181,7 @@ PointOutline outline_of(const Source& source, const FileOutline& shared) {
 
 std::shared_ptr<const PointData> data_of(const Source& source, const PointOutline& outline) {
   const ResultFile& file = *source.file;
-  auto data = std::make_shared<PointData>(outline.name, outline.steps, std::ssize(outline.layer_numbers),
-                                          std::ssize(outline.head_numbers));
-  data->set_layer_numbers(outline.layer_numbers);
-  data->set_head_numbers(outline.head_numbers);
-  data->set_sequences(outline.walked_sequences, outline.walked_sequences);
-  data->set_tier_names(outline.tier_names);
-  data->set_prefills(outline.prefills);
+  const std::shared_ptr<PointData> data = empty_data(outline);
   for (const ResultDataset& dataset : file.datasets()) {
     if (const MetricInfo* metric = metric_of(dataset)) {
       std::vector<double> values = file.block(dataset, source.point);

@@ -104,6 +104,17 @@ PointOutline outline_of(const PointResult& point) {
   return outline;
 }
 
+std::shared_ptr<PointData> empty_data(const PointOutline& outline) {
+  auto data = std::make_shared<PointData>(outline.name, outline.steps, std::ssize(outline.layer_numbers),
+                                          std::ssize(outline.head_numbers));
+  data->set_layer_numbers(outline.layer_numbers);
+  data->set_head_numbers(outline.head_numbers);
+  data->set_sequences(outline.walked_sequences, outline.walked_sequences);
+  data->set_tier_names(outline.tier_names);
+  data->set_prefills(outline.prefills);
+  return data;
+}
+
 std::vector<PointOutline> outlines_of(const std::vector<PointResult>& points) {
   std::vector<PointOutline> outlines;
   for (const PointResult& point : points) {

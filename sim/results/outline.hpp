@@ -2,6 +2,7 @@
 
 #include <array>
 #include <cstdint>
+#include <memory>
 #include <string>
 #include <vector>
 
@@ -73,5 +74,7 @@ PointSummary summary_of(const PointData& data);
 PointOutline outline_of(const PointResult& point);
 /// Numbered in their order.
 std::vector<PointOutline> outlines_of(const std::vector<PointResult>& points);
+/// Of the shape that `outline` says, without values.
+std::shared_ptr<PointData> empty_data(const PointOutline& outline);
 
 }  // namespace kvr

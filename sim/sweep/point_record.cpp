@@ -192,18 +192,6 @@ auto reading(const fs::path& path, std::string_view key, Read read) {
   }
 }
 
-/// Of the shape that `outline` says, without values.
-std::shared_ptr<PointData> empty_data(const PointOutline& outline) {
-  auto data = std::make_shared<PointData>(outline.name, outline.steps, std::ssize(outline.layer_numbers),
-                                          std::ssize(outline.head_numbers));
-  data->set_layer_numbers(outline.layer_numbers);
-  data->set_head_numbers(outline.head_numbers);
-  data->set_sequences(outline.walked_sequences, outline.walked_sequences);
-  data->set_tier_names(outline.tier_names);
-  data->set_prefills(outline.prefills);
-  return data;
-}
-
 }  // namespace
 
 std::string encode(const PointOutline& outline) {
