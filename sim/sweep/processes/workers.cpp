@@ -156,7 +156,7 @@ class Workers {
         break;
       case Word::finished: {
         const auto place = in.get<std::size_t>();
-        const bool lost = in.get<bool>();
+        const bool lost = in.flag();
         std::string why = in.text();
         ++worker.told;
         listener_.finished(place, decode_outline(in.text()),
