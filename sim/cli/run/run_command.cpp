@@ -119,9 +119,14 @@ class Run {
             },
         .failed = [this](std::size_t place, const Failure& failure) { fail(place, failure); },
         .advanced =
-            [this, &bar, &left](double points) {
+            [this, &bar, &left](const sweep::Advance& advance) {
               cli::throw_if_interrupted();
-              bar.update_points(points, finished_now_, left.size());
+              bar.update_points({.points = advance.points,
+                                 .finished = finished_now_,
+                                 .total = left.size(),
+                                 .at_hand = advance.at_hand,
+                                 .steps = advance.steps,
+                                 .of = advance.of});
             }};
     if (options_.jobs > 1) {
       sweep::run_in_workers(work, options_.jobs, listener);
