@@ -233,6 +233,7 @@ std::vector<std::string> point_notes(const RunConfig& config, const Machine& mac
   add(idle_notes(config, machine.device()));
   add(outstanding_notes(config, machine));
   add(machine.notes());
+  add(figure_notes(config, data, caches));
   if (!co_retrieval.empty()) {
     notes.push_back(co_retrieval);
   }
@@ -244,7 +245,6 @@ std::vector<std::string> point_notes(const RunConfig& config, const Machine& mac
     add(overlap_notes(machine.overlap_costs()));
   }
   add(data.notes());
-  add(figure_notes(config, data, caches));
   return notes;
 }
 
