@@ -1,5 +1,6 @@
 #include <doctest/doctest.h>
 
+#include <algorithm>
 #include <string>
 #include <vector>
 
@@ -191,13 +192,13 @@ TEST_CASE("a file of an axis that cannot be read hides nothing else that is wron
   for (const char* const line :
        {"c.yaml:17:12: device: is no file (nothing)", "c.yaml:17:21: include: no such file (no.yaml)",
         "devices/broken.yaml:1:", "devices/list.yaml:1:1: is not a map",
-        "devices/wrong.yaml:1:51: device.speed: unknown", "c.yaml:18:24: device.block: ",
-        "c.yaml:19:25: system: is no file (gone)", "c.yaml:20:20: run.threads: "}) {
+        "devices/wrong.yaml:1:47: device.speed: unknown", "c.yaml:18:24: device.block: ",
+        "c.yaml:19:21: system: is no file (gone)", "c.yaml:20:20: run.threads: "}) {
     CAPTURE(line);
     CAPTURE(told);
     CHECK(told.find(line) != std::string::npos);
   }
-  CHECK(told.find("missing") == std::string::npos);  // nothing is said to lack what such a file would give
+  CHECK(std::ranges::count(told, '\n') == 7);  // nothing is said to lack what such a file would give
 }
 
 TEST_CASE(
@@ -206,7 +207,7 @@ TEST_CASE(
       refusal("sweep: {system: [gone], run.threads: [many]}\n") ==
       "c.yaml:16:18: system: is no file (gone); allowed: a path that ends in .yaml, or the name of a file in "
       "systems/ or configs/systems/ beside this one or above it\n"
-      "c.yaml:16:39: run.threads: is not an integer (many); allowed: 0 to 256");
+      "c.yaml:16:39: run.threads: is not an integer (many); allowed: an integer, 1 to 256");
 }
 
 TEST_CASE("axes that cannot be meant are told, all at once") {

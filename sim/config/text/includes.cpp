@@ -226,7 +226,9 @@ class IncludeReader {
     Problems* const all = std::exchange(problems_, &own);
     Node overlay = read_overlay(value, key, folder, file);
     problems_ = all;
-    overlay.is_unread = own.fatal();
+    if (own.fatal()) {
+      overlay = {.kind = NodeKind::map, .mark = value.mark, .is_unread = true};
+    }
     if (budget_.files == 0) {
       problems_->add(own);
     } else {
