@@ -226,6 +226,15 @@ def test_every_command_is_in_the_readme(kvreplay) -> None:
     assert told == {line.split()[0] for line in commands.splitlines()}
 
 
+WORDS = "entry head group candidate sink unit cluster centroid stage tier extent trace recall mass"
+
+
+@pytest.mark.parametrize("word", [*WORDS.split(), "queue depth", "hit rate", "output error"])
+def test_words_of_results_are_in_the_glossary(word: str) -> None:
+    told = re.findall(r"^\| (.+?) \| .+ \|$", text_of("docs/glossary.md"), re.MULTILINE)
+    assert word in [one for words in told for one in words.split(", ")]
+
+
 # --- Every key ---
 
 
