@@ -34,8 +34,8 @@ namespace po = boost::program_options;
 
 struct Options {
   std::string file;
-  std::string out;       ///< empty: not given
-  std::string timeline;  ///< likewise
+  std::optional<std::string> out;
+  std::optional<std::string> timeline;
   std::vector<std::string> points;
 };
 
@@ -56,8 +56,8 @@ std::optional<Options> parse(std::span<const std::string> args, std::FILE* out) 
     return std::nullopt;
   }
   return Options{.file = cli::text_of(*given, "file"),
-                 .out = cli::text_of(*given, "out"),
-                 .timeline = cli::text_of(*given, "timeline"),
+                 .out = cli::given_value<std::string>(*given, "out"),
+                 .timeline = cli::given_value<std::string>(*given, "timeline"),
                  .points = cli::texts_of(*given, "steps-of")};
 }
 
@@ -66,12 +66,17 @@ std::optional<Options> parse(std::span<const std::string> args, std::FILE* out) 
 std::vector<std::size_t> points_with_steps(const ResultFile& file, const std::vector<std::string>& patterns,
                                            ProblemList& problems) {
   std::set<std::string_view> unused(patterns.begin(), patterns.end());
-  std::vector<std::string_view> names;
+  std::vector<std::string_view> names;  // each once
+  std::set<std::string_view> known;
   std::map<std::string_view, std::size_t> seeds_of;  // so far
   std::vector<std::pair<std::size_t, std::size_t>> ranked;
   for (std::size_t place = 0; place < file.points().size(); ++place) {
     const ResultPoint& point = file.points()[place];
-    names.insert(names.end(), {point.name, point.variant});
+    for (const std::string_view name : {std::string_view(point.name), std::string_view(point.variant)}) {
+      if (known.insert(name).second) {
+        names.push_back(name);
+      }
+    }
     const auto fits = [&](std::string_view pattern) {
       return compare::matches(pattern, point.name) || compare::matches(pattern, point.variant);
     };
@@ -91,16 +96,15 @@ std::vector<std::size_t> points_with_steps(const ResultFile& file, const std::ve
 }
 
 void check_outputs(const Options& options, ProblemList& problems) {
-  if (options.out.empty()) {
-    problems.add("--out: is not given; allowed: a new name or a regular file");
-  }
   cli::Outputs outputs;
   outputs.read(options.file);
-  if (!options.timeline.empty()) {
-    outputs.read(options.timeline);
+  if (options.timeline) {
+    outputs.read(*options.timeline);
   }
-  if (!options.out.empty()) {
-    outputs.write("--out", options.out);
+  if (options.out) {
+    outputs.write("--out", *options.out);
+  } else {
+    problems.add("--out: is not given; allowed: a new name or a regular file");
   }
   problems.collect([&] { outputs.check(); });
 }
@@ -117,7 +121,7 @@ report::PageData checked_data(const Options& options) {
     Json timeline;
     Json configuration;
     problems.collect([&] {
-      timeline = options.timeline.empty() ? Json() : report::timeline_data(options.timeline, files.front());
+      timeline = options.timeline ? report::timeline_data(*options.timeline, files.front()) : Json();
     });
     problems.collect([&] { configuration = cli::configuration_data(files.front()); });
     if (problems.empty()) {
@@ -139,11 +143,11 @@ int run_report_command(std::span<const std::string> args, std::FILE* out, bool q
     return 0;
   }
   const report::PageData data = checked_data(*options);
-  write_new_file(options->out, cli::page_text(data));
+  const std::string path = options->out.value_or("");  // which is given: all that is wrong was thrown
+  write_new_file(path, cli::page_text(data));
   if (!quiet) {
     const auto points = data.page.at("points").size();
-    cli::say("{}: {} point{}, steps of {}\n", options->out, points, points == 1 ? "" : "s",
-             data.steps.size());
+    cli::say("{}: {} point{}, steps of {}\n", path, points, points == 1 ? "" : "s", data.steps.size());
   }
   return 0;
 }

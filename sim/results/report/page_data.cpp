@@ -3,9 +3,8 @@
 #include <algorithm>
 #include <cmath>
 #include <cstdint>
-#include <limits>
 #include <map>
-#include <numeric>
+#include <optional>
 #include <set>
 #include <string_view>
 #include <utility>
@@ -213,77 +212,110 @@ TypicalSteps typical_steps(const std::vector<double>& latency) {
   return {by_value[(by_value.size() - 1) / 2], *slowest};
 }
 
-Json step_json(const std::vector<std::vector<double>>& series, std::size_t step) {
-  Json values = Json::array();
-  for (const std::vector<double>& one : series) {
-    values.push_back(one[step]);
-  }
-  return {{"step", step}, {"values", std::move(values)}};
-}
-
-Json point_steps_json(std::size_t point, const PointSteps& steps, const std::vector<double>& latency,
-                      std::size_t steps_per_bin) {
-  Json json = {{"point", point}, {"series", Json::array()}, {"maps", steps.maps}};
-  for (const std::vector<double>& one : steps.series) {
-    json["series"].push_back(binned(one, steps_per_bin));
-  }
-  json["quantiles"] = Json::array();
-  for (std::size_t place = 0; place < kQuantiles && !latency.empty(); ++place) {
-    json["quantiles"].push_back(
-        quantile(latency, static_cast<double>(place) / static_cast<double>(kQuantiles - 1)));
-  }
-  const TypicalSteps typical = typical_steps(latency);
-  if (!latency.empty()) {
-    json["median"] = step_json(steps.series, typical.median);
-    json["slowest"] = step_json(steps.series, typical.slowest);
-  }
-  return json;
-}
-
-/// Where the latency stands; series.size() where results have none.
-std::size_t latency_place(const std::vector<Series>& series) {
-  const auto found =
-      std::ranges::find_if(series, [](const Series& one) { return one.dataset->name == kLatency; });
-  return static_cast<std::size_t>(found - series.begin());
-}
-
 bool has_values(const std::vector<double>& values) {
   return std::ranges::any_of(values, [](double value) { return !std::isnan(value); });
+}
+
+/// The steps of a point on the page, which datasets are added to one after another.
+class PointOnPage {
+ public:
+  /// `latency` [steps]; empty: not known.
+  PointOnPage(std::size_t point, std::vector<double> latency, std::size_t steps_per_bin)
+      : steps_per_bin_(steps_per_bin),
+        json_{{"point", point}, {"series", Json::array()}, {"maps", Json::array()}} {
+    json_["quantiles"] = Json::array();
+    if (!has_values(latency)) {
+      return;
+    }
+    for (std::size_t place = 0; place < kQuantiles; ++place) {
+      json_["quantiles"].push_back(
+          quantile(latency, static_cast<double>(place) / static_cast<double>(kQuantiles - 1)));
+    }
+    typical_ = typical_steps(latency);
+    json_["median"] = {{"step", typical_->median}, {"values", Json::array()}};
+    json_["slowest"] = {{"step", typical_->slowest}, {"values", Json::array()}};
+  }
+
+  void add(const PointSteps& steps) {
+    for (const std::vector<double>& series : steps.series) {
+      json_["series"].push_back(binned(series, steps_per_bin_));
+      if (typical_) {
+        json_["median"]["values"].push_back(series[typical_->median]);
+        json_["slowest"]["values"].push_back(series[typical_->slowest]);
+      }
+      has_values_ = has_values_ || has_values(series);
+    }
+    if (!steps.map.empty()) {
+      json_["maps"].push_back(steps.map);
+    }
+  }
+
+  bool has_any_value() const { return has_values_; }
+  const Json& json() const { return json_; }
+
+ private:
+  std::size_t steps_per_bin_;
+  std::optional<TypicalSteps> typical_;
+  bool has_values_ = false;
+  Json json_;
+};
+
+/// Numbers that a point takes beside its series: quantiles, two steps, maps.
+std::size_t numbers_beside(const ResultFile& file, std::size_t series) {
+  std::size_t numbers = kQuantiles + 2 * series;
+  for (const ResultDataset* dataset : by_step(file)) {
+    numbers += is_mapped(*dataset) ? file.axis("layer").size() * file.axis("kv_head").size() : 0;
+  }
+  return numbers;
+}
+
+std::map<std::size_t, PointOnPage> points_on_page(const ResultFile& file,
+                                                  std::span<const std::size_t> with_steps,
+                                                  const Thinning& thinning) {
+  const ResultDataset* latency = file.find(kLatency, Origin::simulated);
+  std::map<std::size_t, PointOnPage> points;
+  for (const std::size_t point : with_steps.first(thinning.points)) {
+    points.try_emplace(point, point, latency == nullptr ? std::vector<double>() : file.block(*latency, point),
+                       thinning.steps_per_bin);
+  }
+  return points;
 }
 
 /// The means of every series of every point, and all of those points that have their steps on the page.
 void add_steps(const ResultFile& file, std::span<const std::size_t> with_steps, PageData& data) {
   const std::vector<Series> series = series_of(file);
-  const Thinning thinning = thinned(with_steps.size(), series.size(), file.axis("step").size());
-  const std::set<std::size_t> shown(
-      with_steps.begin(),
-      with_steps.begin() + static_cast<std::ptrdiff_t>(series.empty() ? 0 : thinning.points));
-  const std::size_t latency = latency_place(series);
+  Thinning thinning = thinned(with_steps.size(), series.size(), file.axis("step").size(),
+                              numbers_beside(file, series.size()));
+  thinning.points = series.empty() ? 0 : std::min(thinning.points, with_steps.size());
+  std::map<std::size_t, PointOnPage> shown = points_on_page(file, with_steps, thinning);
   Json means = Json::array();
-  Json points = Json::array();
-  for (std::size_t point = 0; point < file.points().size() && !series.empty(); ++point) {
-    const PointSteps steps = steps_of(file, point);
-    Json means_of_point = Json::array();
-    for (const std::vector<double>& one : steps.series) {
-      means_of_point.push_back(mean(one));
+  Json maps = Json::array();
+  for (const ResultDataset* dataset : by_step(file)) {
+    for (std::size_t point = 0; point < file.points().size(); ++point) {
+      const PointSteps steps = steps_of(file, *dataset, point);
+      for (const std::vector<double>& one : steps.series) {
+        means[point].push_back(mean(one));
+      }
+      if (const auto found = shown.find(point); found != shown.end()) {
+        found->second.add(steps);
+      }
     }
-    means.push_back(std::move(means_of_point));
-    if (shown.contains(point) && std::ranges::any_of(steps.series, has_values)) {
-      const std::vector<double> latencies = latency < series.size() && has_values(steps.series[latency])
-                                                ? steps.series[latency]
-                                                : std::vector<double>();
-      data.steps.push_back(point_steps_json(point, steps, latencies, thinning.steps_per_bin));
-      points.push_back(point);
+    if (is_mapped(*dataset)) {
+      maps.push_back(description(*dataset));
     }
   }
-  Json maps = Json::array();
-  for (const ResultDataset* dataset : mapped(file)) {
-    maps.push_back(description(*dataset));
+  Json points = Json::array();
+  for (const auto& [point, on_page] : shown) {
+    if (on_page.has_any_value()) {
+      points.push_back(point);
+      data.steps.push_back(on_page.json());
+    }
   }
   data.page["series"] = series_json(series);
   data.page["steps"] = {{"numbers", file.axis("step").numbers},
                         {"steps_per_bin", thinning.steps_per_bin},
                         {"asked", with_steps.size()},
+                        {"room", thinning.points},
                         {"points", std::move(points)},
                         {"means", std::move(means)},
                         {"maps", std::move(maps)},

@@ -1,7 +1,6 @@
 // series = for each dataset by step and each of its tiers or windows: one
-// of a point:
-//   for each dataset: read its block once; values of a step that differ in layer, sequence and head alone are
-//     one number of a series, their mean; those that differ in step and sequence alone are one of a map
+// of a dataset and point: values of a step that differ in layer, sequence and head alone are one number of a
+//   series, their mean; those that differ in step and sequence alone are one of a map
 #include "sim/results/report/step_series.hpp"
 
 #include <algorithm>
@@ -26,10 +25,6 @@ bool is_told_apart(const std::string& dim) {
 
 bool has(const ResultDataset& dataset, const std::string& dim) {
   return std::ranges::find(dataset.dims, dim) != dataset.dims.end();
-}
-
-bool is_by_step(const ResultDataset& dataset) {
-  return dataset.dims.size() > 1 && dataset.dims[1] == "step";
 }
 
 std::size_t extent(const ResultDataset& dataset, std::size_t axis) {
@@ -79,7 +74,8 @@ std::vector<double> means(const std::vector<std::vector<double>>& values) {
   return result;
 }
 
-void add_series(const ResultDataset& dataset, std::span<const double> block, PointSteps& steps) {
+std::vector<std::vector<double>> series_of_block(const ResultDataset& dataset,
+                                                 std::span<const double> block) {
   const std::size_t row = row_size(dataset);
   const std::vector<std::size_t> group_of = places(dataset, is_told_apart);
   std::vector<std::vector<double>> series(groups(dataset));
@@ -96,7 +92,7 @@ void add_series(const ResultDataset& dataset, std::span<const double> block, Poi
       series[group].push_back(mean(of_groups[group]));
     }
   }
-  std::ranges::move(series, std::back_inserter(steps.series));
+  return series;
 }
 
 std::vector<double> map_of(const ResultDataset& dataset, std::span<const double> block) {
@@ -110,10 +106,6 @@ std::vector<double> map_of(const ResultDataset& dataset, std::span<const double>
   return means(cells);
 }
 
-bool is_mapped(const ResultDataset& dataset) {
-  return is_by_step(dataset) && has(dataset, "layer") && has(dataset, "kv_head") && groups(dataset) == 1;
-}
-
 /// NaN where there is none, as `mean` has it.
 double minimum(std::span<const double> values) {
   double least = kNan;
@@ -125,13 +117,25 @@ double minimum(std::span<const double> values) {
 
 }  // namespace
 
+std::vector<const ResultDataset*> by_step(const ResultFile& file) {
+  std::vector<const ResultDataset*> datasets;
+  for (const ResultDataset& dataset : file.datasets()) {
+    if (dataset.dims.size() > 1 && dataset.dims[1] == "step") {
+      datasets.push_back(&dataset);
+    }
+  }
+  return datasets;
+}
+
+bool is_mapped(const ResultDataset& dataset) {
+  return has(dataset, "step") && has(dataset, "layer") && has(dataset, "kv_head") && groups(dataset) == 1;
+}
+
 std::vector<Series> series_of(const ResultFile& file) {
   std::vector<Series> series;
-  for (const ResultDataset& dataset : file.datasets()) {
-    if (!is_by_step(dataset)) {
-      continue;
-    }
-    Series one{&dataset, "", {}};
+  for (const ResultDataset* const from : by_step(file)) {
+    const ResultDataset& dataset = *from;
+    Series one{from, "", {}};
     std::vector<std::string> labels{""};
     for (std::size_t axis = 2; axis < dataset.dims.size(); ++axis) {
       const std::string& dim = dataset.dims[axis];
@@ -152,36 +156,19 @@ std::vector<Series> series_of(const ResultFile& file) {
   return series;
 }
 
-std::vector<const ResultDataset*> mapped(const ResultFile& file) {
-  std::vector<const ResultDataset*> datasets;
-  for (const ResultDataset& dataset : file.datasets()) {
-    if (is_mapped(dataset)) {
-      datasets.push_back(&dataset);
-    }
-  }
-  return datasets;
+PointSteps steps_of(const ResultFile& file, const ResultDataset& dataset, std::size_t point) {
+  const std::vector<double> block = file.block(dataset, point);
+  return {series_of_block(dataset, block),
+          is_mapped(dataset) ? map_of(dataset, block) : std::vector<double>()};
 }
 
-PointSteps steps_of(const ResultFile& file, std::size_t point) {
-  PointSteps steps;
-  for (const ResultDataset& dataset : file.datasets()) {
-    if (!is_by_step(dataset)) {
-      continue;
-    }
-    const std::vector<double> block = file.block(dataset, point);
-    add_series(dataset, block, steps);
-    if (is_mapped(dataset)) {
-      steps.maps.push_back(map_of(dataset, block));
-    }
-  }
-  return steps;
-}
-
-Thinning thinned(std::size_t points, std::size_t series, std::size_t steps) {
-  const std::size_t numbers_of_step = std::max<std::size_t>(1, series);
-  const std::size_t least = numbers_of_step * std::min(steps, kNumbersOfBin * kFewestBins);
-  points = std::min(points, std::max<std::size_t>(1, kMostNumbers / std::max<std::size_t>(1, least)));
-  const std::size_t room = kMostNumbers / std::max<std::size_t>(1, points * numbers_of_step);
+Thinning thinned(std::size_t points, std::size_t series, std::size_t steps, std::size_t others) {
+  const std::size_t of_step = std::max<std::size_t>(1, series);
+  const std::size_t least = of_step * std::min(steps, kNumbersOfBin * kFewestBins) + others;
+  points = std::clamp<std::size_t>(kMostNumbers / std::max<std::size_t>(1, least), 1,
+                                   std::max<std::size_t>(1, points));
+  const std::size_t of_point = kMostNumbers / points;
+  const std::size_t room = (of_point - std::min(others, of_point)) / of_step;  // numbers of a series
   if (steps <= std::max(room, kFewestBins)) {
     return {points, 1};
   }

@@ -1,5 +1,6 @@
 #include <doctest/doctest.h>
 
+#include <algorithm>
 #include <cmath>
 #include <cstdint>
 #include <filesystem>
@@ -135,19 +136,20 @@ TEST_CASE("each note stands once, and points say which are theirs") {
 
 TEST_CASE("steps are thinned where there is no room, and then points left out") {
   using report::thinned;
-  CHECK(thinned(4, 70, 400).steps_per_bin == 1);  // 112,000 numbers
-  CHECK(thinned(4, 70, 400).points == 4);
-  // 10,000 steps of 100 points: three numbers a bin, 200 bins at least, so 42,000 numbers each: 23 points.
-  const report::Thinning many = thinned(100, 70, 10'000);
-  CHECK(many.points == 23);
-  CHECK(many.steps_per_bin == 49);  // 10,000 in no more than 207 bins
+  CHECK(thinned(4, 70, 400, 0).steps_per_bin == 1);  // 112,000 numbers
+  CHECK(thinned(4, 70, 400, 0).points == 4);
+  // 10,000 steps of 100 points: three numbers a bin, 200 bins at least, so 42,000 numbers each: 14 points.
+  const report::Thinning many = thinned(100, 70, 10'000, 0);
+  CHECK(many.points == 14);
+  CHECK(many.steps_per_bin == 50);                      // 42,857 numbers a point, 612 a series: 204 bins
+  CHECK(thinned(100, 70, 10'000, 42'000).points == 7);  // which take as much again beside their series
   for (const std::size_t points : {1U, 7U, 1600U}) {
     for (const std::size_t series : {1U, 13U, 90U}) {
       for (const std::size_t steps : {1U, 24U, 601U, 6144U, 100'000U}) {
         CAPTURE(points);
         CAPTURE(series);
         CAPTURE(steps);
-        const report::Thinning thinning = thinned(points, series, steps);
+        const report::Thinning thinning = thinned(points, series, steps, 0);
         const std::size_t bins = (steps + thinning.steps_per_bin - 1) / thinning.steps_per_bin;
         const std::size_t numbers = thinning.points * series * bins * (thinning.steps_per_bin > 1 ? 3 : 1);
         CHECK(thinning.points >= 1);

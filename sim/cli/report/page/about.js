@@ -135,17 +135,18 @@ function modelErrorTable() {
           element(
               "tbody", {},
               rows.map(
-                  ([name, error]) => element("tr", {}, element("th", {class: "name", scope: "row"}, name), [
-                    error.model, String(error.batches), percent(error.median), percent(error.p95),
-                    percent(error.p99), percent(error.total_time)
-                  ].map((text) => element("td", {}, text)))))));
+                  ([name, error]) =>
+                      element("tr", {}, element("th", {class: "name", scope: "row"}, breakable(name)), [
+                        error.model, String(error.batches), percent(error.median), percent(error.p95),
+                        percent(error.p99), percent(error.total_time)
+                      ].map((text) => element("td", {}, text)))))));
 }
 
 function beginProvenance() {
   const rows = Object.entries(results.provenance)
                    .map(
                        ([name, value]) => element(
-                           "tr", {}, element("th", {class: "name", scope: "row"}, name),
+                           "tr", {}, element("th", {class: "name", scope: "row"}, breakable(name)),
                            element("td", {}, element("code", {}, value))));
   const extra = element("div");
   const drawExtra = () => extra.replaceChildren(...[prefillTable(), modelErrorTable()].filter(Boolean));

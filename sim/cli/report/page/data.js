@@ -19,10 +19,12 @@ const severalSeeds = variants.some((variant) => variant.points.length > 1);
 
 // What the sweep varies, of a variant: all its points are alike in it.
 const axisValue = (variant, axis) => points[variant.points[0]].axes[axis.name];
-const axisText = (value, axis) =>
-    (value == null                    ? "–" :
-         isNumber(value) && axis.unit ? valueText(value, axis.unit) :
-                                        String(value));
+
+function axisText(value, axis) {
+  if (value == null) return "–";
+  if (!isNumber(value) || !axis.unit) return String(value);
+  return axis.unit === "B" ? sizeText(value) : valueText(value, axis.unit);
+}
 
 // The steps of a point, null where they are not on the page.
 const stepsRead = new Map();
@@ -98,20 +100,19 @@ const choice = {
   },
 };
 
+// Those of the front first, of those that lie at one place the first.
 function chooseFirst() {
-  const front = !defaultX?.better || !defaultY?.better ?
-      [] :
-      dominance(
-          variants,
-          [defaultX, defaultY].map(
-              (metric) => ({value: (one) => meanOf(one, metric), sign: signOf(metric.better)})))
-          .filter(({by}) => !by.length)
-          .map(({one}) => one);
-  const withSteps = (one) => !hasSteps || results.steps.points.includes(one.points[0]);
-  const first = variants.length <= FIRST_SHOWN + 2 ?
-      variants :
-      [...front, ...variants].filter(withSteps).slice(0, 4 * FIRST_SHOWN);
-  for (const variant of new Set(first))
-    if (choice.slots.size < (variants.length <= FIRST_SHOWN + 2 ? MOST_SHOWN : FIRST_SHOWN))
-      choice.slots.set(variant, choice.slots.size);
+  const all = variants.length <= MOST_SHOWN - 4;
+  const directed = [defaultX, defaultY].filter((metric) => metric?.better);
+  const criteria =
+      directed.map((metric) => ({value: (one) => meanOf(one, metric), sign: signOf(metric.better)}));
+  const front = dominance(variants, criteria).filter(({by}) => !by.length).map(({one}) => one);
+  const placed = new Set();
+  for (const variant of new Set(all ? variants : [...front, ...variants])) {
+    const place = directed.map((metric) => meanOf(variant, metric)).join();
+    const lacksSteps = hasSteps && !results.steps.points.includes(variant.points[0]);
+    if (!all && (choice.slots.size >= FIRST_SHOWN || placed.has(place) || lacksSteps)) continue;
+    placed.add(place);
+    choice.slots.set(variant, choice.slots.size);
+  }
 }

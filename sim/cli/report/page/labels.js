@@ -40,14 +40,14 @@ function boxesAlong(corners) {
   return boxes;
 }
 
-// at: [x, y] of each name in data coordinates, those that matter most first; line: likewise, of what no name
-// may cover if there is another place. Returns how many had no place.
-async function placeLabels(place, names, at, line) {
+// at: [x, y] of each name in data coordinates, those that matter most first; lines: likewise, of
+// what no name may cover if there is another place. Returns how many had no place.
+async function placeLabels(place, names, at, lines) {
   const {xaxis, yaxis} = place._fullLayout;
   const [width, height] = [xaxis._length, yaxis._length];
   const inPixels = ([x, y]) => [xaxis.d2p(x), yaxis.d2p(y)];
   const markers = at.map(inPixels);
-  const lineBoxes = boxesAlong(line.map(inPixels));
+  const lineBoxes = lines.flatMap((line) => boxesAlong(line.map(inPixels)));
   const visible = markers.map(([x, y]) => x >= 0 && x <= width && y >= 0 && y <= height);
   const taken =
       markers.filter((_, i) => visible[i]).map(([x, y]) => [x - MARKER, y - MARKER, x + MARKER, y + MARKER]);
@@ -55,7 +55,7 @@ async function placeLabels(place, names, at, line) {
   let without = 0;
   names.forEach((name, i) => {
     if (!visible[i]) return;
-    const text = shortened(name);
+    const text = name.length > 60 ? shortened(name) : name;
     const size = [widthOf(text), LABEL_SIZE + 4];
     const found = freePlace(markers[i], size, [...taken, ...lineBoxes], [width, height]) ??
         freePlace(markers[i], size, taken, [width, height]);

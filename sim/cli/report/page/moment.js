@@ -159,7 +159,7 @@ function beginMoment() {
             element(
                 "p", {class: "quiet"},
                 `From ${timeline.file}, in simulated time. Tall bars are the critical path: each begins ` +
-                    "when the one before it ends, together as long as the step. Drag over a part to see more.",
+                    "when the one before it ends. Drag over a part to see more of it.",
                 timeline.left_out ? ` ${plural(timeline.left_out, "step")} of the file had no room.` : ""),
             timelineControls(),
             element("div", {id: "timeline-legend"}),

@@ -47,9 +47,9 @@ const paretoTitle = (metric, better, length) => {
 };
 
 // Names beside the markers, and how many had no room; anew after a zoom.
-async function labelPareto(place, names, at, line) {
+async function labelPareto(place, names, at, lines) {
   const label = async () => {
-    const without = pareto.labels ? await placeLabels(place, names, at, line) : await withoutLabels(place);
+    const without = pareto.labels ? await placeLabels(place, names, at, lines) : await withoutLabels(place);
     const text = without ? `${plural(without, "name")} had no room; hovering or zooming shows them.` : "";
     document.getElementById("pareto-without").textContent = text;
   };
@@ -122,8 +122,34 @@ function paretoPlot(list, front) {
       },
     };
   };
-  const names = named.map((one) => one.name);
-  draw("pareto-plot", figure, (place) => labelPareto(place, names, named.map(at), line));
+  const lines = [line, ...named.flatMap((one) => intervalsOf(one, at))];
+  const {names, places} = joinedNames(named, at);
+  draw("pareto-plot", figure, (place) => labelPareto(place, names, places, lines));
+}
+
+// The bars over seeds of a variant, as lines.
+function intervalsOf(variant, at) {
+  const [x, y] = at(variant);
+  const [halfX, halfY] =
+      [pareto.x, pareto.y].map((metric) => (halfOf(variant, metric) ?? 0) * metric.scale.factor);
+  return [[[x - halfX, y], [x + halfX, y]], [[x, y - halfY], [x, y + halfY]]].filter(
+      (_, i) => [halfX, halfY][i] > 0);
+}
+
+// One name for those that lie at one place: of the first, and how many others there are.
+function joinedNames(named, at) {
+  const byPlace = new Map();
+  for (const one of named) {
+    const key = at(one).map((value) => value.toPrecision(4)).join();
+    byPlace.set(key, [...(byPlace.get(key) ?? []), one]);
+  }
+  const groups = [...byPlace.values()];
+  return {
+    names: groups.map(
+        (group) =>
+            (group.length > 1 ? `${shortened(group[0].name)} and ${group.length - 1} more` : group[0].name)),
+    places: groups.map((group) => at(group[0])),
+  };
 }
 
 function hoverText(variant) {
@@ -159,7 +185,7 @@ function paretoTable(ranked) {
       rows.slice(0, MANY_BEATEN)
           .map(
               ({one, by}) => element(
-                  "tr", {}, element("th", {class: "name", scope: "row"}, one.name),
+                  "tr", {}, element("th", {class: "name", scope: "row"}, breakable(one.name)),
                   columns.map((metric) => metricCell(one, metric, {best: new Set(), near: new Set()})),
                   element("td", {}, String(beatenBy.get(one) ?? 0)),
                   element("td", {class: by.length ? "long" : "long best"}, by.length ? names(by) : "none")));

@@ -173,7 +173,7 @@ function drawSpread() {
                   "tbody", {},
                   shown.map(
                       ({name, point}) => element(
-                          "tr", {}, element("th", {class: "name", scope: "row"}, name),
+                          "tr", {}, element("th", {class: "name", scope: "row"}, breakable(name)),
                           columns.map(
                               ([, place]) => element(
                                   "td", {title: stepsOf(point).quantiles[place]},

@@ -133,13 +133,13 @@ function beginSteps() {
     begin("steps", element("p", {}, "These results keep no steps; record.per_step: true keeps them."));
     return;
   }
-  const few = results.steps.points.length < results.steps.asked;
+  const few = results.steps.room < results.steps.asked;
   begin(
       "steps",
       few ? element(
                 "p", {class: "banner"},
-                `There is room for the steps of ${results.steps.points.length} of ${
-                    plural(points.length, "point")}; --steps-of chooses whose.`) :
+                `There is room for the steps of ${results.steps.room} of ${
+                    plural(results.steps.asked, "point")}; --steps-of chooses whose.`) :
             null,
       element(
           "div", {class: "controls"},

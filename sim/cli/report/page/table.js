@@ -100,11 +100,12 @@ function nameCell(variant) {
     }
   });
   box.checked = choice.has(variant);
-  const seeds =
-      severalSeeds ? element("span", {class: "quiet"}, ` (${plural(variant.points.length, "seed")})`) : null;
+  const seeds = severalSeeds ?
+      element("span", {class: "quiet seeds"}, ` (${plural(variant.points.length, "seed")})`) :
+      null;
   return element(
       "th", {scope: "row", class: "name"},
-      element("label", {class: "tick-name"}, box, element("span", {}, variant.name, seeds)));
+      element("label", {class: "tick-name"}, box, element("span", {}, breakable(variant.name), seeds)));
 }
 
 function drawTable() {

@@ -30,6 +30,12 @@ const withUnit = (value, scale) =>
     isNumber(value) ? `${rounded(value * scale.factor)}${scale.unit ? ` ${scale.unit}` : ""}` : "–";
 const valueText = (value, unit) => withUnit(value, scaleOf(unit, [value]));
 
+// As configurations write sizes, where that is exact.
+function sizeText(bytes) {
+  const power = [4, 3, 2, 1].find((one) => bytes >= 1024 ** one && bytes % 1024 ** one === 0);
+  return power ? `${bytes / 1024 ** power} ${["", "Ki", "Mi", "Gi", "Ti"][power]}B` : valueText(bytes, "B");
+}
+
 // attributes: text, or a listener under "on..."; children: elements and texts.
 function element(tag, attributes = {}, ...children) {
   const made = document.createElement(tag);
@@ -44,6 +50,9 @@ function element(tag, attributes = {}, ...children) {
   made.append(...children.flat().filter((child) => child != null));
   return made;
 }
+
+// A name that may be broken after what joins its parts, and within them where it must.
+const breakable = (text) => text.split(/(?<=[,;/_.])/).flatMap((part) => [part, element("wbr")]);
 
 // The heading that the page's source gives a part of it.
 function begin(id, ...children) {
