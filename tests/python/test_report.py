@@ -315,10 +315,19 @@ def test_a_browser_without_network_shows_everything(
     assert page.run("document.querySelectorAll('#pareto-plot .annotation').length") > 0
 
 
-def test_names_of_many_points_cover_neither_one_another_nor_markers(page: Page, folder: Path) -> None:
-    page.show(1440)
-    page.open(folder / "r.html", READY)
-    page.wait("document.querySelectorAll('#pareto-plot .annotation').length > 0")
+@pytest.fixture(scope="module")
+def many_points(kvreplay, tmp_path_factory) -> Path:
+    """The page about every shipped system, without steps."""
+    out = tmp_path_factory.mktemp("many") / "systems.html"
+    kvreplay("report", ROOT / "tests" / "golden" / "systems.h5", "-o", out)
+    return out
+
+
+@pytest.mark.parametrize("width", WIDTHS)
+def test_names_of_many_points_do_not_cover_one_another(page: Page, many_points: Path, width: int) -> None:
+    page.show(width)
+    page.open(many_points, READY)
+    page.wait("document.querySelectorAll('#pareto-plot .annotation').length > 10")
     overlaps = page.run("""(() => {
       const names = [...document.querySelectorAll("#pareto-plot .annotation-text-g")];
       const boxes = names.map((one) => one.getBoundingClientRect());
@@ -382,10 +391,41 @@ def test_results_that_are_not_complete_say_so_on_top(
     assert "timeline" in page.run("document.getElementById('moment').innerText")  # how to get one
 
 
-def test_a_result_without_steps_is_shown_too(kvreplay, page: Page) -> None:
-    out = ROOT / "build" / "golden.html"
-    kvreplay("report", ROOT / "tests" / "golden" / "systems.h5", "-o", out)
+def test_a_result_without_steps_is_shown_too(page: Page, many_points: Path) -> None:
     page.show(1440)
-    page.open(out, READY)
+    page.open(many_points, READY)
     assert "keep no steps" in page.run("document.getElementById('steps').innerText")
     assert page.run("document.querySelectorAll('#pareto-plot .point').length") >= 20
+
+
+LONG = """
+include: [{root}/configs/phones/oneplus_12.yaml, {root}/configs/devices/ufs40.yaml,
+          {root}/configs/systems/clusterkv.yaml]
+trace: {{path: long.h5}}
+"""
+
+
+def test_steps_that_have_no_room_are_put_together(kvreplay, page: Page, tmp_path: Path) -> None:
+    sizes = ["--prompt", "64", "--steps", "10000", "--head-dim", "8", "--kv-heads", "1", "--group", "1"]
+    kvreplay("trace", "synth", tmp_path / "long.h5", *sizes)
+    (tmp_path / "c.yaml").write_text(LONG.format(root=ROOT))
+    kvreplay("run", tmp_path / "c.yaml", "-o", tmp_path / "r.h5")
+    kvreplay("report", tmp_path / "r.h5", "-o", tmp_path / "r.html")
+    data = data_of(tmp_path / "r.html")
+    size = data["results"]["steps"]["steps_per_bin"]
+    assert size > 1
+    place = next(i for i, one in enumerate(data["results"]["series"]) if one["name"] == "latency_s")
+    bins = data["steps-0"]["series"][place]
+    with h5py.File(tmp_path / "r.h5") as file:
+        latency = file["latency_s"][0]
+        slowest = data["steps-0"]["slowest"]
+        assert (slowest["step"], slowest["values"][place]) == (latency.argmax(), latency.max())
+        starts = np.arange(0, len(latency), size)
+        np.testing.assert_array_equal(bins["min"], np.minimum.reduceat(latency, starts))
+        np.testing.assert_array_equal(bins["max"], np.maximum.reduceat(latency, starts))
+        sums = np.add.reduceat(latency, starts) / np.diff([*starts, len(latency)])
+        np.testing.assert_allclose(bins["mean"], sums, rtol=1e-12)
+    page.show(1440)
+    page.open(tmp_path / "r.html", READY)
+    assert f"the mean of {size} steps" in page.run("document.getElementById('steps-note').innerText")
+    page.wait("document.querySelectorAll('#steps-plot .js-line').length >= 1")

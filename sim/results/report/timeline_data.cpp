@@ -50,16 +50,16 @@ Json parsed(const std::filesystem::path& path) {
 class Names {
  public:
   std::size_t place(const std::string& name) {
-    const auto found = std::ranges::find(names_, name);
-    if (found == names_.end()) {
+    const auto [found, is_new] = places_.try_emplace(name, names_.size());
+    if (is_new) {
       names_.push_back(name);
-      return names_.size() - 1;
     }
-    return static_cast<std::size_t>(found - names_.begin());
+    return found->second;
   }
   const std::vector<std::string>& all() const { return names_; }
 
  private:
+  std::map<std::string, std::size_t> places_;
   std::vector<std::string> names_;
 };
 
@@ -99,11 +99,11 @@ class Reader {
       if (name == "process_name") {
         begin_point(process, called);
       } else {
-        processes_.at(place_of(process)).threads[thread] = called;
+        process_of(process).threads[thread] = called;
       }
       return;
     }
-    Process& of = processes_.at(place_of(process));
+    Process& of = process_of(process);
     const auto track = of.threads.find(thread);
     if (track == of.threads.end()) {
       refuse(fmt::format("'{}' is on a track without a name", hdf5::shown(name)));
@@ -126,16 +126,17 @@ class Reader {
     if (latency_ != nullptr) {
       one.latency_s = results_.block(*latency_, one.point);
     }
-    numbers_.push_back(process);
-    processes_.push_back(std::move(one));
+    if (!processes_.try_emplace(process, std::move(one)).second) {
+      refuse(fmt::format("process {} is named twice", process));
+    }
   }
 
-  std::size_t place_of(std::int64_t process) const {
-    const auto found = std::ranges::find(numbers_, process);
-    if (found == numbers_.end()) {
-      refuse(fmt::format("process {} has no name", process));
+  Process& process_of(std::int64_t number) {
+    const auto found = processes_.find(number);
+    if (found == processes_.end()) {
+      refuse(fmt::format("process {} has no name", number));
     }
-    return static_cast<std::size_t>(found - numbers_.begin());
+    return found->second;
   }
 
   void add_operation(Process& of, const Json& event, const std::string& track, const std::string& name) {
@@ -196,7 +197,7 @@ class Reader {
 
   Json result() const {
     Json points = Json::array();
-    for (const Process& process : processes_) {
+    for (const auto& [number, process] : processes_) {
       if (!process.steps.empty()) {
         points.push_back({{"point", process.point}, {"steps", process.steps}});
       }
@@ -215,8 +216,7 @@ class Reader {
   const std::filesystem::path& path_;
   const ResultFile& results_;
   const ResultDataset* latency_;
-  std::vector<std::int64_t> numbers_;
-  std::vector<Process> processes_;  ///< as numbers_
+  std::map<std::int64_t, Process> processes_;  ///< by the number that the file gives them
   Names tracks_;
   Names names_;
   std::size_t spans_ = 0;

@@ -16,7 +16,9 @@ const keyTable = (label, head, rows) => scrolling(
                    "thead", {},
                    element(
                        "tr", {},
-                       head.map((text, i) => element("th", {scope: "col", class: i ? "" : "name"}, text)))) :
+                       head.map(
+                           (text, i) =>
+                               element("th", {scope: "col", class: i ? "" : "name"}, breakable(text))))) :
                null,
         element("tbody", {}, rows)));
 
@@ -85,37 +87,6 @@ function beginConfiguration() {
   choice.listeners.push(drawDiffering);
 }
 
-function prefillTable() {
-  const shown = choice.points();
-  const rows =
-      shown
-          .flatMap(
-              ({name, point}) =>
-                  (results.prefills[0]?.values[point] ?? []).map((_, prefill) => [name, prefill, point]))
-          .filter(([, prefill,
-                    point]) => results.prefills.some((metric) => isNumber(metric.values[point][prefill])));
-  if (!rows.length) return null;
-  return scrolling(
-      "what is read in",
-      element(
-          "table", {},
-          element(
-              "thead", {},
-              element(
-                  "tr", {},
-                  element("th", {class: "name", scope: "col"}, "read in: 0 the prompts, then turns"),
-                  results.prefills.map(
-                      (metric) => element("th", {scope: "col", title: metric.long_name}, metric.name)))),
-          element(
-              "tbody", {},
-              rows.map(
-                  ([name, prefill, point]) => element(
-                      "tr", {}, element("th", {class: "name", scope: "row"}, `${name}: ${prefill}`),
-                      results.prefills.map(
-                          (metric) =>
-                              element("td", {}, valueText(metric.values[point][prefill], metric.unit))))))));
-}
-
 function modelErrorTable() {
   const rows = points.flatMap((point) => point.model_errors.map((error) => [point.name, error]));
   if (!rows.length) return null;
@@ -148,11 +119,11 @@ function beginProvenance() {
                        ([name, value]) => element(
                            "tr", {}, element("th", {class: "name", scope: "row"}, breakable(name)),
                            element("td", {}, element("code", {}, value))));
-  const extra = element("div");
-  const drawExtra = () => extra.replaceChildren(...[prefillTable(), modelErrorTable()].filter(Boolean));
-  begin("provenance", keyTable("provenance", null, rows), extra);
-  drawExtra();
-  choice.listeners.push(drawExtra);
+  const errors = modelErrorTable();
+  begin(
+      "provenance", keyTable("provenance", null, rows),
+      errors ? [element("h3", {}, "Batches that a real device served, and what its models said"), errors] :
+               []);
 }
 
 function beginMeanings() {

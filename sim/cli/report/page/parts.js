@@ -108,6 +108,9 @@ function drawParts() {
               .filter(({place}) => place >= 0)),
       "J", "mean energy", names);
   drawSpread();
+  const readIn = prefillTable();
+  const box = document.getElementById("read-in");
+  box.replaceChildren(...(readIn ? [element("h3", {}, "Reading in"), readIn] : []));
 }
 
 // The share of steps that took no longer, from a hundred quantiles of all steps.
@@ -180,6 +183,38 @@ function drawSpread() {
                                   scaledText(stepsOf(point).quantiles[place], scale)))))))));
 }
 
+// What prompts and later messages take to be read in, where that is charged.
+function prefillTable() {
+  const shown = choice.points();
+  const rows =
+      shown
+          .flatMap(
+              ({name, point}) =>
+                  (results.prefills[0]?.values[point] ?? []).map((_, prefill) => [name, prefill, point]))
+          .filter(([, prefill,
+                    point]) => results.prefills.some((metric) => isNumber(metric.values[point][prefill])));
+  if (!rows.length) return null;
+  return scrolling(
+      "what is read in",
+      element(
+          "table", {},
+          element(
+              "thead", {},
+              element(
+                  "tr", {},
+                  element("th", {class: "name", scope: "col"}, "read in: 0 the prompts, then turns"),
+                  results.prefills.map(
+                      (metric) => element("th", {scope: "col", title: metric.long_name}, metric.name)))),
+          element(
+              "tbody", {},
+              rows.map(
+                  ([name, prefill, point]) => element(
+                      "tr", {}, element("th", {class: "name", scope: "row"}, `${name}: ${prefill}`),
+                      results.prefills.map(
+                          (metric) =>
+                              element("td", {}, valueText(metric.values[point][prefill], metric.unit))))))));
+}
+
 function spreadType(shown) {
   const ends = shown.map(({point}) => stepsOf(point).quantiles);
   const least = Math.min(...ends.map((one) => one[0]));
@@ -195,7 +230,8 @@ function beginParts() {
               "p", {}, "These results keep no steps (record.per_step: false); here is what summaries say."),
       element(
           "div", {class: "two"},
-          ["latency", "critical", "energy", "spread"].map((id) => element("div", {id: `${id}-box`}))));
+          ["latency", "critical", "energy", "spread"].map((id) => element("div", {id: `${id}-box`}))),
+      element("div", {id: "read-in"}));
   drawParts();
   choice.listeners.push(drawParts);
 }

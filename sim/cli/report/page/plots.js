@@ -88,6 +88,12 @@ function wrapped(text, length) {
 const escaped = (text) => text.replaceAll("&", "&amp;").replaceAll("<", "&lt;").replaceAll(">", "&gt;");
 const nameOfBar = (text) => wrapped(text, isNarrow() ? 16 : 34);
 
+// Room for the longest of the names beside them.
+function heightOfBar(names) {
+  const lines = Math.max(...names.map((name) => nameOfBar(name).split("<br>").length));
+  return Math.max(isNarrow() ? 48 : 40, 10 + 16 * lines);
+}
+
 // Horizontal bars, the first on top. parts: [{name, slot, values}], in the unit that `scale` makes of theirs.
 function stack(place, names, parts, scale, title) {
   const rows = names.map((_, row) => row);
@@ -114,7 +120,7 @@ function stack(place, names, parts, scale, title) {
       layout: {
         barmode: "relative",
         bargap: 0.3,
-        height: 90 + rows.length * (isNarrow() ? 52 : 40),
+        height: 90 + rows.length * heightOfBar(names),
         xaxis: {title: `${title}${scale.unit ? ` [${scale.unit}]` : ""}`, rangemode: "tozero"},
         yaxis: {
           tickvals: rows,

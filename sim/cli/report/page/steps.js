@@ -62,9 +62,10 @@ function drawSteps() {
   const scaled = (values) => values.map((value) => (isNumber(value) ? value * scale.factor : null));
   const figure = () => {
     return {
-      traces: curves.flatMap(({name, point, slot, mean, min, max}) => {
+      traces: curves.flatMap(({name, point, slot, mean, min, max}, place) => {
         const x = stepPlaces(point);
-        const line = {color: colour(slot), dash: dash(slot), width: 1.8};
+        // What is the same as another is still to be seen below it.
+        const line = {color: colour(slot), dash: dash(slot), width: Math.max(1.4, 2.8 - 0.4 * place)};
         const bounds = min ?
             [
               {

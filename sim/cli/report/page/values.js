@@ -9,7 +9,7 @@ const isNumber = (value) => typeof value === "number";
 // Three significant digits, more only before the point.
 function rounded(value) {
   const size = Math.abs(value);
-  if (size === 0) return "0";
+  if (Number.isInteger(value) && size < 1e6) return String(value);
   if (size < 0.995) return value.toPrecision(3);
   return value.toFixed(size < 9.995 ? 2 : size < 99.95 ? 1 : 0);
 }
