@@ -7,6 +7,7 @@ const shownSeries = {
   map: 0,
   mapPoint: null
 };
+const MANY_STEPS = 300;  // whose lines are thinner
 const binSize = results.steps.steps_per_bin;
 
 const overText = (one) => (
@@ -65,7 +66,11 @@ function drawSteps() {
       traces: curves.flatMap(({name, point, slot, mean, min, max}, place) => {
         const x = stepPlaces(point);
         // What is the same as another is still to be seen below it.
-        const line = {color: colour(slot), dash: dash(slot), width: Math.max(1.4, 2.8 - 0.4 * place)};
+        const line = {
+          color: colour(slot),
+          dash: dash(slot),
+          width: Math.max(1.2, (x.length > MANY_STEPS ? 1.8 : 2.8) - 0.3 * place)
+        };
         const bounds = min ?
             [
               {
@@ -83,7 +88,7 @@ function drawSteps() {
                 y: scaled(max),
                 line: {width: 0, color: colour(slot)},
                 fill: "tonexty",
-                fillcolor: `${colour(slot)}2e`,
+                fillcolor: `${colour(slot)}55`,
                 hoverinfo: "skip"
               },
             ] :
