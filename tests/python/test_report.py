@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import h5py
+import kvreplay as kvreplay_package
 import numpy as np
 import pytest
 from chromium import Chromium, Page, chromium_program
@@ -396,6 +397,21 @@ def test_a_result_without_steps_is_shown_too(page: Page, many_points: Path) -> N
     page.open(many_points, READY)
     assert "keep no steps" in page.run("document.getElementById('steps').innerText")
     assert page.run("document.querySelectorAll('#pareto-plot .point').length") >= 20
+
+
+def test_the_front_is_that_of_the_package(page: Page, many_points: Path) -> None:
+    data = kvreplay_package.open(ROOT / "tests" / "golden" / "systems.h5")
+    page.show(1440)
+    page.open(many_points, READY)
+    for x, y in (("latency_p50", "output_error_mean"), ("dram_total_max", "mass_mean")):
+        choose(page, "pareto-x", x)
+        choose(page, "pareto-y", y)
+        best = page.run(
+            "[...document.querySelectorAll('#pareto-table tbody tr')]"
+            ".filter((row) => row.cells[row.cells.length - 1].innerText === 'none')"
+            ".map((row) => row.cells[0].innerText.trim())"
+        )
+        assert sorted(best) == sorted(kvreplay_package.pareto(data, x, y))
 
 
 LONG = """
