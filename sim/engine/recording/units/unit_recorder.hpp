@@ -120,4 +120,20 @@ class UnitRecorder {
   RecordedUnits units_;
 };
 
+template <class Act>
+void UnitRecorder::for_each_cell(std::int64_t layer, const LayerMemory& memory,
+                                 std::span<const HeadPolicies> heads, std::span<HeadTruth* const> truths,
+                                 Act act) const {
+  if (!window_->layers.contains(layer_numbers_[static_cast<std::size_t>(layer)])) {
+    return;
+  }
+  const auto members = static_cast<std::size_t>(members_);
+  for (std::size_t head = 0; head < heads.size(); ++head) {
+    if (in_window(heads[head])) {
+      act(Cell{layer, static_cast<std::int64_t>(head), heads[head], memory,
+               truths.empty() ? truths : truths.subspan(head * members, members)});
+    }
+  }
+}
+
 }  // namespace kvr
