@@ -59,6 +59,14 @@ std::string positions_text(std::span<const UnitEntry> entries) {
   return shortened(std::move(ranges));
 }
 
+std::string bytes_text(std::int64_t bytes) {
+  return value_text(static_cast<double>(bytes), "B");
+}
+
+std::string counted_text(std::size_t count, std::string_view what) {
+  return fmt::format("{} {}{}", count, what, count == 1 ? "" : "s");
+}
+
 std::string percent(double share) {
   return std::isnan(share) ? "-" : fmt::format("{:.2f} %", 100.0 * share);
 }
@@ -191,11 +199,16 @@ std::string demand_text(const Decision& decision) {
   if (units == 0) {
     return "";
   }
-  const std::string first = decision.record.tiers.empty() ? "" : printable(decision.record.tiers.front());
-  return fmt::format(
-      "{} of {} units hit: {} of {} entries were in {}, {} came ahead; {} B of records in {} extents "
-      "read for the rest\n",
-      hits, units, in_first, entries, first, ahead, bytes, extents);
+  std::string text = fmt::format("{} of {} units hit", hits, units);
+  if (in_first < entries) {
+    const std::string first = decision.record.tiers.empty() ? "" : printable(decision.record.tiers.front());
+    text += fmt::format(": {} of {} entries were in {}", in_first, entries, first);
+  }
+  text += ahead > 0 ? fmt::format(", {} came ahead", ahead) : "";
+  text += bytes > 0 ? fmt::format(", {} of records in {} were read", bytes_text(bytes),
+                                  counted_text(extents, "extent"))
+                    : "";
+  return text + "\n";
 }
 
 std::string quality_text(const Decision& decision) {
@@ -214,17 +227,16 @@ std::string requests_text(const Decision& decision) {
   std::string text;
   for (std::size_t use = 0; use < kReadUses.size(); ++use) {
     std::int64_t bytes = 0;
-    std::int64_t count = 0;
+    std::size_t count = 0;
     for (const ReadRequest& request : decision.requests) {
       if (request.use == static_cast<std::int32_t>(use)) {
         bytes += request.length_bytes;
         ++count;
       }
     }
-    text += count > 0
-                ? fmt::format("the layer reads {} B in {} requests of whole blocks, for all its heads: {}\n",
-                              bytes, count, kReadUses.at(use))
-                : "";
+    text += count > 0 ? fmt::format("the layer, all its heads: {} in {} for {}\n", bytes_text(bytes),
+                                    counted_text(count, "request"), kReadUses.at(use))
+                      : "";
   }
   return text;
 }
