@@ -16,7 +16,6 @@
 #include "sim/base/registry.hpp"
 #include "sim/config/stage_config.hpp"
 #include "sim/config/tier_config.hpp"
-#include "sim/config/unit_window.hpp"
 #include "sim/config/workload.hpp"
 #include "sim/interfaces/axis_value.hpp"
 
@@ -72,6 +71,15 @@ struct RecordedSpan {
   std::int64_t tokens = 0;
 
   std::int64_t end() const { return first + tokens; }
+};
+
+/// Of which steps, layers and KV heads the units are recorded: steps from the first one replayed on, layers
+/// and heads as numbered in the model, sequences in the order of workload.sequences.
+struct UnitWindow {
+  LayerSet steps = {};
+  LayerSet layers = {};
+  LayerSet heads = {};
+  LayerSet sequences = {};
 };
 
 /// One point: everything a run needs, nothing left to default.
