@@ -9,10 +9,13 @@
 
 #include <algorithm>
 #include <iterator>
+#include <set>
+#include <utility>
 #include <vector>
 
 #include "sim/base/error.hpp"
 #include "tests/engine/replay_fixture.hpp"
+#include "tests/engine/splitting_clustering.hpp"
 
 namespace kvr {
 namespace {
@@ -152,7 +155,7 @@ TEST_CASE("missed is what recall counts, for each query head") {
 /// Systems in which reads come about in every way there is.
 std::vector<Setup> many_ways() {
   std::vector<Setup> setups(6);
-  setups[0].clustering = "{type: adaptive, entries_per_cluster: 7}";  // loads for updates, splits
+  setups[0].clustering = test::kSplitting;  // loads for updates, splits
   setups[0].layout = "dual_head";
   setups[0].scorer = "centroid";
   setups[0].replacement = "cluster_aligned";
@@ -221,6 +224,62 @@ TEST_CASE("recording changes no metric, requests are all that is read, hits are 
       }
     }
   }
+}
+
+using Blocks = std::set<std::int64_t>;
+
+void add_blocks(std::int64_t offset_bytes, std::int64_t length_bytes, Blocks& blocks) {
+  for (std::int64_t block = offset_bytes / 4096; block * 4096 < offset_bytes + length_bytes; ++block) {
+    blocks.insert(block);
+  }
+}
+
+Blocks blocks_of(const PointResult& result, std::int32_t step, std::int32_t layer,
+                 std::vector<UnitRole> roles) {
+  Blocks blocks;
+  for (const UnitRole role : roles) {
+    for (const Unit& unit : units_of(result, step, role)) {
+      for (const UnitExtent& extent : unit.extents) {
+        if (unit.row.layer == layer) {
+          add_blocks(extent.offset_bytes, extent.length_bytes, blocks);
+        }
+      }
+    }
+  }
+  return blocks;
+}
+
+Blocks requested(const PointResult& result, std::int32_t step, std::int32_t layer, Use use) {
+  Blocks blocks;
+  for (const ReadRequest& request : result.data.units()->requests) {
+    if (request.step == step && request.layer == layer && request.use == static_cast<std::int32_t>(use)) {
+      add_blocks(request.offset_bytes, request.length_bytes, blocks);
+    }
+  }
+  return blocks;
+}
+
+TEST_CASE("extents of units, widened to blocks, are what is requested for them") {
+  std::size_t ahead = 0;
+  std::size_t loaded = 0;
+  for (const Setup& setup : many_ways()) {
+    CAPTURE(setup.describe());
+    const PointResult result = small().run(setup);
+    for (std::int32_t step = 3; step < 12; ++step) {
+      for (std::int32_t layer = 0; layer < 2; ++layer) {
+        CHECK(blocks_of(result, step, layer, {UnitRole::chosen, UnitRole::demanded}) ==
+              requested(result, step, layer, Use::demand));
+        const Blocks guessed = blocks_of(result, step, layer, {UnitRole::prefetched});
+        CHECK(guessed == requested(result, step, layer, Use::prefetch));
+        const Blocks loads = blocks_of(result, step, layer, {UnitRole::loaded});
+        CHECK(std::ranges::includes(requested(result, step, layer, Use::update), loads));
+        ahead += guessed.size();
+        loaded += loads.size();
+      }
+    }
+  }
+  CHECK(ahead > 0);
+  CHECK(loaded > 0);
 }
 
 TEST_CASE("the record has the same bits with any threads, and side by side") {
