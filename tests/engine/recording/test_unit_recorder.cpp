@@ -14,6 +14,7 @@
 #include <vector>
 
 #include "sim/base/error.hpp"
+#include "sim/engine/recording/units/unit_recorder.hpp"
 #include "tests/engine/replay_fixture.hpp"
 #include "tests/engine/splitting_clustering.hpp"
 
@@ -297,8 +298,24 @@ TEST_CASE("a window that cannot be is refused") {
   setup.record = "{units: {steps: 0..40, layers: 2.., heads: [0, 5]}}";
   CHECK(small().error_of(setup) ==
         "config.yaml:18:18: record.units.steps: there is no step 40; allowed: 0..39\n"
-        "config.yaml:18:32: record.units.layers: layer 2 was not captured; allowed: 0, 1\n"
+        "config.yaml:18:32: record.units.layers: layer 2.. was not captured; allowed: 0, 1\n"
         "config.yaml:18:45: record.units.heads: KV head 5 was not captured; allowed: 0, 1");
+}
+
+TEST_CASE("a window of more than can be kept is refused before anything is replayed") {
+  Setup setup;
+  setup.record = "{units: 0..}";
+  const RunConfig config = small().config(setup);
+  const trace::Reader reader(small().trace_path());
+  const std::vector<const trace::Reader*> traces{&reader};
+  const BatchWalk walk(config, traces);
+  CHECK_NOTHROW(check_unit_window(config, walk));
+  CHECK_NOTHROW(check_unit_window(config, walk, 160 * 105));
+  CHECK_THROWS_WITH_AS(
+      check_unit_window(config, walk, 160 * 105 - 1),
+      doctest::Contains("record.units: 160 choices (steps x layers x heads x sequences) of up "
+                        "to 105 entries are more than can be kept"),
+      InputError);
 }
 
 }  // namespace

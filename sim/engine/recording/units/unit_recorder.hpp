@@ -18,9 +18,13 @@
 
 namespace kvr {
 
+/// A window with more choices times entries to choose from is refused before anything is replayed.
+constexpr std::int64_t kMostWindowEntries = std::int64_t{1} << 26;
+
 /// Throws InputError where `record.units` asks for steps, layers, heads or sequences that are not there, or
 /// for more than can be kept.
-void check_unit_window(const RunConfig& config, const BatchWalk& walk);
+void check_unit_window(const RunConfig& config, const BatchWalk& walk,
+                       std::int64_t most_entries = kMostWindowEntries);
 
 /// Records, in the steps of `record.units`, what the stages of each set of heads chose and what memory was
 /// asked for and read for it. It looks and changes nothing.
@@ -30,8 +34,6 @@ void check_unit_window(const RunConfig& config, const BatchWalk& walk);
 /// `end_step`.
 class UnitRecorder {
  public:
-  /// A window with more choices times entries to choose from is refused before anything is replayed.
-  static constexpr std::int64_t kMostEntries = std::int64_t{1} << 26;
   /// Of what is recorded of a point; who reads it back can hold that.
   static constexpr std::int64_t kMostBytes = std::int64_t{512} << 20;
 

@@ -2,12 +2,17 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <limits>
+#include <string>
 
 #include "sim/config/problem_list.hpp"
 #include "sim/engine/recording/units/unit_recorder.hpp"
 
 namespace kvr {
 namespace {
+
+/// The end of a range that names none.
+constexpr std::int64_t kOpen = std::numeric_limits<std::int64_t>::max();
 
 /// Ranges of `set` in which there is nothing, or that reach beyond what is counted.
 class WindowCheck {
@@ -17,8 +22,7 @@ class WindowCheck {
   /// `count`: they are numbered 0, 1, 2, ... and a range that names its end must have all of it.
   void check_counted(std::string_view key, std::string_view what, const LayerSet& set, std::int64_t count) {
     for (const LayerSet::Range& range : set.ranges) {
-      const bool open = range.last == std::numeric_limits<std::int64_t>::max();
-      const std::int64_t needed = open ? range.first : range.last;
+      const std::int64_t needed = range.last == kOpen ? range.first : range.last;
       if (needed >= count) {
         problems_.add(fmt::format("{}: there is no {} {}; allowed: 0..{}", config_.place(key), what, needed,
                                   count - 1));
@@ -31,8 +35,11 @@ class WindowCheck {
     for (const LayerSet::Range& range : set.ranges) {
       const auto holds = [&](std::int64_t number) { return number >= range.first && number <= range.last; };
       if (std::ranges::none_of(captured, holds)) {
-        problems_.add(fmt::format("{}: {} {} was not captured; allowed: {}", config_.place(key), what,
-                                  range.first, fmt::join(captured, ", ")));
+        const std::string named = range.first == range.last ? std::to_string(range.first)
+                                  : range.last == kOpen     ? fmt::format("{}..", range.first)
+                                                            : fmt::format("{}..{}", range.first, range.last);
+        problems_.add(fmt::format("{}: {} {} was not captured; allowed: {}", config_.place(key), what, named,
+                                  fmt::join(captured, ", ")));
       }
     }
   }
@@ -56,7 +63,7 @@ std::int64_t count_in(const LayerSet& set, std::int64_t count) {
 
 }  // namespace
 
-void check_unit_window(const RunConfig& config, const BatchWalk& walk) {
+void check_unit_window(const RunConfig& config, const BatchWalk& walk, std::int64_t most_entries) {
   if (!config.recorded_units) {
     return;
   }
@@ -74,11 +81,11 @@ void check_unit_window(const RunConfig& config, const BatchWalk& walk) {
   const std::int64_t choices = count_in(window.steps, walk.steps()) *
                                count_in(window.layers, header.captured_layers) * sets *
                                count_in(window.sequences, walk.sequences());
-  if (choices > UnitRecorder::kMostEntries / walk.most_entries()) {
+  if (choices > most_entries / walk.most_entries()) {
     throw InputError(fmt::format(
-        "{}: {} choices (steps x layers x heads x sequences) of up to {} entries are more than can be "
-        "kept; allowed: {} entries in all, which takes fewer steps, layers or heads",
-        config.place("record.units"), choices, walk.most_entries(), UnitRecorder::kMostEntries));
+        "{}: {} choices (steps x layers x heads x sequences) of up to {} entries are more than can be kept; "
+        "allowed: up to {} of both, multiplied, which takes fewer steps, layers or heads",
+        config.place("record.units"), choices, walk.most_entries(), most_entries));
   }
 }
 
