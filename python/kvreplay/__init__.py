@@ -12,6 +12,7 @@ from .fronts import pareto
 from .program import Comparison, compare, run
 from .results import open, provenance
 from .traces import Model, Trace, open_trace
+from .units import units
 
 __all__ = [
     "Comparison",
@@ -26,4 +27,5 @@ __all__ = [
     "plots",
     "provenance",
     "run",
+    "units",
 ]

@@ -32,6 +32,7 @@ COMMANDS = {
     "schema": ([], ""),
     "compare": (["a.h5", "b.h5"], "--rules"),
     "report": (["r.h5"], "--timeline"),
+    "inspect": (["r.h5"], "--step"),
     "result show": (["r.h5"], "--point"),
     "result export": (["r.h5"], "--csv"),
     "result merge": (["r.h5", "-o", "m.h5"], ""),
