@@ -16,6 +16,7 @@ import numpy as np
 import pytest
 import xarray as xr
 from conftest import ROOT, heed_interrupts
+from sweep_data import is_complete, simulated
 
 PROGRAM = Path(os.environ.get("KVREPLAY", ROOT / "build" / "release" / "kvreplay"))
 BASE = f"""
@@ -52,24 +53,6 @@ def written(folder: Path, text: str) -> Path:
     path = folder / "c.yaml"
     path.write_text(text)
     return path
-
-
-def simulated(path: Path) -> dict[str, bytes]:
-    """Every dataset that does not depend on the machine, by its name."""
-    found: dict[str, bytes] = {}
-
-    def take(name: str, item: h5py.Dataset | h5py.Group) -> None:
-        if isinstance(item, h5py.Dataset) and not name.startswith(("host/", "provenance/")):
-            found[name] = item[()].tobytes()
-
-    with h5py.File(path) as results:
-        results.visititems(take)
-    return found
-
-
-def is_complete(path: Path) -> bool:
-    with h5py.File(path) as results:
-        return bool(results.attrs["complete"])
 
 
 @pytest.fixture(scope="module")
