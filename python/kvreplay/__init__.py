@@ -9,6 +9,7 @@ kvreplay.pareto(data, "latency_p50", "output_error_mean")
 from . import plots
 from .errors import Error, IncompleteWarning
 from .fronts import pareto
+from .parquet import export_parquet
 from .program import Comparison, compare, run
 from .results import open, provenance
 from .traces import Model, Trace, open_trace
@@ -20,6 +21,7 @@ __all__ = [
     "Model",
     "Trace",
     "compare",
+    "export_parquet",
     "open",
     "open_trace",
     "pareto",
