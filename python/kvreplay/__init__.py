@@ -10,7 +10,7 @@ from . import plots
 from .errors import Error, IncompleteWarning
 from .fronts import pareto
 from .parquet import export_parquet
-from .program import Comparison, compare, run
+from .program import Comparison, command, compare, run
 from .results import open, provenance
 from .traces import Model, Trace, open_trace
 
@@ -20,6 +20,7 @@ __all__ = [
     "IncompleteWarning",
     "Model",
     "Trace",
+    "command",
     "compare",
     "export_parquet",
     "open",

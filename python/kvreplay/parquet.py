@@ -11,6 +11,7 @@ import numpy as np
 import xarray as xr
 
 from .errors import Error
+from .files import whole
 from .results import open as open_results
 from .results import provenance
 
@@ -189,12 +190,7 @@ def _dictionary(arrow: Any, places: np.ndarray, names: Any) -> "pa.Array":
 def _write(path: Path, schema: "pa.Schema", tables: Iterable["pa.Table"], origin: Mapping[str, str]) -> None:
     import pyarrow.parquet as pq
 
-    unfinished = path.with_name(f".{path.name}.{os.getpid()}")
     described = schema.with_metadata(origin)
-    try:
-        with pq.ParquetWriter(unfinished, described) as writer:
-            for table in tables:
-                writer.write_table(table.cast(described))
-        unfinished.replace(path)
-    finally:
-        unfinished.unlink(missing_ok=True)
+    with whole(path) as unfinished, pq.ParquetWriter(unfinished, described) as writer:
+        for table in tables:
+            writer.write_table(table.cast(described))

@@ -418,6 +418,14 @@ def test_what_cannot_be_compared_is_said(plain: Path, worse: Path, demo_results:
         package.compare(plain, plain, max_drop={"recall": -1})
 
 
+def test_any_command_gives_what_it_prints(kvreplay: Callable[..., object]) -> None:
+    words = ("list", "scorer", "centroid")
+    assert package.command(*words) == kvreplay(*words).stdout
+    assert package.command("trace", "info", SAMPLE).startswith(f"{SAMPLE}: ")
+    with pytest.raises(package.Error, match="no scorer 'centroids'"):
+        package.command("list", "scorer", "centroids")
+
+
 def test_the_program_is_found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     named = tmp_path / "named"
     named.write_text("")
