@@ -23,10 +23,12 @@ def tables(demo_results: Path, tmp_path_factory: pytest.TempPathFactory) -> dict
 
 def stored(file: h5py.File) -> dict[str, h5py.Dataset]:
     """Every metric and summary, as the tables call them."""
-    scales = {"point", "variant", "seed", *PLACES}
-    root = {name: item for name, item in file.items() if isinstance(item, h5py.Dataset)}
-    host = {f"host/{name}": item for name, item in file["host"].items()}
-    return {name: item for name, item in {**root, **host}.items() if name not in scales}
+    found = {}
+    for prefix, group in (("", file), ("host/", file["host"])):
+        for name, item in group.items():
+            if isinstance(item, h5py.Dataset) and name not in ("point", "variant", "seed", *PLACES):
+                found[prefix + name] = item
+    return found
 
 
 def test_every_value_is_where_it_was(demo_results: Path, tables: dict[str, Path]) -> None:
