@@ -41,14 +41,12 @@ def products(kvreplay: Run, config: Path, demo_results: Path, folder: Path) -> d
         "sweep": ("run", config, "-o"),
         "shard 1": ("run", config, "--shard", "1/2", "-o"),
         "shard 2": ("run", config, "--shard", "2/2", "-o"),
-        "timed on two models": ("run", ROOT / "configs/experiments/demo.yaml", "--set", "run.steps=4", "-o"),
         "tiers": ("run", ROOT / "configs/experiments/tiers.yaml", "--set", "run.steps=4", "-o"),
         "turns": ("run", ROOT / "configs/experiments/turns.yaml", "-o"),
         "curve": ("device", "curve", "ufs40", "--size", "4KiB,64KiB", "--depth", "1,8", "-o"),
         "basis": ("calibrate", SAMPLE, "--rank", "4", "-o"),
         "basis of each head": ("calibrate", SAMPLE, "--rank", "4", "--heads", "each", "--centred", "-o"),
         "made trace": ("trace", "synth"),
-        "beginning of a trace": ("trace", "head", SAMPLE, "--tokens", "300", "-o"),
     }
     files = {"result": demo_results, "trace": SAMPLE}
     for number, (name, words) in enumerate(made.items()):
@@ -80,8 +78,8 @@ def values_of(dataset: h5py.Dataset) -> np.ndarray:
 
 
 NAMES = (
-    "result", "sweep", "shard 1", "merged", "timed on two models", "tiers", "turns", "curve", "basis",
-    "basis of each head", "trace", "made trace", "beginning of a trace",
+    "result", "sweep", "shard 1", "merged", "tiers", "turns", "curve", "basis", "basis of each head", "trace",
+    "made trace",
 )  # fmt: skip
 
 
@@ -89,7 +87,7 @@ NAMES = (
 def test_xarray_has_what_h5py_has(products: dict[str, Path], name: str) -> None:
     """Traces and calibrations have no names of dimensions, which have to be made up."""
     path = products[name]
-    unnamed = {"phony_dims": "sort"} if name.endswith(("trace", "basis")) or "basis" in name else {}
+    unnamed = {"phony_dims": "sort"} if "trace" in name or "basis" in name else {}
     for group, datasets in groups(path).items():
         with (
             xr.open_dataset(path, engine="h5netcdf", group=group, **unnamed) as data,
@@ -108,7 +106,7 @@ def test_xarray_has_what_h5py_has(products: dict[str, Path], name: str) -> None:
 def test_pandas_has_what_h5py_has(products: dict[str, Path], name: str) -> None:
     """A table of each dataset, by way of xarray: its places are the index."""
     path = products[name]
-    unnamed = {"phony_dims": "sort"} if name.endswith(("trace", "basis")) or "basis" in name else {}
+    unnamed = {"phony_dims": "sort"} if "trace" in name or "basis" in name else {}
     for group, datasets in groups(path).items():
         with (
             xr.open_dataset(path, engine="h5netcdf", group=group, **unnamed) as data,
@@ -153,9 +151,9 @@ def test_texts_for_programs_are_tables_of_pandas(
         np.testing.assert_array_equal(table["point"], file["point"].asstr()[:])
     for words, key, columns in (
         (("run", config, "--json"), "points", {"variant", "seed"}),
-        (("result", "show", result, "--json"), "points", {"point", "seed"}),
+        (("result", "show", result, "--json"), "points", {"name", "seed"}),
         (("device", "curve", "ufs40", "--size", "4KiB", "--json"), "points", {"size_bytes", "iops"}),
-        (("trace", "stats", sample, "--steps", "4", "--json"), "heads", {"layer", "kv_head"}),
+        (("trace", "stats", sample, "--steps", "4", "--json"), "heads", {"layer", "head"}),
         (("compare", result, result, "--json", "-"), "summaries", {"point", "summary", "verdict"}),
     ):
         rows = pd.json_normalize(json.loads(kvreplay("--quiet", *words).stdout)[key])
