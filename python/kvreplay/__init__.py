@@ -13,6 +13,7 @@ from .parquet import export_parquet
 from .program import Comparison, command, compare, run
 from .results import open, provenance
 from .traces import Model, Trace, open_trace
+from .units import units
 
 __all__ = [
     "Comparison",
@@ -29,4 +30,5 @@ __all__ = [
     "plots",
     "provenance",
     "run",
+    "units",
 ]

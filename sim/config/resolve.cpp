@@ -335,6 +335,16 @@ std::vector<AxisValue> axis_values(const ResolvedPoint& point) {
   return axes;
 }
 
+/// Nothing where no units are recorded.
+std::optional<UnitWindow> unit_window(const Resolved& root) {
+  const Resolved* units = find_at(root, "record.units");
+  if (units == nullptr) {
+    return std::nullopt;
+  }
+  return UnitWindow{numbers(*units, "steps"), numbers(*units, "layers"), numbers(*units, "heads"),
+                    numbers(*units, "sequences")};
+}
+
 RunConfig run_config(const ResolvedPoint& point, const GivenHere& given_here) {
   const Resolved& root = point.root;
   RunConfig config{.point = point.name,
@@ -358,6 +368,7 @@ RunConfig run_config(const ResolvedPoint& point, const GivenHere& given_here) {
                    .record_per_step = get<bool>(root, "record.per_step"),
                    .host_timing = get<bool>(root, "record.host_timing"),
                    .recorded_span = {integer(root, "record.span.first"), integer(root, "record.span.tokens")},
+                   .recorded_units = unit_window(root),
                    .said_at = places_of(root),
                    .files = point.files,
                    .data = {},

@@ -16,6 +16,7 @@
 #include "sim/base/registry.hpp"
 #include "sim/config/stage_config.hpp"
 #include "sim/config/tier_config.hpp"
+#include "sim/config/unit_window.hpp"
 #include "sim/config/workload.hpp"
 #include "sim/interfaces/axis_value.hpp"
 
@@ -96,6 +97,7 @@ struct RunConfig {
   bool record_per_step = false;
   bool host_timing = false;
   RecordedSpan recorded_span;
+  std::optional<UnitWindow> recorded_units = {};
   /// "file:line:column" of every value that somebody gave, by its dotted key.
   std::map<std::string, std::string, std::less<>> said_at;
   std::vector<std::filesystem::path> files;  ///< that were read to make it

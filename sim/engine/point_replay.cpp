@@ -66,6 +66,10 @@ PointReplay::PointReplay(const RunConfig& config, BatchWalk& walk, AccessRecord*
   }
   make_heads();
   make_layers();
+  if (config.recorded_units) {
+    check_unit_window(config, walk);
+    units_.emplace(config, walk, members_);
+  }
   add_policies(config, {heads_, stages_, memories_, caches_, tiers_, machine_}, figures_);
 }
 
@@ -284,7 +288,11 @@ void PointReplay::move_entries() {
     LayerMemory& memory = memories_[static_cast<std::size_t>(layer)];
     memory.swap_in(config_.system.virtual_memory, machine_.extrapolation().dim_ratio);
     memory.prefetch();
+    look_at_choices(layer);
     memory.read();
+    if (looks_at_units_) {
+      units_->after_read(layer, memory, heads_of(layer));
+    }
     walk_.workers().for_each(sets(), [&](std::int64_t head) {
       if (HeadPolicies& policies = heads_of(layer)[static_cast<std::size_t>(head)]; !policies.resting()) {
         policies.follow(memory.residency(head));
@@ -299,6 +307,18 @@ void PointReplay::move_entries() {
   check_space();
   const std::int64_t ahead = std::min(stages_.most_lead(), machine_.extrapolation().layers - 1);
   buffered_bytes_ = most_brought * (1 + ahead);
+}
+
+void PointReplay::look_at_choices(std::int64_t layer) {
+  if (!looks_at_units_) {
+    return;
+  }
+  std::vector<HeadTruth*> truths;
+  for (std::int64_t head = layer * walk_.heads_of_layer(); head < (layer + 1) * walk_.heads_of_layer();
+       ++head) {
+    truths.push_back(&walk_.truth(head));
+  }
+  units_->before_read(layer, memories_[static_cast<std::size_t>(layer)], heads_of(layer), truths);
 }
 
 void PointReplay::evict() {
@@ -401,15 +421,30 @@ void PointReplay::step(std::int64_t step, Timeline* timeline) {
 }
 
 void PointReplay::run_step(std::int64_t step, Timeline* timeline) {
+  looks_at_units_ = units_ && units_->wants(step);
+  if (looks_at_units_) {
+    units_->begin_step(step, memories_);
+  }
   run_policies(true);
+  if (looks_at_units_) {
+    units_->end_step(memories_, heads_);
+  }
   if (config_.check_every_step) {
     check_invariants(heads_, memories_, caches_, tiers_);
   }
   const StepTimes times = machine_.run_step(memories_, heads_);
   record(step, times);
   if (timeline != nullptr && timeline->steps().contains(step)) {
-    timeline->add_step(timeline_point_, step, position(), machine_.graph(), machine_.spans(), times);
+    show(step, times, *timeline);
   }
+}
+
+void PointReplay::show(std::int64_t step, const StepTimes& times, Timeline& timeline) const {
+  const UnitsOfRead units_of = [this](const Operation& operation) {
+    return units_->units_read(operation, machine_.extrapolation().captured_layer(operation.layer));
+  };
+  timeline.add_step(timeline_point_, step, position(), machine_.graph(), machine_.spans(), times,
+                    looks_at_units_ ? units_of : UnitsOfRead());
 }
 
 PointResult PointReplay::finish() {
@@ -419,6 +454,9 @@ PointResult PointReplay::finish() {
   caches_.check_accesses();
   std::vector<std::string> notes = point_notes(config_, machine_, stages_, data_, caches_.of(0, 0).enabled(),
                                                prompt_queries_ ? prompt_queries_->note() : "");
+  if (units_) {
+    data_.set_units(units_->take());
+  }
   return {std::move(data_),
           config_.resolved_yaml,
           std::move(notes),

@@ -31,6 +31,7 @@ COMMANDS = {
     "explain": (["c.yaml", "run.seed"], "--set"),
     "schema": ([], ""),
     "compare": (["a.h5", "b.h5"], "--rules"),
+    "inspect": (["r.h5"], "--step"),
     "result show": (["r.h5"], "--point"),
     "result export": (["r.h5"], "--csv"),
     "result merge": (["r.h5", "-o", "m.h5"], ""),
