@@ -68,7 +68,7 @@ PointReplay::PointReplay(const RunConfig& config, BatchWalk& walk, AccessRecord*
   make_layers();
   if (config.recorded_units) {
     check_unit_window(config, walk);
-    units_.emplace(config, walk, members_);
+    units_ = std::make_unique<UnitRecorder>(config, *config.recorded_units, walk, members_);
   }
   add_policies(config, {heads_, stages_, memories_, caches_, tiers_, machine_}, figures_);
 }
@@ -290,8 +290,8 @@ void PointReplay::move_entries() {
     memory.prefetch();
     look_at_choices(layer);
     memory.read();
-    if (looks_at_units_) {
-      units_->after_read(layer, memory, heads_of(layer));
+    if (units_of_step_ != nullptr) {
+      units_of_step_->after_read(layer, memory, heads_of(layer));
     }
     walk_.workers().for_each(sets(), [&](std::int64_t head) {
       if (HeadPolicies& policies = heads_of(layer)[static_cast<std::size_t>(head)]; !policies.resting()) {
@@ -310,7 +310,7 @@ void PointReplay::move_entries() {
 }
 
 void PointReplay::look_at_choices(std::int64_t layer) {
-  if (!looks_at_units_) {
+  if (units_of_step_ == nullptr) {
     return;
   }
   std::vector<HeadTruth*> truths;
@@ -318,7 +318,7 @@ void PointReplay::look_at_choices(std::int64_t layer) {
        ++head) {
     truths.push_back(&walk_.truth(head));
   }
-  units_->before_read(layer, memories_[static_cast<std::size_t>(layer)], heads_of(layer), truths);
+  units_of_step_->before_read(layer, memories_[static_cast<std::size_t>(layer)], heads_of(layer), truths);
 }
 
 void PointReplay::evict() {
@@ -421,13 +421,13 @@ void PointReplay::step(std::int64_t step, Timeline* timeline) {
 }
 
 void PointReplay::run_step(std::int64_t step, Timeline* timeline) {
-  looks_at_units_ = units_ && units_->wants(step);
-  if (looks_at_units_) {
-    units_->begin_step(step, memories_);
+  units_of_step_ = units_ && units_->wants(step) ? units_.get() : nullptr;
+  if (units_of_step_ != nullptr) {
+    units_of_step_->begin_step(step, memories_);
   }
   run_policies(true);
-  if (looks_at_units_) {
-    units_->end_step(memories_, heads_);
+  if (units_of_step_ != nullptr) {
+    units_of_step_->end_step(memories_, heads_);
   }
   if (config_.check_every_step) {
     check_invariants(heads_, memories_, caches_, tiers_);
@@ -441,10 +441,10 @@ void PointReplay::run_step(std::int64_t step, Timeline* timeline) {
 
 void PointReplay::show(std::int64_t step, const StepTimes& times, Timeline& timeline) const {
   const UnitsOfRead units_of = [this](const Operation& operation) {
-    return units_->units_read(operation, machine_.extrapolation().captured_layer(operation.layer));
+    return units_of_step_->units_read(operation, machine_.extrapolation().captured_layer(operation.layer));
   };
   timeline.add_step(timeline_point_, step, position(), machine_.graph(), machine_.spans(), times,
-                    looks_at_units_ ? units_of : UnitsOfRead());
+                    units_of_step_ != nullptr ? units_of : UnitsOfRead());
 }
 
 PointResult PointReplay::finish() {

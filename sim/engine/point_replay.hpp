@@ -123,8 +123,8 @@ class PointReplay {
   std::vector<UpdateReuse> reuses_;        ///< [layers * sets]
   PointData data_;
   PolicyFigures figures_;
-  std::optional<UnitRecorder> units_;  ///< where they are recorded in some steps
-  bool looks_at_units_ = false;        ///< in this one
+  std::unique_ptr<UnitRecorder> units_;    ///< where they are recorded in some steps
+  UnitRecorder* units_of_step_ = nullptr;  ///< in this one
   std::size_t timeline_point_ = 0;
 };
 

@@ -88,7 +88,7 @@ struct ResultFile::State {
   bool complete = true;
   std::vector<std::pair<std::string, std::string>> provenance;
   std::vector<ResultDataset> datasets;
-  std::optional<UnitsReader> units;  ///< once the points are known
+  std::unique_ptr<UnitsReader> units;  ///< once the points are known
   /// The array read last, which keeps what it decoded, and whose it is.
   std::unique_ptr<StoredArray> array;
   const ResultDataset* array_of = nullptr;
@@ -124,7 +124,7 @@ ResultFile::State::State(const std::filesystem::path& from) : path(from), file(h
   read_provenance();
   describe(Origin::simulated);
   describe(Origin::host);
-  units.emplace(file.get(), points.size());
+  units = std::make_unique<UnitsReader>(file.get(), points.size());
 }
 
 void ResultFile::State::check_format() const {

@@ -85,7 +85,8 @@ def chosen_pages(trace: package.Trace, layer: int, head: int, step: int, query: 
     asked = queries.mean(axis=0) if query is None else queries[query]
     scores = {}
     for page in range(-(-position // PAGE)):
-        scores[page] = float(keys[page * PAGE : (page + 1) * PAGE].mean(axis=0) @ asked)
+        mean = keys[page * PAGE : (page + 1) * PAGE].mean(axis=0)
+        scores[page] = trace.model.attention_scale * float(mean @ asked)
     left, found = BUDGET, []
     for page in sorted(scores, key=lambda one: -scores[one]):
         open_entries = [
@@ -109,7 +110,6 @@ def test_pages_are_those_that_numpy_chooses(results: Path) -> None:
     table = package.units(results, point="pages")
     assert sorted(table.step.unique()) == list(range(FIRST, LAST + 1))
     with package.open_trace(SAMPLE) as trace:
-        scale = None
         for step in range(FIRST, LAST + 1):
             for layer in trace.layers:
                 for head in trace.kv_heads:
@@ -118,9 +118,7 @@ def test_pages_are_those_that_numpy_chooses(results: Path) -> None:
                     assert rows.unit.tolist() == [page for page, _, _ in expected]
                     assert rows["rank"].tolist() == list(range(1, len(expected) + 1))
                     assert [one.tolist() for one in rows.positions] == [entries for *_, entries in expected]
-                    ratios = rows.score.to_numpy() / np.array([score for _, score, _ in expected])
-                    scale = ratios[0] if scale is None else scale  # a scorer may leave the scale out
-                    np.testing.assert_allclose(ratios, scale, rtol=5e-3)
+                    np.testing.assert_allclose(rows.score, [score for _, score, _ in expected], rtol=1e-4)
 
 
 def test_each_query_head_has_a_choice_of_its_own(results: Path) -> None:

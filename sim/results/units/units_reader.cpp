@@ -92,7 +92,11 @@ void UnitsReader::read_column(const std::string& place, std::int64_t first, Valu
 }
 
 RecordedUnits UnitsReader::read(std::size_t point) const {
-  const UnitsOutline outline = outlines_.at(point).value();
+  const std::optional<UnitsOutline>& recorded = outlines_.at(point);
+  if (!recorded) {
+    throw InternalError(fmt::format("point {} has no units", point));
+  }
+  const UnitsOutline& outline = *recorded;
   RecordedUnits units{.stages = outline.stages, .tiers = outline.tiers};
   std::size_t table = 0;
   units.for_each_table([&](std::string_view name, auto& rows) {

@@ -37,9 +37,10 @@ std::vector<std::string> stage_names(const SystemConfig& system) {
 
 }  // namespace
 
-UnitRecorder::UnitRecorder(const RunConfig& config, const BatchWalk& walk, std::int64_t members)
+UnitRecorder::UnitRecorder(const RunConfig& config, const UnitWindow& window, const BatchWalk& walk,
+                           std::int64_t members)
     : config_(&config),
-      window_(&*config.recorded_units),
+      window_(&window),
       layer_numbers_(walk.header().captured_layers),
       head_numbers_(walk.header().captured_kv_heads),
       members_(members),

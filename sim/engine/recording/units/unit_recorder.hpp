@@ -35,8 +35,9 @@ class UnitRecorder {
   /// Of what is recorded of a point; who reads it back can hold that.
   static constexpr std::int64_t kMostBytes = std::int64_t{512} << 20;
 
-  /// `config` asks for it, and outlives this. `members`: KV heads that decide together.
-  UnitRecorder(const RunConfig& config, const BatchWalk& walk, std::int64_t members);
+  /// `config` and `window`, which it has, outlive this. `members`: KV heads that decide together.
+  UnitRecorder(const RunConfig& config, const UnitWindow& window, const BatchWalk& walk,
+               std::int64_t members);
 
   bool wants(std::int64_t step) const { return window_->steps.contains(step); }
   /// Loads for updates are noted until `end_step`.
