@@ -1,12 +1,17 @@
-"""What a policy works with, from a trace: directions of keys, what attention wants, how that moves.
+"""What a policy works with and what it does, in one KV head.
 
-Everything is of one KV head of a trace: `T` positions, `d` channels, `group` query heads, `N` decode steps.
+From a trace: directions of keys, what attention wants, how that moves; `T` positions, `d` channels, `group`
+query heads, `N` decode steps. From results with `record.units`: how entries are grouped, and what was found
+of them in the cache or read.
 """
 
 from typing import NamedTuple
 
 import kvreplay
 import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.collections import LineCollection
 from numpy.typing import NDArray
 
 
@@ -81,3 +86,63 @@ def turned(rows: NDArray[np.float32], lag: int) -> NDArray[np.float32]:
     """[..., row - lag]: the cosine between each of [..., row, d] and that `lag` before it."""
     unit = rows / np.linalg.norm(rows, axis=-1, keepdims=True)
     return (unit[..., lag:, :] * unit[..., :-lag, :]).sum(axis=-1)
+
+
+def unit_of_entry(choices: pd.DataFrame, count: int) -> NDArray[np.int64]:
+    """[count]: the unit that each entry is in, -1 for none, of the choices of one step (kvreplay.units) in
+    which a stage chose every unit."""
+    found = np.full(count, -1)
+    for row in choices[choices["role"] == "chosen"].itertuples():
+        found[row.positions] = row.unit
+    return found
+
+
+def shares_found(choices: pd.DataFrame) -> pd.DataFrame:
+    """Of each chosen unit (index) in each step (columns), the share of its entries that were in the first
+    tier; NaN where it was not chosen, or nothing was asked of the memory. Every step from the first to the
+    last has a column."""
+    asked = choices[(choices["role"] == "chosen") & (choices["in_first_tier"] >= 0)]
+    counts = asked.groupby(["unit", "step"])[["in_first_tier", "entry_count"]].sum().unstack()
+    shares = counts["in_first_tier"] / counts["entry_count"]
+    return shares.reindex(columns=range(choices["step"].min(), choices["step"].max() + 1))
+
+
+def draw_units(axes: Axes, at: NDArray[np.float32], units: NDArray[np.int64], followed: list[int]) -> None:
+    """Entries at [entry, 2]; those of each unit that is followed in a colour of its own, with a line from
+    each to their mean."""
+    others = ~np.isin(units, followed)
+    axes.scatter(*at[others].T, s=4, color="0.6", alpha=0.5, linewidth=0)
+    for number, unit in enumerate(followed):
+        rows = at[units == unit]
+        if len(rows):
+            mean = np.broadcast_to(rows.mean(axis=0), rows.shape)
+            lines = LineCollection(np.stack([mean, rows], axis=1), colors=f"C{number}", linewidths=0.6)
+            axes.add_collection(lines)
+            axes.scatter(*rows.T, s=10, color=f"C{number}")
+
+
+def draw_found(axes: Axes, shares: pd.DataFrame) -> None:
+    """A row for each unit, a column for each step: blank where it was not chosen, else how much of it was in
+    the first tier."""
+    image = axes.imshow(
+        100 * shares, aspect="auto", cmap="cividis", vmin=0, vmax=100, interpolation="nearest",
+        extent=[shares.columns[0] - 0.5, shares.columns[-1] + 0.5, len(shares), 0],
+    )  # fmt: skip
+    axes.set(xlabel="step", ylabel="chosen units, oldest first")
+    axes.figure.colorbar(image, ax=axes, label="of its entries, in DRAM [%]")
+
+
+def draw_flash(axes: Axes, lie: pd.DataFrame, read: pd.DataFrame) -> None:
+    """What is read of the flash in each step, under a strip of where units lie, in two greys by turns. Both
+    are extents (kvreplay.units); offsets count from the first of them."""
+    first = min(lie["offset_bytes"].min(), read["offset_bytes"].min())
+    greys = np.array(["0.45", "0.7"])[lie["unit"].rank(method="dense").astype(int) % 2]
+    top = read["step"].min() - 3.0
+    for table, heights, colours, width in (
+        (lie, np.full(len(lie), top), greys, 8.0),
+        (read, read["step"].to_numpy(), "C0", 2.0),
+    ):
+        begin = (table["offset_bytes"] - first) / 1024
+        axes.hlines(heights, begin, begin + table["length_bytes"] / 1024, colors=colours, linewidth=width)
+    axes.invert_yaxis()
+    axes.set(xlabel="place on flash [KiB]", ylabel="step")

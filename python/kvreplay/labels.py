@@ -18,6 +18,16 @@ DISTANCES = (6, 9, 13, 18, 24, 31, 40, 52, 66, 82, 100, 120)
 ANGLES = np.radians((45, 0, -45, 90, -90, 135, 180, -135, 22, -22, 67, -67, 112, -112, 157, -157))
 
 
+def short_names(names: Sequence[str]) -> tuple[list[str], str]:
+    """Of points that are called by the same keys, as "share=0.1,capacity=1MiB", the values alone and the keys
+    in their order; otherwise the names, and nothing."""
+    parts = [[one.partition("=") for one in name.split(",")] for name in names]
+    keys = {tuple(key for key, _, _ in one) for one in parts}
+    if len(keys) != 1 or not all(equals for one in parts for _, equals, _ in one):
+        return list(names), ""
+    return [", ".join(value for _, _, value in one) for one in parts], ", ".join(keys.pop())
+
+
 def place_labels(
     axes: Axes,
     at: np.ndarray,

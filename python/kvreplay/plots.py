@@ -16,7 +16,7 @@ from matplotlib.ticker import MaxNLocator
 
 from .errors import Error
 from .fronts import LARGEST, SMALLEST, Metric, better, name_of, unbeaten
-from .labels import place_labels
+from .labels import place_labels, short_names
 from .points import along_points, summaries
 
 LONGEST_LABEL = 45  # letters of an axis; where a description is longer, the metric's name stands
@@ -47,13 +47,14 @@ def pareto(
     what was reached from what was not.
 
     `labels` names the points, those of the front first, without covering one another; how many had no room is
-    said in the corner. For that the axes must have their final size.
+    said in the corner. Where all are called by the same keys, these stand above the axes and names are values
+    alone. For that the axes must have their final size.
     """
-    names = name_of(x), name_of(y)
-    table = summaries(data, *names)
+    metrics = name_of(x), name_of(y)
+    table = summaries(data, *metrics)
     signs = np.array([1 if better(metric) == "min" else -1 for metric in (x, y)])
-    (scale_x, text_x), (scale_y, text_y) = (_scale(table[name]) for name in names)
-    at = np.stack([table[names[0]].to_numpy() * scale_x, table[names[1]].to_numpy() * scale_y], axis=1)
+    (scale_x, text_x), (scale_y, text_y) = (_scale(table[name]) for name in metrics)
+    at = np.stack([table[metrics[0]].to_numpy() * scale_x, table[metrics[1]].to_numpy() * scale_y], axis=1)
     front = unbeaten(at * signs)
     known = np.flatnonzero(np.isfinite(at).all(axis=1))
     front = front[np.isin(front, known)]
@@ -69,7 +70,10 @@ def pareto(
     _quiet(axes, "both")
     if labels:
         order = np.concatenate((front, beaten))
-        place_labels(axes, at[order], table["point"].to_numpy()[order].tolist(), line)
+        names, keys = short_names(table["point"].to_numpy()[order].tolist())
+        if keys:
+            axes.set_title(f"points by {keys}", loc="left", fontsize="small")
+        place_labels(axes, at[order], names, line)
     return axes
 
 

@@ -4,12 +4,17 @@ import sys
 from collections.abc import Iterator
 
 import kvreplay
+import matplotlib as mpl
 import numpy as np
+import pandas as pd
 import pytest
 from conftest import ROOT
+from matplotlib import pyplot as plt
 
 sys.path.insert(0, str(ROOT / "notebooks"))
 import anatomy
+
+mpl.use("agg")
 
 LAYER, HEAD = 19, 1
 
@@ -81,4 +86,42 @@ def test_turns_are_cosines(rng: np.random.Generator) -> None:
     assert found.shape == (2, 6)
     for group, row in np.ndindex(found.shape):
         a, b = rows[group, row], rows[group, row + 3]
-        np.testing.assert_allclose(found[group, row], a @ b / np.sqrt((a @ a) * (b @ b)), rtol=1e-5)
+        expected = a @ b / np.sqrt((a @ a) * (b @ b))
+        np.testing.assert_allclose(found[group, row], expected, atol=1e-6)  # of float32 about 1
+
+
+def recorded() -> pd.DataFrame:
+    """Choices of two steps: unit 7 grows, unit 2 is chosen once, unit 5 is asked of no memory."""
+    rows = [
+        (0, "chosen", 7, [4, 9], 1),
+        (0, "chosen", 2, [5], 0),
+        (0, "pinned", -1, [0, 1], 2),
+        (2, "chosen", 7, [4, 9, 11], 3),
+        (2, "chosen", 5, [6], -1),
+    ]
+    table = pd.DataFrame(rows, columns=["step", "role", "unit", "positions", "in_first_tier"])
+    return table.assign(entry_count=table["positions"].map(len))
+
+
+def test_entries_are_in_the_units_that_were_chosen() -> None:
+    choices = recorded()
+    assert anatomy.unit_of_entry(choices[choices["step"] == 0], 10).tolist() == [
+        -1, -1, -1, -1, 7, 2, -1, -1, -1, 7,
+    ]  # fmt: skip
+
+
+def test_what_was_found_has_a_column_for_each_step_between() -> None:
+    found = anatomy.shares_found(recorded())
+    assert found.index.tolist() == [2, 7] and found.columns.tolist() == [0, 1, 2]
+    np.testing.assert_array_equal(found.to_numpy(), [[0, np.nan, np.nan], [0.5, np.nan, 1]])
+
+
+def test_places_on_flash_are_drawn_where_they_are() -> None:
+    lie = pd.DataFrame({"unit": [1, 4], "offset_bytes": [8192, 16384], "length_bytes": [4096, 2048]})
+    read = pd.DataFrame({"step": [5, 6], "offset_bytes": [8192, 17408], "length_bytes": [1024, 1024]})
+    figure, axes = plt.subplots()
+    anatomy.draw_flash(axes, lie, read)
+    strip, reads = (collection.get_segments() for collection in axes.collections)
+    np.testing.assert_allclose([[[0, 2], [4, 2]], [[8, 2], [10, 2]]], strip)
+    np.testing.assert_allclose([[[0, 5], [1, 5]], [[9, 6], [10, 6]]], reads)
+    plt.close(figure)

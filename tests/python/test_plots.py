@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import xarray as xr
 from conftest import ROOT
-from kvreplay.labels import place_labels
+from kvreplay.labels import place_labels, short_names
 from matplotlib import pyplot as plt
 from matplotlib.axes import Axes
 from matplotlib.colors import to_rgb
@@ -124,7 +124,10 @@ def test_fifty_labels_do_not_cover_one_another(size: tuple[float, float], seed: 
     said = [text.get_text() for text in axes.texts if "room" in text.get_text()]
     left_out = int(said[0].split()[0]) if said else 0
     assert len(labels) + left_out == 50 and len(labels) >= {5: 8, 7: 15, 12: 35}[size[0]]
-    front, named = package.pareto(data), [text.get_text() for text in labels]
+    assert axes.get_title(loc="left") == "points by share, capacity"
+    named = ["share={},capacity={}".format(*text.get_text().split(", ")) for text in labels]
+    front = package.pareto(data)
+    assert set(named) <= set(data.point.values)
     assert named[: front.isin(named).sum()] == [name for name in front if name in named]
     plt.close(figure)
 
@@ -230,6 +233,12 @@ def test_points_without_axes_are_drawn_over_their_caches(demo_results: Path, axe
         package.plots.hit_rate_over_capacity(data, axes, "cache_bytes_max")
         assert {text.get_text() for text in labels_of(axes)} == set(data.point.values)
     assert axes.get_title(loc="left") == "capacity was not swept: a dot for what each point has"
+
+
+def test_names_are_short_where_all_have_the_same_keys() -> None:
+    assert short_names(["a=1,b=x y", "a=2,b=z=1"]) == (["1, x y", "2, z=1"], "a, b")
+    for names in (["a=1,b=2", "b=2,a=1"], ["a=1", "DynaKV"], ["full", "Quest, ahead"], []):
+        assert short_names(names) == (names, "")
 
 
 def test_what_is_far_apart_is_spread_out(axes: Axes) -> None:
