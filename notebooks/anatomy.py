@@ -144,5 +144,6 @@ def draw_flash(axes: Axes, lie: pd.DataFrame, read: pd.DataFrame) -> None:
     ):
         begin = (table["offset_bytes"] - first) / 1024
         axes.hlines(heights, begin, begin + table["length_bytes"] / 1024, colors=colours, linewidth=width)
+    axes.margins(x=0.01)
     axes.invert_yaxis()
     axes.set(xlabel="place on flash [KiB]", ylabel="step")
