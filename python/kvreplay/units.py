@@ -41,8 +41,8 @@ def units(
     with _results(Path(path)) as file:
         names, recorded = _points(path, file, point)
         if table == "requests":
-            requests = _columns(file["units/requests"])
-            requests["use"] = _flags(file["units/requests/use"], requests["use"])
+            requests = _columns(file["unit_record/requests"])
+            requests["use"] = _flags(file["unit_record/requests/use"], requests["use"])
             return _of_points(requests, names, recorded).reset_index(drop=True)
         choices = _choices(file, names)
         kept = choices["point"].isin([names[place] for place in recorded])
@@ -52,7 +52,7 @@ def units(
             raise Error(
                 f"there is no table '{table}' of units; there are choices, entries, extents, requests"
             )
-        parts = _columns(file[f"units/{table}"])
+        parts = _columns(file[f"unit_record/{table}"])
         owners = parts.pop("choice").to_numpy()
         if table == "entries":
             parts["tier"] = _tier_names(file, choices["place"].to_numpy()[owners], parts["tier"].to_numpy())
@@ -66,7 +66,11 @@ def _points(path: str | os.PathLike[str], file: h5py.File, point: str | None) ->
     names = _texts(file["point"])
     if point is not None and point not in names:
         raise Error(f"{path}: has no point '{point}'; there are: {', '.join(names)}")
-    has = [bool(text) for text in _texts(file["units/tiers"])] if "units" in file else [False] * len(names)
+    has = (
+        [bool(text) for text in _texts(file["unit_record/tiers"])]
+        if "unit_record" in file
+        else [False] * len(names)
+    )
     wanted = [place for place, name in enumerate(names) if has[place] and point in (None, name)]
     if not wanted:
         of = "" if point is None else f" of the point '{point}'"
@@ -99,22 +103,22 @@ def _of_points(table: pd.DataFrame, names: list[str], wanted: list[int]) -> pd.D
 
 def _choices(file: h5py.File, names: list[str]) -> pd.DataFrame:
     """Of all points; `place` is that of the point."""
-    table = _columns(file["units/choices"])
-    stages = [text.split("\n") for text in _texts(file["units/stages"])]
+    table = _columns(file["unit_record/choices"])
+    stages = [text.split("\n") for text in _texts(file["unit_record/stages"])]
     table["place"] = table["point"]
     table["stage"] = [
         stages[place][stage] if stage >= 0 else None
         for place, stage in zip(table["point"], table["stage"], strict=True)
     ]
     table["point"] = [names[place] for place in table["point"]]
-    table["role"] = _flags(file["units/choices/role"], table["role"])
+    table["role"] = _flags(file["unit_record/choices/role"], table["role"])
     return table
 
 
 def _with_lists(file: h5py.File, choices: pd.DataFrame) -> pd.DataFrame:
-    positions = file["units/entries/position"][:]
-    lengths = file["units/extents/length_bytes"][:]
-    parts = file["units/extents/choice"][:]
+    positions = file["unit_record/entries/position"][:]
+    lengths = file["unit_record/extents/length_bytes"][:]
+    parts = file["unit_record/extents/choice"][:]
     table = choices.copy()
     asked = table["in_first_tier"] >= 0
     table["hit"] = (table["in_first_tier"] == table["entry_count"]).astype("boolean").where(asked)
@@ -128,5 +132,5 @@ def _with_lists(file: h5py.File, choices: pd.DataFrame) -> pd.DataFrame:
 
 
 def _tier_names(file: h5py.File, places: np.ndarray, tiers: np.ndarray) -> list[str | None]:
-    names = [text.split("\n") for text in _texts(file["units/tiers"])]
+    names = [text.split("\n") for text in _texts(file["unit_record/tiers"])]
     return [names[place][tier] if tier >= 0 else None for place, tier in zip(places, tiers, strict=True)]

@@ -388,7 +388,7 @@ void write_sweep(hid_t group, std::span<const PointOutline> points, const std::s
 /// Of all datasets that the root may have besides what is swept.
 std::set<std::string> names_in_root(std::span<const PointOutline> points) {
   std::set<std::string> names{"point",  "step", "layer", "kv_head", "head", "sequence",   "prefill",
-                              "window", "tier", "seed",  "variant", "host", "provenance", "units"};
+                              "window", "tier", "seed",  "variant", "host", "provenance", "unit_record"};
   for (const MetricInfo& metric : metric_table()) {
     names.emplace(metric.name);
   }

@@ -11,10 +11,12 @@ import numpy as np
 import pandas as pd
 import pytest
 import xarray as xr
+import yaml
 from conftest import ROOT
 
 SAMPLE = ROOT / "traces" / "samples" / "smollm2.h5"
-STEPS, FIRST, LAST, HEADS = 12, 5, 8, 3
+STEPS, FIRST, LAST = 12, 5, 8
+MODEL_LAYERS = 10  # for which the four that were captured stand in turn
 PAGE, BUDGET, SINKS, RECENT = 16, 40, 4, 16
 
 POINTS = {
@@ -52,6 +54,7 @@ def config(folder: Path, points: dict[str, dict], window: dict | None, **run: ob
                 "name": "units",
                 "include": [f"{ROOT}/configs/phones/oneplus_12.yaml", f"{ROOT}/configs/devices/ufs40.yaml"],
                 "trace": {"path": str(SAMPLE)},
+                "model": {"type": "decoder", "layers": MODEL_LAYERS},
                 "points": points,
                 "run": {"steps": STEPS, **run},
                 "record": {"host_timing": False} | ({"units": window} if window else {}),
@@ -192,9 +195,10 @@ def test_reads_add_up_to_the_metrics(results: Path, name: str) -> None:
 
 
 def copies_of(data: xr.Dataset) -> dict[int, int]:
-    """Layers of the model that each captured one stands for: it has 30, replayed in turn."""
+    """Layers of the model that each captured one stands for, in turn."""
     layers = data.layer.to_numpy().tolist()
-    return {layer: 30 // len(layers) + (place < 30 % len(layers)) for place, layer in enumerate(layers)}
+    times, more = divmod(MODEL_LAYERS, len(layers))
+    return {layer: times + (place < more) for place, layer in enumerate(layers)}
 
 
 @pytest.mark.parametrize("name", POINTS)
@@ -247,17 +251,17 @@ def test_every_reader_opens_the_tables(results: Path) -> None:
     for table, dimension in (
         ("choices", "choice"), ("entries", "entry"), ("extents", "extent"), ("requests", "request"),
     ):  # fmt: skip
-        data = xr.open_dataset(results, engine="h5netcdf", group=f"units/{table}")
+        data = xr.open_dataset(results, engine="h5netcdf", group=f"unit_record/{table}")
         assert list(data.sizes) == [dimension]
         assert len(data.to_dataframe()) == data.sizes[dimension]
-    choices = xr.open_dataset(results, engine="h5netcdf", group="units/choices").to_dataframe()
-    entries = xr.open_dataset(results, engine="h5netcdf", group="units/entries").to_dataframe()
+    choices = xr.open_dataset(results, engine="h5netcdf", group="unit_record/choices").to_dataframe()
+    entries = xr.open_dataset(results, engine="h5netcdf", group="unit_record/entries").to_dataframe()
     starts = choices.first_entry.to_numpy()
     assert (np.diff(starts) == choices.entry_count.to_numpy()[:-1]).all()
     assert (entries.choice.to_numpy() == np.repeat(choices.index, choices.entry_count)).all()
-    assert package.open(results, stack=True, group="units").entry_count.sum() == len(entries)
+    assert package.open(results, stack=True, group="unit_record").entry_count.sum() == len(entries)
     with h5py.File(results) as file:
-        assert file["units/choices/role"].attrs["flag_meanings"].startswith(b"chosen")
+        assert file["unit_record/choices/role"].attrs["flag_meanings"].startswith(b"chosen")
 
 
 def run_as(kvreplay: Run, folder: Path, name: str, window: dict | None, *options: str, **run: object) -> Path:
@@ -284,7 +288,7 @@ def tables(path: Path) -> dict[str, bytes]:
 def test_the_record_is_the_same_however_it_is_run(kvreplay: Run, folder: Path, results: Path) -> None:
     window = {"steps": f"{FIRST}..{LAST}"}
     expected = tables(results)
-    assert any(name.startswith("units/") for name in expected)
+    assert any(name.startswith("unit_record/") for name in expected)
     for name, options, run in (
         ("threads", [], {"threads": 2}),
         ("jobs", ["-j", "2", "--together", "1"], {}),
@@ -305,11 +309,13 @@ def test_the_record_is_the_same_however_it_is_run(kvreplay: Run, folder: Path, r
 
 def test_without_a_window_nothing_changes(kvreplay: Run, folder: Path, results: Path) -> None:
     plain = run_as(kvreplay, folder, "plain", None)
-    expected = {name: bytes_ for name, bytes_ in tables(results).items() if not name.startswith("units/")}
+    expected = {
+        name: bytes_ for name, bytes_ in tables(results).items() if not name.startswith("unit_record/")
+    }
     assert tables(plain) == expected
     with h5py.File(plain) as file:
-        assert "units" not in file
-        assert "units" not in file["provenance/resolved_config"].asstr()[0]
+        assert "unit_record" not in file
+        assert "units" not in yaml.safe_load(file["provenance/resolved_config"].asstr()[0])["record"]
     with pytest.raises(package.Error, match=r"no units are recorded; .*record\.units=0\.\.3"):
         package.units(plain)
 
@@ -490,6 +496,6 @@ def test_a_record_that_contradicts_itself_is_refused(
     damaged = folder / "damaged.h5"
     damaged.write_bytes(results.read_bytes())
     with h5py.File(damaged, "r+") as file:
-        file["units/choices/entry_count"][3] += 1
+        file["unit_record/choices/entry_count"][3] += 1
     (line,) = refused("inspect", damaged, "--point", "pages", "--step", FIRST, "--layer", 5, "--head", 0)
-    assert line == f"{damaged}: /units: the tables of point 0 contradict one another"
+    assert line == f"{damaged}: /unit_record: the tables of point 0 contradict one another"

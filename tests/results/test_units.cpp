@@ -78,19 +78,19 @@ TEST_CASE("rows say in the file whose they are") {
   const TemporaryFolder folder;
   write_results(folder / "r.h5", points(), {});
   const hdf5::Handle file = hdf5::open_file(folder / "r.h5");
-  CHECK(integer_at(file, "units/choices/point", 4) == 0);
-  CHECK(integer_at(file, "units/choices/point", 5) == 3);
-  CHECK(integer_at(file, "units/choices/first_entry", 7) == 7);
-  CHECK(integer_at(file, "units/choices/first_extent", 8) == 3);
-  CHECK(integer_at(file, "units/entries/choice", 8) == 8);
-  CHECK(integer_at(file, "units/extents/choice", 2) == 6);
-  CHECK(integer_at(file, "units/entry_count", 3) == 4);
+  CHECK(integer_at(file, "unit_record/choices/point", 4) == 0);
+  CHECK(integer_at(file, "unit_record/choices/point", 5) == 3);
+  CHECK(integer_at(file, "unit_record/choices/first_entry", 7) == 7);
+  CHECK(integer_at(file, "unit_record/choices/first_extent", 8) == 3);
+  CHECK(integer_at(file, "unit_record/entries/choice", 8) == 8);
+  CHECK(integer_at(file, "unit_record/extents/choice", 2) == 6);
+  CHECK(integer_at(file, "unit_record/entry_count", 3) == 4);
 }
 
 TEST_CASE("results without units have no group of them") {
   const TemporaryFolder folder;
   write_results(folder / "r.h5", std::vector{point("one")}, {});
-  CHECK_FALSE(hdf5::has_group(hdf5::open_file(folder / "r.h5").get(), "units"));
+  CHECK_FALSE(hdf5::has_group(hdf5::open_file(folder / "r.h5").get(), "unit_record"));
   CHECK_FALSE(ResultFile(folder / "r.h5").units_outline(0).has_value());
 }
 

@@ -507,7 +507,8 @@ Field units() {
   Field field = table(
       "units",
       "what stages choose, unit by unit, in some steps: entries, scores, what was found where and what was "
-      "read from flash for it, for `kvreplay inspect` and under /units in the results; not given: nothing",
+      "read from flash for it, for `kvreplay inspect` and under /unit_record in the results; not given: "
+      "nothing",
       {std::move(steps), which("layers", "layers of the model, of those captured", "layers"),
        which("heads", "KV heads of the model, of those captured", "heads"),
        which("sequences", "in the order of workload.sequences", "sequences")});

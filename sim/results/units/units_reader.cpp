@@ -19,8 +19,9 @@ namespace {
 
 using hdf5::StoredArray;
 
-constexpr std::array<const char*, kUnitTables> kCounts = {"units/choice_count", "units/entry_count",
-                                                          "units/extent_count", "units/request_count"};
+constexpr std::array<const char*, kUnitTables> kCounts = {
+    "unit_record/choice_count", "unit_record/entry_count", "unit_record/extent_count",
+    "unit_record/request_count"};
 
 template <class Value>
 hid_t expected_type() {
@@ -34,16 +35,16 @@ hid_t expected_type() {
 }  // namespace
 
 UnitsReader::UnitsReader(hid_t file, std::size_t points) : file_(file), outlines_(points), first_(points) {
-  if (hdf5::has_group(file, "units")) {
+  if (hdf5::has_group(file, "unit_record")) {
     read_points(points);
   }
 }
 
 void UnitsReader::read_points(std::size_t points) {
-  const std::vector<std::string> stages = read_texts(open_array(file_, "units/stages"));
-  const std::vector<std::string> tiers = read_texts(open_array(file_, "units/tiers"));
+  const std::vector<std::string> stages = read_texts(open_array(file_, "unit_record/stages"));
+  const std::vector<std::string> tiers = read_texts(open_array(file_, "unit_record/tiers"));
   if (stages.size() != points || tiers.size() != points) {
-    refuse(file_, "units",
+    refuse(file_, "unit_record",
            fmt::format("{} stages and {} tiers of {} points", stages.size(), tiers.size(), points));
   }
   std::array<std::vector<std::int64_t>, kUnitTables> counts;
@@ -103,7 +104,7 @@ RecordedUnits UnitsReader::read(std::size_t point) const {
     const auto count = static_cast<std::size_t>(outline.counts.at(table));
     const std::int64_t first = first_[point].at(table++);
     for (const auto& column : columns_of(rows)) {
-      const std::string place = fmt::format("units/{}/{}", name, column.name);
+      const std::string place = fmt::format("unit_record/{}/{}", name, column.name);
       const hdf5::Shape shape = open_array(file_, place).shape();  // no more than there is storage for
       if (shape.size() != 1 || shape.front() < static_cast<hsize_t>(first) + count) {
         refuse(file_, place, fmt::format("no list of {} values", static_cast<hsize_t>(first) + count));
@@ -136,7 +137,7 @@ void UnitsReader::check_rows(std::size_t point, const RecordedUnits& units) cons
   sound &= std::ranges::all_of(
       units.requests, [&](const ReadRequest& request) { return below(request.use, kReadUses.size()); });
   if (!sound) {
-    refuse(file_, "units", fmt::format("the tables of point {} contradict one another", point));
+    refuse(file_, "unit_record", fmt::format("the tables of point {} contradict one another", point));
   }
 }
 

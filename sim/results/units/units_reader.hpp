@@ -9,7 +9,7 @@
 
 namespace kvr {
 
-/// Reads the group /units of a results file, which need not be trusted: what UnitsWriter would not have
+/// Reads the group /unit_record of a results file, which need not be trusted: what UnitsWriter would not have
 /// written is an InputError.
 class UnitsReader {
  public:

@@ -11,13 +11,15 @@ namespace kvr {
 std::string units_markdown() {
   std::string text =
       "\n## Units\n\n"
-      "With `record.units` a file has a group `/units`: a group of columns for each table below, each along "
+      "With `record.units` a file has a group `/unit_record`: a group of columns for each table below, each "
+      "along "
       "a "
       "dimension of its own (`choice`, `entry`, `extent`, `request`). The entries and extents of a choice "
       "are "
       "neighbours, from row `first_entry` and `first_extent` on; `choice` in their tables says whose they "
       "are, "
-      "and `point` is the place of the point in the file. `stages` and `tiers` in `/units` itself say what "
+      "and `point` is the place of the point in the file. `stages` and `tiers` in `/unit_record` itself say "
+      "what "
       "the "
       "numbers of stages and tiers stand for, a line each. `kvreplay.units` in Python joins all that.\n\n"
       "Roles:\n\n"
@@ -43,7 +45,7 @@ std::string units_markdown() {
       "that "
       "what was captured stands for.\n";
   RecordedUnits().for_each_table([&text](std::string_view name, const auto& rows) {
-    text += fmt::format("\n| `/units/{}` | unit | meaning |\n| --- | --- | --- |\n", name);
+    text += fmt::format("\n| `/unit_record/{}` | unit | meaning |\n| --- | --- | --- |\n", name);
     for (const auto& column : columns_of(rows)) {
       text += fmt::format("| `{}` | {} | {} |\n", column.name, column.unit, column.long_name);
     }

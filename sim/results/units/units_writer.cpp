@@ -81,7 +81,7 @@ UnitsWriter::UnitsWriter(hid_t file, std::span<const PointOutline> points) {
       std::ranges::transform(rows_, point.units->counts, rows_.begin(), std::plus<>());
     }
   }
-  const Handle units = hdf5::create_group(file, "units");
+  const Handle units = hdf5::create_group(file, "unit_record");
   write_points(units.get(), points);
   for (const TableNames& names : kTables) {
     make_table(units.get(), std::string(names.table));

@@ -12,14 +12,14 @@
 
 namespace kvr {
 
-/// Writes the group /units of a results file.
+/// Writes the group /unit_record of a results file.
 ///
 /// It has a group of flat columns for each table of RecordedUnits, `choices`, `entries`, `extents` and
 /// `requests`, each along a scale of its own, `choice` and the like, that numbers the rows of all points, one
 /// after the other. A choice says in `first_entry` and `first_extent` where its own begin, and these in
 /// `choice` whose they are; choices and requests have in `point` the place of their point in the file. In
-/// /units itself, along `point`, are the sizes of the tables and, a line each, what stages and tiers are
-/// called.
+/// /unit_record itself, along `point`, are the sizes of the tables and, a line each, what stages and tiers
+/// are called.
 class UnitsWriter {
  public:
   /// Some of `points` have units recorded. Throws SystemError where nothing can be written.

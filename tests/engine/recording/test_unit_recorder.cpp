@@ -237,9 +237,9 @@ TEST_CASE("a window that cannot be is refused") {
   Setup setup;
   setup.record = "{units: {steps: 0..40, layers: 2.., heads: [0, 5]}}";
   CHECK(small().error_of(setup) ==
-        "config.yaml:18:25: record.units.steps: there is no step 40; allowed: 0..39\n"
-        "config.yaml:18:40: record.units.layers: layer 2 was not captured; allowed: 0, 1\n"
-        "config.yaml:18:52: record.units.heads: KV head 5 was not captured; allowed: 0, 1");
+        "config.yaml:18:18: record.units.steps: there is no step 40; allowed: 0..39\n"
+        "config.yaml:18:32: record.units.layers: layer 2 was not captured; allowed: 0, 1\n"
+        "config.yaml:18:45: record.units.heads: KV head 5 was not captured; allowed: 0, 1");
 }
 
 }  // namespace
