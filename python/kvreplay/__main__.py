@@ -1,6 +1,6 @@
 """Pictures and tables of results from the command line.
 
-python -m kvreplay plot pareto RESULT.h5 -o OUT.png [--x METRIC] [--y METRIC] [--dark]
+python -m kvreplay plot PICTURE RESULT.h5 -o OUT.png [--x METRIC]... [--dark]
 python -m kvreplay parquet RESULT.h5 -o FOLDER [--metric METRIC]...
 """
 
@@ -12,12 +12,14 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import matplotlib as mpl
+import xarray as xr
 
 from . import plots
 from .errors import Error
 from .files import whole
-from .fronts import Metric
+from .fronts import Metric, name_of, pareto
 from .parquet import export_parquet
+from .points import places, summaries
 from .results import open as open_results
 
 SUFFIXES = (".png", ".svg", ".pdf")
@@ -112,6 +114,14 @@ def plot(options: argparse.Namespace) -> None:
         getattr(plots, options.name)(*data, axes, **chosen)
         with whole(options.out) as unfinished:
             figure.savefig(unfinished, dpi=DOTS_PER_INCH, format=options.out.suffix[1:])
+        if options.name == "pareto":
+            print("\n".join(front_names(*data, **chosen)))
+
+
+def front_names(data: xr.Dataset, x: Metric = "latency_p50", **others: Metric) -> list[str]:
+    """Of the points that none beats, the best in `x` first."""
+    names = summaries(data, name_of(x))["point"].to_numpy()
+    return names[places(data).get_indexer(pareto(data, x, **others))].tolist()
 
 
 if __name__ == "__main__":

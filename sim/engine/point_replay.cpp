@@ -174,15 +174,16 @@ void PointReplay::begin_heads() {
                                                      stages_.needs());
     }
   }
-  for_running([&](std::int64_t set) {
+  const auto prompt = [&](std::int64_t set) {
     const auto& record = records[static_cast<std::size_t>(set)];
-    heads_[static_cast<std::size_t>(set)].begin(record ? record->view() : PromptView());
-  });
+    return record ? record->view() : PromptView();
+  };
+  for_running([&](std::int64_t set) { heads_[static_cast<std::size_t>(set)].begin(prompt(set)); });
   stages_.evict_prompt(StageUnits::token, heads_, walk_.workers());
   refuse_empty_heads();
   for_running([this](std::int64_t set) { heads_[static_cast<std::size_t>(set)].build(); });
   stages_.evict_prompt(StageUnits::clustering, heads_, walk_.workers());
-  for_running([this](std::int64_t set) { heads_[static_cast<std::size_t>(set)].store_prompt(); });
+  for_running([&](std::int64_t set) { heads_[static_cast<std::size_t>(set)].store_prompt(prompt(set)); });
 }
 
 /// There would be nothing to make units of.

@@ -527,10 +527,10 @@ def test_what_is_no_metric_of_points_is_refused(grid: xr.Dataset) -> None:
 # --- What is said of it ---
 
 
-def test_the_page_says_what_works(demo_results: Path, tmp_path: Path) -> None:
-    section = (ROOT / "README.md").read_text().split("## Read results in Python\n")[1].split("\n## ")[0]
-    code = re.findall(r"```python\n(.*?)```", section, re.DOTALL)
-    assert code
+def test_the_pages_say_what_works(demo_results: Path, tmp_path: Path) -> None:
+    pages = [(ROOT / "docs" / name).read_text() for name in ("results.md", "sweeps.md", "releases.md")]
+    code = [text for page in pages for text in re.findall(r"```python\n(.*?)```", page, re.DOTALL)]
+    assert len(code) == 4
     (tmp_path / "results").mkdir()
     shutil.copy(demo_results, tmp_path / "results" / "demo.h5")
     environment = {**os.environ, "MPLBACKEND": "agg", "PYTHONPATH": str(ROOT / "python")}

@@ -2,12 +2,16 @@
 
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
+import kvreplay
 import pytest
 from conftest import ROOT
 from kvreplay.__main__ import PICTURES
+from swept_results import plain_sweep, said_sweep
 
+Run = Callable[..., object]
 RESULTS = ROOT / "configs" / "experiments" / "real_model.h5"
 
 
@@ -17,6 +21,12 @@ def attempt(*words: str | Path) -> subprocess.CompletedProcess[str]:
     )
 
 
+@pytest.fixture
+def grid_results(kvreplay: Run, tmp_path: Path) -> Path:
+    (tmp_path / "grid").mkdir()
+    return said_sweep(plain_sweep(kvreplay, tmp_path / "grid"), tmp_path / "grid" / "swept.h5")
+
+
 @pytest.mark.parametrize("name", PICTURES)
 def test_every_picture_is_drawn(name: str, demo_results: Path, tmp_path: Path) -> None:
     picture = PICTURES[name]
@@ -24,9 +34,19 @@ def test_every_picture_is_drawn(name: str, demo_results: Path, tmp_path: Path) -
     for suffix, ground in ((".png", ()), (".svg", ("--dark",))):
         out = tmp_path / f"{name}{suffix}"
         done = attempt("plot", name, *[demo_results] * picture.files, "-o", out, *words, *ground)
-        assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+        assert (done.returncode, done.stderr) == (0, "")
+        assert bool(done.stdout) == (name == "pareto")
         assert out.read_bytes().startswith(b"\x89PNG" if suffix == ".png" else b"<?xml")
     assert len(list(tmp_path.iterdir())) == 2
+
+
+def test_a_front_is_printed_best_first(grid_results: Path, tmp_path: Path) -> None:
+    """By the names of the points; of several seeds, of means over them."""
+    done = attempt("plot", "pareto", grid_results, "-o", tmp_path / "a.png", "--x", "dram_total_max")
+    with kvreplay.open(grid_results) as data:
+        front = kvreplay.pareto(data, "dram_total_max", "output_error_mean")
+        names = [data.variant.sel(share=share, capacity=capacity).item() for share, capacity in front]
+    assert done.stdout.splitlines() == names and 0 < len(names) < 6
 
 
 def test_metrics_are_chosen(tmp_path: Path) -> None:

@@ -322,10 +322,10 @@ def test_what_is_swept_is_a_coordinate_of_its_type(tmp_path: Path) -> None:
     assert str(data.point.values[4]).strip("b'") == "a,device=emmc51,share=0.05,steps=3"
 
 
-def test_the_axes_of_the_readme_run_and_are_coordinates(tmp_path: Path) -> None:
+def test_the_axes_of_the_page_run_and_are_coordinates(tmp_path: Path) -> None:
     config = ROOT / "configs/experiments/axes.yaml"
     text = config.read_text()
-    assert text[text.index("sweep:") :] in (ROOT / "README.md").read_text()
+    assert text[text.index("sweep:") :] in (ROOT / "docs" / "sweeps.md").read_text()
     assert run(config, "--set", "run.steps=2", "-j", "2", "-o", tmp_path / "r.h5").returncode == 0
     data = kvreplay.open(tmp_path / "r.h5")
     assert data.sizes["point"] == 9

@@ -68,9 +68,9 @@ class HeadPolicies {
   void begin(const PromptView& prompt);
   /// Builds the units of the live entries.
   void build();
-  /// Codecs with state fit themselves to what is live of the prompt, and store it.
-  void store_prompt() {
-    codec_.fit(members_, live_, update_work_);
+  /// Codecs with state fit themselves to what is live of the prompt, and store it; `prompt` as for `begin`.
+  void store_prompt(const PromptView& prompt) {
+    codec_.fit(members_, live_, prompt.window_queries, update_work_);
     store(update_work_);
   }
 
