@@ -13,6 +13,16 @@ namespace {
 constexpr std::chrono::milliseconds kRedraw{100};
 constexpr int kBarWidth = 30;
 
+/// ", 4 at step 12 of 400", or of one point alone ", at step 12 of 400".
+std::string at_hand_text(const ProgressBar::PointsDone& done) {
+  if (done.at_hand == 0) {
+    return "";
+  }
+  const std::string who = done.total > 1 ? fmt::format(", {}", done.at_hand) : ",";
+  return done.of > 0 ? fmt::format("{} at step {} of {}", who, done.steps, done.of)
+                     : fmt::format("{} at work", who);
+}
+
 }  // namespace
 
 ProgressBar::ProgressBar(std::string label, bool quiet)
@@ -32,10 +42,11 @@ void ProgressBar::update(std::int64_t done, std::int64_t total) {
   show(static_cast<double>(done) / static_cast<double>(total), fmt::format("{} of {} steps", done, total));
 }
 
-void ProgressBar::update_points(double done, std::size_t finished, std::size_t total) {
-  const double share = done / static_cast<double>(total);
-  const std::string points = total == 1 ? "" : fmt::format(", {} of {} points", finished, total);
-  show(share, fmt::format("{:.0f} %{}", 100.0 * share, points));
+void ProgressBar::update_points(const PointsDone& done) {
+  const double share = done.points / static_cast<double>(done.total);
+  const std::string finished =
+      done.total > 1 ? fmt::format(", {} of {} points", done.finished, done.total) : "";
+  show(share, fmt::format("{:.0f} %{}{}", 100.0 * share, finished, at_hand_text(done)));
 }
 
 void ProgressBar::show(double share, const std::string& text) {

@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "sim/config/resolve.hpp"
+#include "sim/engine/figure_notes.hpp"
 #include "sim/engine/heads/head_policies.hpp"
 #include "sim/engine/heads/prompt/prompt_queries.hpp"
 #include "sim/engine/heads/stages/stages.hpp"
@@ -52,6 +53,8 @@ class PointReplay {
   PointResult finish();
 
  private:
+  /// Of the first tier, then of those below.
+  std::vector<CacheUse> cache_uses();
   void make_heads();
   void make_layers();
   /// Of one sequence, where records are of one size.

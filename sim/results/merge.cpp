@@ -258,7 +258,8 @@ std::vector<std::string> merge_problems(std::span<const ResultFile> parts, Progr
   std::vector<std::string> problems;
   std::map<std::string, std::string> owners;
   std::set<std::int64_t> numbers;
-  std::vector<std::string> alike{"sweep_sha256", "trace_sha256", "data_sha256", "commit", "kvreplay_version"};
+  std::vector<std::string> alike{"sweep_sha256", "trace_sha256",        "data_sha256",
+                                 "commit",       "uncommitted_sources", "kvreplay_version"};
   if (programs == Programs::same) {
     alike.emplace_back("program_sha256");
   }

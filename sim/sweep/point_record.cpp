@@ -4,16 +4,20 @@
 #include "sim/sweep/point_record.hpp"
 
 #include <algorithm>
+<<<<<<< HEAD
 #include <fstream>
 #include <iterator>
+=======
+>>>>>>> main
 #include <span>
-#include <sstream>
 #include <utility>
 
 #include "sim/base/error.hpp"
 #include "sim/base/files/new_file.hpp"
+#include "sim/base/files/regular_file.hpp"
 #include "sim/base/sha256.hpp"
 #include "sim/sweep/bytes.hpp"
+#include "sim/sweep/outline_check.hpp"
 
 namespace kvr::sweep {
 namespace {
@@ -63,7 +67,7 @@ OwnFigure get_figure(ByteReader& in) {
     *text = in.text();
   }
   figure.dims = in.get<Dims>();
-  figure.adds_up = in.get<bool>();
+  figure.adds_up = in.flag();
   return figure;
 }
 
@@ -229,20 +233,36 @@ std::string sound_bytes(const std::string& file) {
   return std::string(body);
 }
 
-std::string read_file(const fs::path& path) {
-  std::ifstream in(path, std::ios::binary);
-  std::ostringstream bytes;
-  bytes << in.rdbuf();
-  if (!in) {
-    throw SystemError(fmt::format("{}: cannot be read", path.string()));
+/// The outline of a record of which everything that follows is as the outline says.
+PointOutline get_sound_outline(ByteReader& in) {
+  const PointOutline outline = get_outline(in);
+  try {
+    check_outline(outline);
+  } catch (const InputError& error) {
+    throw InputError(fmt::format("is damaged: {}", error.what()));
   }
-  return std::move(bytes).str();
+  ByteReader rest = in;
+  const auto pass = [&](Dims dims, std::string_view name) {
+    if (rest.pass_values<double>() != values_of(outline, dims)) {
+      throw InputError(fmt::format("is damaged: {} has another number of values", name));
+    }
+  };
+  for (const Metric metric : outline.written) {
+    pass(info(metric).dims, info(metric).name);
+  }
+  for (const OwnFigure& figure : outline.figures) {
+    pass(figure.dims, figure.name);
+  }
+  if (!rest.at_end()) {
+    throw InputError("has more than its outline says");
+  }
+  return outline;
 }
 
 /// `read(reader)` of a record's bytes; problems name the file.
 template <class Read>
 auto reading(const fs::path& path, std::string_view key, Read read) {
-  const std::string file = read_file(path);
+  const std::string file = read_regular_file(path);
   try {
     const std::string body = sound_bytes(file);
     ByteReader in(body);
@@ -270,6 +290,11 @@ PointOutline decode_outline(std::string_view bytes) {
 
 void write_record(const fs::path& path, std::string_view key, const PointOutline& outline,
                   const PointData& data) {
+  try {
+    check_outline(outline);
+  } catch (const InputError& error) {
+    throw SystemError(fmt::format("{}: cannot be written: {}", path.string(), error.what()));
+  }
   ByteWriter out;
   out.put(key);
   put_outline(out, outline);
@@ -289,12 +314,12 @@ void write_record(const fs::path& path, std::string_view key, const PointOutline
 }
 
 PointOutline read_outline(const fs::path& path, std::string_view key) {
-  return reading(path, key, get_outline);
+  return reading(path, key, get_sound_outline);
 }
 
 std::shared_ptr<const PointData> read_values(const fs::path& path, std::string_view key) {
   return reading(path, key, [](ByteReader& in) {
-    const PointOutline outline = get_outline(in);
+    const PointOutline outline = get_sound_outline(in);
     const std::shared_ptr<PointData> data = empty_data(outline);
     for (const Metric metric : outline.written) {
       data->restore(metric, in.values<double>());
@@ -302,12 +327,15 @@ std::shared_ptr<const PointData> read_values(const fs::path& path, std::string_v
     for (const OwnFigure& figure : outline.figures) {
       data->restore_figure(data->add_figure(figure), in.values<double>());
     }
+<<<<<<< HEAD
     if (outline.units) {
       data->set_units(get_unit_rows(in, *outline.units));
     }
     if (!in.at_end()) {
       throw InputError("has more than its outline says");
     }
+=======
+>>>>>>> main
     return std::shared_ptr<const PointData>(data);
   });
 }

@@ -1,5 +1,6 @@
 """A policy in a repository of its own: against an installed kvreplay, and with kvreplay's sources."""
 
+import hashlib
 import json
 import os
 import shutil
@@ -99,3 +100,17 @@ def test_its_flags_are_its_own(own: Path) -> None:
     assert "newest_key.cpp" in commands and "policies/scorer/centroid.cpp" in commands
     assert "-Werror" not in commands and "-Wconversion" not in commands
     assert "tests/" not in commands
+
+
+def test_results_say_that_they_come_from_code_of_ones_own(own: Path) -> None:
+    """An installed kvreplay knows its commit, and the program that it is not all of that."""
+    trace = own.parent / "prefix" / "share" / "kvreplay" / "traces" / "samples" / "smollm2.h5"
+    run = ("--quiet", "run", "own.yaml", "--set", f"trace.path={trace}", "--set", "run.steps=1", "--out")
+    done("build/kvreplay", *run, "told.h5", cwd=own)
+    found = kvreplay.provenance(own / "told.h5")
+    assert found["commit"].endswith("-dirty")
+    sha256 = hashlib.sha256((own / "newest_key.cpp").read_bytes()).hexdigest()
+    line = f"newest_key.cpp {sha256}"
+    assert line in found["uncommitted_sources"].splitlines()
+    shown = done("build/kvreplay", "result", "show", "told.h5", cwd=own)
+    assert line in shown and found["commit"] in shown

@@ -1,5 +1,6 @@
 """Sweeps: what is finished is never lost nor done again, whatever ends the run; jobs, shards and stores."""
 
+import hashlib
 import json
 import os
 import random
@@ -35,8 +36,10 @@ def command(config: Path, *more: str | Path) -> list[str | Path]:
     return [PROGRAM, "run", config, "--set", "run.threads=1", *more]
 
 
-def run(config: Path, *more: str | Path) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(command(config, *more), capture_output=True, text=True, check=False, cwd=ROOT)
+def run(config: Path, *more: str | Path, timeout: float | None = None) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        command(config, *more), capture_output=True, text=True, check=False, cwd=ROOT, timeout=timeout
+    )
 
 
 def merge(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
@@ -221,6 +224,56 @@ def test_a_damaged_record_is_told_and_replayed_again(tmp_path: Path) -> None:
     again = run(config, "-o", tmp_path / "r.h5")
     assert "is damaged: its sha256 is another; the point is replayed again" in again.stderr
     assert "1 of 3 points were finished before" in again.stderr
+
+
+def sealed(record: bytes, body: bytes) -> bytes:
+    """A record with that body, and the sha256 of it."""
+    magic = len(b"kvreplay point 1\n")
+    return record[:magic] + hashlib.sha256(body).hexdigest().encode() + body
+
+
+@pytest.mark.parametrize("what", ["nonsense", "a pipe", "a folder", "a link to itself"])
+@pytest.mark.parametrize("jobs", ["1", "2"])
+def test_what_is_no_record_is_told_and_the_point_replayed_again(
+    tmp_path: Path, undisturbed: Path, what: str, jobs: str
+) -> None:
+    """Also where its sha256 is right, and nobody waits for the other end of a pipe."""
+    config = written(tmp_path, SWEEP)
+    store = tmp_path / "store"
+    assert run(config, "--store", store).returncode == 0
+    record = sorted(store.glob("??/*"))[3]
+    whole = record.read_bytes()
+    record.unlink()
+    if what == "nonsense":
+        body = whole[len(b"kvreplay point 1\n") + 64 :]
+        key = body[: 8 + 64]  # which it must have
+        record.write_bytes(sealed(whole, key + b"\xff" * (len(body) - len(key))))
+    elif what == "a pipe":
+        os.mkfifo(record)
+    elif what == "a folder":
+        record.mkdir()
+    else:
+        record.symlink_to(record)
+    again = run(config, "--store", store, "-j", jobs, "-o", tmp_path / "r.h5", timeout=120)
+    assert again.returncode == 0, again.stderr
+    assert f"{record}: is " in again.stderr and "the point is replayed again" in again.stderr
+    assert "5 of 6 points were finished before" in again.stderr
+    assert simulated(tmp_path / "r.h5") == simulated(undisturbed)
+    assert record.read_bytes() == whole or len(record.read_bytes()) == len(whole)
+
+
+def test_points_that_are_replayed_together_say_at_which_step_they_are(tmp_path: Path) -> None:
+    config = written(tmp_path, SWEEP)
+    together = run(config, "--together", "6").stderr
+    assert re.search(r"c: \d+ %, 0 of 6 points, 6 at step ([1-9]|1[012]) of 12, ", together), together
+    singly = run(config, "--together", "1").stderr
+    assert re.search(r"c: \d+ %, 3 of 6 points, 1 at step \d+ of 12, ", singly), singly
+    alone = run(written(tmp_path, BASE)).stderr
+    assert re.search(r": 50 %, at step 6 of 12, ", alone), alone
+    jobs = run(
+        written(tmp_path, SWEEP.replace("steps: 12", "steps: 60")), "--together", "3", "-j", "2"
+    ).stderr
+    assert re.search(r"c: \d+ %, \d of 6 points, (6 at work|3 at step \d+ of 60), ", jobs), jobs
 
 
 def test_a_store_of_ones_own_is_kept_and_grows(tmp_path: Path, undisturbed: Path) -> None:
