@@ -54,7 +54,7 @@ def test_a_capture_has_the_class_of_every_token(model: Path, captured: Path, kvr
     assert set(classes) == {0, 1, 2}
     assert broken_checksums(captured) == []
     info = kvreplay("trace", "info", captured).stdout
-    assert f"token classes      {classes.count(1)} special, {classes.count(2)} punctuation\n" in info
+    assert f"{'token classes':<18}{classes.count(1)} special, {classes.count(2)} punctuation\n" in info
     kvreplay("trace", "validate", captured)
 
 
