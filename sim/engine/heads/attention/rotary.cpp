@@ -110,6 +110,10 @@ void Rotary::move(std::span<const Half> key, const Turn& turn, std::span<Half> i
   to_half(channels, into);
 }
 
+bool can_turn(const trace::Geometry& geometry) {
+  return geometry.head_dim % 2 == 0 && Scaling(geometry.rope_scaling).is_fixed();
+}
+
 std::optional<Rotary> rotary_of_slots(const RunConfig& config, const trace::Header& header) {
   if (!config.system.slot_positions) {
     return std::nullopt;
@@ -117,7 +121,7 @@ std::optional<Rotary> rotary_of_slots(const RunConfig& config, const trace::Head
   const std::string key = config.place("system.positions");
   const trace::Geometry& g = header.geometry;
   std::vector<std::string> problems;
-  if (g.head_dim % 2 != 0 || !Scaling(g.rope_scaling).is_fixed()) {
+  if (!can_turn(g)) {
     problems.push_back(fmt::format(
         "{}: keys of {} channels with rope_scaling {} cannot be moved to slots ({}); allowed: an even number "
         "of channels, all of them rotated, and scaling none, linear or llama3",
