@@ -158,6 +158,7 @@ class DeltaHead final : public HeadCodec {
       row[static_cast<std::size_t>(channel)] = kernels::dot(basis().row(channel), latents);
     }
     kernels::add_mean(references, row);
+    stay_in_half_range(row);
   }
 
   /// The directions, which serve all sequences where they were calibrated, and which entries rows refer to.

@@ -1,12 +1,12 @@
 #pragma once
 
-#include <algorithm>
 #include <cstddef>
 #include <cstdint>
 #include <cstring>
 #include <span>
 #include <vector>
 
+#include "policies/codec/half_range.hpp"
 #include "policies/codec/int4_groups.hpp"
 #include "sim/base/convert.hpp"
 #include "sim/base/error.hpp"
@@ -64,9 +64,7 @@ class Latents {
       Int4Groups::encode(latents, std::span(blob).subspan(sizeof(sum)));
       return;
     }
-    for (float& one : latents) {  // an extreme row may have more of a direction than fp16 can say
-      one = std::clamp(one, -kLargestHalf, kLargestHalf);
-    }
+    stay_in_half_range(latents);
     append_halves(latents, blob);
   }
 
@@ -86,8 +84,6 @@ class Latents {
   }
 
  private:
-  static constexpr float kLargestHalf = 65504.0F;
-
   std::size_t rank_;
   bool four_bits_;
 };

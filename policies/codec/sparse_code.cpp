@@ -19,6 +19,7 @@
 #include <vector>
 
 #include "policies/codec/e4m3.hpp"
+#include "policies/codec/half_range.hpp"
 #include "sim/base/convert.hpp"
 #include "sim/base/error.hpp"
 #include "sim/base/registry.hpp"
@@ -30,8 +31,7 @@
 namespace kvr {
 namespace {
 
-constexpr double kBytes = 2.0;  // an element in fp16
-constexpr float kLargestHalf = 65504.0F;
+constexpr double kBytes = 2.0;       // an element in fp16
 constexpr std::int64_t kRounds = 5;  // of k-SVD over a prompt
 
 struct SparseParams {
@@ -145,6 +145,7 @@ class SparseHead final : public HeadCodec {
       code.weights.push_back(decoded_weight(bits.read(params_.weight_bits())));
     }
     kernels::add_up(table(), code, row);
+    stay_in_half_range(row);
   }
 
   /// Its share of the dictionary, which heads and sequences have in common where it was calibrated.

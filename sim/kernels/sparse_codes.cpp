@@ -12,6 +12,9 @@
 namespace kvr::kernels {
 namespace {
 
+/// Of a table that keeps its atoms' products with one another: 64 MiB.
+constexpr std::int64_t kMostKept = 4096;
+
 std::int32_t largest(std::span<const float> products) {
   const auto at = std::ranges::max_element(products, {}, [](float one) { return std::abs(one); });
   return static_cast<std::int32_t>(at - products.begin());
@@ -199,13 +202,21 @@ class Training {
 }  // namespace
 
 AtomTable::AtomTable(std::vector<float> atoms, std::int64_t width)
-    : atoms_(std::ssize(atoms) / width),
-      width_(width),
-      vectors_(std::move(atoms)),
-      products_(static_cast<std::size_t>(atoms_ * atoms_)) {
+    : atoms_(std::ssize(atoms) / width), width_(width), vectors_(std::move(atoms)) {
   KVR_CHECK(atoms_ >= 1 && std::ssize(vectors_) == atoms_ * width_, "{} elements of atoms of {}",
             vectors_.size(), width_);
-  dot_rows(table(), table(), matrix_ref<float>(products_.data(), atoms_, atoms_));
+  if (atoms_ <= kMostKept) {
+    products_.resize(static_cast<std::size_t>(atoms_ * atoms_));
+    dot_rows(table(), table(), matrix_ref<float>(products_.data(), atoms_, atoms_));
+  }
+}
+
+std::vector<float> AtomTable::products(std::int64_t index) const {
+  if (products_.empty()) {
+    return products(atom(index));
+  }
+  const auto row = matrix_view<float>(products_.data(), atoms_, atoms_).row(index);
+  return {row.begin(), row.end()};
 }
 
 std::vector<float> AtomTable::products(std::span<const float> row) const {
@@ -232,10 +243,11 @@ SparseCode orthogonal_pursuit(const AtomTable& table, std::span<const float> row
   SparseCode code;
   const std::vector<float> of_row = table.products(row);
   std::vector<float> left = of_row;
+  std::vector<std::vector<float>> of_atoms;  // those that were taken
   GrowingSolver solver;
   for (std::int64_t step = 0; step < count; ++step) {
     const std::int32_t atom = largest(left);
-    const auto of_atom = table.products(std::int64_t{atom});
+    std::vector<float> of_atom = table.products(std::int64_t{atom});
     std::vector<float> products;
     std::ranges::transform(code.atoms, std::back_inserter(products),
                            [&](std::int32_t other) { return of_atom[static_cast<std::size_t>(other)]; });
@@ -245,10 +257,11 @@ SparseCode orthogonal_pursuit(const AtomTable& table, std::span<const float> row
       break;
     }
     code.atoms.push_back(atom);
+    of_atoms.push_back(std::move(of_atom));
     code.weights = solver.weights();
     left = of_row;
-    for (std::size_t i = 0; i < code.atoms.size(); ++i) {
-      add_scaled(-code.weights[i], table.products(std::int64_t{code.atoms[i]}), left);
+    for (std::size_t i = 0; i < of_atoms.size(); ++i) {
+      add_scaled(-code.weights[i], of_atoms[i], left);
     }
   }
   return code;

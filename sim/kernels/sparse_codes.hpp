@@ -20,9 +20,7 @@ class AtomTable {
   std::int64_t width() const { return width_; }
   std::span<const float> atom(std::int64_t index) const { return table().row(index); }
   /// The products of one atom with all, [atoms].
-  std::span<const float> products(std::int64_t index) const {
-    return matrix_view<float>(products_.data(), atoms_, atoms_).row(index);
-  }
+  std::vector<float> products(std::int64_t index) const;
   /// Of `row` with all, [atoms].
   std::vector<float> products(std::span<const float> row) const;
 
@@ -32,7 +30,7 @@ class AtomTable {
   std::int64_t atoms_;
   std::int64_t width_;
   std::vector<float> vectors_;   ///< [atoms, width]
-  std::vector<float> products_;  ///< [atoms, atoms]
+  std::vector<float> products_;  ///< [atoms, atoms]; empty where they are too many to keep
 };
 
 /// A row as a sum of weighted atoms.

@@ -9,7 +9,6 @@ import h5py
 import numpy as np
 
 LAYERS, HEADS, GROUP, DIM, PROMPT = (5, 12, 19, 26), 3, 3, 64, 256
-MODEL_LAYERS = 30
 CONFIG = """
 name: stored
 include: [{configs}/phones/oneplus_12.yaml, {configs}/devices/ufs40.yaml]

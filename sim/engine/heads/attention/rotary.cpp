@@ -75,6 +75,12 @@ class Scaling {
   Json parameters_ = Json::object();
 };
 
+/// A channel of an extreme pair may come to more than fp16 can say.
+float in_half_range(double channel) {
+  constexpr double kLargestHalf = 65504.0;
+  return static_cast<float>(std::clamp(channel, -kLargestHalf, kLargestHalf));
+}
+
 }  // namespace
 
 Rotary::Rotary(const trace::Geometry& geometry) : interleaved_(geometry.rope_layout == "interleaved") {
@@ -104,8 +110,8 @@ void Rotary::move(std::span<const Half> key, const Turn& turn, std::span<Half> i
     float& b = channels[interleaved_ ? 2 * pair + 1 : pair + pairs];
     const double x = static_cast<double>(a);
     const double y = static_cast<double>(b);
-    a = static_cast<float>(x * turn.cosines[pair] - y * turn.sines[pair]);
-    b = static_cast<float>(x * turn.sines[pair] + y * turn.cosines[pair]);
+    a = in_half_range(x * turn.cosines[pair] - y * turn.sines[pair]);
+    b = in_half_range(x * turn.sines[pair] + y * turn.cosines[pair]);
   }
   to_half(channels, into);
 }
