@@ -43,6 +43,8 @@ def memory(file: h5py.File) -> dict[str, tuple[float, float]]:
 
 
 def read_along(file: h5py.File, points: list[int]) -> str:
+    if "reference_read_bytes" not in file:  # where no point has flash
+        return "-"
     read, along = (
         float(np.nansum(file[name][points])) for name in ("useful_read_bytes", "reference_read_bytes")
     )

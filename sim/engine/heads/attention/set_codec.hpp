@@ -120,6 +120,10 @@ class SetCodec {
                            Work& work);
 
   bool refers() const { return refers_; }
+  /// Whether every row comes back as it was.
+  bool lossless() const {
+    return std::ranges::all_of(planes_, [](const Plane& plane) { return plane.codec.codec->lossless(); });
+  }
   const RecordSizes& sizes() const { return sizes_; }
   /// The newest entries that have no record yet, at least one of their planes being as captured.
   std::int64_t tail() const { return tail_; }
