@@ -78,9 +78,15 @@ void check_parts(const RunConfig& config, const trace::Header& header) {
   std::int64_t entry_bytes = 0;
   const auto make_codec = [&](std::string_view key, const ComponentChoice& choice, RowsOf rows) {
     return problems.collect([&] {
-      const auto made = make<Codec>(config, key, choice, row);
-      check_head_codec(config, key, *made, rows, header);
-      entry_bytes += made->row_bytes(row.head_dim);
+      const auto one = make<Codec>(config, key, choice, row);
+      if (one->prompt_window() > 0 && rows != RowsOf::keys) {
+        throw InputError(
+            fmt::format("{}: '{}' fits itself to the prompt's queries, which ask keys alone; "
+                        "allowed: it as system.codec.k",
+                        config.place(key), choice.type));
+      }
+      check_head_codec(config, key, *one, rows, header);
+      entry_bytes += one->row_bytes(row.head_dim);
     });
   };
   bool made = true;
