@@ -20,5 +20,5 @@ install(DIRECTORY traces/samples DESTINATION ${CMAKE_INSTALL_DATADIR}/kvreplay/t
 install(EXPORT kvreplayTargets NAMESPACE kvreplay:: DESTINATION ${package_folder})
 include(CMakePackageConfigHelpers)
 write_basic_package_version_file(${PROJECT_BINARY_DIR}/kvreplayConfigVersion.cmake COMPATIBILITY SameMinorVersion)
-install(FILES cmake/kvreplayConfig.cmake cmake/kvreplay_add_policy.cmake
+install(FILES cmake/kvreplayConfig.cmake cmake/kvreplay_add_policy.cmake cmake/own_sources.cmake
   ${PROJECT_BINARY_DIR}/kvreplayConfigVersion.cmake DESTINATION ${package_folder})

@@ -1,4 +1,4 @@
-"""Writes what configs/paper/dynakv/README.md and the README say of DynaKV's figures.
+"""Writes what configs/paper/dynakv/README.md and docs/papers.md say of DynaKV's figures.
 
     python notebooks/dynakv_table.py [RESULTS_FOLDER...] [--write | --into FOLDER]
 
@@ -22,7 +22,7 @@ from paired import Estimate, estimate
 
 DIGEST = ROOT / "configs" / "paper" / "dynakv" / "digest"
 PAGE = ROOT / "configs" / "paper" / "dynakv" / "README.md"
-FRONT = ROOT / "README.md"
+FRONT = ROOT / "docs" / "papers.md"
 BEGIN, END = "<!-- python notebooks/dynakv_table.py -->\n", "<!-- end -->"
 SAMPLE = "smollm2"
 PARTS = {  # of the ablation: a summary, or what is recorded by layer and head, and whether less is better
@@ -139,7 +139,7 @@ def traces_of(digest: Digest) -> list[str]:
 
 
 def front(digest: Digest) -> str:
-    """The sentences of the README."""
+    """The sentences of docs/papers.md."""
     sample = of_trace(digest.comparison, SAMPLE)
     steps = int(sample["steps"].iloc[0])
     lines = [

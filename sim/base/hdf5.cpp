@@ -1,5 +1,6 @@
 #include "sim/base/hdf5.hpp"
 
+#include <fcntl.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -54,9 +55,11 @@ int system_error_in(const std::string& stack) {
   return error;
 }
 
-/// Errors that a sound disk or connection does not give, whatever is read.
-bool is_disk_failure(int error) {
-  constexpr std::array kFailures{EIO, ENXIO, ENODEV, ETIMEDOUT, ESTALE, EBADMSG, EUCLEAN, EREMOTEIO, ENOMEM};
+/// Errors that say nothing of the file: a sound disk or connection does not give them, or the process has too
+/// many files open.
+bool is_system_failure(int error) {
+  constexpr std::array kFailures{EIO,     ENXIO,     ENODEV, ETIMEDOUT, ESTALE, EBADMSG,
+                                 EUCLEAN, EREMOTEIO, ENOMEM, EMFILE,    ENFILE};
   return std::ranges::find(kFailures, error) != kFailures.end();
 }
 
@@ -115,7 +118,7 @@ Status written(Status status, const std::string& place) {
 
 [[noreturn]] void throw_failed(const std::string& place, const std::string& what) {
   const std::string message = fmt::format("{}: cannot be {}: {}", place, what, error_line());
-  if (is_disk_failure(system_error_in(error_stack()))) {
+  if (is_system_failure(system_error_in(error_stack()))) {
     throw SystemError(message);
   }
   throw InputError(message);
@@ -146,11 +149,13 @@ void check_regular(const std::filesystem::path& path) {
 }
 
 void check_signature(const std::filesystem::path& path) {
-  if (access(path.c_str(), R_OK) != 0) {
+  const int descriptor = open(path.c_str(), O_RDONLY | O_NONBLOCK | O_CLOEXEC);
+  if (descriptor < 0) {
     throw SystemError(fmt::format("{}: cannot be read: {}", path.string(), std::strerror(errno)));
   }
+  close(descriptor);
   const htri_t is_hdf5 = H5Fis_hdf5(path.c_str());
-  if (is_hdf5 < 0 && is_disk_failure(system_error_in(error_stack()))) {
+  if (is_hdf5 < 0 && is_system_failure(system_error_in(error_stack()))) {
     throw SystemError(fmt::format("{}: cannot be read: {}", path.string(), error_line()));
   }
   if (is_hdf5 <= 0) {

@@ -13,6 +13,15 @@ namespace {
 constexpr std::chrono::milliseconds kRedraw{100};
 constexpr int kBarWidth = 30;
 
+/// ", 4 at hand, 12 of their 400 steps", or of one point alone ", 12 of 400 steps".
+std::string at_hand_text(const ProgressBar::PointsDone& done) {
+  if (done.total == 1) {
+    return done.of > 0 ? fmt::format(", {} of {} steps", done.steps, done.of) : "";
+  }
+  const std::string steps = done.of > 0 ? fmt::format(", {} of their {} steps", done.steps, done.of) : "";
+  return done.at_hand > 0 ? fmt::format(", {} at hand{}", done.at_hand, steps) : "";
+}
+
 }  // namespace
 
 ProgressBar::ProgressBar(std::string label, bool quiet)
@@ -32,10 +41,11 @@ void ProgressBar::update(std::int64_t done, std::int64_t total) {
   show(static_cast<double>(done) / static_cast<double>(total), fmt::format("{} of {} steps", done, total));
 }
 
-void ProgressBar::update_points(double done, std::size_t finished, std::size_t total) {
-  const double share = done / static_cast<double>(total);
-  const std::string points = total == 1 ? "" : fmt::format(", {} of {} points", finished, total);
-  show(share, fmt::format("{:.0f} %{}", 100.0 * share, points));
+void ProgressBar::update_points(const PointsDone& done) {
+  const double share = done.points / static_cast<double>(done.total);
+  const std::string finished =
+      done.total > 1 ? fmt::format(", {} of {} points", done.finished, done.total) : "";
+  show(share, fmt::format("{:.0f} %{}{}", 100.0 * share, finished, at_hand_text(done)));
 }
 
 void ProgressBar::show(double share, const std::string& text) {

@@ -16,8 +16,16 @@ class ProgressBar {
 
   /// Of so many steps, or whatever is counted.
   void update(std::int64_t done, std::int64_t total);
-  /// Of `total` points so much is done, those included that are not `finished`.
-  void update_points(double done, std::size_t finished, std::size_t total);
+  /// Of points of which so many are `finished`: how much is done, with parts of those that are at hand.
+  struct PointsDone {
+    double points;
+    std::size_t finished;
+    std::size_t total;
+    std::size_t at_hand;  ///< that are being replayed
+    std::int64_t steps;   ///< that these have behind them, all together
+    std::int64_t of;      ///< so many
+  };
+  void update_points(const PointsDone& done);
 
  private:
   void show(double share, const std::string& text);

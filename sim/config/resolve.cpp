@@ -8,8 +8,10 @@
 
 #include "sim/base/error.hpp"
 #include "sim/base/param_text.hpp"
-#include "sim/config/compose.hpp"
+#include "sim/config/given_here.hpp"
 #include "sim/config/layers.hpp"
+#include "sim/config/points/axis_values.hpp"
+#include "sim/config/points/compose.hpp"
 #include "sim/config/resolved.hpp"
 #include "sim/config/tiers.hpp"
 
@@ -183,79 +185,6 @@ std::vector<TurnConfig> turns(const Resolved& root) {
   return turns;
 }
 
-void collect_places(const Resolved& node, const std::string& path,
-                    std::map<std::string, std::string, std::less<>>& places) {
-  if (!path.empty() && !node.mark.is_default()) {
-    places.emplace(path, to_string(node.mark));
-  }
-  for (std::size_t i = 0; i < node.children.size(); ++i) {
-    const Resolved& child = node.children[i];
-    const std::string name = child.key.empty() ? std::to_string(i) : child.key;
-    collect_places(child, path.empty() ? name : fmt::format("{}.{}", path, name), places);
-  }
-}
-
-std::map<std::string, std::string, std::less<>> places_of(const Resolved& root) {
-  std::map<std::string, std::string, std::less<>> places;
-  collect_places(root, "", places);
-  return places;
-}
-
-/// Looks through the values that `file` itself gives, or a setting.
-class GivenHere {
- public:
-  GivenHere(const std::filesystem::path& file, const Catalogue& catalogue)
-      : file_(file.string()), catalogue_(catalogue) {}
-
-  void look_at(const Field& field, const Resolved& node, const std::string& path, RunConfig& config) const {
-    if (!path.empty() && is_given_here(node.mark)) {
-      config.given_here.insert(path);
-    }
-    if (field.shape == Shape::component) {
-      look_at_component(field, node, path, config);
-    } else if (field.shape == Shape::table) {
-      for (const Resolved& child : node.children) {
-        look_at(*field.find(child.key), child, join_path(path, child.key), config);
-      }
-    } else if (field.shape == Shape::list) {
-      for (std::size_t i = 0; i < node.children.size(); ++i) {
-        look_at(field.fields.front(), node.children[i], join_path(path, std::to_string(i)), config);
-      }
-    }
-  }
-
- private:
-  bool is_given_here(const Mark& mark) const {
-    return !mark.is_default() && (!mark.in_file() || mark.file == file_);
-  }
-
-  void look_at_component(const Field& field, const Resolved& node, const std::string& path,
-                         RunConfig& config) const {
-    const ComponentChoice choice = component_of(node);
-    const Implementation* chosen = catalogue_.find(field.kind, choice.type);
-    std::map<std::string, std::string> idle;
-    if (chosen->idle) {
-      for (IdleParam& param : chosen->idle(choice.values)) {
-        idle.emplace(std::move(param.name), std::move(param.why));
-      }
-    }
-    for (const Resolved& param : node.children) {
-      if (!is_given_here(param.mark)) {
-        continue;
-      }
-      const std::string key = join_path(path, param.key);
-      config.given_here.insert(key);
-      if (const auto found = idle.find(param.key); found != idle.end()) {
-        config.notes.push_back(
-            fmt::format("no effect: {} ({}): {}", key, to_string(param.mark), found->second));
-      }
-    }
-  }
-
-  std::string file_;
-  const Catalogue& catalogue_;
-};
-
 /// Files that parameters of components name.
 void collect_data(const Resolved& node, std::vector<std::filesystem::path>& data) {
   if (node.spec.info.is_path) {
@@ -269,77 +198,21 @@ void collect_data(const Resolved& node, std::vector<std::filesystem::path>& data
   }
 }
 
-/// The node at a dotted path that an axis has; null where the point lacks it.
-const Resolved* find_at(const Resolved& root, std::string_view path) {
-  const Resolved* node = &root;
-  for (const std::string& part : split_path(path)) {
-    const std::vector<Resolved>& children = node->children;
-    if (node->kind == NodeKind::list) {
-      const std::size_t place = static_cast<std::size_t>(std::strtoul(part.c_str(), nullptr, 10));
-      node = place < children.size() ? &children[place] : nullptr;
-    } else {
-      const auto found = std::ranges::find(children, part, &Resolved::key);
-      node = found != children.end() ? &*found : nullptr;
-    }
-    if (node == nullptr) {
-      return nullptr;
-    }
+/// Nothing where no units are recorded.
+std::optional<UnitWindow> unit_window(const Resolved& record) {
+  const auto units = std::ranges::find(record.children, "units", &Resolved::key);
+  if (units == record.children.end()) {
+    return std::nullopt;
   }
-  return node;
-}
-
-std::string_view unit_of(const ParamSpec& spec) {
-  switch (spec.info.quantity) {
-    case Quantity::bytes:
-      return "B";
-    case Quantity::seconds:
-      return "s";
-    case Quantity::bytes_per_second:
-      return "B/s";
-    case Quantity::hertz:
-      return "Hz";
-    case Quantity::per_second:
-      return "1/s";
-    case Quantity::joules:
-      return "J";
-    case Quantity::watts:
-      return "W";
-    case Quantity::none:
-      return spec.info.unit;
-  }
-  return "";
-}
-
-/// A number is one in the results too; all else is what it is called.
-AxisValue axis_value(const Resolved& root, const Coordinate& coordinate) {
-  AxisValue axis{.axis = coordinate.axis, .key = coordinate.key, .value = coordinate.text};
-  const Resolved* node = coordinate.key.empty() ? nullptr : find_at(root, coordinate.key);
-  if (node == nullptr || node->kind != NodeKind::scalar) {
-    return axis;
-  }
-  if (const auto* whole = std::get_if<std::int64_t>(&node->value)) {
-    axis.value = *whole;
-    axis.unit = unit_of(node->spec);
-  } else if (const auto* real = std::get_if<double>(&node->value)) {
-    axis.value = *real;
-    axis.unit = unit_of(node->spec);
-  }
-  return axis;
-}
-
-std::vector<AxisValue> axis_values(const ResolvedPoint& point) {
-  std::vector<AxisValue> axes;
-  std::ranges::transform(point.coordinates, std::back_inserter(axes), [&point](const Coordinate& coordinate) {
-    return axis_value(point.root, coordinate);
-  });
-  return axes;
+  return UnitWindow{numbers(*units, "steps"), numbers(*units, "layers"), numbers(*units, "heads"),
+                    numbers(*units, "sequences")};
 }
 
 RunConfig run_config(const ResolvedPoint& point, const GivenHere& given_here) {
   const Resolved& root = point.root;
   RunConfig config{.point = point.name,
                    .variant = point.variant,
-                   .axes = axis_values(point),
+                   .axes = axis_values(point.root, point.coordinates),
                    .name = text(root, "name"),
                    .description = text(root, "description"),
                    .sequences = sequences(root),
@@ -358,6 +231,7 @@ RunConfig run_config(const ResolvedPoint& point, const GivenHere& given_here) {
                    .record_per_step = get<bool>(root, "record.per_step"),
                    .host_timing = get<bool>(root, "record.host_timing"),
                    .recorded_span = {integer(root, "record.span.first"), integer(root, "record.span.tokens")},
+                   .recorded_units = unit_window(root.at("record")),
                    .said_at = places_of(root),
                    .files = point.files,
                    .data = {},
@@ -369,12 +243,19 @@ RunConfig run_config(const ResolvedPoint& point, const GivenHere& given_here) {
   return config;
 }
 
-/// The next of all points, checked against the catalogue.
+/// The next of all points, checked against the catalogue; nothing is missed where a file cannot be read.
 ResolvedPoint resolve_point(const Points& points, std::size_t index, const Catalogue& catalogue,
                             Problems& problems) {
   PointTree tree = points.make(index, problems);
-  return {std::move(tree.name), std::move(tree.variant), check(tree.root, catalogue, problems),
-          points.files(), std::move(tree.coordinates)};
+  Problems found;
+  Resolved root = check(tree.root, catalogue, found);
+  problems.add_beside(found, tree.unread);
+  return {.name = std::move(tree.name),
+          .variant = std::move(tree.variant),
+          .root = std::move(root),
+          .files = points.files(),
+          .coordinates = std::move(tree.coordinates),
+          .is_whole = tree.unread.empty()};
 }
 
 /// Adds the trace of a point in which something is wrong, unless that is among it.
@@ -467,7 +348,7 @@ PartlyReadConfig read_config(const std::filesystem::path& file, std::span<const 
   for (std::size_t i = 0; i < points.size(); ++i) {
     config::Problems own;
     const config::ResolvedPoint point = config::resolve_point(points, i, catalogue, own);
-    if (own.none()) {
+    if (own.none() && point.is_whole) {
       read.points.push_back(config::run_config(point, given_here));
     } else {
       config::note_trace(point.root, read.other_traces);

@@ -8,7 +8,7 @@
 
 #include "sim/base/params.hpp"
 #include "sim/base/registry.hpp"
-#include "sim/config/compose.hpp"
+#include "sim/config/points/compose.hpp"
 #include "sim/config/stage_config.hpp"
 #include "sim/config/text/grammar.hpp"
 #include "sim/config/text/tree.hpp"
@@ -47,6 +47,7 @@ struct ResolvedPoint {
   Resolved root;
   std::vector<std::filesystem::path> files = {};  ///< that it was read from
   std::vector<Coordinate> coordinates = {};
+  bool is_whole = true;  ///< false: it lacks what a file would give that cannot be read, which has been told
 };
 /// Reads, composes and checks; throws as `load_config` does.
 std::vector<ResolvedPoint> resolve_points(const std::filesystem::path& file,

@@ -149,7 +149,7 @@ Json words_schema(const Field& field) {
   return {{"oneOf", {text, merged(list_of({{"enum", choices}}), {{"minItems", 1}})}}};
 }
 
-/// A list of values, or the map that axes.cpp reads.
+/// A list of values, or the map that points/axes.cpp reads.
 Json axis_schema() {
   const Json values = {{"type", "array"}, {"minItems", 1}};
   const Json named = {{"type", "object"}, {"minProperties", 1}};

@@ -215,12 +215,13 @@ std::vector<std::string> outstanding_notes(const RunConfig& config, const Machin
 }  // namespace
 
 std::vector<std::string> point_notes(const RunConfig& config, const Machine& machine, const Stages& stages,
-                                     const PointData& data, bool caches, const std::string& co_retrieval) {
+                                     const PointData& data, std::span<const CacheUse> caches,
+                                     const std::string& co_retrieval) {
   std::vector<std::string> notes = config.notes;
   const auto add = [&notes](const std::vector<std::string>& more) {
     std::ranges::copy(more, std::back_inserter(notes));
   };
-  add(cache_notes(config, caches, machine.dram_bytes()));
+  add(cache_notes(config, caches.front().keeps, machine.dram_bytes()));
   add(tier_notes(config));
   for (std::size_t stage = 0; stage < config.system.stages.size(); ++stage) {
     add(stage_notes(config, data.layer_numbers(), *stages.budgets(stage).front(), stage));
@@ -232,6 +233,7 @@ std::vector<std::string> point_notes(const RunConfig& config, const Machine& mac
   add(idle_notes(config, machine.device()));
   add(outstanding_notes(config, machine));
   add(machine.notes());
+  add(figure_notes(config, data, caches));
   if (!co_retrieval.empty()) {
     notes.push_back(co_retrieval);
   }

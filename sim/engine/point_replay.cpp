@@ -22,8 +22,6 @@
 #include <iterator>
 
 #include "sim/base/error.hpp"
-#include "sim/base/registry.hpp"
-#include "sim/engine/codec_refusals.hpp"
 #include "sim/engine/dated.hpp"
 #include "sim/engine/heads/prompt/prompt_record.hpp"
 #include "sim/engine/invariants.hpp"
@@ -66,78 +64,11 @@ PointReplay::PointReplay(const RunConfig& config, BatchWalk& walk, AccessRecord*
   }
   make_heads();
   make_layers();
+  if (config.recorded_units) {
+    check_unit_window(config, walk);
+    units_ = std::make_unique<UnitRecorder>(config, *config.recorded_units, walk, members_);
+  }
   add_policies(config, {heads_, stages_, memories_, caches_, tiers_, machine_}, figures_);
-}
-
-void PointReplay::make_heads() {
-  const auto seed = static_cast<std::uint64_t>(config_.seed);
-  const trace::Geometry& g = walk_.header().geometry;
-  const std::optional<Rotary> rotary = rotary_of_slots(config_, walk_.header());
-  refuse_codecs(config_, machine_.codecs(), layout_context());
-  heads_.reserve(reuses_.size());
-  for (std::int64_t set = 0; set < std::ssize(reuses_); ++set) {
-    const HeadId first = walk_.head_id(set * members_);
-    const HeadId id{first.layer, first.head / members_, first.sequence};
-    std::vector<MemberHead> members;
-    for (std::int64_t member = 0; member < members_; ++member) {
-      members.emplace_back(g.group(), g.attention_scale,
-                           machine_.codecs().store(walk_.rows(set * members_ + member)), rotary);
-    }
-    auto clustering = Registry<Clustering>::instance().create(
-        config_.system.clustering.type, config_.system.clustering.values, {members_ * g.head_dim, id, seed});
-    heads_.emplace_back(id, std::move(members), std::move(clustering), config_.system.clustering.type,
-                        stages_.of_head(id),
-                        SetCodec(machine_.codecs(), id, members_, g.head_dim, seed, machine_.entry_bytes()));
-    heads_.back().record_span({static_cast<EntryIndex>(config_.recorded_span.first),
-                               static_cast<EntryIndex>(config_.recorded_span.end())});
-  }
-}
-
-void PointReplay::make_layers() {
-  memories_.reserve(static_cast<std::size_t>(walk_.layers()));
-  for (std::int64_t layer = 0; layer < walk_.layers(); ++layer) {
-    std::vector<Cache*> caches;
-    for (std::int64_t head = 0; head < sets(); ++head) {
-      caches.push_back(&caches_.of(layer, head));
-    }
-    memories_.emplace_back(layer, heads_of(layer), make_layout(layer), config_.system.layout.type,
-                           walk_.most_entries(), machine_.entry_bytes(), machine_.block_bytes(),
-                           std::move(caches), tiers_);
-  }
-  for (LayerMemory& layer : memories_) {
-    for (std::int64_t head = 0; head < sets(); ++head) {
-      residencies_.push_back(&layer.residency(head));
-    }
-  }
-  std::ranges::transform(heads_, std::back_inserter(clusterings_),
-                         [](const HeadPolicies& head) { return &head.clustering(); });
-  tiers_.put_under(caches_, residencies_, clusterings_, walk_.most_entries());
-}
-
-Layout::Context PointReplay::layout_context() const {
-  return {walk_.kv_heads() / members_, machine_.entry_bytes(), machine_.block_bytes(),
-          static_cast<std::uint64_t>(config_.seed)};
-}
-
-BatchLayout PointReplay::make_layout(std::int64_t layer) {
-  if (!config_.system.on_flash) {
-    return {};
-  }
-  const ComponentChoice& choice = config_.system.layout;
-  Layout::Context context = layout_context();
-  std::vector<std::unique_ptr<Layout>> layouts;
-  for (std::int64_t sequence = 0; sequence < walk_.sequences(); ++sequence) {
-    if (machine_.codecs().sizes_vary()) {
-      context.sizes.clear();
-      const auto first = static_cast<std::size_t>(sequence * context.kv_heads);
-      for (const HeadPolicies& head :
-           heads_of(layer).subspan(first, static_cast<std::size_t>(context.kv_heads))) {
-        context.sizes.push_back(&head.codec().sizes());
-      }
-    }
-    layouts.push_back(Registry<Layout>::instance().create(choice.type, choice.values, context));
-  }
-  return {std::move(layouts), context.kv_heads, machine_.regions_bytes()};
 }
 
 void PointReplay::set_running(std::span<const std::int64_t> sequences) {
@@ -170,15 +101,16 @@ void PointReplay::begin_heads() {
                                                      stages_.needs());
     }
   }
-  for_running([&](std::int64_t set) {
+  const auto prompt = [&](std::int64_t set) {
     const auto& record = records[static_cast<std::size_t>(set)];
-    heads_[static_cast<std::size_t>(set)].begin(record ? record->view() : PromptView());
-  });
+    return record ? record->view() : PromptView();
+  };
+  for_running([&](std::int64_t set) { heads_[static_cast<std::size_t>(set)].begin(prompt(set)); });
   stages_.evict_prompt(StageUnits::token, heads_, walk_.workers());
   refuse_empty_heads();
   for_running([this](std::int64_t set) { heads_[static_cast<std::size_t>(set)].build(); });
   stages_.evict_prompt(StageUnits::clustering, heads_, walk_.workers());
-  for_running([this](std::int64_t set) { heads_[static_cast<std::size_t>(set)].store_prompt(); });
+  for_running([&](std::int64_t set) { heads_[static_cast<std::size_t>(set)].store_prompt(prompt(set)); });
 }
 
 /// There would be nothing to make units of.
@@ -285,7 +217,11 @@ void PointReplay::move_entries() {
     LayerMemory& memory = memories_[static_cast<std::size_t>(layer)];
     memory.swap_in(config_.system.virtual_memory, machine_.extrapolation().dim_ratio);
     memory.prefetch();
+    look_at_choices(layer);
     memory.read();
+    if (units_of_step_ != nullptr) {
+      units_of_step_->after_read(layer, memory, heads_of(layer));
+    }
     walk_.workers().for_each(sets(), [&](std::int64_t head) {
       if (HeadPolicies& policies = heads_of(layer)[static_cast<std::size_t>(head)]; !policies.resting()) {
         policies.follow(memory.residency(head));
@@ -300,6 +236,18 @@ void PointReplay::move_entries() {
   check_space();
   const std::int64_t ahead = std::min(stages_.most_lead(), machine_.extrapolation().layers - 1);
   buffered_bytes_ = most_brought * (1 + ahead);
+}
+
+void PointReplay::look_at_choices(std::int64_t layer) {
+  if (units_of_step_ == nullptr) {
+    return;
+  }
+  std::vector<HeadTruth*> truths;
+  for (std::int64_t head = layer * walk_.heads_of_layer(); head < (layer + 1) * walk_.heads_of_layer();
+       ++head) {
+    truths.push_back(&walk_.truth(head));
+  }
+  units_of_step_->before_read(layer, memories_[static_cast<std::size_t>(layer)], heads_of(layer), truths);
 }
 
 void PointReplay::evict() {
@@ -402,15 +350,41 @@ void PointReplay::step(std::int64_t step, Timeline* timeline) {
 }
 
 void PointReplay::run_step(std::int64_t step, Timeline* timeline) {
+  units_of_step_ = units_ && units_->wants(step) ? units_.get() : nullptr;
+  if (units_of_step_ != nullptr) {
+    units_of_step_->begin_step(step, memories_);
+  }
   run_policies(true);
+  if (units_of_step_ != nullptr) {
+    units_of_step_->end_step(memories_, heads_);
+  }
   if (config_.check_every_step) {
     check_invariants(heads_, memories_, caches_, tiers_);
   }
   const StepTimes times = machine_.run_step(memories_, heads_);
   record(step, times);
   if (timeline != nullptr && timeline->steps().contains(step)) {
-    timeline->add_step(timeline_point_, step, position(), machine_.graph(), machine_.spans(), times);
+    show(step, times, *timeline);
   }
+}
+
+void PointReplay::show(std::int64_t step, const StepTimes& times, Timeline& timeline) const {
+  const UnitsOfRead units_of = [this](const Operation& operation) {
+    return units_of_step_->units_read(operation, machine_.extrapolation().captured_layer(operation.layer));
+  };
+  timeline.add_step(timeline_point_, step, position(), machine_.graph(), machine_.spans(), times,
+                    units_of_step_ != nullptr ? units_of : UnitsOfRead());
+}
+
+std::vector<CacheUse> PointReplay::cache_uses() {
+  std::vector<CacheUse> uses{{config_.system.tier_names.front(), caches_.replacement(),
+                              caches_.of(0, 0).enabled(), caches_.gave_up()}};
+  for (std::size_t level = 0; level < tiers_.levels().size(); ++level) {
+    const CacheSet& caches = tiers_.levels()[level].caches();
+    uses.push_back({config_.system.tiers[level].name, caches.replacement(),
+                    caches.caches().front()->enabled(), caches.gave_up()});
+  }
+  return uses;
 }
 
 PointResult PointReplay::finish() {
@@ -418,8 +392,11 @@ PointResult PointReplay::finish() {
   check_invariants(heads_, memories_, caches_, tiers_);
   machine_.check_conservation();
   caches_.check_accesses();
-  std::vector<std::string> notes = point_notes(config_, machine_, stages_, data_, caches_.of(0, 0).enabled(),
+  std::vector<std::string> notes = point_notes(config_, machine_, stages_, data_, cache_uses(),
                                                prompt_queries_ ? prompt_queries_->note() : "");
+  if (units_) {
+    data_.set_units(units_->take());
+  }
   return {std::move(data_),
           config_.resolved_yaml,
           std::move(notes),

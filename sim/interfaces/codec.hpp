@@ -29,6 +29,9 @@ struct KnownRows {
 struct PromptRows {
   MatrixView<Half> rows;  ///< as captured
   const EntrySet& live;   ///< what no stage has removed
+  /// Of keys whose codec asks for them, those of the last `prompt_window` positions: query heads of the group
+  /// side by side, [positions * group, width].
+  MatrixView<float> window_queries = {};
 };
 
 /// The stored form of the rows of one plane: the keys or the values of one head, or both of all heads that
@@ -89,6 +92,9 @@ class Codec {
   /// Not null: each row is stored for itself, by that codec, as it comes and before policies see the prompt.
   /// Null: after stages have evicted at the prompt's end, and with `fit`; those stages see rows as captured.
   virtual const RowCodec* each_row() const { return nullptr; }
+  /// Queries of so many last positions of the prompt that `fit` asks for. A codec that does stores keys, of
+  /// one head: values meet no query.
+  virtual std::int64_t prompt_window() const { return 0; }
   /// How many rows, each referred to by the one before, decoding goes through at most, besides the row
   /// itself.
   virtual std::int64_t reference_depth() const { return 0; }

@@ -6,6 +6,7 @@
 
 #include "kvreplay_build.hpp"
 #include "sim/base/error.hpp"
+#include "sim/base/origin/own_sources.hpp"
 #include "sim/results/writer.hpp"
 
 namespace kvr {
@@ -32,13 +33,29 @@ std::string describe_system() {
                      static_cast<const char*>(name.machine));
 }
 
+/// Sources of somebody's own are not in kvreplay's commit.
+std::string commit_of_program() {
+  constexpr std::string_view kDirty = "-dirty";
+  const std::string commit = build::kCommit;
+  return own_sources().empty() || commit.ends_with(kDirty) ? commit : fmt::format("{}{}", commit, kDirty);
+}
+
+/// "path sha256" in lines; empty where the commit has all that is compiled.
+std::string uncommitted_sources() {
+  const std::string lines = fmt::format("{}{}", build::kUncommittedSources, fmt::join(own_sources(), "\n"));
+  return lines.substr(0, lines.find_last_not_of('\n') + 1);
+}
+
 }  // namespace
 
 Provenance describe_build_and_host() {
   Provenance provenance;
   provenance.add("schema_version", std::to_string(kResultsSchemaVersion));
   provenance.add("kvreplay_version", build::kVersion);
-  provenance.add("commit", build::kCommit);
+  provenance.add("commit", commit_of_program());
+  if (const std::string sources = uncommitted_sources(); !sources.empty()) {
+    provenance.add("uncommitted_sources", sources);
+  }
   provenance.add("compiler", build::kCompiler);
   provenance.add("build_type", build::kType);
   provenance.add("host_cpu", line_value("/proc/cpuinfo", "model name", ':'));

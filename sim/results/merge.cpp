@@ -170,6 +170,7 @@ PointOutline outline_of(const Source& source, const FileOutline& shared) {
   for (const std::size_t tier : tiers_of(source)) {
     outline.tier_names.push_back(file.axis("tier").texts[tier]);
   }
+  outline.units = file.units_outline(source.point);
   outline.written = shared.metrics;
   outline.figures = shared.figures;
   for (const std::vector<double>& values : shared.summaries) {
@@ -190,6 +191,9 @@ std::shared_ptr<const PointData> data_of(const Source& source, const PointOutlin
     } else if (!dataset.policy.empty()) {
       data->restore_figure(data->add_figure(figure_of(dataset)), file.block(dataset, source.point));
     }
+  }
+  if (outline.units) {
+    data->set_units(file.units(source.point));
   }
   return data;
 }
@@ -254,7 +258,8 @@ std::vector<std::string> merge_problems(std::span<const ResultFile> parts, Progr
   std::vector<std::string> problems;
   std::map<std::string, std::string> owners;
   std::set<std::int64_t> numbers;
-  std::vector<std::string> alike{"sweep_sha256", "trace_sha256", "data_sha256", "commit", "kvreplay_version"};
+  std::vector<std::string> alike{"sweep_sha256", "trace_sha256",        "data_sha256",
+                                 "commit",       "uncommitted_sources", "kvreplay_version"};
   if (programs == Programs::same) {
     alike.emplace_back("program_sha256");
   }

@@ -315,11 +315,11 @@ std::string_view dims_text(Dims dims) {
     case step_layer:
       return "point, step, layer";
     case step_layer_head:
-      return "point, step, layer, head";
+      return "point, step, layer, kv_head";
     case step_tier:
       return "point, step, tier";
     case step_layer_head_window:
-      return "point, step, layer, head, window";
+      return "point, step, layer, kv_head, window";
     case prefill:
       return "point, prefill";
   }

@@ -44,7 +44,9 @@ class ByteWriter {
   std::string bytes_;
 };
 
-/// Takes them back in the same order. Throws InputError("is cut short") past the end.
+/// Takes them back in the same order. Throws InputError("is cut short") past the end, also where a count says
+/// that there is more than bytes are left, before anything is made for that many. Of enumerations any number
+/// comes back.
 class ByteReader {
  public:
   explicit ByteReader(std::string_view bytes) : left_(bytes) {}
@@ -56,14 +58,31 @@ class ByteReader {
     std::memcpy(&value, bytes.data(), bytes.size());
     return value;
   }
+  /// A byte that is neither 0 nor 1 is no bool to read into.
+  bool flag() {
+    const auto byte = get<std::uint8_t>();
+    if (byte > 1) {
+      throw InputError("is damaged: a flag is neither set nor not");
+    }
+    return byte == 1;
+  }
   std::string text() { return std::string(next(get<std::uint64_t>())); }
   template <class T>
   std::vector<T> values() {
     const std::uint64_t count = size_of_items(sizeof(T));
     std::vector<T> found(count);
     const std::string_view bytes = next(count * sizeof(T));
-    std::memcpy(found.data(), bytes.data(), bytes.size());
+    if (count > 0) {
+      std::memcpy(found.data(), bytes.data(), bytes.size());
+    }
     return found;
+  }
+  /// Passes over what `values` would give; returns how many these are.
+  template <class T>
+  std::uint64_t pass_values() {
+    const std::uint64_t count = size_of_items(sizeof(T));
+    next(count * sizeof(T));
+    return count;
   }
   template <class GetOne>
   auto each(GetOne get_one) {

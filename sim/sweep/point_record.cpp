@@ -1,17 +1,19 @@
 // A record: "kvreplay point 1\n", the sha256 of what follows in hexadecimal, the key, the
-// outline, and for each metric and figure of the outline, in its order, the values.
+// outline, for each metric and figure of the outline, in its order, the values, and what was recorded of
+// units.
 #include "sim/sweep/point_record.hpp"
 
 #include <algorithm>
-#include <fstream>
+#include <iterator>
 #include <span>
-#include <sstream>
 #include <utility>
 
 #include "sim/base/error.hpp"
 #include "sim/base/files/new_file.hpp"
+#include "sim/base/files/regular_file.hpp"
 #include "sim/base/sha256.hpp"
 #include "sim/sweep/bytes.hpp"
+#include "sim/sweep/outline_check.hpp"
 
 namespace kvr::sweep {
 namespace {
@@ -61,7 +63,7 @@ OwnFigure get_figure(ByteReader& in) {
     *text = in.text();
   }
   figure.dims = in.get<Dims>();
-  figure.adds_up = in.get<bool>();
+  figure.adds_up = in.flag();
   return figure;
 }
 
@@ -111,6 +113,60 @@ PointSummary get_summary(ByteReader& in) {
   return summary;
 }
 
+void put_units(ByteWriter& out, const UnitsOutline& units) {
+  out.put_each(units.stages, put_text);
+  out.put_each(units.tiers, put_text);
+  out.put(std::span<const std::int64_t>(units.counts));
+}
+
+UnitsOutline get_units(ByteReader& in) {
+  UnitsOutline units{.stages = in.each(&ByteReader::text), .tiers = in.each(&ByteReader::text)};
+  const std::vector<std::int64_t> counts = in.values<std::int64_t>();
+  if (counts.size() != units.counts.size()) {
+    throw InputError("is of another program");
+  }
+  std::ranges::copy(counts, units.counts.begin());
+  return units;
+}
+
+/// Column by column.
+void put_unit_rows(ByteWriter& out, const RecordedUnits& units) {
+  units.for_each_table([&out](std::string_view, const auto& rows) {
+    for (const auto& column : columns_of(rows)) {
+      std::visit(
+          [&]<class Row, class Value>(Value Row::*member) {
+            std::vector<Value> values;
+            std::ranges::transform(rows, std::back_inserter(values), member);
+            out.put(span_of(values));
+          },
+          column.member);
+    }
+  });
+}
+
+RecordedUnits get_unit_rows(ByteReader& in, const UnitsOutline& outline) {
+  RecordedUnits units{.stages = outline.stages, .tiers = outline.tiers};
+  std::size_t table = 0;
+  units.for_each_table([&](std::string_view, auto& rows) {
+    const auto count = static_cast<std::size_t>(outline.counts.at(table++));
+    for (const auto& column : columns_of(rows)) {
+      std::visit(
+          [&]<class Row, class Value>(Value Row::*member) {
+            const std::vector<Value> values = in.values<Value>();
+            if (values.size() != count) {
+              throw InputError("has another number of units than its outline says");
+            }
+            rows.resize(count);
+            for (std::size_t row = 0; row < count; ++row) {
+              rows[row].*member = values[row];
+            }
+          },
+          column.member);
+    }
+  });
+  return units;
+}
+
 void put_outline(ByteWriter& out, const PointOutline& outline) {
   out.put(outline.number);
   put_text(out, outline.name);
@@ -127,6 +183,10 @@ void put_outline(ByteWriter& out, const PointOutline& outline) {
   out.put_each(outline.tier_names, put_text);
   out.put(span_of(outline.written));
   out.put_each(outline.figures, put_figure);
+  out.put(outline.units.has_value());
+  if (outline.units) {
+    put_units(out, *outline.units);
+  }
   put_summary(out, outline.summary);
 }
 
@@ -147,6 +207,9 @@ PointOutline get_outline(ByteReader& in) {
   outline.tier_names = in.each(&ByteReader::text);
   outline.written = in.values<Metric>();
   outline.figures = in.each(get_figure);
+  if (in.get<bool>()) {
+    outline.units = get_units(in);
+  }
   outline.summary = get_summary(in);
   return outline;
 }
@@ -166,20 +229,39 @@ std::string sound_bytes(const std::string& file) {
   return std::string(body);
 }
 
-std::string read_file(const fs::path& path) {
-  std::ifstream in(path, std::ios::binary);
-  std::ostringstream bytes;
-  bytes << in.rdbuf();
-  if (!in) {
-    throw SystemError(fmt::format("{}: cannot be read", path.string()));
+/// The outline of a record of which everything that follows is as the outline says.
+PointOutline get_sound_outline(ByteReader& in) {
+  const PointOutline outline = get_outline(in);
+  try {
+    check_outline(outline);
+  } catch (const InputError& error) {
+    throw InputError(fmt::format("is damaged: {}", error.what()));
   }
-  return std::move(bytes).str();
+  ByteReader rest = in;
+  const auto pass = [&](Dims dims, std::string_view name) {
+    if (rest.pass_values<double>() != values_of(outline, dims)) {
+      throw InputError(fmt::format("is damaged: {} has another number of values", name));
+    }
+  };
+  for (const Metric metric : outline.written) {
+    pass(info(metric).dims, info(metric).name);
+  }
+  for (const OwnFigure& figure : outline.figures) {
+    pass(figure.dims, figure.name);
+  }
+  if (outline.units) {
+    get_unit_rows(rest, *outline.units);
+  }
+  if (!rest.at_end()) {
+    throw InputError("has more than its outline says");
+  }
+  return outline;
 }
 
 /// `read(reader)` of a record's bytes; problems name the file.
 template <class Read>
 auto reading(const fs::path& path, std::string_view key, Read read) {
-  const std::string file = read_file(path);
+  const std::string file = read_regular_file(path);
   try {
     const std::string body = sound_bytes(file);
     ByteReader in(body);
@@ -207,6 +289,11 @@ PointOutline decode_outline(std::string_view bytes) {
 
 void write_record(const fs::path& path, std::string_view key, const PointOutline& outline,
                   const PointData& data) {
+  try {
+    check_outline(outline);
+  } catch (const InputError& error) {
+    throw SystemError(fmt::format("{}: cannot be written: {}", path.string(), error.what()));
+  }
   ByteWriter out;
   out.put(key);
   put_outline(out, outline);
@@ -216,6 +303,9 @@ void write_record(const fs::path& path, std::string_view key, const PointOutline
   for (const OwnFigure& figure : outline.figures) {
     out.put(span_of(std::ranges::find(data.figures(), figure.name, &OwnFigure::name)->values));
   }
+  if (outline.units) {
+    put_unit_rows(out, *data.units());
+  }
   const std::string body = out.take();
   Sha256 hash;
   hash.update(std::as_bytes(std::span(body)));
@@ -223,12 +313,12 @@ void write_record(const fs::path& path, std::string_view key, const PointOutline
 }
 
 PointOutline read_outline(const fs::path& path, std::string_view key) {
-  return reading(path, key, get_outline);
+  return reading(path, key, get_sound_outline);
 }
 
 std::shared_ptr<const PointData> read_values(const fs::path& path, std::string_view key) {
   return reading(path, key, [](ByteReader& in) {
-    const PointOutline outline = get_outline(in);
+    const PointOutline outline = get_sound_outline(in);
     const std::shared_ptr<PointData> data = empty_data(outline);
     for (const Metric metric : outline.written) {
       data->restore(metric, in.values<double>());
@@ -236,8 +326,8 @@ std::shared_ptr<const PointData> read_values(const fs::path& path, std::string_v
     for (const OwnFigure& figure : outline.figures) {
       data->restore_figure(data->add_figure(figure), in.values<double>());
     }
-    if (!in.at_end()) {
-      throw InputError("has more than its outline says");
+    if (outline.units) {
+      data->set_units(get_unit_rows(in, *outline.units));
     }
     return std::shared_ptr<const PointData>(data);
   });

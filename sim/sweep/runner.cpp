@@ -42,12 +42,12 @@ class Stopped : public std::exception {
   std::exception_ptr why_;
 };
 
-/// Steps of a group as points, over those that are done.
+/// Steps of a group, over the points that are done.
 Progress progress_of(const Group& group, double done, const Listener& listener) {
-  const auto size = static_cast<double>(group.size());
-  return [done, size, &listener](std::int64_t steps, std::int64_t of) {
+  return [done, size = group.size(), &listener](std::int64_t steps, std::int64_t of) {
     try {
-      listener.advanced(done + size * static_cast<double>(steps) / static_cast<double>(of));
+      const double part = static_cast<double>(steps) / static_cast<double>(of);
+      listener.advanced({done + static_cast<double>(size) * part, size, steps, of});
     } catch (...) {
       throw Stopped(std::current_exception());
     }

@@ -27,14 +27,22 @@ struct Work {
   const Store* store;  ///< null: only outlines are wanted
 };
 
+/// How far the work is.
+struct Advance {
+  double points;           ///< that are done, with parts of those at hand
+  std::size_t at_hand;     ///< so many points are being replayed
+  std::int64_t steps = 0;  ///< that these have behind them, all together
+  std::int64_t of = 0;     ///< so many, as far as it is known
+};
+
 /// Who is told what happens to points, in the process that runs them.
 struct Listener {
   /// Of the point at a place, replayed and in the store, if there is one; or why it could not be put there.
   std::function<void(std::size_t place, PointOutline outline, std::optional<std::string> not_stored)>
       finished;
   std::function<void(std::size_t place, Failure failure)> failed;
-  /// How much is done, in points; called often. What it throws ends the work.
-  std::function<void(double points)> advanced;
+  /// Called often. What it throws ends the work.
+  std::function<void(const Advance& advance)> advanced;
 };
 
 /// Replays the groups one after another in this process. `timeline` may be null.

@@ -165,7 +165,7 @@ std::set<std::string> Store::keys() const {
 std::optional<PointOutline> Store::find(const std::string& key,
                                         const std::function<void(const std::string&)>& tell) const {
   std::error_code ignored;
-  if (!fs::exists(path_of(key), ignored)) {
+  if (!fs::exists(fs::symlink_status(path_of(key), ignored))) {
     return std::nullopt;
   }
   try {

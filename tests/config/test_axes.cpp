@@ -1,5 +1,6 @@
 #include <doctest/doctest.h>
 
+#include <algorithm>
 #include <string>
 #include <vector>
 
@@ -173,6 +174,40 @@ TEST_CASE("what results could not call an axis is no name of one") {
         refusal(std::string("sweep: {") + name + ": {points: {a: , b: }}}\n").find("is no name of an axis") !=
         std::string::npos);
   }
+}
+
+TEST_CASE("a file of an axis that cannot be read hides nothing else that is wrong") {
+  const Folder folder;
+  std::filesystem::create_directories("devices");
+  folder.write("devices/broken.yaml", "device: {type: ufs, latency: [}\n");
+  folder.write("devices/wrong.yaml", "device: {type: ufs, latency: 10us, serial: W, speed: 3}\n");
+  folder.write("devices/list.yaml", "- device\n");
+  folder.write("c.yaml", std::string(kGood) +
+                             "sweep:\n"
+                             "  device: [nothing, no.yaml, broken, list, wrong]\n"
+                             "  device.block: [4KiB, tiny]\n"
+                             "  system: {values: {a: gone}}\n"
+                             "  run.threads: [1, many]\n");
+  const std::string told = error_of("c.yaml");
+  for (const char* const line :
+       {"c.yaml:17:12: device: is no file (nothing)", "c.yaml:17:21: include: no such file (no.yaml)",
+        "devices/broken.yaml:1:", "devices/list.yaml:1:1: is not a map",
+        "devices/wrong.yaml:1:47: device.speed: unknown", "c.yaml:18:24: device.block: ",
+        "c.yaml:19:21: system: is no file (gone)", "c.yaml:20:20: run.threads: "}) {
+    CAPTURE(line);
+    CAPTURE(told);
+    CHECK(told.find(line) != std::string::npos);
+  }
+  CHECK(std::ranges::count(told, '\n') == 7);  // nothing is said to lack what such a file would give
+}
+
+TEST_CASE(
+    "where no file of an axis can be read, everything else is still checked, but not what it would give") {
+  CHECK(
+      refusal("sweep: {system: [gone], run.threads: [many]}\n") ==
+      "c.yaml:16:18: system: is no file (gone); allowed: a path that ends in .yaml, or the name of a file in "
+      "systems/ or configs/systems/ beside this one or above it\n"
+      "c.yaml:16:39: run.threads: is not an integer (many); allowed: an integer, 1 to 256");
 }
 
 TEST_CASE("axes that cannot be meant are told, all at once") {

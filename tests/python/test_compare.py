@@ -562,6 +562,26 @@ def test_show_says_what_a_file_holds(folder: Path, base: Path, seeds: Path) -> N
     assert line.startswith("--point: no point of ") and "did you mean 'small'? allowed: small, large" in line
 
 
+def test_notes_are_the_same_when_run_and_when_shown(folder: Path) -> None:
+    """Each once: with the variant of which all points have it, and with nobody where all have it."""
+    settings = ("run.seeds=2", "system.cache.capacity=64MiB", "model.layers=8")
+    words = [word for setting in settings for word in ("--set", setting)]
+    (folder / "notes.yaml").write_text(
+        (folder / "c.yaml")
+        .read_text()
+        .replace("large: {system: {cache: {capacity: 1MiB}}}", "none: {system: {replacement: none}}")
+    )
+    printed = kvreplay("run", folder / "notes.yaml", "-o", folder / "notes.h5", *words).stdout
+    lines = printed[printed.index("\nnotes\n") :].splitlines()
+    assert "- none: hit_rate: replacement 'none' keeps nothing" in lines
+    assert any(line.startswith("- small: the cache in tier 'dram' was never full: ") for line in lines)
+    assert any(line.startswith("- extrapolated: ") for line in lines)
+    shown = kvreplay("result", "show", folder / "notes.h5").stdout
+    assert printed[printed.index("\nnotes\n") :] in shown
+    one = kvreplay("result", "show", folder / "notes.h5", "--point", "small,seed=1").stdout
+    assert "\n- the cache in tier 'dram' was never full" in one and "'none'" not in one
+
+
 def test_export_has_a_row_per_point(base: Path, tmp_path: Path) -> None:
     kvreplay("result", "export", base, "--csv", tmp_path / "t.csv")
     text = (tmp_path / "t.csv").read_text()

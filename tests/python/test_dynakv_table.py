@@ -65,7 +65,7 @@ def test_directions_of_the_digest_are_those_of_its_intervals(digest) -> None:
             assert row["direction in DRAM"] == direction(estimate_in(row, " in DRAM")), row["figure"]
 
 
-def test_the_count_of_the_readme_is_that_of_the_sample(digest) -> None:
+def test_the_count_of_the_papers_page_is_that_of_the_sample(digest) -> None:
     sample = digest.comparison[digest.comparison["trace"] == SAMPLE]
     ways = count(sample)
     assert sum(ways.values()) == len(FIGURES)

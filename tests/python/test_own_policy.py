@@ -1,11 +1,14 @@
 """A policy in a repository of its own: against an installed kvreplay, and with kvreplay's sources."""
 
+import hashlib
 import json
 import os
 import shutil
 import subprocess
+import sys
 from pathlib import Path
 
+import kvreplay
 import pytest
 from conftest import ROOT
 
@@ -50,6 +53,28 @@ def test_the_policy_replays_the_sample(own: Path) -> None:
     assert "newest" in table and "centroid" in table
 
 
+def test_its_sweep_comes_to_a_front_of_eighteen_points(own: Path) -> None:
+    """By the commands of the example's page, on a few steps."""
+    page = (EXAMPLE / "README.md").read_text().split("```sh\n")[2].split("```")[0]
+    words = {
+        "KVREPLAY/.venv/bin/python": sys.executable,
+        "PREFIX": str(own.parent / "prefix"),
+        " -o own.h5": " --set run.steps=8 -o own.h5",
+    }
+    for line in page.splitlines():
+        for here, there in words.items():
+            line = line.replace(here, there)
+        done("sh", "-c", line, cwd=own)
+    with kvreplay.open(own / "own.h5", stack=True) as data:
+        assert data.sizes["point"] == 18
+        assert set(data.variant.values) == set(data.point.values)
+        front = kvreplay.pareto(data)
+        scorers = {name.split(",")[0] for name in data.point.values}
+        assert scorers == {"newest", "centroid"} and 1 <= len(front) < 18
+    picture = (own / "own.png").read_bytes()
+    assert picture.startswith(b"\x89PNG") and int.from_bytes(picture[16:20]) == 1600
+
+
 def test_a_change_of_its_code_is_found_against_the_results_before(own: Path) -> None:
     """As docs/compare.md does in CI: the same kvreplay and configuration, and other code of the policy."""
     trace = own.parent / "prefix" / "share" / "kvreplay" / "traces" / "samples" / "smollm2.h5"
@@ -75,3 +100,17 @@ def test_its_flags_are_its_own(own: Path) -> None:
     assert "newest_key.cpp" in commands and "policies/scorer/centroid.cpp" in commands
     assert "-Werror" not in commands and "-Wconversion" not in commands
     assert "tests/" not in commands
+
+
+def test_results_say_that_they_come_from_code_of_ones_own(own: Path) -> None:
+    """An installed kvreplay knows its commit, and the program that it is not all of that."""
+    trace = own.parent / "prefix" / "share" / "kvreplay" / "traces" / "samples" / "smollm2.h5"
+    run = ("--quiet", "run", "own.yaml", "--set", f"trace.path={trace}", "--set", "run.steps=1", "--out")
+    done("build/kvreplay", *run, "told.h5", cwd=own)
+    found = kvreplay.provenance(own / "told.h5")
+    assert found["commit"].endswith("-dirty")
+    sha256 = hashlib.sha256((own / "newest_key.cpp").read_bytes()).hexdigest()
+    line = f"newest_key.cpp {sha256}"
+    assert line in found["uncommitted_sources"].splitlines()
+    shown = done("build/kvreplay", "result", "show", "told.h5", cwd=own)
+    assert line in shown and found["commit"] in shown

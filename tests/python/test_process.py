@@ -155,7 +155,9 @@ def test_a_signal_leaves_no_half_written_trace(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
-@pytest.mark.parametrize(("section", "moment"), [("policy", "*.partial-*"), ("scale", "scale.h5")])
+@pytest.mark.parametrize(
+    ("section", "moment"), [("policy", "*.partial-*"), ("scale", "scale.h5"), ("sweep", "sweep.h5.points")]
+)
 def test_a_signal_leaves_nothing_of_a_bench(tmp_path: Path, number: int, section: str, moment: str) -> None:
     """While it makes its trace, and while a process of its own replays that."""
     process = start("bench", "--only", section, env=os.environ | {"TMPDIR": str(tmp_path)})
@@ -167,3 +169,46 @@ def test_a_signal_leaves_nothing_of_a_bench(tmp_path: Path, number: int, section
     process.communicate(timeout=60)  # both ends of its streams, the other process's too
     assert process.returncode == -number
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.fixture(scope="module")
+def short_results(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("short") / "r.h5"
+    assert start("run", *SHORT, "--quiet", "-o", path).wait(120) == 0
+    return path
+
+
+def with_files(files: int, *arguments: str | Path) -> tuple[int, str]:
+    """Exit code and messages of the program that may have so many files open."""
+
+    def limited() -> None:
+        heed_interrupts()
+        resource.setrlimit(resource.RLIMIT_NOFILE, (files, files))
+
+    process = start(*arguments, preexec_fn=limited)
+    _, messages = process.communicate(timeout=120)
+    return process.returncode, messages
+
+
+@pytest.mark.parametrize("what", ["trace", "results", "run", "fit"])
+def test_too_few_files_are_no_fault_of_the_input(short_results: Path, tmp_path: Path, what: str) -> None:
+    """With as many files open as it may have it is done, or the system failed, however far it comes."""
+    (tmp_path / "fio.json").write_text("{}")
+    arguments: dict[str, list] = {
+        "trace": ["trace", "validate", "traces/samples/smollm2.h5"],
+        "results": ["result", "show", short_results],
+        "run": ["run", *SHORT, "--quiet", "-o", tmp_path / "r.h5"],
+        "fit": ["device", "fit", tmp_path / "fio.json", "-o", tmp_path / "d.yaml"],
+    }
+    sound = 2 if what == "fit" else 0  # fio wrote something else than that
+    files = 3
+    while with_files(files, "--version")[0] != 0:  # its libraries are files too
+        files += 1
+    codes = []
+    while not codes or codes[-1] != sound:
+        code, messages = with_files(files, *arguments[what])
+        codes.append(code)
+        assert code in (3, sound), (files, code, messages)
+        assert code != 3 or "Too many open files" in messages, (files, messages)
+        files += 1
+    assert 3 in codes or what == "fit"

@@ -1,5 +1,6 @@
 """Sweeps: what is finished is never lost nor done again, whatever ends the run; jobs, shards and stores."""
 
+import hashlib
 import json
 import os
 import random
@@ -15,6 +16,7 @@ import numpy as np
 import pytest
 import xarray as xr
 from conftest import ROOT, heed_interrupts
+from sweep_data import is_complete, simulated
 
 PROGRAM = Path(os.environ.get("KVREPLAY", ROOT / "build" / "release" / "kvreplay"))
 BASE = f"""
@@ -35,8 +37,10 @@ def command(config: Path, *more: str | Path) -> list[str | Path]:
     return [PROGRAM, "run", config, "--set", "run.threads=1", *more]
 
 
-def run(config: Path, *more: str | Path) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(command(config, *more), capture_output=True, text=True, check=False, cwd=ROOT)
+def run(config: Path, *more: str | Path, timeout: float | None = None) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        command(config, *more), capture_output=True, text=True, check=False, cwd=ROOT, timeout=timeout
+    )
 
 
 def merge(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
@@ -49,24 +53,6 @@ def written(folder: Path, text: str) -> Path:
     path = folder / "c.yaml"
     path.write_text(text)
     return path
-
-
-def simulated(path: Path) -> dict[str, bytes]:
-    """Every dataset that does not depend on the machine, by its name."""
-    found: dict[str, bytes] = {}
-
-    def take(name: str, item: h5py.Dataset | h5py.Group) -> None:
-        if isinstance(item, h5py.Dataset) and not name.startswith(("host/", "provenance/")):
-            found[name] = item[()].tobytes()
-
-    with h5py.File(path) as results:
-        results.visititems(take)
-    return found
-
-
-def is_complete(path: Path) -> bool:
-    with h5py.File(path) as results:
-        return bool(results.attrs["complete"])
 
 
 @pytest.fixture(scope="module")
@@ -223,6 +209,58 @@ def test_a_damaged_record_is_told_and_replayed_again(tmp_path: Path) -> None:
     assert "1 of 3 points were finished before" in again.stderr
 
 
+def sealed(record: bytes, body: bytes) -> bytes:
+    """A record with that body, and the sha256 of it."""
+    magic = len(b"kvreplay point 1\n")
+    return record[:magic] + hashlib.sha256(body).hexdigest().encode() + body
+
+
+@pytest.mark.parametrize("what", ["nonsense", "a pipe", "a folder", "a link to itself"])
+@pytest.mark.parametrize("jobs", ["1", "2"])
+def test_what_is_no_record_is_told_and_the_point_replayed_again(
+    tmp_path: Path, undisturbed: Path, what: str, jobs: str
+) -> None:
+    """Also where its sha256 is right, and nobody waits for the other end of a pipe."""
+    config = written(tmp_path, SWEEP)
+    store = tmp_path / "store"
+    assert run(config, "--store", store).returncode == 0
+    record = sorted(store.glob("??/*"))[3]
+    whole = record.read_bytes()
+    record.unlink()
+    if what == "nonsense":
+        body = whole[len(b"kvreplay point 1\n") + 64 :]
+        key = body[: 8 + 64]  # which it must have
+        record.write_bytes(sealed(whole, key + b"\xff" * (len(body) - len(key))))
+    elif what == "a pipe":
+        os.mkfifo(record)
+    elif what == "a folder":
+        record.mkdir()
+    else:
+        record.symlink_to(record)
+    again = run(config, "--store", store, "-j", jobs, "-o", tmp_path / "r.h5", timeout=120)
+    assert again.returncode == 0, again.stderr
+    assert f"{record}: is " in again.stderr and "the point is replayed again" in again.stderr
+    assert "5 of 6 points were finished before" in again.stderr
+    assert simulated(tmp_path / "r.h5") == simulated(undisturbed)
+    assert record.read_bytes() == whole or len(record.read_bytes()) == len(whole)
+
+
+def test_points_that_are_replayed_together_say_how_far_they_are(tmp_path: Path) -> None:
+    config = written(tmp_path, SWEEP)
+    together = run(config, "--together", "6").stderr
+    assert re.search(r"c: \d+ %, 0 of 6 points, 6 at hand, \d+ of their 72 steps, ", together), together
+    singly = run(config, "--together", "1").stderr
+    assert re.search(r"c: \d+ %, 3 of 6 points, 1 at hand, \d+ of their 12 steps, ", singly), singly
+    alone = run(written(tmp_path, BASE)).stderr
+    assert re.search(r": 50 %, 6 of 12 steps, ", alone), alone
+    jobs = run(
+        written(tmp_path, SWEEP.replace("steps: 12", "steps: 60")), "--together", "3", "-j", "2"
+    ).stderr
+    assert re.search(
+        r"c: \d+ %, \d of 6 points, (6 at hand, \d+ of their 360|3 at hand, \d+ of their 180) steps, ", jobs
+    ), jobs
+
+
 def test_a_store_of_ones_own_is_kept_and_grows(tmp_path: Path, undisturbed: Path) -> None:
     store = tmp_path / "store"
     small = written(tmp_path, SWEEP.replace("[0.05, 0.1, 0.2]", "[0.05, 0.2]"))
@@ -322,10 +360,10 @@ def test_what_is_swept_is_a_coordinate_of_its_type(tmp_path: Path) -> None:
     assert str(data.point.values[4]).strip("b'") == "a,device=emmc51,share=0.05,steps=3"
 
 
-def test_the_axes_of_the_readme_run_and_are_coordinates(tmp_path: Path) -> None:
+def test_the_axes_of_the_page_run_and_are_coordinates(tmp_path: Path) -> None:
     config = ROOT / "configs/experiments/axes.yaml"
     text = config.read_text()
-    assert text[text.index("sweep:") :] in (ROOT / "README.md").read_text()
+    assert text[text.index("sweep:") :] in (ROOT / "docs" / "sweeps.md").read_text()
     assert run(config, "--set", "run.steps=2", "-j", "2", "-o", tmp_path / "r.h5").returncode == 0
     data = kvreplay.open(tmp_path / "r.h5")
     assert data.sizes["point"] == 9

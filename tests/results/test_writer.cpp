@@ -15,6 +15,7 @@
 #include "sim/base/error.hpp"
 #include "sim/base/files/temporary_folder.hpp"
 #include "sim/base/hdf5.hpp"
+#include "sim/base/origin/own_sources.hpp"
 #include "sim/results/writer.hpp"
 
 using namespace kvr;
@@ -286,4 +287,18 @@ TEST_CASE("the build and the host are described completely") {
     CAPTURE(name);
     CHECK_FALSE(value.empty());
   }
+}
+
+TEST_CASE("with sources of somebody's own the program is none of the commit, and names them") {
+  const OwnSource own("mine/b.cpp", "beef");
+  const OwnSource other("a.hpp", "cafe");
+  const Provenance provenance = describe_build_and_host();
+  const auto value = [&](std::string_view name) {
+    const auto found =
+        std::ranges::find(provenance.entries, name, &std::pair<std::string, std::string>::first);
+    return found == provenance.entries.end() ? "" : found->second;
+  };
+  CHECK(value("commit").ends_with("-dirty"));
+  CHECK_FALSE(value("commit").ends_with("-dirty-dirty"));
+  CHECK(value("uncommitted_sources").ends_with("a.hpp cafe\nmine/b.cpp beef"));
 }

@@ -1,4 +1,7 @@
 #include <doctest/doctest.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -9,6 +12,7 @@
 #include "sim/base/error.hpp"
 #include "sim/base/files/temporary_folder.hpp"
 #include "sim/sweep/store.hpp"
+#include "tests/no_more_files.hpp"
 #include "tests/sweep/points.hpp"
 
 using namespace kvr;
@@ -110,4 +114,71 @@ TEST_CASE("what lies in the way of a store is told") {
   CHECK(fs::exists(folder / "s" / fs::path("bb")));
   CHECK(fs::exists(folder / "s" / fs::path("mine")));
   CHECK(fs::exists(folder / "s" / fs::path("aa") / "notes.txt"));
+}
+
+TEST_CASE("what stands in a record's place and is no file is told and goes; nobody waits for it") {
+  const TemporaryFolder folder;
+  const Store store(folder / "s");
+  const fs::path room = folder / "s" / fs::path("aa");
+  const fs::path place = room / std::string(62, 'a');
+  fs::create_directories(room);
+  const auto look = [&] {
+    std::vector<std::string> told;
+    CHECK_FALSE(store.find(key('a'), [&told](const std::string& text) { told.push_back(text); }).has_value());
+    return told;
+  };
+  const std::vector<std::string> refused{place.string() + ": is no regular file"};
+  SUBCASE("a pipe") {
+    REQUIRE(mkfifo(place.c_str(), 0600) == 0);
+  }
+  SUBCASE("a folder") {
+    fs::create_directory(place);
+  }
+  SUBCASE("a socket") {
+    const int socket_number = socket(AF_UNIX, SOCK_STREAM, 0);
+    sockaddr_un address{};
+    address.sun_family = AF_UNIX;
+    fs::create_symlink(room, folder / "r");  // a name of a socket is short
+    const std::string name = (folder / "r" / std::string(62, 'a')).string();
+    REQUIRE(name.size() < sizeof address.sun_path);
+    name.copy(&address.sun_path[0], name.size());
+    REQUIRE(bind(socket_number, reinterpret_cast<const sockaddr*>(&address), sizeof address) == 0);
+    close(socket_number);
+  }
+  SUBCASE("a link to itself") {
+    fs::create_symlink(place, place);
+  }
+  SUBCASE("a link to nothing") {
+    fs::create_symlink(folder / "nothing", place);
+  }
+  SUBCASE("a device") {
+    fs::create_symlink("/dev/null", place);
+  }
+  CHECK(look() == refused);
+  CHECK(look().empty());  // it has gone
+  CHECK_FALSE(fs::exists(fs::symlink_status(place)));
+  put(store, key('a'));
+  CHECK(store.find(key('a'), ignore)->variant == "fu");
+  CHECK_FALSE(fs::exists(folder / "nothing"));
+}
+
+TEST_CASE("a record may be a link to one") {
+  const TemporaryFolder folder;
+  const Store store(folder / "s");
+  put(store, key('a'));
+  const fs::path place = folder / "s" / fs::path("aa") / std::string(62, 'a');
+  fs::rename(place, folder / "elsewhere");
+  fs::create_symlink(folder / "elsewhere", place);
+  CHECK(store.find(key('a'), ignore)->variant == "fu");
+}
+
+TEST_CASE("without files to open no record is taken for a damaged one") {
+  const TemporaryFolder folder;
+  const Store store(folder / "s");
+  put(store, key('a'));
+  {
+    const test::NoMoreFiles none;
+    CHECK_THROWS_WITH_AS(store.find(key('a'), ignore), doctest::Contains("Too many open files"), SystemError);
+  }
+  CHECK(store.find(key('a'), ignore).has_value());
 }

@@ -4,6 +4,7 @@
 #include <limits>
 
 #include "sim/base/error.hpp"
+#include "tests/no_more_files.hpp"
 #include "tests/traces/sample.hpp"
 #include "traces/checks/validate.hpp"
 #include "traces/reader.hpp"
@@ -157,6 +158,21 @@ TEST_CASE("a handle closes what it owns exactly once") {
   CHECK(H5Iis_valid(id) > 0);
   moved = hdf5::Handle();
   CHECK(H5Iis_valid(id) <= 0);
+}
+
+TEST_CASE("where no more files can be opened, the file is not blamed") {
+  const TemporaryFolder folder;
+  { hdf5::Handle made = hdf5::create_file(folder / "a.h5"); }
+  {
+    const test::NoMoreFiles none;
+    CHECK_THROWS_WITH_AS(hdf5::open_file(folder / "a.h5"),
+                         doctest::Contains("a.h5: cannot be read: Too many"), SystemError);
+  }
+  for (std::size_t left = 1; left < 4; ++left) {
+    CAPTURE(left);
+    const test::NoMoreFiles few(left);
+    CHECK_NOTHROW(hdf5::open_file(folder / "a.h5"));
+  }
 }
 
 }  // namespace kvr::trace

@@ -1,12 +1,17 @@
 #include <doctest/doctest.h>
+#include <sys/prctl.h>
 #include <sys/wait.h>
+#include <unistd.h>
 
 #include <atomic>
 #include <cerrno>
+#include <chrono>
 #include <csignal>
 #include <cstdio>
 #include <fstream>
 #include <iterator>
+#include <random>
+#include <thread>
 
 #include "sim/base/error.hpp"
 #include "tests/traces/sample.hpp"
@@ -94,6 +99,42 @@ TEST_CASE("a process that ignores its children's ends hears them all the same") 
   const auto before = std::signal(SIGCHLD, SIG_IGN);
   CHECK(rehearse_here([] { return Lines{"heard"}; }) == Lines{"heard"});
   std::signal(SIGCHLD, before);
+}
+
+TEST_CASE("the child ends with its parent, whenever that is killed and even where the child is stopped") {
+  REQUIRE(prctl(PR_SET_CHILD_SUBREAPER, 1) == 0);  // orphans become children of this process
+  const unsigned seed = std::random_device()();
+  CAPTURE(seed);
+  std::mt19937 random(seed);
+  for (int trial = 0; trial < 40; ++trial) {
+    CAPTURE(trial);
+    const pid_t parent = fork();
+    REQUIRE(parent >= 0);
+    if (parent == 0) {
+      rehearse("a.h5", kLimits, []() -> Lines {
+        std::raise(SIGSTOP);
+        for (;;) {
+          pause();
+        }
+      });
+      _exit(0);
+    }
+    // From before the child is there to when it has long been stopped.
+    std::this_thread::sleep_for(
+        std::chrono::microseconds(std::uniform_int_distribution<int>(0, 5000)(random)));
+    kill(parent, SIGKILL);
+    const auto end = std::chrono::steady_clock::now() + std::chrono::seconds(20);
+    pid_t ended = 0;
+    while (ended >= 0 && std::chrono::steady_clock::now() < end) {
+      ended = waitpid(-1, nullptr, WNOHANG);
+      if (ended == 0) {
+        std::this_thread::sleep_for(std::chrono::milliseconds(1));
+      }
+    }
+    CHECK(ended == -1);  // neither is left
+    CHECK(errno == ECHILD);
+  }
+  prctl(PR_SET_CHILD_SUBREAPER, 0);
 }
 
 }  // namespace kvr::trace

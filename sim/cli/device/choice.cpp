@@ -16,8 +16,8 @@ namespace fs = std::filesystem;
 
 constexpr std::string_view kExtension = ".yaml";
 
-/// configs/`folder` of the working directory and of the tree that holds this executable, as far as they
-/// exist.
+/// configs/`folder` of the working directory and of the tree that holds this executable, its sources' or
+/// one that it is installed in, as far as they exist.
 std::vector<fs::path> config_folders(std::string_view folder) {
   const fs::path below = fs::path("configs") / folder;
   std::vector<fs::path> found;
@@ -28,9 +28,11 @@ std::vector<fs::path> config_folders(std::string_view folder) {
   fs::path at = fs::read_symlink("/proc/self/exe", unreadable);
   while (at.has_relative_path()) {
     at = at.parent_path();
-    if (fs::is_directory(at / below)) {
-      found.push_back(at / below);
-      break;
+    for (const fs::path& candidate : {at / below, at / "share" / "kvreplay" / below}) {
+      if (fs::is_directory(candidate)) {
+        found.push_back(candidate);
+        return found;
+      }
     }
   }
   return found;

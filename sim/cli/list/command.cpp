@@ -5,8 +5,8 @@
 #include <vector>
 
 #include "sim/base/error.hpp"
-#include "sim/base/param_text.hpp"
 #include "sim/base/registry.hpp"
+#include "sim/cli/list/param_cells.hpp"
 #include "sim/cli/list/systems.hpp"
 #include "sim/cli/list/validated_phones.hpp"
 #include "sim/cli/list/validation.hpp"
@@ -17,6 +17,7 @@
 #include "sim/interfaces/compute_model.hpp"
 #include "sim/interfaces/flash_device.hpp"
 #include "sim/results/metrics.hpp"
+#include "sim/results/units/units_text.hpp"
 
 namespace kvr {
 
@@ -58,32 +59,6 @@ const Implementation& pick(const Catalogue::Kind& kind, const std::string& name,
   return found->second;
 }
 
-std::string type_of(const ParamSpec& spec) {
-  switch (spec.type) {
-    case ValueType::boolean:
-      return "boolean";
-    case ValueType::integer:
-      return "integer";
-    case ValueType::real:
-      return "real";
-    case ValueType::text:
-      return "text";
-  }
-  return "";
-}
-
-std::string default_of(const ParamSpec& spec) {
-  const std::string text = format_value(spec.default_value, spec);
-  return spec.info.required ? "required" : text.empty() ? "\"\"" : text;
-}
-
-std::string allowed(const ParamSpec& spec) {
-  if (!spec.info.choices.empty()) {
-    return fmt::format("{}", fmt::join(choices_of(spec.info), ", "));
-  }
-  return describe_range(spec) + (spec.info.unlimited ? ", or unlimited" : "");
-}
-
 Table kinds_table(const Catalogue& catalogue) {
   Table table{{"kind", "what it does", "implementations"}, {}};
   for (const auto& [kind, implementations] : catalogue.kinds()) {
@@ -104,8 +79,9 @@ Table implementations_table(const Catalogue::Kind& kind) {
 Table params_table(const Implementation& implementation) {
   Table table{{"parameter", "type", "unit", "default", "allowed", "meaning", "source"}, {}};
   for (const ParamSpec& spec : implementation.params) {
-    table.rows.push_back({spec.name, type_of(spec), std::string(spec.info.unit), default_of(spec),
-                          allowed(spec), std::string(spec.info.doc), std::string(spec.info.source)});
+    table.rows.push_back({spec.name, cli::type_cell(spec), std::string(spec.info.unit),
+                          cli::default_cell(spec), cli::allowed_cell(spec), std::string(spec.info.doc),
+                          std::string(spec.info.source)});
   }
   return table;
 }
@@ -117,7 +93,7 @@ std::string_view dims_text(FigureDims dims) {
     case FigureDims::step_layer:
       return "step, layer";
     case FigureDims::step_layer_head:
-      return "step, layer, head";
+      return "step, layer, kv_head";
   }
   return "";
 }
@@ -216,7 +192,7 @@ cli::Syntax syntax() {
 
 std::string text(const po::variables_map& given) {
   if (given.count("metrics") > 0) {
-    return metrics_markdown();
+    return metrics_markdown() + units_markdown();
   }
   const std::string kind = cli::text_of(given, "kind");
   const std::string name = cli::text_of(given, "name");

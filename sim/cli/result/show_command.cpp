@@ -4,12 +4,13 @@
 
 #include <algorithm>
 #include <boost/program_options.hpp>
-#include <map>
 #include <optional>
+#include <sstream>
 #include <vector>
 
 #include "sim/base/error.hpp"
 #include "sim/base/json.hpp"
+#include "sim/cli/notes.hpp"
 #include "sim/cli/options/options.hpp"
 #include "sim/cli/result/open_results.hpp"
 #include "sim/cli/result/value_text.hpp"
@@ -111,31 +112,32 @@ std::string completeness(const ResultFile& file) {
                          : fmt::format("{} of {} points", points, file.points_planned());
 }
 
+/// Of a text of several lines the first few are shown.
 std::string provenance_text(const ResultFile& file) {
+  constexpr std::size_t kMostLines = 8;
   cli::Table table;
   for (const auto& [name, value] : file.provenance()) {
-    const std::string first = value.substr(0, value.find('\n'));
-    table.rows.push_back(
-        {cli::printable(name), cli::printable(first) + (first.size() < value.size() ? " ..." : "")});
+    std::istringstream in(value);
+    std::size_t lines = 0;
+    for (std::string line; std::getline(in, line); ++lines) {
+      if (lines < kMostLines) {
+        table.rows.push_back({lines == 0 ? cli::printable(name) : "", cli::printable(line)});
+      }
+    }
+    if (lines > kMostLines) {
+      table.rows.push_back({"", fmt::format("... ({} lines)", lines)});
+    }
   }
   return cli::plain_table(table);
 }
 
-/// Each note once, with the points that it is about unless that is all.
 std::string notes_text(const ResultFile& file, const Places& places) {
-  std::map<std::string, std::vector<std::string>> points_of;
+  std::vector<cli::NotedPoint> points;
   for (const std::size_t place : places) {
-    for (const std::string& note : file.points()[place].notes) {
-      points_of[note].push_back(file.points()[place].name);
-    }
+    const ResultPoint& point = file.points()[place];
+    points.push_back({point.name, point.variant, point.notes});
   }
-  std::string text = points_of.empty() ? "" : "\nnotes\n";
-  for (const auto& [note, points] : points_of) {
-    const bool all = points.size() == places.size();
-    text += fmt::format("- {}{}\n", all ? "" : cli::printable(fmt::format("{}: ", fmt::join(points, "; "))),
-                        cli::printable(note));
-  }
-  return text;
+  return cli::notes_text(points);
 }
 
 std::string show_text(const ResultFile& file, const Places& places) {

@@ -10,7 +10,6 @@
 #include <cstdio>
 #include <filesystem>
 #include <iterator>
-#include <map>
 #include <memory>
 #include <numeric>
 #include <optional>
@@ -21,6 +20,7 @@
 #include "sim/base/files/new_file.hpp"
 #include "sim/base/sha256.hpp"
 #include "sim/cli/messages.hpp"
+#include "sim/cli/notes.hpp"
 #include "sim/cli/outputs.hpp"
 #include "sim/cli/progress.hpp"
 #include "sim/cli/run/order.hpp"
@@ -41,26 +41,12 @@ using cli::RunOptions;
 using sweep::Failure;
 using sweep::Store;
 
-/// Each note once, with the variants it is about unless that is all points.
-void print_notes(std::span<const PointOutline> points) {
-  std::map<std::string, std::vector<std::string>> points_of;
-  std::map<std::string, std::vector<std::string>> variants_of;
-  for (const PointOutline& point : points) {
-    for (const std::string& note : point.notes) {
-      points_of[note].push_back(point.name);
-      std::vector<std::string>& variants = variants_of[note];
-      if (std::ranges::find(variants, point.variant) == variants.end()) {
-        variants.push_back(point.variant);
-      }
-    }
+std::string notes_text(std::span<const PointOutline> outlines) {
+  std::vector<cli::NotedPoint> points;
+  for (const PointOutline& outline : outlines) {
+    points.push_back({outline.name, outline.variant, outline.notes});
   }
-  if (!points_of.empty()) {
-    fmt::print("\nnotes\n");
-  }
-  for (const auto& [note, about] : points_of) {
-    const bool all = about.size() == points.size();
-    fmt::print("- {}{}\n", all ? "" : fmt::format("{}: ", fmt::join(variants_of[note], "; ")), note);
-  }
+  return cli::notes_text(points);
 }
 
 Provenance described(const RunOptions& options) {
@@ -133,9 +119,14 @@ class Run {
             },
         .failed = [this](std::size_t place, const Failure& failure) { fail(place, failure); },
         .advanced =
-            [this, &bar, &left](double points) {
+            [this, &bar, &left](const sweep::Advance& advance) {
               cli::throw_if_interrupted();
-              bar.update_points(points, finished_now_, left.size());
+              bar.update_points({.points = advance.points,
+                                 .finished = finished_now_,
+                                 .total = left.size(),
+                                 .at_hand = advance.at_hand,
+                                 .steps = advance.steps,
+                                 .of = advance.of});
             }};
     if (options_.jobs > 1) {
       sweep::run_in_workers(work, options_.jobs, listener);
@@ -159,8 +150,7 @@ class Run {
     if (options_.json) {
       fmt::print("{}", cli::run_json(points, std::ssize(order_.points)));
     } else if (!points.empty()) {
-      fmt::print("{}", summary_text(points));
-      print_notes(points);
+      fmt::print("{}{}", summary_text(points), notes_text(points));
     }
   }
 

@@ -25,7 +25,7 @@ constexpr std::size_t kMaxIncludeLevels = 64;
 class IncludeReader {
  public:
   IncludeReader(Problems& problems, const Catalogue& catalogue)
-      : problems_(problems), catalogue_(catalogue) {}
+      : problems_(&problems), catalogue_(catalogue) {}
 
   /// The file that was asked for itself, which may be a stream.
   FileTree read_root(const fs::path& file) {
@@ -68,8 +68,8 @@ class IncludeReader {
       root = std::move(empty);
     }
     if (root.kind != NodeKind::map) {
-      problems_.add_fatal(root.mark, "",
-                          fmt::format("is not a map ({}); allowed: keys and values", describe(root)));
+      problems_->add_fatal(root.mark, "",
+                           fmt::format("is not a map ({}); allowed: keys and values", describe(root)));
     }
     read_axes(root, file);
     expand_components(root, root_grammar(), catalogue_);
@@ -84,7 +84,7 @@ class IncludeReader {
     if (type != fs::file_type::regular) {
       const bool absent = type == fs::file_type::not_found;
       const std::string what = absent ? "no such file" : error ? error.message() : "is not a file";
-      problems_.add_fatal(asked, include_key(asked), fmt::format("{} ({})", what, file.string()));
+      problems_->add_fatal(asked, include_key(asked), fmt::format("{} ({})", what, file.string()));
     }
     return type == fs::file_type::regular;
   }
@@ -98,12 +98,12 @@ class IncludeReader {
       const std::string limit = most == kMaxTextBytes
                                     ? fmt::format("{} bytes", kMaxTextBytes)
                                     : fmt::format("{} bytes in all files", ReadBudget{}.bytes);
-      problems_.add_fatal(asked, include_key(asked),
-                          fmt::format("is too long ({}); allowed: {}", file.string(), limit));
+      problems_->add_fatal(asked, include_key(asked),
+                           fmt::format("is too long ({}); allowed: {}", file.string(), limit));
       return {};
     }
     budget_.bytes -= text.size();
-    return parse_yaml(text, file.string(), problems_, budget_);
+    return parse_yaml(text, file.string(), *problems_, budget_);
   }
 
   /// False, once reported, when too many files have been read.
@@ -112,9 +112,10 @@ class IncludeReader {
       return false;
     }
     if (--budget_.files == 0) {
-      problems_.add_fatal(asked, "include",
-                          fmt::format("too many files are included; allowed: {}, each as often as it is read",
-                                      ReadBudget{}.files));
+      problems_->add_fatal(
+          asked, "include",
+          fmt::format("too many files are included; allowed: {}, each as often as it is read",
+                      ReadBudget{}.files));
     }
     return budget_.files > 0;
   }
@@ -124,7 +125,7 @@ class IncludeReader {
     const fs::path identity = fs::weakly_canonical(file, unknown);
     const bool cycle = std::ranges::find(open_, identity, &Open::identity) != open_.end();
     if (!cycle && open_.size() == kMaxIncludeLevels) {
-      problems_.add_fatal(
+      problems_->add_fatal(
           asked, "include",
           fmt::format("files include each other too deep; allowed: {} levels", kMaxIncludeLevels));
       return false;
@@ -133,8 +134,8 @@ class IncludeReader {
     if (cycle) {
       std::vector<std::string> names;
       std::ranges::transform(open_, std::back_inserter(names), &Open::name);
-      problems_.add_fatal(asked, "include",
-                          fmt::format("files include each other ({})", fmt::join(names, " -> ")));
+      problems_->add_fatal(asked, "include",
+                           fmt::format("files include each other ({})", fmt::join(names, " -> ")));
       open_.pop_back();
     }
     return !cycle;
@@ -159,7 +160,7 @@ class IncludeReader {
     Node base{.kind = NodeKind::map, .mark = node.mark, .key = node.key};
     for (const Node& name : include.kind == NodeKind::list ? include.children : std::vector<Node>{include}) {
       if (name.kind != NodeKind::scalar) {
-        problems_.add_fatal(
+        problems_->add_fatal(
             name.mark, "include",
             fmt::format("is not a file name ({}); allowed: a text or a list of texts", describe(name)));
         continue;
@@ -217,15 +218,35 @@ class IncludeReader {
     return overlay;
   }
 
+  /// A file that cannot be read spoils this value of the axis alone: everything else is checked all the same.
+  /// Only when too much has been read is the whole incomplete.
   Node overlay_of_file(const Node& value, const std::string& key, std::string_view folder,
                        const fs::path& file) {
+    Problems own;
+    Problems* const all = std::exchange(problems_, &own);
+    Node overlay = read_overlay(value, key, folder, file);
+    problems_ = all;
+    if (own.fatal()) {
+      overlay = {.kind = NodeKind::map, .mark = value.mark, .is_unread = true};
+    }
+    if (budget_.files == 0) {
+      problems_->add(own);
+    } else {
+      problems_->add_beside(own, {});
+    }
+    return overlay;
+  }
+
+  Node read_overlay(const Node& value, const std::string& key, std::string_view folder,
+                    const fs::path& file) {
     fs::path path = fs::path(value.text).extension() == ".yaml" ? folder_of(file) / value.text
                                                                 : shipped(value.text, folder, file);
     if (path.empty()) {
-      problems_.add_fatal(value.mark, key,
-                          fmt::format("is no file ({}); allowed: a path that ends in .yaml, or the name of a "
-                                      "file in {}/ or configs/{}/ beside this one or above it",
-                                      value.text, folder, folder));
+      problems_->add_fatal(
+          value.mark, key,
+          fmt::format("is no file ({}); allowed: a path that ends in .yaml, or the name of a "
+                      "file in {}/ or configs/{}/ beside this one or above it",
+                      value.text, folder, folder));
       return {.kind = NodeKind::map, .mark = value.mark};
     }
     Node overlay = read(path.lexically_normal(), value.mark, false);
@@ -262,7 +283,7 @@ class IncludeReader {
     std::string name;
   };
 
-  Problems& problems_;
+  Problems* problems_;
   const Catalogue& catalogue_;
   ReadBudget budget_;
   std::vector<Open> open_;

@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <utility>
 
 #include "sim/base/error.hpp"
@@ -41,6 +42,17 @@ void Problems::add(const Problems& others) {
   }
   more_ += others.more_;
   fatal_ = fatal_ || others.fatal_;
+}
+
+void Problems::add_beside(const Problems& others, std::span<const std::string> keys) {
+  for (const Line& line : others.lines_) {
+    const bool is_below = std::ranges::any_of(
+        keys, [&line](const std::string& key) { return line.key == key || line.key.starts_with(key + '.'); });
+    if (!is_below) {
+      add(line.mark, line.key, line.text);
+    }
+  }
+  more_ += others.more_;
 }
 
 std::vector<std::string> Problems::messages() const {

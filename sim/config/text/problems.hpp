@@ -3,6 +3,7 @@
 #include <compare>
 #include <cstddef>
 #include <set>
+#include <span>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -30,6 +31,8 @@ class Problems {
   void add_fatal(const Mark& mark, std::string_view key, std::string_view text);
   /// All that `others` has.
   void add(const Problems& others);
+  /// The same, but what is at one of `keys` or below, and not that it leaves a tree incomplete.
+  void add_beside(const Problems& others, std::span<const std::string> keys);
   bool fatal() const { return fatal_; }
   bool none() const { return lines_.empty(); }
   /// One line each, sorted by place and without doubles. Beyond the first thousand they are counted.

@@ -21,6 +21,7 @@ struct Node {
   bool quoted = false;              ///< a quoted scalar is a text even where it looks like a number
   bool is_whole = false;            ///< replaces what it is merged into, as a list does
   bool shares_parameters = false;   ///< a component whose parameters mean the same to every type
+  bool is_unread = false;           ///< stands for a file that cannot be read, which has been told
   std::vector<Node> children = {};  ///< entries of a map, elements of a list
 
   const Node* find(std::string_view name) const;

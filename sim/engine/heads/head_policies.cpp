@@ -19,6 +19,7 @@ HeadPolicies::HeadPolicies(HeadId head, std::vector<MemberHead> members,
       stages_(std::move(stages)),
       queries_(std::ssize(members_), members_.front().group(), members_.front().head_dim()),
       budgets_(stages_.size(), 0),
+      acted_(stages_.size(), 0),
       all_(1) {
   for (std::size_t stage = 0; stage < stages_.size(); ++stage) {
     if (runs(stage) && stages_[stage]->config().effect == Effect::select) {
@@ -150,6 +151,7 @@ void HeadPolicies::begin_step(std::span<const HeadQueries> queries, TokenClass t
 void HeadPolicies::begin_account() {
   changes_.clear();
   removals_.clear();
+  std::ranges::fill(acted_, std::uint8_t{0});
   std::ranges::for_each(members_, &MemberHead::begin_step);
   score_work_ = guess_work_ = update_work_ = {};
   times_ = {};
@@ -319,6 +321,7 @@ void HeadPolicies::observe(std::span<const Change> changes, const HeadView& view
 void HeadPolicies::evict(std::size_t stage, std::int64_t budget) {
   KVR_CHECK(budget >= 0, "layer {}, head {} is allotted {} entries", head_.layer, head_.head, budget);
   HeadStage& one = *stages_[stage];
+  acted_[stage] = 1;
   const Candidates candidates{one.range(visible_)};
   {
     const Stopwatch watch(times_.score_s);

@@ -142,6 +142,10 @@ std::int64_t CacheSet::bytes() const {
   return bytes;
 }
 
+bool CacheSet::gave_up() const {
+  return std::ranges::any_of(caches_, [](const auto& cache) { return cache->gave_up(); });
+}
+
 void CacheSet::check_budget(std::int64_t resident_bytes) const {
   for (const auto& cache : caches_) {
     cache->check_budget();

@@ -3,6 +3,7 @@
 #include <cstdint>
 #include <memory>
 #include <span>
+#include <string>
 #include <vector>
 
 #include "sim/config/resolve.hpp"
@@ -50,6 +51,9 @@ class CacheSet {
   /// Calls `listener` with all that any cache evicts.
   void on_evict(const Cache::Evicted& listener);
   std::int64_t bytes() const;
+  const std::string& replacement() const { return setting_.replacement.type; }
+  /// Whether any cache was ever full.
+  bool gave_up() const;
   /// DRAM of the whole model for the smallest caches: an entry each, of each layer or head.
   double least_dram_bytes() const;
   /// `room_bytes`: DRAM of the whole model for the caches from now on, at least the smallest ones;

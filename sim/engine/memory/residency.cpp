@@ -119,6 +119,7 @@ void Cache::check_budget() const {
 
 void Cache::evict(std::span<HeadResidency* const> heads, std::int64_t heads_per_layer) {
   while (bytes_ > capacity_bytes_) {
+    gave_up_ = true;
     CacheObject object{};
     blaming(
         Replacement::kKind, policy_name_, [] { return "asked for a victim"; },

@@ -92,6 +92,8 @@ class Cache {
 
   bool enabled() const { return policy_->caches() && capacity_bytes_ > 0; }
   std::int64_t bytes() const { return bytes_; }
+  /// Whether it was ever full, so that the policy had to give something up.
+  bool gave_up() const { return gave_up_; }
   const Replacement& policy() const { return *policy_; }
 
   /// Calls `watcher` with every object that is touched, before the policy is told.
@@ -136,6 +138,7 @@ class Cache {
   std::vector<EntryIndex> dropped_;
   std::int64_t capacity_bytes_;
   std::int64_t bytes_ = 0;
+  bool gave_up_ = false;
   std::set<CacheObject> emptied_;  ///< the policy knows them, but nothing of them is resident
 };
 

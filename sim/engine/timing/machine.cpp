@@ -76,8 +76,16 @@ void check_parts(const RunConfig& config, const trace::Header& header) {
   const CodecConfig& codec = config.system.codec;
   std::int64_t entry_bytes = 0;
   const auto make_codec = [&](std::string_view key, const ComponentChoice& choice) {
-    return problems.collect(
-        [&] { entry_bytes += make<Codec>(config, key, choice, row)->row_bytes(row.head_dim); });
+    return problems.collect([&] {
+      const auto one = make<Codec>(config, key, choice, row);
+      if (one->prompt_window() > 0 && key != "system.codec.k") {
+        throw InputError(
+            fmt::format("{}: '{}' fits itself to the prompt's queries, which ask keys alone; "
+                        "allowed: it as system.codec.k",
+                        config.place(key), choice.type));
+      }
+      entry_bytes += one->row_bytes(row.head_dim);
+    });
   };
   bool made = true;
   if (codec.joint) {

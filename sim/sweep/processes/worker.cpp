@@ -27,12 +27,13 @@ class Channel {
  public:
   explicit Channel(int descriptor) : descriptor_(descriptor) {}
 
-  void advance(double points) {
+  void advance(std::int64_t steps, std::int64_t of) {
     const auto now = std::chrono::steady_clock::now();
     if (now - last_ >= kInterval) {
       last_ = now;
       ByteWriter frame = beginning(Word::advanced);
-      frame.put(points);
+      frame.put(steps);
+      frame.put(of);
       say(frame);
     }
   }
@@ -73,10 +74,7 @@ class Channel {
 };
 
 void replay_and_tell(const Work& work, const Group& group, Channel& channel) {
-  const auto size = static_cast<double>(group.size());
-  const Progress progress = [&channel, size](std::int64_t steps, std::int64_t of) {
-    channel.advance(size * static_cast<double>(steps) / static_cast<double>(of));
-  };
+  const Progress progress = [&channel](std::int64_t steps, std::int64_t of) { channel.advance(steps, of); };
   const Listener listener{
       .finished = [&channel](std::size_t place, const PointOutline& outline,
                              const std::optional<std::string>& why) { channel.finish(place, outline, why); },

@@ -9,7 +9,7 @@
 namespace kvr::sweep {
 
 /// What a worker says, each as a frame that begins with its word:
-///   advanced  points of its group, as double
+///   advanced  steps that its group has behind it, of how many
 ///   finished  place of the point, whether its record could not be written, why, the outline
 ///   failed    exit code, text: of the points of its group that are not finished
 ///   done      with its group

@@ -13,7 +13,6 @@
 #include <cstring>
 #include <iterator>
 #include <list>
-#include <numeric>
 
 #include "sim/base/error.hpp"
 #include "sim/sweep/bytes.hpp"
@@ -30,9 +29,15 @@ struct Worker {
   pid_t process = -1;
   int descriptor = -1;
   FrameBuffer received = {};
-  Group group = {};       ///< that it is at; empty: it is idle
-  std::size_t told = 0;   ///< of those, how many are finished
-  double advanced = 0.0;  ///< in points of the group
+  Group group = {};        ///< that it is at; empty: it is idle
+  std::size_t told = 0;    ///< of those, how many are finished
+  std::int64_t steps = 0;  ///< that the group has behind it
+  std::int64_t of = 0;     ///< so many; 0: it has not said yet
+
+  double points() const {
+    return of > 0 ? static_cast<double>(group.size()) * static_cast<double>(steps) / static_cast<double>(of)
+                  : 0.0;
+  }
 };
 
 /// Of a process that ended with a group at hand. The system kills what takes too much memory.
@@ -109,7 +114,6 @@ class Workers {
       if (worker.group.empty() && !left_.empty()) {
         worker.group = left_.take();
         worker.told = 0;
-        worker.advanced = 0.0;
         ByteWriter frame;
         frame.put(std::span<const std::size_t>(worker.group));
         send_frame(worker.descriptor, frame.take());  // where it is gone, `receive` finds out
@@ -133,9 +137,18 @@ class Workers {
         receive(received);
       }
     }
-    listener_.advanced(done_ +
-                       std::accumulate(workers_.begin(), workers_.end(), 0.0,
-                                       [](double sum, const Worker& one) { return sum + one.advanced; }));
+    listener_.advanced(advance());
+  }
+
+  Advance advance() const {
+    Advance advance{done_, 0};
+    for (const Worker& worker : workers_) {
+      advance.points += worker.points();
+      advance.at_hand += worker.group.size() - worker.told;
+      advance.steps += worker.steps;
+      advance.of += worker.of;
+    }
+    return advance;
   }
 
   void receive(std::list<Worker>::iterator worker) {
@@ -152,11 +165,12 @@ class Workers {
   void handle(Worker& worker, ByteReader& in) {
     switch (in.get<Word>()) {
       case Word::advanced:
-        worker.advanced = in.get<double>();
+        worker.steps = in.get<std::int64_t>();
+        worker.of = in.get<std::int64_t>();
         break;
       case Word::finished: {
         const auto place = in.get<std::size_t>();
-        const bool lost = in.get<bool>();
+        const bool lost = in.flag();
         std::string why = in.text();
         ++worker.told;
         listener_.finished(place, decode_outline(in.text()),
@@ -177,7 +191,9 @@ class Workers {
   void end_group(Worker& worker) {
     done_ += static_cast<double>(worker.group.size());
     worker.group.clear();
-    worker.advanced = 0.0;
+    worker.told = 0;
+    worker.steps = 0;
+    worker.of = 0;
   }
 
   /// Points of the group that are finished stay so; of the others each is tried alone.

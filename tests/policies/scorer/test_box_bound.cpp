@@ -107,5 +107,38 @@ TEST_CASE(
   }
 }
 
+TEST_CASE("box_bound: bit by bit TinyServe's relevance, the sum of q M where q >= 0 and of q m elsewhere") {
+  constexpr std::int64_t kDim = 24;
+  constexpr std::int64_t kEntries = 70;
+  constexpr std::int64_t kPage = 16;
+  Rng rng(31);
+  const Sequence sequence = Sequence::random(kEntries, kDim, rng);
+  const Sequence queries = Sequence::random(5, kDim, rng);
+  const auto pages = test::make<Clustering>("page", {{"page_tokens", kPage}},
+                                            {.head_dim = kDim, .head = {}, .root_seed = 1});
+  const auto scorer = make(kDim, 5, 0.125);
+  ChangeList changes;
+  Work work;
+  pages->build(sequence.view(kEntries), changes, work);
+  scorer->update(changes, *pages, sequence.view(kEntries), work);
+  const auto scores = scores_of(*scorer, queries, 5, *pages, sequence.view(kEntries));
+  for (std::int64_t query = 0; query < 5; ++query) {
+    for (UnitId page = 0; page < pages->unit_count(); ++page) {
+      float sum = 0.0F;
+      for (std::size_t channel = 0; channel < kDim; ++channel) {
+        float least = std::numeric_limits<float>::infinity();
+        float largest = -least;
+        for (std::int64_t entry = page * kPage; entry < std::min((page + 1) * kPage, kEntries); ++entry) {
+          least = std::min(least, sequence.key(entry)[channel]);
+          largest = std::max(largest, sequence.key(entry)[channel]);
+        }
+        const float q = queries.key(query)[channel];
+        sum += q >= 0.0F ? q * largest : q * least;
+      }
+      CHECK(scores[static_cast<std::size_t>(query * pages->unit_count() + page)] == 0.125F * sum);
+    }
+  }
+}
+
 }  // namespace
 }  // namespace kvr

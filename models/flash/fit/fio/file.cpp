@@ -9,6 +9,8 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <cerrno>
+#include <cstring>
 #include <fstream>
 #include <ios>
 #include <iterator>
@@ -207,7 +209,11 @@ std::optional<std::string> read_text(const std::filesystem::path& path, std::vec
     problems.push_back(fmt::format("{}: is a folder; allowed: a file that fio wrote", path.string()));
     return std::nullopt;
   }
+  errno = 0;
   std::ifstream stream(path, std::ios::binary);
+  if (!stream.is_open() && (errno == EMFILE || errno == ENFILE)) {  // says nothing of the file
+    throw SystemError(fmt::format("{}: cannot be read ({})", path.string(), std::strerror(errno)));
+  }
   if (!stream.is_open()) {
     problems.push_back(fmt::format("{}: cannot be read; allowed: a file that fio wrote", path.string()));
     return std::nullopt;

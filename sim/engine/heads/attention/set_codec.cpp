@@ -90,14 +90,37 @@ void SetCodec::scatter(const Plane& plane, std::span<MemberHead> members, EntryI
   }
 }
 
-void SetCodec::fit(std::span<const MemberHead> members, const EntrySet& live, Work& work) {
+/// What of `window` asks the keys of `plane`, [positions * group, head_dim], where its codec wants that.
+std::vector<float> SetCodec::queries_of(const Plane& plane, std::span<const MemberHead> members,
+                                        const MatrixView<float>& window) const {
+  std::vector<float> own;
+  const auto member = static_cast<std::int64_t>(plane.parts.front().member);
+  const std::int64_t group = members.front().group();
+  const std::int64_t of_set = std::ssize(members) * group;
+  const std::int64_t asked = std::min(window.rows, plane.codec.codec->prompt_window() * of_set);
+  for (std::int64_t row = window.rows - asked; row < window.rows; ++row) {
+    if (row % of_set / group == member) {
+      const auto columns = window.row(row).subspan(static_cast<std::size_t>(member * head_dim_),
+                                                   static_cast<std::size_t>(head_dim_));
+      own.insert(own.end(), columns.begin(), columns.end());
+    }
+  }
+  return own;
+}
+
+void SetCodec::fit(std::span<const MemberHead> members, const EntrySet& live, const MatrixView<float>& window,
+                   Work& work) {
   for (Plane& plane : planes_) {
     const std::int64_t entries = members.front().store().entries();
     std::vector<Half> rows;
     for (std::int64_t entry = 0; entry < entries; ++entry) {
       gather(plane, members, entry, rows);
     }
-    plane.head->fit({matrix_view<Half>(rows.data(), entries, width(plane)), live}, work);
+    const std::vector<float> queries = queries_of(plane, members, window);
+    const std::int64_t asked = std::ssize(queries) / width(plane);
+    plane.head->fit({matrix_view<Half>(rows.data(), entries, width(plane)), live,
+                     matrix_view<float>(queries.data(), asked, width(plane))},
+                    work);
   }
 }
 

@@ -84,8 +84,10 @@ class SetCodec {
   SetCodec(const StoreCodecs& codecs, HeadId set, std::int64_t members, std::int64_t head_dim,
            std::uint64_t root_seed, std::int64_t entry_bytes);
 
-  /// To the prompt, before anything is stored.
-  void fit(std::span<const MemberHead> members, const EntrySet& live, Work& work);
+  /// To the prompt, before anything is stored. `window` [positions * heads * group, heads * head_dim]: the
+  /// queries of its last positions, as in PromptView.
+  void fit(std::span<const MemberHead> members, const EntrySet& live, const MatrixView<float>& window,
+           Work& work);
   /// Stores what of the first `entries` is live, outside the tail and not stored yet; returns the entries
   /// whose rows may have changed.
   EntrySet::Interval store(std::span<MemberHead> members, std::int64_t entries, const EntrySet& live,
@@ -121,6 +123,8 @@ class SetCodec {
   };
 
   void add_plane(const NamedCodec& codec, std::vector<Part> parts, HeadId set, std::uint64_t root_seed);
+  std::vector<float> queries_of(const Plane& plane, std::span<const MemberHead> members,
+                                const MatrixView<float>& window) const;
   std::int64_t width(const Plane& plane) const { return std::ssize(plane.parts) * head_dim_; }
   static void gather(const Plane& plane, std::span<const MemberHead> members, std::int64_t entry,
                      std::vector<Half>& row);

@@ -108,6 +108,8 @@ class HeadStage {
   }
   /// One for each query head where the stage folds by `none` or is given candidates for each, else one.
   std::span<const Selection> selections() const { return selections_; }
+  /// [units] that were ranked last, by which a selection was chosen; of a stage that does not take.
+  std::span<const float> ranking(std::size_t selection) const;
 
  private:
   void update(std::span<const Change> changes, const Clustering& units, const HeadView& view, Work& work);
@@ -126,7 +128,6 @@ class HeadStage {
       check_charge(before, work);
     });
   }
-  std::span<const float> ranking(std::size_t selection) const;
   /// Ranks units without members last; throws PolicyFault where the score of another is no finite number.
   void check_scores(const MatrixRef<float>& scores) const;
 

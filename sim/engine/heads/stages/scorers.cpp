@@ -8,6 +8,7 @@
 #include "sim/base/registry.hpp"
 #include "sim/config/problem_list.hpp"
 #include "sim/engine/heads/stages/stage_check.hpp"
+#include "sim/interfaces/codec.hpp"
 
 namespace kvr {
 namespace {
@@ -31,6 +32,21 @@ TraceNeeds needs_of(std::size_t index, const RunConfig& config, const trace::Hea
     needs.prompt_window = std::max(needs.prompt_window, std::int64_t{1});
   }
   return needs;
+}
+
+/// Where codecs are right; check_parts says what is not.
+std::int64_t codec_window(const RunConfig& config, const trace::Header& header) {
+  const ComponentChoice& keys = config.system.codec.keys;
+  if (config.system.codec.joint) {
+    return 0;
+  }
+  try {
+    return Registry<Codec>::instance()
+        .create(keys.type, keys.values, {header.geometry.head_dim})
+        ->prompt_window();
+  } catch (const InputError&) {
+    return 0;
+  }
 }
 
 }  // namespace
@@ -70,6 +86,7 @@ TraceNeeds check_scorers(const RunConfig& config, const trace::Header& header) {
     }
   }
   problems.throw_if_any();
+  all.prompt_window = std::max(all.prompt_window, codec_window(config, header));
   return all;
 }
 

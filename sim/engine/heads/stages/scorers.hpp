@@ -13,8 +13,8 @@ namespace kvr {
 std::unique_ptr<Scorer> make_scorer(const StageConfig& stage, const RunConfig& config,
                                     const trace::Header& header, HeadId head);
 
-/// What the scorers and the queries of the prompt's end need of a trace, all together. Throws InputError,
-/// placed, with all that does not fit it.
+/// What the scorers, the queries of the prompt's end and the keys' codec need of a trace, all together.
+/// Throws InputError, placed, with all that does not fit it.
 TraceNeeds check_scorers(const RunConfig& config, const trace::Header& header);
 
 }  // namespace kvr

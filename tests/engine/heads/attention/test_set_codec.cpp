@@ -88,7 +88,7 @@ TEST_CASE("rows come back within half a step of the quantiser, whatever they ref
     SetCodec set(codecs, {0, 0}, 2, kDim, 1, codecs.entry_bytes(2, kDim));
     heads.capture(kEntries);
     Work work;
-    set.fit(heads.members, EntrySet::first(kEntries), work);
+    set.fit(heads.members, EntrySet::first(kEntries), {}, work);
     const EntrySet::Interval changed = set.store(heads.members, kEntries, EntrySet::first(kEntries), work);
     CHECK(changed == EntrySet::Interval{0, kEntries});
     CHECK(work.flops == (joint ? 1 : 4) * 100.0 * kEntries);

@@ -1,6 +1,6 @@
 // points = (overlays or one without) x sweep (product, last axis fastest) x zip (one axis of several keys) x
 // seeds each point: base <- overlay <- values of the axes <- --set
-#include "sim/config/compose.hpp"
+#include "sim/config/points/compose.hpp"
 
 #include <fmt/format.h>
 
@@ -13,6 +13,7 @@
 #include <set>
 #include <utility>
 
+#include "sim/config/points/axis_names.hpp"
 #include "sim/config/text/includes.hpp"
 #include "sim/config/text/source.hpp"
 #include "sim/config/text/suggest.hpp"
@@ -236,6 +237,9 @@ void assign(const Axis& axis, std::size_t alternative, PointTree& point, Problem
       set_path(point.root, assignment.path, assignment.value, problems);
     } else if (assignment.value.kind == NodeKind::map) {
       merge(point.root, assignment.value);
+    }
+    if (assignment.value.is_unread) {
+      point.unread.push_back(key.key);
     }
     point.name = fmt::format("{}{}{}", point.name, point.name.empty() ? "" : ",", label_of(key, assignment));
     point.coordinates.push_back({key.name, key.overlays || key.aliased ? "" : key.key, assignment.text});

@@ -7,7 +7,7 @@
 #include <vector>
 
 #include "sim/base/registry.hpp"
-#include "sim/config/axes.hpp"
+#include "sim/config/points/axes.hpp"
 #include "sim/config/text/tree.hpp"
 
 namespace kvr::config {
@@ -25,6 +25,7 @@ struct PointTree {
   std::string variant;  ///< the name without its seed: what points that differ in nothing else have in common
   Node root;
   std::vector<Coordinate> coordinates = {};  ///< what axes made of it, where they vary for it
+  std::vector<std::string> unread = {};      ///< keys under which it lacks what a file would give
 };
 
 /// The points of a configuration, made one at a time: all of them at once would take as many copies of it.

@@ -46,16 +46,11 @@ struct Axis {
   Mark when_mark = {};
 };
 
-/// "budget=fixed": its part of a point's name.
-std::string label_of(const AxisKey& key, const Assignment& assignment);
-
 /// An axis for each list of `sweep`; those that are null are dropped, and all where it is null itself.
 std::vector<Axis> sweep_axes(const Node& sweep, Problems& problems);
 /// All lists of `zip` as one axis; none where there is no `zip`.
 std::vector<Axis> zip_axis(const Node& zip, Problems& problems);
 
-/// Gives every key a name: the last part of it, or as many as tell it from the others.
-void name_axes(std::vector<Axis>& axes, bool seeds, Problems& problems);
 /// Reports keys that are varied twice or set beside, and conditions that no point can meet. `points`: names
 /// of points, one empty name where there are none.
 void check_axes(const std::vector<Axis>& axes, const std::vector<Assignment>& settings,
