@@ -77,7 +77,7 @@ class RecentHits final : public Scorer {
              {.doc = "last queries that count; an entry that fewer have seen is kept",
               .unit = "queries",
               .min = 1,
-              .max = bounds::kEntries,
+              .max = 1 << 20,
               .source = "CORM: about 256, from recollection"}},
             {"prompt_queries",
              &Params::prompt_queries,

@@ -53,6 +53,7 @@ void write_trace(const std::filesystem::path& path, const Row& row, std::int64_t
   }
   trace::Writer writer(path, header(steps), positions);
   writer.append_tokens(std::vector<std::int32_t>(static_cast<std::size_t>(kPrompt + steps), 1));
+  writer.append_token_classes(std::vector<std::uint8_t>(static_cast<std::size_t>(kPrompt + steps), 0));
   for (const trace::Field field : {trace::Field::keys, trace::Field::values, trace::Field::queries}) {
     const std::int64_t heads = trace::is_query(field) ? 2 * kHeads : kHeads;
     for (std::int64_t at = trace::is_query(field) ? positions.front() : 0; at < kPrompt + steps; ++at) {

@@ -88,7 +88,7 @@ void run_with(const SmallRun& small, const std::vector<std::string>& sets) {
   } catch (const InputError& error) {
     CHECK_FALSE(std::string(error.what()).empty());
   } catch (const std::exception& error) {
-    FAIL_CHECK(error.what());
+    FAIL_CHECK(std::string(error.what()));
   }
 }
 

@@ -71,12 +71,17 @@ std::vector<std::string> types(std::string_view path, std::string_view kind) {
   return sets;
 }
 
-/// Those that store entries in several sizes with what bears that.
+/// Those that store entries in several sizes with what bears that; of values none that fits itself to
+/// queries.
 std::vector<std::vector<std::string>> codecs(std::string_view path) {
   std::vector<std::vector<std::string>> sets;
   for (const auto& [name, implementation] : Catalogue::instance().kind(Codec::kKind)) {
+    const auto codec = Registry<Codec>::instance().create(name, {}, {16});
+    if (codec->prompt_window() > 0 && path != "system.codec.k") {
+      continue;
+    }
     sets.push_back({fmt::format("{}={{type: {}}}", path, name)});
-    if (Registry<Codec>::instance().create(name, {}, {16})->sizes_vary()) {
+    if (codec->sizes_vary()) {
       sets.back().insert(sets.back().end(), {"system.layout=token_order", "system.cache.swap=in_place"});
     }
   }

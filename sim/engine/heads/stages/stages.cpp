@@ -35,9 +35,16 @@ Stages::Stages(const RunConfig& config, const BatchWalk& walk)
     }
   });
   problems.throw_if_any();
-  for (const StageConfig& stage : config.system.stages) {
+  for (std::size_t index = 0; index < config.system.stages.size(); ++index) {
+    const StageConfig& stage = config.system.stages[index];
     budgets_.push_back(make_budgets(stage, stage.budget));
     estimates_.push_back(stage.estimates() ? make_budgets(stage, stage.estimate) : SequenceBudgets());
+    if (stage.estimates() && estimates_.back().front()->needs().attention) {
+      throw InputError(
+          fmt::format("{}: '{}' goes by attention that is paid, and none is to what is estimated; "
+                      "allowed: a budget that does not",
+                      config.place(fmt::format("system.stages.{}.estimate", index)), stage.estimate.type));
+    }
     const bool at_prompt = stage.at_prompt_end || stage.at_layer_end;
     if (at_prompt && !stage.takes() && budgets_.back().front()->needs().attention) {
       needs_.prompt_window = std::max(needs_.prompt_window, std::int64_t{1});
