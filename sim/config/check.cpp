@@ -55,7 +55,7 @@ bool is_required(const Field& field) {
     case Shape::list:
       return !field.may_lack;
     case Shape::table:
-      return std::ranges::any_of(field.fields, is_required);
+      return !may_be_left_out(field) && std::ranges::any_of(field.fields, is_required);
     default:
       return false;
   }

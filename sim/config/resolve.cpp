@@ -198,6 +198,16 @@ void collect_data(const Resolved& node, std::vector<std::filesystem::path>& data
   }
 }
 
+/// Nothing where no units are recorded.
+std::optional<UnitWindow> unit_window(const Resolved& record) {
+  const auto units = std::ranges::find(record.children, "units", &Resolved::key);
+  if (units == record.children.end()) {
+    return std::nullopt;
+  }
+  return UnitWindow{numbers(*units, "steps"), numbers(*units, "layers"), numbers(*units, "heads"),
+                    numbers(*units, "sequences")};
+}
+
 RunConfig run_config(const ResolvedPoint& point, const GivenHere& given_here) {
   const Resolved& root = point.root;
   RunConfig config{.point = point.name,
@@ -221,6 +231,7 @@ RunConfig run_config(const ResolvedPoint& point, const GivenHere& given_here) {
                    .record_per_step = get<bool>(root, "record.per_step"),
                    .host_timing = get<bool>(root, "record.host_timing"),
                    .recorded_span = {integer(root, "record.span.first"), integer(root, "record.span.tokens")},
+                   .recorded_units = unit_window(root.at("record")),
                    .said_at = places_of(root),
                    .files = point.files,
                    .data = {},

@@ -73,6 +73,15 @@ struct RecordedSpan {
   std::int64_t end() const { return first + tokens; }
 };
 
+/// Of which steps, layers and KV heads the units are recorded: steps from the first one replayed on, layers
+/// and heads as numbered in the model, sequences in the order of workload.sequences.
+struct UnitWindow {
+  LayerSet steps = {};
+  LayerSet layers = {};
+  LayerSet heads = {};
+  LayerSet sequences = {};
+};
+
 /// One point: everything a run needs, nothing left to default.
 struct RunConfig {
   std::string point;
@@ -96,6 +105,7 @@ struct RunConfig {
   bool record_per_step = false;
   bool host_timing = false;
   RecordedSpan recorded_span;
+  std::optional<UnitWindow> recorded_units = {};
   /// "file:line:column" of every value that somebody gave, by its dotted key.
   std::map<std::string, std::string, std::less<>> said_at;
   std::vector<std::filesystem::path> files;  ///< that were read to make it

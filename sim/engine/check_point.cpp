@@ -10,6 +10,7 @@
 #include "sim/engine/memory/dram_budget.hpp"
 #include "sim/engine/memory/tiers/tier_refusals.hpp"
 #include "sim/engine/point_replay.hpp"
+#include "sim/engine/recording/units/unit_recorder.hpp"
 #include "sim/engine/replay.hpp"
 #include "sim/engine/timing/machine.hpp"
 #include "sim/engine/walk/batch_walk.hpp"
@@ -62,6 +63,7 @@ void check_point(const RunConfig& config, BatchTraces traces) {
   const bool whole = problems.collect([&] { check_parts(config, trace.header()); });
   if (walk) {
     problems.collect([&] { const Stages unused(config, *walk); });
+    problems.collect([&] { check_unit_window(config, *walk); });
   } else {
     problems.collect([&] { check_stages(config, config.sequences.front(), trace); });
     problems.collect([&] { check_scorers(config, trace.header()); });

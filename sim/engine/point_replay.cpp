@@ -64,6 +64,10 @@ PointReplay::PointReplay(const RunConfig& config, BatchWalk& walk, AccessRecord*
   }
   make_heads();
   make_layers();
+  if (config.recorded_units) {
+    check_unit_window(config, walk);
+    units_ = std::make_unique<UnitRecorder>(config, *config.recorded_units, walk, members_);
+  }
   add_policies(config, {heads_, stages_, memories_, caches_, tiers_, machine_}, figures_);
 }
 
@@ -189,7 +193,8 @@ void PointReplay::begin_step() {
     for (std::int64_t head = set * members_; head < (set + 1) * members_; ++head) {
       queries.push_back({walk_.queries(head), walk_.speculated(head)});
     }
-    heads_[static_cast<std::size_t>(set)].begin_step(queries);
+    const std::int64_t sequence = walk_.head_id(set * members_).sequence;
+    heads_[static_cast<std::size_t>(set)].begin_step(queries, walk_.sequence(sequence).token_class());
   });
 }
 
@@ -212,7 +217,11 @@ void PointReplay::move_entries() {
     LayerMemory& memory = memories_[static_cast<std::size_t>(layer)];
     memory.swap_in(config_.system.virtual_memory, machine_.extrapolation().dim_ratio);
     memory.prefetch();
+    look_at_choices(layer);
     memory.read();
+    if (units_of_step_ != nullptr) {
+      units_of_step_->after_read(layer, memory, heads_of(layer));
+    }
     walk_.workers().for_each(sets(), [&](std::int64_t head) {
       if (HeadPolicies& policies = heads_of(layer)[static_cast<std::size_t>(head)]; !policies.resting()) {
         policies.follow(memory.residency(head));
@@ -227,6 +236,18 @@ void PointReplay::move_entries() {
   check_space();
   const std::int64_t ahead = std::min(stages_.most_lead(), machine_.extrapolation().layers - 1);
   buffered_bytes_ = most_brought * (1 + ahead);
+}
+
+void PointReplay::look_at_choices(std::int64_t layer) {
+  if (units_of_step_ == nullptr) {
+    return;
+  }
+  std::vector<HeadTruth*> truths;
+  for (std::int64_t head = layer * walk_.heads_of_layer(); head < (layer + 1) * walk_.heads_of_layer();
+       ++head) {
+    truths.push_back(&walk_.truth(head));
+  }
+  units_of_step_->before_read(layer, memories_[static_cast<std::size_t>(layer)], heads_of(layer), truths);
 }
 
 void PointReplay::evict() {
@@ -329,15 +350,30 @@ void PointReplay::step(std::int64_t step, Timeline* timeline) {
 }
 
 void PointReplay::run_step(std::int64_t step, Timeline* timeline) {
+  units_of_step_ = units_ && units_->wants(step) ? units_.get() : nullptr;
+  if (units_of_step_ != nullptr) {
+    units_of_step_->begin_step(step, memories_);
+  }
   run_policies(true);
+  if (units_of_step_ != nullptr) {
+    units_of_step_->end_step(memories_, heads_);
+  }
   if (config_.check_every_step) {
     check_invariants(heads_, memories_, caches_, tiers_);
   }
   const StepTimes times = machine_.run_step(memories_, heads_);
   record(step, times);
   if (timeline != nullptr && timeline->steps().contains(step)) {
-    timeline->add_step(timeline_point_, step, position(), machine_.graph(), machine_.spans(), times);
+    show(step, times, *timeline);
   }
+}
+
+void PointReplay::show(std::int64_t step, const StepTimes& times, Timeline& timeline) const {
+  const UnitsOfRead units_of = [this](const Operation& operation) {
+    return units_of_step_->units_read(operation, machine_.extrapolation().captured_layer(operation.layer));
+  };
+  timeline.add_step(timeline_point_, step, position(), machine_.graph(), machine_.spans(), times,
+                    units_of_step_ != nullptr ? units_of : UnitsOfRead());
 }
 
 std::vector<CacheUse> PointReplay::cache_uses() {
@@ -358,6 +394,9 @@ PointResult PointReplay::finish() {
   caches_.check_accesses();
   std::vector<std::string> notes = point_notes(config_, machine_, stages_, data_, cache_uses(),
                                                prompt_queries_ ? prompt_queries_->note() : "");
+  if (units_) {
+    data_.set_units(units_->take());
+  }
   return {std::move(data_),
           config_.resolved_yaml,
           std::move(notes),

@@ -18,6 +18,7 @@
 #include "sim/engine/memory/layer_memory.hpp"
 #include "sim/engine/memory/tiers/tier_levels.hpp"
 #include "sim/engine/recording/policy_figures.hpp"
+#include "sim/engine/recording/units/unit_recorder.hpp"
 #include "sim/engine/recording/update_reuse.hpp"
 #include "sim/engine/timing/machine.hpp"
 #include "sim/engine/timing/prefill/prefill_account.hpp"
@@ -63,6 +64,7 @@ class PointReplay {
   void refuse_empty_heads() const;
   void run_policies(bool judge);
   void run_step(std::int64_t step, Timeline* timeline);
+  void show(std::int64_t step, const StepTimes& times, Timeline& timeline) const;
   void begin_heads();
   /// Brings in the tokens of the sequences that take part in the turn.
   void begin_step();
@@ -71,6 +73,8 @@ class PointReplay {
   /// The working buffer has room for what the layer that needs most brings in, and as much for each layer
   /// that is read ahead.
   void move_entries();
+  /// What a layer of the step is about to ask the memory for, where that is recorded.
+  void look_at_choices(std::int64_t layer);
   void evict();
   void drop(const Turn& turn);
   void share_prefix(const Turn& turn);
@@ -122,6 +126,8 @@ class PointReplay {
   std::vector<UpdateReuse> reuses_;        ///< [layers * sets]
   PointData data_;
   PolicyFigures figures_;
+  std::unique_ptr<UnitRecorder> units_;    ///< where they are recorded in some steps
+  UnitRecorder* units_of_step_ = nullptr;  ///< in this one
   std::size_t timeline_point_ = 0;
 };
 

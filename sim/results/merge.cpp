@@ -170,6 +170,7 @@ PointOutline outline_of(const Source& source, const FileOutline& shared) {
   for (const std::size_t tier : tiers_of(source)) {
     outline.tier_names.push_back(file.axis("tier").texts[tier]);
   }
+  outline.units = file.units_outline(source.point);
   outline.written = shared.metrics;
   outline.figures = shared.figures;
   for (const std::vector<double>& values : shared.summaries) {
@@ -190,6 +191,9 @@ std::shared_ptr<const PointData> data_of(const Source& source, const PointOutlin
     } else if (!dataset.policy.empty()) {
       data->restore_figure(data->add_figure(figure_of(dataset)), file.block(dataset, source.point));
     }
+  }
+  if (outline.units) {
+    data->set_units(file.units(source.point));
   }
   return data;
 }

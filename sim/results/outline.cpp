@@ -98,6 +98,9 @@ PointOutline outline_of(const PointResult& point) {
       outline.written.push_back(metric.id);
     }
   }
+  if (data.units() != nullptr) {
+    outline.units = outline_of(*data.units());
+  }
   if (point.keep_steps) {
     outline.figures = without_values(data.figures());
   }

@@ -3,6 +3,7 @@
 #include <array>
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -67,6 +68,7 @@ struct PointOutline {
   std::vector<std::string> tier_names;
   std::vector<Metric> written;     ///< metrics that a results file has of it
   std::vector<OwnFigure> figures;  ///< likewise; without their values
+  std::optional<UnitsOutline> units = {};
   PointSummary summary;
 };
 

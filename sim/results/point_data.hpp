@@ -1,12 +1,14 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <span>
 #include <string>
 #include <utility>
 #include <vector>
 
 #include "sim/results/metrics.hpp"
+#include "sim/results/units/recorded_units.hpp"
 
 namespace kvr {
 
@@ -117,6 +119,10 @@ class PointData {
   /// `values` [figure_row].
   void set_figure(std::size_t place, std::int64_t step, std::span<const double> values);
 
+  /// Null where no units are recorded.
+  const RecordedUnits* units() const { return units_ ? &*units_ : nullptr; }
+  void set_units(RecordedUnits units) { units_ = std::move(units); }
+
  private:
   std::int64_t row_size(Dims dims) const;
   /// Of which a metric has a row.
@@ -140,6 +146,7 @@ class PointData {
   std::vector<std::string> tier_names_;
   std::vector<std::vector<double>> values_;  ///< by metric
   std::vector<OwnFigure> figures_;
+  std::optional<RecordedUnits> units_;
 };
 
 }  // namespace kvr

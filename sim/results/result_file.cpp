@@ -17,6 +17,8 @@
 
 #include "sim/base/error.hpp"
 #include "sim/base/stored/stored_array.hpp"
+#include "sim/results/lists.hpp"
+#include "sim/results/units/units_reader.hpp"
 #include "sim/results/writer.hpp"
 
 namespace kvr {
@@ -29,68 +31,6 @@ using hdf5::StoredArray;
 constexpr std::string_view kFormat = "kvreplay-results";
 /// Provenance has a line for each trace, which may be many.
 constexpr std::size_t kLongestProvenance = std::size_t{1} << 26;
-
-[[noreturn]] void refuse(hid_t object, const std::string& path, const std::string& what) {
-  throw InputError(fmt::format("{}: {}", hdf5::where(object, path), what));
-}
-
-/// Of links to other files nothing is opened.
-bool is_own_dataset(hid_t group, const std::string& name) {
-  H5L_info_t link;
-  return H5Lexists(group, name.c_str(), H5P_DEFAULT) > 0 &&
-         H5Lget_info(group, name.c_str(), &link, H5P_DEFAULT) >= 0 && link.type == H5L_TYPE_HARD &&
-         hdf5::has_dataset(group, name);
-}
-
-StoredArray open_array(hid_t group, const std::string& name) {
-  if (!is_own_dataset(group, name)) {
-    refuse(group, name, "missing; expected a dataset");
-  }
-  StoredArray array(hdf5::open_dataset(group, name));
-  array.check_storage();
-  return array;
-}
-
-/// What a dataset of one dimension holds, to the byte.
-std::vector<std::byte> read_list(const StoredArray& array, const char* expected) {
-  if (array.shape().size() != 1) {
-    throw InputError(fmt::format("{}: {} dimensions; expected one, of {}", hdf5::where(array.dataset()),
-                                 array.shape().size(), expected));
-  }
-  std::vector<std::byte> bytes(array.value_count() * array.element_bytes());
-  array.read({0}, array.shape(), bytes);
-  return bytes;
-}
-
-bool is_fixed_text(hid_t dataset) {
-  const Handle type(H5Dget_type(dataset), H5Tclose);
-  return H5Tget_class(type.get()) == H5T_STRING && H5Tis_variable_str(type.get()) == 0;
-}
-
-std::vector<std::string> read_texts(const StoredArray& array) {
-  if (!is_fixed_text(array.dataset())) {
-    throw InputError(
-        fmt::format("{}: no strings of fixed length; expected them", hdf5::where(array.dataset())));
-  }
-  const std::vector<std::byte> bytes = read_list(array, "strings");
-  std::vector<std::string> texts;
-  for (std::size_t begin = 0; begin < bytes.size(); begin += array.element_bytes()) {
-    const std::string_view padded(reinterpret_cast<const char*>(bytes.data()) + begin, array.element_bytes());
-    texts.emplace_back(padded.substr(0, padded.find('\0')));
-  }
-  return texts;
-}
-
-std::vector<std::int64_t> read_numbers(const StoredArray& array) {
-  if (!hdf5::has_type(array.dataset(), H5T_STD_I64LE)) {
-    throw InputError(fmt::format("{}: {}; expected int64", hdf5::where(array.dataset()),
-                                 hdf5::type_name_of_dataset(array.dataset())));
-  }
-  const std::vector<std::byte> bytes = read_list(array, "integers");
-  std::vector<std::int64_t> numbers(bytes.size() / sizeof(std::int64_t));
-  std::ranges::copy(bytes, std::as_writable_bytes(std::span(numbers)).begin());
-  return numbers;
-}
 
 std::vector<double> read_doubles(const StoredArray& array) {
   std::vector<double> values(
@@ -133,15 +73,6 @@ std::string text_attribute(hid_t dataset, const std::string& name) {
   return hdf5::has_attribute(dataset, name) ? hdf5::read_string(dataset, name) : std::string();
 }
 
-std::vector<std::string> lines_of(const std::string& text) {
-  std::vector<std::string> lines;
-  std::istringstream stream(text);
-  for (std::string line; std::getline(stream, line);) {
-    lines.push_back(line);
-  }
-  return lines;
-}
-
 }  // namespace
 
 std::string ResultAxis::label(std::size_t place) const {
@@ -157,6 +88,7 @@ struct ResultFile::State {
   bool complete = true;
   std::vector<std::pair<std::string, std::string>> provenance;
   std::vector<ResultDataset> datasets;
+  std::unique_ptr<UnitsReader> units;  ///< once the points are known
   /// The array read last, which keeps what it decoded, and whose it is.
   std::unique_ptr<StoredArray> array;
   const ResultDataset* array_of = nullptr;
@@ -192,6 +124,7 @@ ResultFile::State::State(const std::filesystem::path& from) : path(from), file(h
   read_provenance();
   describe(Origin::simulated);
   describe(Origin::host);
+  units = std::make_unique<UnitsReader>(file.get(), points.size());
 }
 
 void ResultFile::State::check_format() const {
@@ -513,7 +446,16 @@ std::vector<double> ResultFile::block(const ResultDataset& dataset, std::size_t 
   return state_->read(dataset, begin, count);
 }
 
+std::optional<UnitsOutline> ResultFile::units_outline(std::size_t point) const {
+  return state_->units->outline(point);
+}
+
+RecordedUnits ResultFile::units(std::size_t point) const {
+  return state_->units->read(point);
+}
+
 void ResultFile::check() const {
+  state_->units->check();
   for (const ResultDataset& dataset : datasets()) {
     for (std::size_t point = 0; point < points().size(); ++point) {
       state_->check_block(dataset, point);

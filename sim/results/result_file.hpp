@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <filesystem>
 #include <memory>
+#include <optional>
 #include <span>
 #include <string>
 #include <string_view>
@@ -14,6 +15,7 @@
 #include "sim/interfaces/axis_value.hpp"
 #include "sim/interfaces/flash_device.hpp"
 #include "sim/results/metrics.hpp"
+#include "sim/results/units/recorded_units.hpp"
 
 namespace kvr {
 
@@ -87,6 +89,10 @@ class ResultFile {
   std::vector<double> summary(const ResultDataset& dataset) const;
   /// The values of one point in C order; NaN where it has none.
   std::vector<double> block(const ResultDataset& dataset, std::size_t point) const;
+
+  /// What was recorded of a point's units, all or all but the rows; nothing where that was not asked for.
+  std::optional<UnitsOutline> units_outline(std::size_t point) const;
+  RecordedUnits units(std::size_t point) const;
 
   /// Reads every value of every dataset, a few at a time.
   void check() const;

@@ -18,11 +18,14 @@
 #include <limits>
 #include <map>
 #include <numeric>
+#include <optional>
 #include <set>
 
 #include "sim/base/error.hpp"
 #include "sim/base/files/new_file.hpp"
 #include "sim/base/hdf5.hpp"
+#include "sim/results/lists.hpp"
+#include "sim/results/units/units_writer.hpp"
 
 namespace kvr {
 namespace {
@@ -30,9 +33,7 @@ namespace {
 using hdf5::Handle;
 using hdf5::Shape;
 
-constexpr hsize_t kChunkBytes = 65536;
 constexpr hsize_t kChunkValues = kChunkBytes / sizeof(double);
-constexpr unsigned kDeflate = 4;
 constexpr double kNan = std::numeric_limits<double>::quiet_NaN();
 
 /// What the points of a file have in common; every dataset has these extents or the first few of them.
@@ -127,51 +128,6 @@ Shape chunk_of(const Shape& shape) {
   return chunk;
 }
 
-void require(herr_t status, hid_t object) {
-  if (status < 0) {
-    throw SystemError(fmt::format("{}: cannot be written: {}", hdf5::where(object), hdf5::error_line()));
-  }
-}
-
-void describe(hid_t dataset, std::string_view unit, std::string_view long_name, std::string_view formula) {
-  hdf5::write_string(dataset, "units", unit);
-  hdf5::write_string(dataset, "long_name", long_name);
-  hdf5::write_string(dataset, "formula", formula);
-}
-
-/// Texts with room for the longest each. `_Encoding` is how xarray knows that they are texts.
-Handle write_texts(hid_t group, const std::string& name, const std::vector<std::string>& texts) {
-  std::size_t longest = 0;
-  for (const std::string& text : texts) {
-    longest = std::max(longest, text.size());
-  }
-  const Handle type = hdf5::text_type(longest);
-  const hsize_t room = H5Tget_size(type.get());
-  const hsize_t chunk = std::clamp<hsize_t>(kChunkBytes / room, 1, texts.size());
-  Handle dataset =
-      hdf5::create_dataset(group, name, type.get(), {texts.size()}, {.chunk = {chunk}, .deflate = kDeflate});
-  std::string padded;
-  for (hsize_t i = 0; i < texts.size(); ++i) {
-    padded = texts[i];
-    padded.resize(room);
-    hdf5::write_block(dataset.get(), type.get(), {i}, {1}, padded.data());
-  }
-  hdf5::write_string(dataset.get(), "_Encoding", "utf-8");
-  return dataset;
-}
-
-Handle write_integers(hid_t group, const std::string& name, const std::vector<std::int64_t>& values) {
-  Handle dataset = hdf5::create_dataset(group, name, H5T_STD_I64LE, {values.size()}, {});
-  hdf5::write_block(dataset.get(), H5T_NATIVE_INT64, {0}, {values.size()}, values.data());
-  return dataset;
-}
-
-std::vector<std::int64_t> counted(std::int64_t count) {
-  std::vector<std::int64_t> numbers(static_cast<std::size_t>(count));
-  std::iota(numbers.begin(), numbers.end(), std::int64_t{0});
-  return numbers;
-}
-
 /// The dimension scales of one group.
 class Scales {
  public:
@@ -209,8 +165,7 @@ class Scales {
 
  private:
   void add(Handle scale, const char* name, std::string_view long_name) {
-    require(H5DSset_scale(scale.get(), name), scale.get());
-    hdf5::write_string(scale.get(), "long_name", long_name);
+    make_scale(scale, name, long_name);
     scales_.emplace(name, std::move(scale));
   }
 
@@ -432,8 +387,8 @@ void write_sweep(hid_t group, std::span<const PointOutline> points, const std::s
 
 /// Of all datasets that the root may have besides what is swept.
 std::set<std::string> names_in_root(std::span<const PointOutline> points) {
-  std::set<std::string> names{"point",  "step", "layer", "kv_head", "head", "sequence",  "prefill",
-                              "window", "tier", "seed",  "variant", "host", "provenance"};
+  std::set<std::string> names{"point",  "step", "layer", "kv_head", "head", "sequence",   "prefill",
+                              "window", "tier", "seed",  "variant", "host", "provenance", "unit_record"};
   for (const MetricInfo& metric : metric_table()) {
     names.emplace(metric.name);
   }
@@ -501,10 +456,14 @@ void write_group(hid_t group, Origin origin, std::span<const PointOutline> point
 }
 
 void write_values(const AllSeries& waiting, std::span<const PointOutline> points, const LoadPoint& load,
-                  const Axes& axes) {
+                  const Axes& axes, UnitsWriter* units) {
   for (std::size_t index = 0; index < points.size(); ++index) {
-    const bool has_values = !points[index].written.empty() || !points[index].figures.empty();
+    const PointOutline& point = points[index];
+    const bool has_values = !point.written.empty() || !point.figures.empty() || point.units;
     const std::shared_ptr<const PointData> data = has_values ? load(index) : nullptr;
+    if (point.units) {
+      units->write(index, *data->units());
+    }
     for (const Series& series : waiting) {
       write_point(series, index, data.get(), axes);
     }
@@ -609,7 +568,11 @@ void write_results(const std::filesystem::path& out, std::span<const PointOutlin
     const Handle host = hdf5::create_group(file.get(), "host");
     write_group(file.get(), Origin::simulated, points, axes, waiting);
     write_group(host.get(), Origin::host, points, axes, waiting);
-    write_values(waiting, points, load, axes);
+    std::optional<UnitsWriter> units;
+    if (std::ranges::any_of(points, [](const PointOutline& point) { return point.units.has_value(); })) {
+      units.emplace(file.get(), points);
+    }
+    write_values(waiting, points, load, axes, units ? &*units : nullptr);
   }
   write_provenance(hdf5::create_group(file.get(), "provenance").get(), provenance, points);
   if (const std::vector<std::string> models = names_of_models(points); !models.empty()) {

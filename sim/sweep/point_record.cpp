@@ -1,8 +1,10 @@
 // A record: "kvreplay point 1\n", the sha256 of what follows in hexadecimal, the key, the
-// outline, and for each metric and figure of the outline, in its order, the values.
+// outline, for each metric and figure of the outline, in its order, the values, and what was recorded of
+// units.
 #include "sim/sweep/point_record.hpp"
 
 #include <algorithm>
+#include <iterator>
 #include <span>
 #include <utility>
 
@@ -111,6 +113,60 @@ PointSummary get_summary(ByteReader& in) {
   return summary;
 }
 
+void put_units(ByteWriter& out, const UnitsOutline& units) {
+  out.put_each(units.stages, put_text);
+  out.put_each(units.tiers, put_text);
+  out.put(std::span<const std::int64_t>(units.counts));
+}
+
+UnitsOutline get_units(ByteReader& in) {
+  UnitsOutline units{.stages = in.each(&ByteReader::text), .tiers = in.each(&ByteReader::text)};
+  const std::vector<std::int64_t> counts = in.values<std::int64_t>();
+  if (counts.size() != units.counts.size()) {
+    throw InputError("is of another program");
+  }
+  std::ranges::copy(counts, units.counts.begin());
+  return units;
+}
+
+/// Column by column.
+void put_unit_rows(ByteWriter& out, const RecordedUnits& units) {
+  units.for_each_table([&out](std::string_view, const auto& rows) {
+    for (const auto& column : columns_of(rows)) {
+      std::visit(
+          [&]<class Row, class Value>(Value Row::*member) {
+            std::vector<Value> values;
+            std::ranges::transform(rows, std::back_inserter(values), member);
+            out.put(span_of(values));
+          },
+          column.member);
+    }
+  });
+}
+
+RecordedUnits get_unit_rows(ByteReader& in, const UnitsOutline& outline) {
+  RecordedUnits units{.stages = outline.stages, .tiers = outline.tiers};
+  std::size_t table = 0;
+  units.for_each_table([&](std::string_view, auto& rows) {
+    const auto count = static_cast<std::size_t>(outline.counts.at(table++));
+    for (const auto& column : columns_of(rows)) {
+      std::visit(
+          [&]<class Row, class Value>(Value Row::*member) {
+            const std::vector<Value> values = in.values<Value>();
+            if (values.size() != count) {
+              throw InputError("has another number of units than its outline says");
+            }
+            rows.resize(count);
+            for (std::size_t row = 0; row < count; ++row) {
+              rows[row].*member = values[row];
+            }
+          },
+          column.member);
+    }
+  });
+  return units;
+}
+
 void put_outline(ByteWriter& out, const PointOutline& outline) {
   out.put(outline.number);
   put_text(out, outline.name);
@@ -127,6 +183,10 @@ void put_outline(ByteWriter& out, const PointOutline& outline) {
   out.put_each(outline.tier_names, put_text);
   out.put(span_of(outline.written));
   out.put_each(outline.figures, put_figure);
+  out.put(outline.units.has_value());
+  if (outline.units) {
+    put_units(out, *outline.units);
+  }
   put_summary(out, outline.summary);
 }
 
@@ -147,6 +207,9 @@ PointOutline get_outline(ByteReader& in) {
   outline.tier_names = in.each(&ByteReader::text);
   outline.written = in.values<Metric>();
   outline.figures = in.each(get_figure);
+  if (in.get<bool>()) {
+    outline.units = get_units(in);
+  }
   outline.summary = get_summary(in);
   return outline;
 }
@@ -185,6 +248,9 @@ PointOutline get_sound_outline(ByteReader& in) {
   }
   for (const OwnFigure& figure : outline.figures) {
     pass(figure.dims, figure.name);
+  }
+  if (outline.units) {
+    get_unit_rows(rest, *outline.units);
   }
   if (!rest.at_end()) {
     throw InputError("has more than its outline says");
@@ -237,6 +303,9 @@ void write_record(const fs::path& path, std::string_view key, const PointOutline
   for (const OwnFigure& figure : outline.figures) {
     out.put(span_of(std::ranges::find(data.figures(), figure.name, &OwnFigure::name)->values));
   }
+  if (outline.units) {
+    put_unit_rows(out, *data.units());
+  }
   const std::string body = out.take();
   Sha256 hash;
   hash.update(std::as_bytes(std::span(body)));
@@ -256,6 +325,9 @@ std::shared_ptr<const PointData> read_values(const fs::path& path, std::string_v
     }
     for (const OwnFigure& figure : outline.figures) {
       data->restore_figure(data->add_figure(figure), in.values<double>());
+    }
+    if (outline.units) {
+      data->set_units(get_unit_rows(in, *outline.units));
     }
     return std::shared_ptr<const PointData>(data);
   });

@@ -60,6 +60,23 @@ TEST_CASE("a resolved dump is a configuration that resolves to itself, whatever 
   }
 }
 
+TEST_CASE("a window of units stands in the dump where it is given, and there alone") {
+  const Folder folder;
+  folder.write("c.yaml", kGood);
+  CHECK(load("c.yaml")[0].resolved_yaml.find("units:\n    steps") == std::string::npos);
+  CHECK_FALSE(load("c.yaml")[0].recorded_units.has_value());
+  for (const char* given : {"record.units=3..5", "record.units={steps: 3..5}"}) {
+    const RunConfig run = load("c.yaml", {given})[0];
+    CHECK(run.resolved_yaml.ends_with(
+        "  units:\n    steps: \"3..5\"\n    layers: all\n    heads: all\n    sequences: all\n"));
+    REQUIRE(run.recorded_units.has_value());
+    CHECK(run.recorded_units->steps.ranges == std::vector<LayerSet::Range>{{3, 5}});
+    CHECK(run.recorded_units->layers.ranges.empty());
+    folder.write("again.yaml", run.resolved_yaml);
+    CHECK(load("again.yaml")[0].resolved_yaml == run.resolved_yaml);
+  }
+}
+
 TEST_CASE("every value knows who gave it") {
   const Folder folder;
   folder.write("base.yaml", kGood);

@@ -7,6 +7,29 @@
 
 namespace kvr::test {
 
+/// What may be recorded of units: one that was found in part, and entries in none.
+inline RecordedUnits two_units() {
+  RecordedUnits units{.stages = {"coarse", "select"}, .tiers = {"hbm", "dram", "flash"}};
+  units.choices.resize(2);
+  units.choices[0] = {.step = 1,
+                      .layer = 8,
+                      .kv_head = 3,
+                      .stage = 1,
+                      .unit = 7,
+                      .rank = 1,
+                      .score = 0.25F,
+                      .weight = 0.5F,
+                      .entry_count = 2,
+                      .in_first_tier = 1,
+                      .extent_count = 1};
+  units.choices[1] = {
+      .step = 1, .layer = 8, .role = static_cast<std::int32_t>(UnitRole::pinned), .entry_count = 1};
+  units.entries = {{.position = 4, .tier = 0, .weight = 0.125F}, {.position = 5, .tier = 2}, {.position = 9}};
+  units.extents = {{.offset_bytes = std::int64_t{1} << 40, .length_bytes = 64}};
+  units.requests = {{.step = 1, .layer = 8, .use = 2, .offset_bytes = 4096, .length_bytes = 8192}};
+  return units;
+}
+
 /// A point that has something of everything that a record holds.
 inline PointResult full_point() {
   PointData data("full", 3, 2, 2);
@@ -34,6 +57,7 @@ inline PointResult full_point() {
                                               .dims = Dims::step_layer,
                                               .adds_up = true});
   data.set_figure(splits, 1, std::vector{3.0, 4.0});
+  data.set_units(test::two_units());
   return {.data = data,
           .resolved_config = "a: 1\nb: \"\\x01\"\n",
           .notes = {"assumed", ""},

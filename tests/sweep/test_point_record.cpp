@@ -58,6 +58,8 @@ TEST_CASE("a record gives back an outline to the last byte, and every value to t
   REQUIRE(data->figures().size() == 1);
   CHECK(same_bits(data->figures()[0].values, point.data.figures()[0].values));
   CHECK(data->figures()[0].policy == "clustering 'shy'");
+  REQUIRE(data->units() != nullptr);
+  CHECK(*data->units() == test::two_units());
 }
 
 TEST_CASE("an outline says what the point was") {

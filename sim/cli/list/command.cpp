@@ -17,6 +17,7 @@
 #include "sim/interfaces/compute_model.hpp"
 #include "sim/interfaces/flash_device.hpp"
 #include "sim/results/metrics.hpp"
+#include "sim/results/units/units_text.hpp"
 
 namespace kvr {
 
@@ -191,7 +192,7 @@ cli::Syntax syntax() {
 
 std::string text(const po::variables_map& given) {
   if (given.count("metrics") > 0) {
-    return metrics_markdown();
+    return metrics_markdown() + units_markdown();
   }
   const std::string kind = cli::text_of(given, "kind");
   const std::string name = cli::text_of(given, "name");

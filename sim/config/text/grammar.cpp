@@ -494,11 +494,34 @@ Field span() {
                          .max = bounds::kEntries})});
 }
 
+Field units() {
+  const auto which = [](std::string name, std::string_view doc, std::string_view unit) {
+    return numbers(std::move(name), {.doc = doc, .unit = unit});
+  };
+  Field steps =
+      which("steps",
+            "numbers and ranges, as 100..120 or 0,5, counted from the first step replayed; a number "
+            "or range in place of the map says this alone",
+            "steps");
+  steps.spec.info.required = true;
+  Field field = table(
+      "units",
+      "what stages choose, unit by unit, in some steps: entries, scores, what was found where and what was "
+      "read from flash for it, for `kvreplay inspect` and under /unit_record in the results; not given: "
+      "nothing",
+      {std::move(steps), which("layers", "layers of the model, of those captured", "layers"),
+       which("heads", "KV heads of the model, of those captured", "heads"),
+       which("sequences", "in the order of workload.sequences", "sequences")});
+  field.needed = Needed::if_given;
+  field.shorthand = "steps";
+  return field;
+}
+
 Field record() {
   return table(
       "record", "what is kept in the results",
       {boolean("per_step", true, "write the metrics of every step, layer and head; false: summaries only"),
-       boolean("host_timing", true, "times of the kernels on this host"), span()});
+       boolean("host_timing", true, "times of the kernels on this host"), span(), units()});
 }
 
 Field root() {

@@ -1,4 +1,5 @@
 // What a set's heads attend to, and what that comes to.
+#include <algorithm>
 #include <vector>
 
 #include "sim/engine/heads/head_policies.hpp"
@@ -89,21 +90,50 @@ void HeadPolicies::tell_attention(std::size_t member, std::int64_t first_query, 
   }
 }
 
+Attended HeadPolicies::attended_to(std::size_t selection, const MemberHead& member,
+                                   std::span<const EntryIndex> pending) const {
+  return {.entries = member.attention().entries(),
+          .marked = member.attention().marked(),
+          .chosen = std::ssize(selections()[selection].entries) + (counts_pending_ ? std::ssize(pending) : 0),
+          .estimated = estimated(selection),
+          .out = {},
+          .live = live_,
+          .range = range(),
+          .budget = allotted_,
+          .pending = counts_pending_ ? std::ssize(pending) : 0,
+          .free = counts_pending_ ? std::span<const EntryIndex>() : pending,
+          .span = recorded_};
+}
+
 void HeadPolicies::judge(std::size_t selection, MemberHead& member, std::int64_t query, HeadTruth& truth) {
   const std::vector<EntryIndex> pending = open_.all_pending();
-  member.judge(
-      {.entries = member.attention().entries(),
-       .marked = member.attention().marked(),
-       .chosen = std::ssize(selections()[selection].entries) + (counts_pending_ ? std::ssize(pending) : 0),
-       .estimated = estimated(selection),
-       .out = member.attention().out(query),
-       .live = live_,
-       .range = range(),
-       .budget = allotted_,
-       .pending = counts_pending_ ? std::ssize(pending) : 0,
-       .free = counts_pending_ ? std::span<const EntryIndex>() : pending,
-       .span = recorded_},
-      query, truth);
+  Attended attended = attended_to(selection, member, pending);
+  attended.out = member.attention().out(query);
+  member.judge(attended, query, truth);
+}
+
+std::vector<EntryIndex> HeadPolicies::pinned() const {
+  std::vector<EntryIndex> entries;
+  live_.for_each([&](EntryIndex entry) {
+    if (!range().contains(entry) && entry <= before_current_) {
+      entries.push_back(entry);
+    }
+  });
+  return entries;
+}
+
+std::vector<EntryIndex> HeadPolicies::missed(std::size_t member, std::int64_t query, HeadTruth& truth) const {
+  const auto chosen = selections();
+  const MemberHead& head = members_[member];
+  const std::size_t of_set =
+      member * static_cast<std::size_t>(head.group()) + static_cast<std::size_t>(query);
+  const std::size_t selection = chosen.size() == 1 ? 0 : of_set;
+  const std::vector<EntryIndex> pending = open_.all_pending();
+  std::vector<EntryIndex> attended = open_.attended(chosen[selection], live_);
+  std::ranges::sort(attended);
+  std::vector<EntryIndex> missed = best_open(attended_to(selection, head, pending), query, truth);
+  std::erase_if(missed, [&](EntryIndex entry) { return std::ranges::binary_search(attended, entry); });
+  return missed;
 }
 
 }  // namespace kvr

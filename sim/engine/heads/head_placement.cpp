@@ -10,6 +10,7 @@ namespace kvr {
 void HeadPolicies::place(std::size_t stage, std::int64_t budget) {
   KVR_CHECK(budget >= 0, "layer {}, head {} is allotted {} entries", head_.layer, head_.head, budget);
   HeadStage& one = *stages_[stage];
+  acted_[stage] = 1;
   const CandidateRange range = one.range(visible_);
   const Candidates candidates{range};
   const Stopwatch watch(times_.score_s);

@@ -77,13 +77,20 @@ class HeadPolicies {
   bool runs(std::size_t stage) const { return stages_[stage] != nullptr; }
   /// Null where it does not run.
   const HeadStage* stage(std::size_t stage) const { return stages_[stage].get(); }
+  /// Whether a stage that evicts or places has done so in this step.
+  bool acted(std::size_t stage) const { return acted_[stage] != 0; }
+  std::size_t stage_count() const { return stages_.size(); }
+  /// What the step attends to is what this one chose; nothing without a stage that selects.
+  const std::optional<std::size_t>& last_select() const { return last_select_; }
+  /// The stage that prefetches for the layer.
+  const std::optional<std::size_t>& guessing_stage() const { return guess_; }
   /// Whether more is live than the stage lets stand.
   bool overflows(std::size_t stage) const { return live_.size() > stages_[stage]->config().overflow.entries; }
   /// Queries over the entries that exist, outside any step: `score`, `candidates`, `choose`, `take` and
   /// `demand` answer them as they would in a step. `queries` [members].
   void ask(std::span<const HeadQueries> queries);
-  /// `queries` [members] of the entry that was captured last.
-  void begin_step(std::span<const HeadQueries> queries);
+  /// `queries` [members] of the entry that was captured last; `token`: what its token is.
+  void begin_step(std::span<const HeadQueries> queries, TokenClass token);
   /// The sequence takes no part in the step: nothing is demanded, nothing changes and nothing is judged.
   void rest();
   bool resting() const { return resting_; }
@@ -113,8 +120,15 @@ class HeadPolicies {
   /// `recheck` asks for it what that one ranks best for the head's own queries.
   void take(std::size_t stage, const HeadPolicies& from, std::size_t chosen);
   void demand();
+  /// What is attended to whatever was chosen, besides what is pending: pins and the current entry.
+  std::vector<EntryIndex> pinned() const;
+  /// What stages may choose from in this step; valid until entries follow.
+  const OpenEntries& open() const { return open_; }
   /// `truths` [members] of the same step, or none: then nothing is judged. Judging only measures.
   void attend(std::span<HeadTruth* const> truths);
+  /// Of the best entries that a query head of a member could have had within the budget, truly, those it does
+  /// not attend to; best first. After `attend`.
+  std::vector<EntryIndex> missed(std::size_t member, std::int64_t query, HeadTruth& truth) const;
   /// The units that must be in DRAM for this step, best first, with the entries needed of each.
   const Selection& demanded() const { return demanded_; }
   /// What the layer's prefetch stage guessed of them, likewise; nothing without one.
@@ -225,6 +239,9 @@ class HeadPolicies {
   /// The scorers that want it, of a member's query heads.
   void tell_attention(std::size_t member, std::int64_t first_query, std::int64_t queries);
   void judge(std::size_t selection, MemberHead& member, std::int64_t query, HeadTruth& truth);
+  /// By a query head of `member`; `pending`: in the range.
+  Attended attended_to(std::size_t selection, const MemberHead& member,
+                       std::span<const EntryIndex> pending) const;
   std::vector<EntryIndex> left_over(const HeadStage& stage) const;
   void remove(std::span<const EntryIndex> entries);
 
@@ -248,6 +265,7 @@ class HeadPolicies {
   OpenEntries open_;
   SetQueries queries_;                 ///< where none was asked yet and stages act, the prompt's last
   std::vector<std::int64_t> budgets_;  ///< [stages]: what each was allotted last
+  std::vector<std::uint8_t> acted_;    ///< [stages]
   std::int64_t allotted_ = 0;          ///< to the last select stage
   CandidateRange recorded_;            ///< entries whose attention is recorded apart
   Selection demanded_;

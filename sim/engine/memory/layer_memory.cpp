@@ -419,6 +419,7 @@ void LayerMemory::load_wanted(std::int64_t head) {
     std::ranges::copy_if(heads_[h].clustering().members(unit), std::back_inserter(missing_),
                          [&](EntryIndex entry) { return !residencies_[h].in_dram(entry); });
     const bool hit = missing_.empty();
+    note_load(head, unit);
     tiers_->update_in_place(id(head), missing_);
     admit(head, unit, missing_);
     std::erase_if(missing_, [&](EntryIndex entry) { return referred_[h].contains(entry); });

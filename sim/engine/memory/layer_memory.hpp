@@ -42,6 +42,15 @@ struct HeadTraffic {
   std::int64_t update_decoded_entries = 0;  ///< for updates, likewise
 };
 
+/// A unit that a clustering changes and that came up for it.
+struct UnitLoad {
+  std::int64_t head;
+  UnitId unit;
+  std::vector<EntryIndex> entries;
+  std::vector<std::int32_t> tiers;  ///< [entries]: see LayerMemory::tier_of
+  std::vector<Extent> extents;      ///< of their records on flash
+};
+
 /// What a layer asks the flash for in a step, for one use: whole blocks, merged.
 struct FlashTransfer {
   Use use;
@@ -105,6 +114,23 @@ class LayerMemory {
   void write_representatives(double dim_ratio);
 
   std::span<const HeadTraffic> head_traffic() const { return traffic_; }
+  /// The tier in which an entry is found, 0 the first; before `read` that of what the step demands.
+  std::int32_t tier_of(std::int64_t head, EntryIndex entry) const;
+  /// Whether it must be read from flash.
+  bool lies_on_flash(std::int64_t head, EntryIndex entry) const;
+  /// Read in this step before it was demanded; after `prefetch`.
+  bool came_ahead(std::int64_t head, EntryIndex entry) const;
+  /// What `head` has read because others refer to it.
+  const std::set<EntryIndex>& referred(std::int64_t head) const {
+    return referred_[static_cast<std::size_t>(head)];
+  }
+  /// Appends the records of `entries`, members of `unit`, one extent each.
+  void locate(std::int64_t head, UnitId unit, std::span<const EntryIndex> entries,
+              std::vector<Extent>& extents) const {
+    blame_layout([&] { layout_.locate(head, unit, entries, extents); });
+  }
+  /// From now on loads for updates are added to `loads`, unless it is null.
+  void note_loads(std::vector<UnitLoad>* loads) { loads_ = loads; }
   /// Of the last step, one for each use and direction.
   std::span<const FlashTransfer> flash_transfers() const { return flash_transfers_; }
   std::span<const Extent> extents(Use use, IoKind kind = IoKind::read) const;
@@ -140,10 +166,6 @@ class LayerMemory {
     blaming(
         Layout::kKind, layout_name_, [this] { return fmt::format("layer {}", layer_); }, act);
   }
-  void locate(std::int64_t head, UnitId unit, std::span<const EntryIndex> entries,
-              std::vector<Extent>& extents) const {
-    blame_layout([&] { layout_.locate(head, unit, entries, extents); });
-  }
   void place_on_flash(std::span<const std::vector<CoRetrieval>> co_retrieval);
   void locate_cached(std::int64_t head);
   void swap_cache_in(CacheSwap swap);
@@ -165,7 +187,7 @@ class LayerMemory {
   /// `missing_` of `unit` comes up from the fastest tier that has it; what flash must give is left in it and
   /// its records are appended.
   void bring_up(std::int64_t head, UnitId unit, TierUse use, std::vector<Extent>& records);
-  bool came_ahead(std::int64_t head, EntryIndex entry) const;
+  void note_load(std::int64_t head, UnitId unit) const;
   void count_arrived(std::int64_t head);
   /// What `entries`, which come up, refer to; its records are appended likewise. Each once a step.
   void bring_along(std::int64_t head, std::span<const EntryIndex> entries, TierUse use,
@@ -196,7 +218,8 @@ class LayerMemory {
   std::vector<EntryIndex> arrived_;
   std::vector<std::vector<EntryIndex>> guessed_;  ///< [heads]: what comes before it is demanded, ascending
   std::vector<EntryIndex> brought_;               ///< by one head for one purpose
-  std::vector<std::set<EntryIndex>> referred_;    ///< [heads]: read in the step because others refer to them
+  std::vector<UnitLoad>* loads_ = nullptr;
+  std::vector<std::set<EntryIndex>> referred_;  ///< [heads]: read in the step because others refer to them
   std::array<FlashTransfer, 7> flash_transfers_ = {{{Use::demand, IoKind::read},
                                                     {Use::prefetch, IoKind::read},
                                                     {Use::update, IoKind::read},

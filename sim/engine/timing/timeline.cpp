@@ -42,7 +42,7 @@ std::string span_event(std::string_view name, std::int64_t process, std::size_t 
                     {"args", args}});
 }
 
-Json arguments_of(const Operation& operation, bool critical) {
+Json arguments_of(const Operation& operation, bool critical, const UnitsOfRead& units_of) {
   Json arguments = {{"layer", operation.layer}};
   if (critical) {
     arguments["critical"] = true;
@@ -59,6 +59,10 @@ Json arguments_of(const Operation& operation, bool critical) {
   }
   arguments["requests"] = operation.requests.size();
   arguments["bytes"] = bytes;
+  if (std::vector<std::string> units = units_of ? units_of(operation) : std::vector<std::string>();
+      !units.empty()) {
+    arguments["units"] = std::move(units);
+  }
   return arguments;
 }
 
@@ -124,7 +128,8 @@ std::size_t Timeline::begin_point(const std::string& name, std::int64_t flash_tr
 }
 
 void Timeline::add_step(std::size_t point, std::int64_t step, std::int64_t position,
-                        const OperationGraph& graph, std::span<const Span> spans, const StepTimes& times) {
+                        const OperationGraph& graph, std::span<const Span> spans, const StepTimes& times,
+                        const UnitsOfRead& units_of) {
   KVR_CHECK(point < events_.size(), "point {} of {}", point, events_.size());
   const std::int64_t process = process_of(point);
   std::vector<std::string>& events = events_[point];
@@ -136,7 +141,7 @@ void Timeline::add_step(std::size_t point, std::int64_t step, std::int64_t posit
   const std::vector<std::size_t> tracks = tracks_of(operations, spans);
   for (std::size_t i = 0; i < operations.size(); ++i) {
     events.push_back(span_event(purpose_name(operations[i].purpose), process, tracks[i], spans[i],
-                                arguments_of(operations[i], critical[i])));
+                                arguments_of(operations[i], critical[i], units_of)));
   }
   events.push_back(span_event(fmt::format("step {}", step), process, kStepTrack, {times.begin_s, times.end_s},
                               {{"position", position}}));

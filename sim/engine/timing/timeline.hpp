@@ -2,6 +2,7 @@
 
 #include <cstdint>
 #include <filesystem>
+#include <functional>
 #include <span>
 #include <string>
 #include <vector>
@@ -10,6 +11,9 @@
 #include "sim/interfaces/schedule.hpp"
 
 namespace kvr {
+
+/// What an operation of the flash reads, a line for each set of heads; nothing where that is not known.
+using UnitsOfRead = std::function<std::vector<std::string>(const Operation& operation)>;
 
 /// Which steps a timeline shows: [first, first + count) of the replayed ones.
 struct TimelineSteps {
@@ -22,7 +26,8 @@ struct TimelineSteps {
 /// Collects the operations of chosen steps and writes them in the Chrome trace event format, which Perfetto
 /// and chrome://tracing open: one process per point, one thread per resource, each link among them, further
 /// ones for flash operations that overlap, times in simulated us. The spans of the critical path say so
-/// ("critical": true).
+/// ("critical": true), and where the units of a step are recorded, those of the flash name what they read
+/// ("units").
 class Timeline {
  public:
   explicit Timeline(TimelineSteps steps) : steps_(steps) {}
@@ -33,7 +38,7 @@ class Timeline {
   std::size_t begin_point(const std::string& name, std::int64_t flash_tracks = 1,
                           std::span<const std::string> links = {});
   void add_step(std::size_t point, std::int64_t step, std::int64_t position, const OperationGraph& graph,
-                std::span<const Span> spans, const StepTimes& times);
+                std::span<const Span> spans, const StepTimes& times, const UnitsOfRead& units_of = {});
   /// Whole or not at all; SystemError if it cannot be written.
   void write(const std::filesystem::path& out) const;
 

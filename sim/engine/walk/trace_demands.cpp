@@ -69,6 +69,11 @@ void check_needs(const TraceNeeds& needs, const RunConfig& config, const Sequenc
         "prompt; allowed: 0",
         config.place(sequence.first_step_key), prompt - trace.header().prefill_len, who_needs(config)));
   }
+  if (needs.token_classes && !trace.has_token_classes()) {
+    problems.push_back(fmt::format(
+        "{}: has no token_class, which {} needs; kvreplay-token-classes adds it from the model's tokenizer",
+        sequence.trace_path.string(), who_needs(config)));
+  }
   const std::int64_t window = queries_before(prompt, trace);
   if (needs.prompt_window > window) {
     problems.push_back(fmt::format("{}: has the queries of the last {} entries of the prompt, {} needs {}",

@@ -65,6 +65,13 @@ std::vector<EntryIndex> best_candidates(const Attended& attended, std::int64_t q
   return best;
 }
 
+/// Live candidates at most.
+std::int64_t open_budget(const Attended& attended) {
+  const CandidateRange& range = attended.range;
+  return std::min(attended.budget,
+                  attended.live.count_in({range.begin, range.end}) - std::ssize(attended.free));
+}
+
 /// Share of `best`, in order, that is among `entries`, which are candidates. Of candidates that weigh as much
 /// as the least of the best any will do: where logits lie far apart, most weights are zero in a float.
 class RecallCount {
@@ -138,12 +145,14 @@ void add_span(std::span<const float> probabilities, const Attended& attended, do
 
 }  // namespace
 
+std::vector<EntryIndex> best_open(const Attended& attended, std::int64_t query, HeadTruth& truth) {
+  return best_candidates(attended, query, open_budget(attended), truth);
+}
+
 void add_quality(const Attended& attended, std::int64_t query, HeadTruth& truth, double share,
                  HeadQuality& quality) {
   const std::span<const float> probabilities = truth.probabilities(query);
-  const CandidateRange& range = attended.range;
-  const std::int64_t budget =
-      std::min(attended.budget, attended.live.count_in({range.begin, range.end}) - std::ssize(attended.free));
+  const std::int64_t budget = open_budget(attended);
   // The best choice open to a policy takes the pending entries even where they alone exceed the budget.
   const std::vector<EntryIndex> open =
       best_candidates(attended, query, std::max(budget, attended.pending), truth);

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cstdint>
 #include <span>
+#include <vector>
 
 #include "sim/engine/walk/candidates.hpp"
 #include "sim/engine/walk/truth.hpp"
@@ -47,6 +48,10 @@ struct Attended {
     return range.contains(entry) && !std::ranges::binary_search(free, entry);
   }
 };
+
+/// The entries that recall counts: of the candidates the truly heaviest, as many as could be chosen; best
+/// first.
+std::vector<EntryIndex> best_open(const Attended& attended, std::int64_t query, HeadTruth& truth);
 
 /// Adds `share` of what query head `query` came to.
 void add_quality(const Attended& attended, std::int64_t query, HeadTruth& truth, double share,

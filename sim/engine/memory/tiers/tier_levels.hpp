@@ -37,6 +37,9 @@ class TierLevels {
   /// Fastest first.
   const std::deque<TierLevel>& levels() const { return levels_; }
   bool has(HeadId head, EntryIndex entry) const;
+  /// Which of the tiers below the first has the entry, the fastest that does: its place among the levels,
+  /// their number for the last tier, which has all.
+  std::size_t holder_of(HeadId head, EntryIndex entry) const;
   /// [links] of the layer's last step.
   std::span<const TierTraffic> traffic(std::int64_t layer) const {
     return std::span(traffic_).subspan(static_cast<std::size_t>(layer) * links_, links_);
@@ -104,8 +107,6 @@ class TierLevels {
   void count(TierUse use, const RecordSum& asked, const RecordSum& found, TierTraffic& moved) const;
   void look_up(std::size_t level, HeadId head, UnitId unit, bool hit);
   void come_from_last(std::int64_t layer, TierUse use, const RecordSum& entries);
-  /// The link of the fastest tier below the first that has the entry; the last has all.
-  std::size_t holder_of(HeadId head, EntryIndex entry) const;
   std::vector<EntryIndex> take_staying(HeadId head, std::vector<EntryIndex>& missing) const;
   /// `entries` of `object` have left the tier above level `to`; returns what of them comes to be there.
   RecordSum take_over(std::size_t to, CacheObject object, std::span<const EntryIndex> entries);
