@@ -4,6 +4,7 @@ As in test_evicting_peers.py, whose heads and qualities these are: the reference
 bit rows, masks and norms as wide as the sequence, and shares nothing with the program.
 """
 
+import hashlib
 import json
 from collections.abc import Iterator
 from pathlib import Path
@@ -200,7 +201,45 @@ def test_every_step_is_that_of_numpy(system: str, results: h5py.File, project_ro
                     got = {name: float(results[name][point, step, index, head]) for name in expected}
                     assert got == pytest.approx(expected, abs=2e-5, rel=1e-4), (number, head, step)
                     retained.append(expected["retained"])
+                    best = np.sort(one.softmax(PROMPT + step, list(range(PROMPT + step + 1))), axis=1)
+                    most = best[:, -len(attended.live) :].sum(axis=1).mean()
+                    assert got["mass"] <= most + 1e-6  # U9: of as many entries none have more
     assert min(retained) < 0.95  # something went
+
+
+def permuted(trace: Path, order: list[int], to: Path) -> Path:
+    """The same trace with its KV heads, and the query heads of each, in another order."""
+    to.write_bytes(trace.read_bytes())
+    queries = [head * GROUP + query for head in order for query in range(GROUP)]
+    with h5py.File(to, "r+") as file:
+        for layer in file["layers"].values():
+            for name, dataset in layer.items():
+                values = dataset[:][order if name in ("keys", "values") else queries]
+                dataset[:] = values
+                time_major = np.ascontiguousarray(np.swapaxes(values, 0, 1))
+                dataset.attrs["checksum"] = f"sha256:{hashlib.sha256(time_major.tobytes()).hexdigest()}"
+    return to
+
+
+def test_permuting_heads_permutes_results(kvreplay, project_root: Path, tmp_path: Path) -> None:
+    """U5."""
+    order, values = [2, 0, 1], {}
+    traces = {
+        "as it is": sample(project_root),
+        "permuted": permuted(sample(project_root), order, tmp_path / "permuted.h5"),
+    }
+    configs = project_root / "configs"
+    points = {
+        name: {"include": f"{configs}/systems/{name}.yaml"} for name in ("corm", "fastgen", "dbudgetkv")
+    }
+    for name, trace in traces.items():
+        config = tmp_path / "config.yaml"
+        config.write_text(CONFIG.format(configs=configs, trace=trace, points=json.dumps(points), steps=STEPS))
+        kvreplay("run", config, "-o", tmp_path / f"{name} out.h5")
+        with h5py.File(tmp_path / f"{name} out.h5") as file:
+            values[name] = {key: file[key][:] for key in ("retained", "mass", "output_error")}
+    for key, of_heads in values["as it is"].items():
+        np.testing.assert_array_equal(values["permuted"][key], of_heads[..., order], err_msg=key)
 
 
 def test_the_heads_of_a_layer_keep_one_number_and_layers_differ(results: h5py.File) -> None:

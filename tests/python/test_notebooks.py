@@ -21,6 +21,7 @@ def test_every_notebook_is_run_by_a_test() -> None:
         "03_device_curves.ipynb",
         "04_anatomy_of_a_policy.ipynb",
         "read_results.ipynb",
+        "seeds.ipynb",
         "zoo.ipynb",
         *with_papers,
     }  # test_zoo.py
@@ -32,11 +33,11 @@ def test_the_notebook_of_a_run_runs_from_top_to_bottom(
     run_notebook("read_results.ipynb", monkeypatch, KVREPLAY_RESULTS=demo_results)
 
 
-@pytest.mark.parametrize("number", ["01", "02", "03", "04"])
+@pytest.mark.parametrize("name", ["01_*", "02_*", "03_*", "04_*", "seeds"])
 def test_the_notebooks_that_run_the_program_run_from_top_to_bottom(
-    number: str, program_path: Path, monkeypatch: pytest.MonkeyPatch
+    name: str, program_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    (path,) = FOLDER.glob(f"{number}_*.ipynb")
+    (path,) = FOLDER.glob(f"{name}.ipynb")
     run_notebook(path.name, monkeypatch, KVREPLAY=program_path)
 
 

@@ -46,7 +46,7 @@ std::int64_t queries_before(std::int64_t prompt, const trace::Reader& trace) {
 
 /// A system need not have a name.
 std::string who_needs(const RunConfig& config) {
-  return config.system.name.empty() ? fmt::format("a scorer ({})", config.place("system.stages"))
+  return config.system.name.empty() ? fmt::format("a scorer or codec ({})", config.place("system.stages"))
                                     : fmt::format("a policy of '{}'", config.system.name);
 }
 

@@ -21,6 +21,7 @@ using test::values;
 trace::SynthOptions classed_trace() {
   trace::SynthOptions options = test::small_trace();
   options.punctuation = 0.2;
+  options.prompt_window = 32;
   return options;
 }
 
@@ -155,7 +156,7 @@ TEST_CASE("a trace without classes, or without queries of its prompt, is refused
       "pins: "
       "{sinks: 0, recent: 0}}";
   const std::string error = plain.error_of(evicting(profile));
-  CHECK(error.find("has no token_class, which a scorer") != std::string::npos);
+  CHECK(error.find("has no token_class, which a policy of") != std::string::npos);
   CHECK(error.find("kvreplay-token-classes adds it") != std::string::npos);
   CHECK(error.find("layer 0 has no prompt_attention_sums") != std::string::npos);
   CHECK(fixture().error_of(evicting(profile)).find("token_class") == std::string::npos);
