@@ -2,9 +2,10 @@
 
     python notebooks/guess_table.py RESULTS.h5
 
-Results with values by step and seeds, of configs/paper/seeds/cxl_speckv.yaml or with points named alike. What a
-step takes is held against the point `nothing`, or `dense, nothing`, of the same seed. 95 % intervals over seeds,
-layers and KV heads, drawn as of many that might have been (paired.py); what nothing moves has none.
+Results with values by step and seeds, of configs/paper/seeds/cxl_speckv.yaml or with points named alike.
+What a step takes is held against the point `nothing`, or `dense, nothing`, of the same seed. 95 % intervals
+over seeds, layers and KV heads, drawn as of many that might have been (paired.py); what nothing moves has
+none.
 """
 
 import argparse
