@@ -13,6 +13,7 @@ import kvreplay
 import numpy as np
 import xarray as xr
 from codec_table import memory
+from guess_table import by_name
 from kvreplay.labels import place_labels
 from matplotlib.axes import Axes
 from paired import estimate
@@ -75,6 +76,20 @@ def memory_against_error(path: Path, axes: Axes) -> Axes:
     error = with_interval(axes, share, errors)
     label(axes, share, error, list(points))
     axes.set(xlabel="memory of entries (% of fp16)", ylabel="error of the output (%)")
+    return axes
+
+
+def time_by_accuracy(data: xr.Dataset, axes: Axes) -> Axes:
+    """What a step takes by how often an oracle's guess is right; no guess and the last step's beside it."""
+    found = by_name(data)
+    milliseconds = {name: 1e3 * one.latency_s.mean("step") for name, one in found.items()}
+    oracle = {name: value for name, value in milliseconds.items() if name.startswith("oracle")}
+    accuracy = np.array([float(found[name].accuracy[0]) for name in oracle])
+    with_interval(axes, accuracy, list(oracle.values()), label="an oracle's guess")
+    for name, label_, style in (("nothing", "no guess", "-"), ("last step", "the last step's", "--")):
+        axes.axhline(float(milliseconds[name].mean()), color="0.4", linestyle=style, label=label_)
+    axes.set(xlabel="probability that a needed page is guessed", ylabel="a step (ms)")
+    axes.legend()
     return axes
 
 

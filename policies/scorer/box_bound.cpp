@@ -5,8 +5,6 @@
 //   appended:                the box grows by the key
 //
 // The score is at least every member's logit, and equal to it where the unit has one member.
-#include <algorithm>
-
 #include "policies/scorer/unit_boxes.hpp"
 #include "sim/base/registry.hpp"
 #include "sim/interfaces/scorer.hpp"
@@ -34,12 +32,7 @@ class BoxBound final : public Scorer {
 
   void score(const MatrixView<float>& queries, const Clustering&, const HeadView&,
              const MatrixRef<float>& scores, Work& work) override {
-    for (std::int64_t query = 0; query < queries.rows; ++query) {
-      for (UnitId unit = 0; unit < scores.cols; ++unit) {
-        scores.row(query)[static_cast<std::size_t>(unit)] =
-            static_cast<float>(context_.attention_scale) * bound(queries.row(query), unit);
-      }
-    }
+    boxes_.bound(queries, context_.attention_scale, scores);
     const auto elements = static_cast<double>(boxes_.units() * context_.head_dim);
     const auto products = static_cast<double>(queries.rows * boxes_.units() * context_.query_dim());
     work += {4.0 * products, 2.0 * kBytes * elements};
@@ -49,16 +42,6 @@ class BoxBound final : public Scorer {
 
  private:
   static constexpr double kBytes = 2.0;  // an element in fp16
-
-  float bound(std::span<const float> query, UnitId unit) const {
-    const auto least = boxes_.least(unit);
-    const auto largest = boxes_.largest(unit);
-    float sum = 0.0F;
-    for (std::size_t channel = 0; channel < query.size(); ++channel) {
-      sum += std::max(query[channel] * least[channel], query[channel] * largest[channel]);
-    }
-    return sum;
-  }
 
   Context context_;
   UnitBoxes boxes_;

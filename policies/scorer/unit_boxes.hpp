@@ -20,6 +20,16 @@ class UnitBoxes {
   std::int64_t units() const { return units_; }
   std::span<const float> least(UnitId unit) const { return view(least_).row(unit); }
   std::span<const float> largest(UnitId unit) const { return view(largest_).row(unit); }
+  /// The largest logit that any key within each unit's box could have: `queries` [rows, dim], `logits` [rows,
+  /// units].
+  void bound(const MatrixView<float>& queries, double attention_scale, const MatrixRef<float>& logits) const {
+    for (std::int64_t query = 0; query < queries.rows; ++query) {
+      for (UnitId unit = 0; unit < logits.cols; ++unit) {
+        logits.row(query)[static_cast<std::size_t>(unit)] =
+            static_cast<float>(attention_scale) * largest_product(queries.row(query), unit);
+      }
+    }
+  }
   /// Both ends of the boxes in fp16.
   std::int64_t dram_bytes() const { return units_ * dim_ * 2 * 2; }
 
@@ -40,6 +50,16 @@ class UnitBoxes {
   }
   std::span<float> row(std::vector<float>& ends, UnitId unit) const {
     return matrix_ref(ends.data(), units_, dim_).row(unit);
+  }
+
+  float largest_product(std::span<const float> query, UnitId unit) const {
+    const auto lower = least(unit);
+    const auto upper = largest(unit);
+    float sum = 0.0F;
+    for (std::size_t channel = 0; channel < query.size(); ++channel) {
+      sum += std::max(query[channel] * lower[channel], query[channel] * upper[channel]);
+    }
+    return sum;
   }
 
   void enclose(UnitId unit, const Clustering& clustering, const HeadView& view, Work& work) {
