@@ -23,6 +23,7 @@ import numpy as np
 import xarray as xr
 import yaml
 from kvreplay.fronts import unbeaten
+from kvreplay.labels import place_labels
 from matplotlib import pyplot as plt
 from matplotlib.figure import Figure
 from paired import Estimate, estimate
@@ -163,13 +164,14 @@ def draw(found: list[System]) -> Figure:
     axes.set_title("error over latency; area: DRAM; blue: none other is at least as good in all three")
     names.axis("off")
     on_front = front(found)
+    at = np.array([(1e3 * one.latency_s, 100 * one.output_error.mean) for one in found])
+    areas = np.array([5e-6 * one.dram_bytes + 8 for one in found])
     for number, one in enumerate(found, start=1):
-        point = (1e3 * one.latency_s, 100 * one.output_error.mean)
         colour = "tab:blue" if one.name in on_front else "0.6"
-        axes.scatter(*point, s=5e-6 * one.dram_bytes + 8, color=colour, alpha=0.6)
-        axes.annotate(str(number), point, xytext=(5, 4), textcoords="offset points", fontsize=8)
+        axes.scatter(*at[number - 1], s=areas[number - 1], color=colour, alpha=0.6)
         names.text(0, 1 - number / (len(found) + 1), f"{number}  {one.name}", fontsize=8, color=colour)
     axes.grid(alpha=0.3)
+    place_labels(axes, at, [str(number + 1) for number in range(len(found))], half_sizes=np.sqrt(areas) / 2)
     return figure
 
 

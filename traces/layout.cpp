@@ -12,6 +12,8 @@ hid_t type_of(Element element) {
       return hdf5::half_type();
     case Element::float32:
       return H5T_IEEE_F32LE;
+    case Element::uint8:
+      return H5T_STD_U8LE;
     case Element::int32:
       return H5T_STD_I32LE;
     case Element::int64:
@@ -89,6 +91,12 @@ std::vector<DatasetSpec> layout_of(const Header& header, std::int64_t query_coun
   layout.push_back({"/tokens", Element::int32, {{"seq_len", header.seq_len}}, "token id", "token ids", true});
   layout.push_back(
       {"/query_positions", Element::int64, {query_time}, "position", "positions that have a query", true});
+  layout.push_back({"/token_class",
+                    Element::uint8,
+                    {{"seq_len", header.seq_len}},
+                    "1",
+                    "class of each token: 0 other, 1 special, 2 punctuation",
+                    false});
   layout.push_back({"/turns",
                     Element::int64,
                     {{"turns", kUnknown}},

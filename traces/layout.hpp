@@ -10,7 +10,7 @@
 /// Where everything is in a kvtrace file: the table of traces/FORMAT.md in code. Internal to traces/.
 namespace kvr::trace {
 
-enum class Element { half, float32, int32, int64 };
+enum class Element { half, float32, uint8, int32, int64 };
 
 /// The type in the file and, the hosts being little-endian, in memory.
 hid_t type_of(Element element);

@@ -137,6 +137,20 @@ void Reader::read_tokens(std::int64_t begin, std::int64_t end, std::span<std::in
   state_->read("/tokens", 0, begin, end, out);
 }
 
+bool Reader::has_token_classes() const {
+  return state_->datasets.contains("/token_class");
+}
+
+void Reader::read_token_classes(std::int64_t begin, std::int64_t end, std::span<std::uint8_t> out) const {
+  state_->read("/token_class", 0, begin, end, out);
+  const auto unknown = std::ranges::find_if(out, [](std::uint8_t one) { return one > kLastTokenClass; });
+  if (unknown != out.end()) {
+    throw InputError(fmt::format("{}: {} at position {}; expected 0..{}",
+                                 hdf5::where(state_->file.file.get(), "/token_class"), *unknown,
+                                 begin + (unknown - out.begin()), kLastTokenClass));
+  }
+}
+
 Window::Window(const Reader& reader, Field field, std::int64_t layer, std::int64_t head, std::int64_t rows)
     : reader_(&reader),
       field_(field),

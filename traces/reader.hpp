@@ -11,6 +11,9 @@
 
 namespace kvr::trace {
 
+/// Classes of tokens are numbers from 0 to this.
+constexpr std::uint8_t kLastTokenClass = 2;
+
 /// An open kvtrace file.
 ///
 /// The constructor checks everything but the bulk of the data: format, version, header, shapes, types and
@@ -54,6 +57,10 @@ class Reader {
 
   /// Token ids of positions [begin, end).
   void read_tokens(std::int64_t begin, std::int64_t end, std::span<std::int32_t> out) const;
+
+  bool has_token_classes() const;
+  /// What tokens of positions [begin, end) are to their tokenizer: 0 other, 1 special, 2 punctuation.
+  void read_token_classes(std::int64_t begin, std::int64_t end, std::span<std::uint8_t> out) const;
 
  private:
   struct State;

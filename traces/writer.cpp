@@ -202,6 +202,10 @@ void Writer::append_tokens(std::span<const std::int32_t> tokens) {
   state_->stream("/tokens").append(std::as_bytes(tokens));
 }
 
+void Writer::append_token_classes(std::span<const std::uint8_t> classes) {
+  state_->stream("/token_class").append(std::as_bytes(classes));
+}
+
 void Writer::append(Field field, std::int64_t layer, std::span<const Half> rows) {
   state_->stream(layer, name_of(field)).append(std::as_bytes(rows));
 }

@@ -29,6 +29,8 @@ class Writer {
   Writer& operator=(const Writer&) = delete;
 
   void append_tokens(std::span<const std::int32_t> tokens);
+  /// Of each token, as Reader has them; the first append creates the dataset.
+  void append_token_classes(std::span<const std::uint8_t> classes);
   /// `layer` counts the captured layers. The first append of a field creates its dataset.
   void append(Field field, std::int64_t layer, std::span<const Half> rows);
   /// [n, query heads]; n adds up to prefill_len.

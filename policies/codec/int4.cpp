@@ -1,46 +1,10 @@
-// Symmetric 4-bit integers with one scale for each group of 32 elements, the last group perhaps shorter:
-//
-//   scale = max |x| of the group / 7, in fp16, at most 9352,   code = round(x / scale),   x' = scale * code
-//   |x - x'| <= scale / 2, so a 14th of the group's largest, besides the rounding of the scale
-//   blob  = the scales, then two codes a byte, the first in the low bits, each as code + 8
-#include <algorithm>
-#include <cmath>
-#include <cstring>
-
-#include "sim/base/convert.hpp"
+// Rows as symmetric 4-bit integers with a scale for each 32 elements, see Int4Groups.
+#include "policies/codec/int4_groups.hpp"
 #include "sim/base/registry.hpp"
 #include "sim/interfaces/codec.hpp"
 
 namespace kvr {
 namespace {
-
-constexpr std::size_t kGroup = 32;
-constexpr float kLargestCode = 7.0F;
-constexpr int kOffset = 8;
-
-std::size_t groups_of(std::size_t elements) {
-  return (elements + kGroup - 1) / kGroup;
-}
-
-std::span<const float> group_of(std::span<const float> row, std::size_t group) {
-  return row.subspan(group * kGroup, std::min(kGroup, row.size() - group * kGroup));
-}
-
-Half scale_of(std::span<const float> group) {
-  float largest = 0.0F;
-  for (const float x : group) {
-    largest = std::max(largest, std::abs(x));
-  }
-  // Rounded up, the scale would turn the largest codes of the largest rows into infinity.
-  constexpr float kLargestScale = 9352.0F;
-  return to_half(std::min(largest / kLargestCode, kLargestScale));
-}
-
-/// A scale among fp16's subnormals is so coarse that the quotient may leave the codes' range.
-int code_of(float x, float scale) {
-  const float code = scale > 0.0F ? std::nearbyint(x / scale) : 0.0F;
-  return static_cast<int>(std::clamp(code, -kLargestCode, kLargestCode));
-}
 
 class Int4 final : public RowCodec {
  public:
@@ -56,32 +20,16 @@ class Int4 final : public RowCodec {
   Int4(Params, const Context&) {}
 
   std::int64_t row_bytes(std::int64_t head_dim) const override {
-    const auto elements = static_cast<std::size_t>(head_dim);
-    return static_cast<std::int64_t>(groups_of(elements) * sizeof(Half) + (elements + 1) / 2);
+    return static_cast<std::int64_t>(Int4Groups::bytes(static_cast<std::size_t>(head_dim)));
   }
   bool lossless() const override { return false; }
 
   void encode(std::span<const float> row, std::span<std::byte> blob) const override {
-    std::ranges::fill(blob, std::byte{0});
-    const auto codes = blob.subspan(groups_of(row.size()) * sizeof(Half));
-    for (std::size_t group = 0; group < groups_of(row.size()); ++group) {
-      const Half stored = scale_of(group_of(row, group));
-      std::memcpy(&blob[group * sizeof(Half)], &stored, sizeof(stored));
-      const float scale = to_float(stored);
-      for (std::size_t i = group * kGroup; i < std::min((group + 1) * kGroup, row.size()); ++i) {
-        codes[i / 2] |= static_cast<std::byte>((code_of(row[i], scale) + kOffset) << (i % 2 * 4));
-      }
-    }
+    Int4Groups::encode(row, blob);
   }
 
   void decode(std::span<const std::byte> blob, std::span<float> row) const override {
-    const auto codes = blob.subspan(groups_of(row.size()) * sizeof(Half));
-    for (std::size_t i = 0; i < row.size(); ++i) {
-      Half stored{};
-      std::memcpy(&stored, &blob[i / kGroup * sizeof(Half)], sizeof(stored));
-      const int code = (std::to_integer<int>(codes[i / 2]) >> (i % 2 * 4) & 15) - kOffset;
-      row[i] = to_float(stored) * static_cast<float>(code);
-    }
+    Int4Groups::decode(blob, row);
   }
 };
 

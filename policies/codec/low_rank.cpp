@@ -7,10 +7,10 @@
 // the squared singular values left out (Eckart and Young 1936), up to the rounding to fp16.
 #include <fmt/format.h>
 
-#include <algorithm>
 #include <cstring>
 #include <vector>
 
+#include "policies/codec/half_range.hpp"
 #include "sim/base/convert.hpp"
 #include "sim/base/registry.hpp"
 #include "sim/interfaces/codec.hpp"
@@ -21,7 +21,6 @@ namespace kvr {
 namespace {
 
 constexpr double kBytes = 2.0;  // an element in fp16
-constexpr float kLargestHalf = 65504.0F;
 
 class LowRankHead final : public HeadCodec {
  public:
@@ -43,9 +42,7 @@ class LowRankHead final : public HeadCodec {
   void encode(std::span<const float> row, const KnownRows&, StoredRow& stored, Work& work) override {
     std::vector<float> shares(static_cast<std::size_t>(rank_));
     kernels::multiply(matrix_view(row.data(), 1, width_), basis(), matrix_ref(shares.data(), 1, rank_));
-    for (float& share : shares) {  // an extreme row may have more of a direction than fp16 can say
-      share = std::clamp(share, -kLargestHalf, kLargestHalf);
-    }
+    stay_in_half_range(shares);
     std::vector<Half> kept(shares.size());
     to_half(shares, kept);
     stored.blob.resize(kept.size() * sizeof(Half));

@@ -95,20 +95,13 @@ class LowRank final : public Scorer {
   bool calibrated() const { return !params_.calibration.empty(); }
 
   KeyBasis calibration() const {
-    try {
-      return read_basis(params_.calibration, {.model = context_.model_name,
-                                              .kv_heads = context_.kv_heads,
-                                              .layer = context_.layer_number,
-                                              .set = context_.heads > 1 ? 0 : context_.head.head,
-                                              .width = context_.head_dim,
-                                              .rank = params_.rank});
-    } catch (const InputError& error) {
-      std::vector<std::string> problems;
-      for (const std::string& problem : error.problems()) {
-        problems.push_back(fmt::format("calibration: {}", problem));
-      }
-      throw InputError(std::move(problems));
-    }
+    return read_named_basis("calibration", params_.calibration,
+                            {.model = context_.model_name,
+                             .kv_heads = context_.kv_heads,
+                             .layer = context_.layer_number,
+                             .set = context_.heads > 1 ? 0 : context_.head.head,
+                             .width = context_.head_dim,
+                             .rank = params_.rank});
   }
 
   void take_basis(const KeyBasis& found) {

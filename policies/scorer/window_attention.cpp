@@ -8,13 +8,13 @@
 //
 // Found once, when the prompt has been read.
 #include <algorithm>
+#include <functional>
 #include <vector>
 
 #include "policies/scorer/entry_sums.hpp"
+#include "policies/scorer/prompt_softmax.hpp"
 #include "sim/base/registry.hpp"
 #include "sim/interfaces/scorer.hpp"
-#include "sim/kernels/dot.hpp"
-#include "sim/kernels/softmax.hpp"
 
 namespace kvr {
 namespace {
@@ -71,13 +71,15 @@ class WindowAttention final : public Scorer {
     const auto before_window =
         queries == 0 ? 0 : static_cast<std::size_t>(prompt.window_positions[static_cast<std::size_t>(first)]);
     const bool together = params_.group == "sum";
+    PromptSoftmax softmax(context_.attention_scale);
     std::vector<float> sums;
     for (std::int64_t query = 0; query < context_.group; ++query) {
       if (query == 0 || !together) {
         sums.assign(before_window, 0.0F);
       }
       for (std::int64_t t = first; t < queries; ++t) {
-        add_attention(prompt, t, query, sums);
+        const auto weights = softmax.weights(prompt, t, query, context_.group).first(before_window);
+        std::ranges::transform(sums, weights, sums.begin(), std::plus{});
       }
       if (!together) {
         pooled_.push_back(pooled(sums));
@@ -86,7 +88,8 @@ class WindowAttention final : public Scorer {
     if (together) {
       pooled_.assign(static_cast<std::size_t>(context_.group), pooled(sums));
     }
-    work += static_cast<double>((queries - first) * context_.group * prompt.rows.entries()) * key_work();
+    work += static_cast<double>((queries - first) * context_.group * prompt.rows.entries()) *
+            PromptSoftmax::key_work(context_.query_dim());
   }
 
   void update(std::span<const Change>, const Clustering&, const HeadView&, Work&) override {}
@@ -100,28 +103,6 @@ class WindowAttention final : public Scorer {
   std::int64_t dram_bytes() const override { return 0; }
 
  private:
-  Work key_work() const {
-    const auto d = static_cast<double>(context_.query_dim());
-    return {.flops = 2.0 * d, .bytes = 2.0 * d};
-  }
-
-  /// Adds the causal softmax of a window's query over the prompt.
-  void add_attention(const PromptView& prompt, std::int64_t t, std::int64_t query,
-                     std::vector<float>& sums) const {
-    const std::int64_t visible = prompt.window_positions[static_cast<std::size_t>(t)] + 1;
-    std::vector<float> weights(static_cast<std::size_t>(visible));
-    kernels::dot_rows(prompt.window_queries.slice(t * context_.group + query, 1),
-                      prompt.rows.keys.slice(0, visible), matrix_ref(weights.data(), 1, visible));
-    for (float& weight : weights) {
-      weight *= static_cast<float>(context_.attention_scale);
-    }
-    std::vector<float> powers(weights.size());
-    const double sum = kernels::exp_weights(weights, std::ranges::max(weights), powers);
-    for (std::size_t entry = 0; entry < sums.size(); ++entry) {
-      sums[entry] += static_cast<float>(static_cast<double>(powers[entry]) / sum);
-    }
-  }
-
   std::vector<float> pooled(const std::vector<float>& sums) const {
     const std::int64_t before = params_.kernel / 2;
     const std::int64_t behind = params_.kernel - 1 - before;

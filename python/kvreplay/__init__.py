@@ -9,7 +9,8 @@ kvreplay.pareto(data, "latency_p50", "output_error_mean")
 from . import plots
 from .errors import Error, IncompleteWarning
 from .fronts import pareto
-from .program import Comparison, compare, run
+from .parquet import export_parquet
+from .program import Comparison, command, compare, run
 from .results import open, provenance
 from .traces import Model, Trace, open_trace
 from .units import units
@@ -20,7 +21,9 @@ __all__ = [
     "IncompleteWarning",
     "Model",
     "Trace",
+    "command",
     "compare",
+    "export_parquet",
     "open",
     "open_trace",
     "pareto",

@@ -16,10 +16,11 @@ from matplotlib.ticker import MaxNLocator
 
 from .errors import Error
 from .fronts import LARGEST, SMALLEST, Metric, better, name_of, unbeaten
-from .labels import place_labels
+from .labels import place_labels, short_names
 from .points import along_points, summaries
 
 LONGEST_LABEL = 45  # letters of an axis; where a description is longer, the metric's name stands
+WIDE = 20.0  # from end to end
 GREY = "0.5"  # told apart from a light and a dark ground
 MANY_COLOURS = "viridis"
 PREFIXES = ((1e9, "G"), (1e6, "M"), (1e3, "k"), (1.0, ""), (1e-3, "m"), (1e-6, "µ"), (1e-9, "n"))
@@ -46,13 +47,14 @@ def pareto(
     what was reached from what was not.
 
     `labels` names the points, those of the front first, without covering one another; how many had no room is
-    said in the corner. For that the axes must have their final size.
+    said in the corner. Where all are called by the same keys, these stand above the axes and names are values
+    alone. For that the axes must have their final size.
     """
-    names = name_of(x), name_of(y)
-    table = summaries(data, *names)
+    metrics = name_of(x), name_of(y)
+    table = summaries(data, *metrics)
     signs = np.array([1 if better(metric) == "min" else -1 for metric in (x, y)])
-    (scale_x, text_x), (scale_y, text_y) = (_scale(table[name]) for name in names)
-    at = np.stack([table[names[0]].to_numpy() * scale_x, table[names[1]].to_numpy() * scale_y], axis=1)
+    (scale_x, text_x), (scale_y, text_y) = (_scale(table[name]) for name in metrics)
+    at = np.stack([table[metrics[0]].to_numpy() * scale_x, table[metrics[1]].to_numpy() * scale_y], axis=1)
     front = unbeaten(at * signs)
     known = np.flatnonzero(np.isfinite(at).all(axis=1))
     front = front[np.isin(front, known)]
@@ -61,14 +63,17 @@ def pareto(
     axes.scatter(at[front, 0], at[front, 1], s=34, color="C0", zorder=3, label="not beaten")
     line = _steps(at[front][np.argsort(at[front, 0])], signs[0] > 0)
     axes.plot(*line.T, color="C0", linewidth=1.2, zorder=2)
-    _log_if_wide(at[known, 0], axes.set_xscale)
-    _log_if_wide(at[known, 1], axes.set_yscale)
+    _spread_out(at[known, 0], axes.set_xscale)
+    _spread_out(at[known, 1], axes.set_yscale)
     axes.margins(0.12)
     axes.set(xlabel=text_x, ylabel=text_y)
     _quiet(axes, "both")
     if labels:
         order = np.concatenate((front, beaten))
-        place_labels(axes, at[order], table["point"].to_numpy()[order].tolist(), line)
+        names, keys = short_names(table["point"].to_numpy()[order].tolist())
+        if keys:
+            axes.set_title(f"points by {keys}", loc="left", fontsize="small")
+        place_labels(axes, at[order], names, line)
     return axes
 
 
@@ -154,7 +159,8 @@ def hit_rate_over_capacity(
 
     `capacity` names what stands for it: a swept key, or a summary such as `cache_bytes_max`. Where it is not
     given, it is the swept key that ends in `.capacity`, or what caches took at most. Over a dimension of the
-    data there is a line for each combination of the others; otherwise points are single.
+    data there is a line for each combination of the others; otherwise points are single, and where the
+    capacity was not swept, which makes no curve, a line above the axes says so.
     """
     capacity = capacity or _capacity_of(data)
     if capacity in data.dims:
@@ -212,7 +218,7 @@ def _lines_over(data: xr.Dataset, axes: Axes, capacity: str, metric: str) -> Non
     names = _line_names(data, others) if others else [""]
     for (colour, name), line in zip(_coloured(names), lines, strict=True):
         axes.plot(scale_x * line[capacity], scale_y * line, "o-", color=colour, label=name, markersize=4)
-    _log_if_wide(data[capacity].to_numpy(), axes.set_xscale)
+    _spread_out(data[capacity].to_numpy(), axes.set_xscale)
     axes.set(xlabel=text_x, ylabel=text_y)
     if others:
         _legend(axes)
@@ -232,9 +238,11 @@ def _points_over(data: xr.Dataset, axes: Axes, capacity: str, metric: str) -> No
     known = np.flatnonzero(np.isfinite(at).all(axis=1))
     at = at[known]
     axes.scatter(at[:, 0], at[:, 1], color="C0", s=34)
-    _log_if_wide(at[:, 0], axes.set_xscale)
+    _spread_out(at[:, 0], axes.set_xscale)
     axes.margins(0.12)
     axes.set(xlabel=text_x, ylabel=text_y)
+    if "key" not in data[capacity].attrs:
+        axes.set_title("capacity was not swept: a dot for what each point has", loc="left", fontsize="small")
     place_labels(axes, at, table["point"].to_numpy()[known].tolist())
 
 
@@ -283,10 +291,16 @@ def _prefix(values: np.ndarray, unit: str) -> tuple[float, str]:
     return 1 / size, prefix + unit
 
 
-def _log_if_wide(values: np.ndarray, set_scale: Callable[[str], None]) -> None:
-    """A logarithmic scale where the ends of the values are more than 20 times apart."""
-    if values.size and values.min() > 0 and values.max() > 20 * values.min():
+def _spread_out(values: np.ndarray, set_scale: Callable[..., None]) -> None:
+    """A logarithmic scale where the ends of the positive values are more than 20 times apart; where there is
+    a zero beside them, linear below the smallest."""
+    positive = values[values > 0]
+    if not positive.size or (values < 0).any() or positive.max() <= WIDE * positive.min():
+        return
+    if positive.size == values.size:
         set_scale("log")
+    else:
+        set_scale("symlog", linthresh=positive.min())
 
 
 def _coloured(names: np.ndarray | Sequence[str]) -> list[tuple[Any, str]]:

@@ -108,6 +108,18 @@ def compare(
     return Comparison(done.returncode == 1, pd.DataFrame(moved, columns=list(COLUMNS)), report)
 
 
+def command(*words: AnyPath) -> str:
+    """Runs any command of the program and returns what it prints:
+    `command("device", "curve", "ufs40", "--json")`.
+
+    Raises Error with what the program says, where it does not succeed or is not found.
+    """
+    done = _call(*map(os.fspath, words))
+    if done.returncode != 0:
+        raise Error(_message(done))
+    return done.stdout
+
+
 def program() -> Path:
     """The program: what the environment variable KVREPLAY names, else `kvreplay` on PATH, else the release
     build of the tree that this package lies in. Raises Error where there is none."""

@@ -4,6 +4,7 @@
 #include <fmt/ranges.h>
 
 #include <algorithm>
+#include <array>
 #include <cmath>
 #include <span>
 
@@ -16,11 +17,23 @@
 namespace kvr {
 namespace {
 
-constexpr std::string_view kFormat = "kvreplay key basis";
 constexpr std::int64_t kVersion = 2;  // 1 did not say which KV heads it is of
 constexpr hsize_t kMostColumns = 1 << 16;
 constexpr hsize_t kMostElements = hsize_t{1} << 28;  // of a layer's bases: 512 MiB
 constexpr std::string_view kDigest = "sha256";
+
+/// The format's name.
+std::string_view format_of(BasisKind kind) {
+  switch (kind) {
+    case BasisKind::keys:
+      return "kvreplay key basis";
+    case BasisKind::residuals:
+      return "kvreplay residual basis";
+    case BasisKind::dictionaries:
+      return "kvreplay dictionaries";
+  }
+  throw InternalError("no such kind of basis");
+}
 
 std::string path_of(std::int64_t layer, std::string_view name) {
   return fmt::format("layers/{}/{}", layer, name);
@@ -52,10 +65,17 @@ void write_sets(hid_t file, const std::string& path, hid_t type, const std::vect
   hdf5::write_string(dataset.get(), std::string(kDigest), digest_of<T>(whole));
 }
 
-void check_format(const hdf5::Handle& file, const std::filesystem::path& path) {
-  if (!hdf5::has_attribute(file.get(), "format") || hdf5::read_string(file.get(), "format") != kFormat) {
+void check_format(const hdf5::Handle& file, BasisKind wanted, const std::filesystem::path& path) {
+  const std::string format =
+      hdf5::has_attribute(file.get(), "format") ? hdf5::read_string(file.get(), "format") : "";
+  const std::array kinds{BasisKind::keys, BasisKind::residuals, BasisKind::dictionaries};
+  if (std::ranges::find(kinds, format, format_of) == kinds.end()) {
     throw InputError(
         fmt::format("{}: is no calibration; allowed: a file that kvreplay calibrate wrote", path.string()));
+  }
+  if (format != format_of(wanted)) {
+    throw InputError(fmt::format("{}: is a {}; allowed: a {}, see kvreplay calibrate --of", path.string(),
+                                 format, format_of(wanted)));
   }
   if (const std::int64_t version = hdf5::read_int(file.get(), "version"); version != kVersion) {
     throw InputError(fmt::format("{}: is of version {}; allowed: {}", path.string(), version, kVersion));
@@ -85,8 +105,10 @@ void check_origin(const hdf5::Handle& file, const BasisWanted& wanted, const std
 /// The shape of the layer's bases, checked against what is asked.
 hdf5::Shape check_shape(hid_t dataset, const BasisWanted& wanted, const std::filesystem::path& path) {
   const hdf5::Shape shape = hdf5::shape_of(dataset);
+  const bool more = wanted.kind == BasisKind::dictionaries;  // atoms than channels
   const bool sound = shape.size() == 3 && shape[0] > 0 && shape[2] > 0 && shape[1] <= kMostColumns &&
-                     shape[2] <= shape[1] && shape[0] <= kMostElements / (shape[1] * shape[2]);
+                     shape[2] <= (more ? kMostColumns : shape[1]) &&
+                     shape[0] <= kMostElements / (shape[1] * shape[2]);
   if (!sound || !hdf5::has_type(dataset, hdf5::half_type())) {
     throw InputError(fmt::format(
         "{}: layer {}: bases of {} and shape [{}]; allowed: float16 [sets, channels, columns]", path.string(),
@@ -98,6 +120,11 @@ hdf5::Shape check_shape(hid_t dataset, const BasisWanted& wanted, const std::fil
                     "channels is asked "
                     "for; allowed: a calibration of the same model, with --heads as the system has them",
                     path.string(), wanted.layer, shape[0], shape[1], wanted.set, wanted.width));
+  }
+  if (more && shape[2] != static_cast<hsize_t>(wanted.rank)) {
+    throw InputError(
+        fmt::format("{}: layer {} has {} atoms, and {} are asked for; allowed: as many as it has",
+                    path.string(), wanted.layer, shape[2], wanted.rank));
   }
   if (shape[2] < static_cast<hsize_t>(wanted.rank)) {
     throw InputError(
@@ -130,7 +157,7 @@ void check_directions(const KeyBasis& found, const BasisWanted& wanted, const st
 void BasisFile::write(const std::filesystem::path& path) const {
   NewFile target(path);
   hdf5::Handle file = hdf5::create_file(target.temporary());
-  hdf5::write_string(file.get(), "format", kFormat);
+  hdf5::write_string(file.get(), "format", format_of(kind));
   hdf5::write_int(file.get(), "version", kVersion);
   hdf5::write_string(file.get(), "model", model);
   hdf5::write_string(file.get(), "source_sha256", source);
@@ -152,7 +179,7 @@ void BasisFile::write(const std::filesystem::path& path) const {
 
 KeyBasis read_basis(const std::filesystem::path& path, const BasisWanted& wanted) {
   const hdf5::Handle file = hdf5::open_file(path);
-  check_format(file, path);
+  check_format(file, wanted.kind, path);
   check_origin(file, wanted, path);
   const std::string at = path_of(wanted.layer, "basis");
   if (!hdf5::has_dataset(file.get(), at)) {
@@ -177,6 +204,19 @@ KeyBasis read_basis(const std::filesystem::path& path, const BasisWanted& wanted
   }
   check_directions(found, wanted, path);
   return found;
+}
+
+KeyBasis read_named_basis(std::string_view parameter, const std::filesystem::path& path,
+                          const BasisWanted& wanted) {
+  try {
+    return read_basis(path, wanted);
+  } catch (const InputError& error) {
+    std::vector<std::string> problems;
+    for (const std::string& problem : error.problems()) {
+      problems.push_back(fmt::format("{}: {}", parameter, problem));
+    }
+    throw InputError(std::move(problems));
+  }
 }
 
 }  // namespace kvr

@@ -25,6 +25,7 @@
 #include "sim/cli/list/command.hpp"
 #include "sim/cli/messages.hpp"
 #include "sim/cli/options/subcommands.hpp"
+#include "sim/cli/report/command.hpp"
 #include "sim/cli/result/command.hpp"
 #include "sim/cli/run/run_command.hpp"
 #include "sim/cli/schema_command.hpp"
@@ -50,6 +51,7 @@ constexpr std::array kCommands = {
     cli::Subcommand{"compare", "what moved between two results, and whether that is a regression",
                     [](Args args, std::FILE* out, bool) { return run_compare_command(args, out); }},
     cli::Subcommand{"result", "look into results, and turn them into tables", run_result_command},
+    cli::Subcommand{"report", "a page about results for a browser, in one file", run_report_command},
     cli::Subcommand{"inspect", "what a head chose in one step, unit by unit, and what was read for it",
                     [](Args args, std::FILE* out, bool) { return run_inspect_command(args, out); }},
     cli::Subcommand{"trace", "look at, check and make traces", run_trace_command},

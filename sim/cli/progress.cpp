@@ -13,14 +13,13 @@ namespace {
 constexpr std::chrono::milliseconds kRedraw{100};
 constexpr int kBarWidth = 30;
 
-/// ", 4 at step 12 of 400", or of one point alone ", at step 12 of 400".
+/// ", 4 at hand, 12 of their 400 steps", or of one point alone ", 12 of 400 steps".
 std::string at_hand_text(const ProgressBar::PointsDone& done) {
-  if (done.at_hand == 0) {
-    return "";
+  if (done.total == 1) {
+    return done.of > 0 ? fmt::format(", {} of {} steps", done.steps, done.of) : "";
   }
-  const std::string who = done.total > 1 ? fmt::format(", {}", done.at_hand) : ",";
-  return done.of > 0 ? fmt::format("{} at step {} of {}", who, done.steps, done.of)
-                     : fmt::format("{} at work", who);
+  const std::string steps = done.of > 0 ? fmt::format(", {} of their {} steps", done.steps, done.of) : "";
+  return done.at_hand > 0 ? fmt::format(", {} at hand{}", done.at_hand, steps) : "";
 }
 
 }  // namespace

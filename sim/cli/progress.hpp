@@ -22,8 +22,8 @@ class ProgressBar {
     std::size_t finished;
     std::size_t total;
     std::size_t at_hand;  ///< that are being replayed
-    std::int64_t steps;   ///< that these have behind them
-    std::int64_t of;      ///< so many; 0 where they are at different ones
+    std::int64_t steps;   ///< that these have behind them, all together
+    std::int64_t of;      ///< so many
   };
   void update_points(const PointsDone& done);
 

@@ -53,7 +53,7 @@ void refuse_sizes(const RunConfig& config, const StoreCodecs& codecs, const Layo
     problems.add(fmt::format("{}: {}, but codecs ({}) store entries in several sizes; allowed: {}",
                              config.place(key), what, config.place("system.codec"), allowed));
   };
-  if (codecs.tail() > 0) {
+  if (codecs.tail() > 0 && !codecs.sized_by_place()) {
     refuse("system.codec", fmt::format("the newest {} entries stay as captured", codecs.tail()),
            "codecs that keep none so, or codecs of one size");
   }

@@ -6,6 +6,7 @@
 
 #include "sim/base/registry.hpp"
 #include "sim/engine/codec_refusals.hpp"
+#include "sim/engine/heads/attention/head_codecs.hpp"
 #include "sim/engine/point_replay.hpp"
 
 namespace kvr {
@@ -28,7 +29,8 @@ void PointReplay::make_heads() {
         config_.system.clustering.type, config_.system.clustering.values, {members_ * g.head_dim, id, seed});
     heads_.emplace_back(id, std::move(members), std::move(clustering), config_.system.clustering.type,
                         stages_.of_head(id),
-                        SetCodec(machine_.codecs(), id, members_, g.head_dim, seed, machine_.entry_bytes()));
+                        SetCodec(machine_.codecs(), id, members_, g.head_dim, seed, machine_.entry_bytes(),
+                                 rows_origin(walk_.header(), id.layer, machine_.codecs())));
     heads_.back().record_span({static_cast<EntryIndex>(config_.recorded_span.first),
                                static_cast<EntryIndex>(config_.recorded_span.end())});
   }

@@ -193,7 +193,8 @@ void PointReplay::begin_step() {
     for (std::int64_t head = set * members_; head < (set + 1) * members_; ++head) {
       queries.push_back({walk_.queries(head), walk_.speculated(head)});
     }
-    heads_[static_cast<std::size_t>(set)].begin_step(queries);
+    const std::int64_t sequence = walk_.head_id(set * members_).sequence;
+    heads_[static_cast<std::size_t>(set)].begin_step(queries, walk_.sequence(sequence).token_class());
   });
 }
 

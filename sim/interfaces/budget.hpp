@@ -4,9 +4,16 @@
 #include <span>
 #include <string_view>
 
+#include "sim/base/matrix.hpp"
 #include "sim/interfaces/report.hpp"
 
 namespace kvr {
+
+/// What a Budget wants in HeadCandidates beyond scores.
+struct BudgetNeeds {
+  bool candidate_sizes = false;  ///< `sizes` are of `candidates` in every scope
+  bool attention = false;        ///< `weights`
+};
 
 /// What a Budget may look at: one item per head of its stage's scope, layer by layer, in head order.
 struct HeadCandidates {
@@ -19,6 +26,9 @@ struct HeadCandidates {
   std::span<const float> scores;  ///< [units], folded over the group (mean where the stage folds by `none`)
   std::span<const std::int32_t> sizes;  ///< [units], members of each unit; where the scope has several heads,
                                         ///< those of `candidates`, else pinned ones too
+  /// [query heads, units], where it is wanted: what the candidates of each unit get of the attention that the
+  /// stage's queries, at the prompt's end its last ones, pay to all that is visible.
+  MatrixView<float> weights = {};
 };
 
 /// Says how many entries each head may select, on top of what is pinned: integers, never a ratio.
@@ -35,6 +45,7 @@ class Budget {
 
   virtual ~Budget() = default;
 
+  virtual BudgetNeeds needs() const { return {}; }
   /// `heads`: all of the stage's scope. `entries` [heads.size()]: entries allotted to each, >= 0; more than
   /// `candidates` means all. From one thread at a time; where a stage evicts at layer_end, each call of a
   /// prompt has the heads of the one before, less what that removed, and those of further layers after them.

@@ -34,6 +34,9 @@ struct PromptRows {
   MatrixView<float> window_queries = {};
 };
 
+/// What of a head, or of all that decide together, lies in a row.
+enum class RowsOf { keys, values, both };
+
 /// The stored form of the rows of one plane: the keys or the values of one head, or both of all heads that
 /// decide together. Entries come in ascending order, each once; removed ones do not.
 ///
@@ -52,6 +55,9 @@ class HeadCodec {
   /// `references` [stored.references.size(), width]: those rows, as they come back.
   virtual void decode(std::span<const std::byte> blob, const MatrixView<float>& references,
                       std::span<float> row) const = 0;
+  /// Where Codec::sized_by_place, asked before the row is stored: how long its blob will be, `kept_bytes`
+  /// apart.
+  virtual std::int64_t bytes_at(EntryIndex /*entry*/) const { return 0; }
   /// DRAM for what decoding takes besides blobs and rows, `kept_bytes` apart: what `fit` left, and which
   /// entries refer to which.
   virtual std::int64_t dram_bytes() const { return 0; }
@@ -72,6 +78,10 @@ class Codec {
     HeadId head;         ///< the set of heads that decide together
     std::int64_t plane;  ///< which of that set's; a random stream is named after both
     std::uint64_t root_seed;
+    RowsOf rows = RowsOf::both;                   ///< both: the keys of all heads, then their values
+    std::int64_t layer_number = 0;                ///< of the model; `head.layer` counts what was captured
+    std::string_view model_name = {};             ///< as the trace names it; for the call alone
+    std::span<const std::int64_t> kv_heads = {};  ///< of the model, those captured; for the call alone
   };
 
   virtual ~Codec() = default;
@@ -79,9 +89,15 @@ class Codec {
   /// Bytes of one row of `width` elements on flash and in the cache, all that decoding needs included but
   /// what it refers to. Where sizes vary the most that a row may take; the least is a byte.
   virtual std::int64_t row_bytes(std::int64_t width) const = 0;
-  /// Whether rows are stored in blobs of several lengths. Then `tail` is 0, and not every layout will do: see
-  /// Layout.
+  /// Whether rows are stored in blobs of several lengths. Then `tail` is 0 unless `sized_by_place`, and not
+  /// every layout will do: see Layout.
   virtual bool sizes_vary() const { return false; }
+  /// Where sizes vary: whether an entry's place alone says how long its blob is (HeadCodec::bytes_at), so
+  /// that it is known of the tail, whose entries have no blob yet.
+  virtual bool sized_by_place() const { return false; }
+  /// Of a codec with state: whether it is given keys as they were before their rotary embedding, which turns
+  /// those of one token at two places apart; what it gives back is turned again.
+  virtual bool before_rotation() const { return false; }
   /// Of a codec that stores no row for itself (`each_row`): bytes of each row that stay in DRAM and are never
   /// on flash, the last of its blob, besides `row_bytes`.
   virtual std::int64_t kept_bytes(std::int64_t /*width*/) const { return 0; }

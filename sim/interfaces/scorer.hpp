@@ -12,10 +12,14 @@
 
 namespace kvr {
 
+/// What a token is to its tokenizer; numbered as traces have it.
+enum class TokenClass : std::uint8_t { other, special, punctuation };
+
 /// What a policy needs of the trace beyond keys, values and queries; checked before the run starts.
 struct TraceNeeds {
   bool prompt_attention_sums = false;
   std::int64_t prompt_window = 0;  ///< queries of so many last positions of the prompt
+  bool token_classes = false;      ///< PromptView::token_classes and `token`
 };
 
 /// What a Scorer may look at when the prompt ends. Fields that it did not ask for are empty.
@@ -27,6 +31,7 @@ struct PromptView {
   std::span<const std::int64_t> window_positions = {};
   /// What each entry got of the attention of all queries of the prompt, [group, entries].
   MatrixView<float> attention_sums = {};
+  std::span<const TokenClass> token_classes = {};  ///< [entries]
 };
 
 /// Members of a unit that are not read, for which what the scorer keeps of the unit stands.
@@ -77,6 +82,8 @@ class Scorer {
   /// Whether it can `estimate`.
   virtual bool sketches() const { return false; }
   virtual void begin(const PromptView& /*prompt*/, Work& /*work*/) {}
+  /// At the begin of every step, where `needs` asks for classes: of the token whose entry is the next.
+  virtual void token(EntryIndex /*entry*/, TokenClass /*its_class*/) {}
   /// Whether `attended` shall be called.
   virtual bool wants_attention() const { return false; }
   /// In every step, before the new entry is appended, for each query head of the group: the softmax over all

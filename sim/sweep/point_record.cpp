@@ -12,6 +12,7 @@
 #include "sim/base/files/new_file.hpp"
 #include "sim/base/files/regular_file.hpp"
 #include "sim/base/sha256.hpp"
+#include "sim/results/units/units_check.hpp"
 #include "sim/sweep/bytes.hpp"
 #include "sim/sweep/outline_check.hpp"
 
@@ -164,6 +165,9 @@ RecordedUnits get_unit_rows(ByteReader& in, const UnitsOutline& outline) {
           column.member);
     }
   });
+  if (!are_sound(units) || !are_names(outline)) {
+    throw InputError("is damaged: what it has of units cannot be");
+  }
   return units;
 }
 

@@ -31,8 +31,8 @@ struct Work {
 struct Advance {
   double points;           ///< that are done, with parts of those at hand
   std::size_t at_hand;     ///< so many points are being replayed
-  std::int64_t steps = 0;  ///< that these have behind them; of several groups at a time 0
-  std::int64_t of = 0;     ///< so many; likewise
+  std::int64_t steps = 0;  ///< that these have behind them, all together
+  std::int64_t of = 0;     ///< so many, as far as it is known
 };
 
 /// Who is told what happens to points, in the process that runs them.

@@ -1,14 +1,56 @@
 """Results files that say what was swept, as sim/results writes them, and that do not, as it did once."""
 
+import itertools
 import shutil
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 import h5py
 import numpy as np
+import xarray as xr
+from conftest import ROOT
 
 Values = list[int] | list[float] | list[str]
+
+SHARES, CAPACITIES, SEEDS = [0.05, 0.2], [65536, 262144, 1048576], [1, 2]
+SIZES = "[64KiB, 256KiB, 1MiB]"  # the capacities
+ATTRS = {
+    "share": {"units": "1", "key": "system.stages.0.budget.share", "long_name": "retrieved share"},
+    "capacity": {"units": "B", "key": "system.cache.capacity", "long_name": "capacity of the cache"},
+}
+
+
+def plain_sweep(kvreplay: Callable[..., object], folder: Path) -> Path:
+    """Twelve points, shares by capacities by seeds, in a file that does not say so; sweep.yaml made them."""
+    parts = ("phones/oneplus_12", "devices/ufs40", "models/trace", "systems/kmeans_contiguous_lru")
+    includes = ", ".join(f"{ROOT}/configs/{part}.yaml" for part in parts)
+    (folder / "sweep.yaml").write_text(f"""\
+include: [{includes}]
+trace: {{path: {ROOT}/traces/samples/smollm2.h5}}
+run: {{steps: 12, seeds: {len(SEEDS)}}}
+sweep: {{system.stages.0.budget.share: {SHARES}, system.cache.capacity: {SIZES}}}
+""")
+    kvreplay("run", folder / "sweep.yaml", "-o", folder / "run.h5")
+    return without_axes(folder / "run.h5", folder / "plain.h5")
+
+
+def product() -> list[tuple[float, int, int]]:
+    """Share, capacity and seed of each of its points, in the file's order."""
+    return list(itertools.product(SHARES, CAPACITIES, SEEDS))
+
+
+def said_sweep(plain: Path, copy: Path) -> Path:
+    """The same, saying what was swept."""
+    axes = {"share": [one[0] for one in product()], "capacity": [one[1] for one in product()]}
+    return with_axes(plain, copy, axes, ATTRS)
+
+
+def points(**metrics: np.ndarray) -> xr.Dataset:
+    """As results that have summaries alone."""
+    count = len(next(iter(metrics.values())))
+    names = [f"p{i}" for i in range(count)]
+    return xr.Dataset({name: ("point", values) for name, values in metrics.items()}, {"point": names})
 
 
 def without_axes(path: Path, copy: Path) -> Path:

@@ -32,7 +32,7 @@ run: {{steps: {steps}, check: every_step}}
 """
 
 
-@pytest.fixture(scope="module", params=["separate", "together"])
+@pytest.fixture(scope="module", params=["each", "together"])
 def results(request, kvreplay, project_root: Path, sample: Path, tmp_path_factory) -> Iterator[h5py.File]:
     folder = tmp_path_factory.mktemp("channels")
     config = folder / "channels.yaml"
@@ -100,9 +100,9 @@ def test_more_channels_cost_more_bytes_and_less_error(results: h5py.File) -> Non
     assert results["share"][:].tolist() == list(SHARES)
     error = results["output_error"][:].mean(axis=(1, 2, 3))
     assert (np.diff(error) > 0).all()
-    held = results["dram_bytes"][:, 0]
-    # All heads of the model: 30 layers of 3, whose newest entries stay whole.
-    pruned = 30 * HEADS * (PROMPT + 1 - RECENT)
+    held = results["dram_total_max"][:]
+    # After the last step, of 3 heads in 4 layers that stand for the trace's; the newest entries stay whole.
+    pruned = len(LAYERS) * HEADS * (PROMPT + STEPS - RECENT)
     for point, share in enumerate(SHARES):
         assert held[0] - held[point] == 2 * int(np.floor(share * DIM)) * pruned
 
@@ -121,5 +121,5 @@ def test_only_keys_may_be_fitted_to_queries(program_path, project_root, sample, 
     )  # fmt: skip
     assert "has the queries of the last 32 entries of the prompt" in refused(text)
     told = refused(text.replace("v: fp16", "v: channel_prune"))
-    assert "wrong.yaml:8:" in told
+    assert "wrong.yaml:9:" in told
     assert "'channel_prune' fits itself to the prompt's queries, which ask keys alone" in told

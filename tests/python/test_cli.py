@@ -31,6 +31,7 @@ COMMANDS = {
     "explain": (["c.yaml", "run.seed"], "--set"),
     "schema": ([], ""),
     "compare": (["a.h5", "b.h5"], "--rules"),
+    "report": (["r.h5"], "--timeline"),
     "inspect": (["r.h5"], "--step"),
     "result show": (["r.h5"], "--point"),
     "result export": (["r.h5"], "--csv"),
@@ -158,6 +159,24 @@ def test_a_bench_is_written_as_json(kvreplay: Run, tmp_path: Path) -> None:
     assert written["context"]["compiler"]
     assert {device["name"] for device in written["devices"]}
     assert all(device["cpu"]["median_s"] > 0 for device in written["devices"])
+
+
+def test_a_bench_holds_sweeps_against_their_points(kvreplay: Run, attempt: Run, tmp_path: Path) -> None:
+    told = kvreplay("bench", "--only", "sweep", "--brief", "--json", tmp_path / "bench.json").stdout
+    sweep = json.loads((tmp_path / "bench.json").read_text())["sweep"]
+    runs = [sweep[name] for name in ("usual", "two_jobs", "one_by_one", "unwritten")]
+    assert [(run["points"], run["steps"]) for run in runs] == [(25, 4)] * 4
+    assert [(run["points"], run["steps"]) for run in sweep["growing"]] == [(25, 2), (50, 2), (75, 2)]
+    assert all(run["cpu"]["median_s"] > 0 and run["wall"]["median_s"] > 0 for run in runs)
+    without = sweep["own_cpu"]["median_s"] + sweep["exact_pass_cpu"]["median_s"]
+    assert sweep["overhead"] == pytest.approx(sweep["usual"]["cpu"]["median_s"] / without)
+    assert sweep["overhead_met"] == (sweep["overhead"] <= 1.2)
+    speedup = sweep["usual"]["wall"]["median_s"] / sweep["two_jobs"]["wall"]["median_s"]
+    assert sweep["speedup_of_two_jobs"] == pytest.approx(speedup)
+    for number in ("overhead", "speedup_of_two_jobs", "growth_per_point"):
+        assert f" {sweep[number]:.3g} x" in told
+    refused = attempt("bench", "--only", "devices", "--brief")
+    assert (refused.returncode, "--brief: is of the section sweep" in refused.stderr) == (2, True)
 
 
 def test_the_version_is_told(kvreplay: Run) -> None:

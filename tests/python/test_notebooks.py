@@ -16,8 +16,12 @@ NOTEBOOKS = sorted(FOLDER.glob("*.ipynb"))
 def test_every_notebook_is_run_by_a_test() -> None:
     with_papers = {f"{paper}_paper.ipynb" for paper in ("dynakv", "dynamickv", "kvswap")}  # test_paper_*.py
     assert {path.name for path in NOTEBOOKS} == {
+        "01_quick_start.ipynb",
         "02_sweep_and_pareto.ipynb",
+        "03_device_curves.ipynb",
+        "04_anatomy_of_a_policy.ipynb",
         "read_results.ipynb",
+        "seeds.ipynb",
         "zoo.ipynb",
         *with_papers,
     }  # test_zoo.py
@@ -29,10 +33,12 @@ def test_the_notebook_of_a_run_runs_from_top_to_bottom(
     run_notebook("read_results.ipynb", monkeypatch, KVREPLAY_RESULTS=demo_results)
 
 
-def test_the_notebook_of_a_sweep_runs_from_top_to_bottom(
-    program_path: Path, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("name", ["01_*", "02_*", "03_*", "04_*", "seeds"])
+def test_the_notebooks_that_run_the_program_run_from_top_to_bottom(
+    name: str, program_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    run_notebook("02_sweep_and_pareto.ipynb", monkeypatch, KVREPLAY=program_path)
+    (path,) = FOLDER.glob(f"{name}.ipynb")
+    run_notebook(path.name, monkeypatch, KVREPLAY=program_path)
 
 
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.name)

@@ -66,6 +66,7 @@ COMMANDS = {
     "probe": ["device", "probe", "folder/p", "--quick", "--quiet", "--size-limit", "1MiB", "-o"],
     "synth": ["trace", "synth"],
     "bench": ["bench", "--only", "kernels", "--json"],
+    "report": ["report", f"{ROOT}/tests/golden/systems.h5", "--quiet", "-o"],
 }
 KINDS = {
     "pipe": "is a pipe; allowed: a new name or a regular file",

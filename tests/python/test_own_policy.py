@@ -5,6 +5,7 @@ import json
 import os
 import shutil
 import subprocess
+import sys
 from pathlib import Path
 
 import kvreplay
@@ -50,6 +51,28 @@ def test_the_policy_replays_the_sample(own: Path) -> None:
     settings = ["--set", f"trace.path={trace}", "--set", "run.steps=8", "--set", "run.check=every_step"]
     table = done("build/kvreplay", "--quiet", "run", "own.yaml", *settings, cwd=own)
     assert "newest" in table and "centroid" in table
+
+
+def test_its_sweep_comes_to_a_front_of_eighteen_points(own: Path) -> None:
+    """By the commands of the example's page, on a few steps."""
+    page = (EXAMPLE / "README.md").read_text().split("```sh\n")[2].split("```")[0]
+    words = {
+        "KVREPLAY/.venv/bin/python": sys.executable,
+        "PREFIX": str(own.parent / "prefix"),
+        " -o own.h5": " --set run.steps=8 -o own.h5",
+    }
+    for line in page.splitlines():
+        for here, there in words.items():
+            line = line.replace(here, there)
+        done("sh", "-c", line, cwd=own)
+    with kvreplay.open(own / "own.h5", stack=True) as data:
+        assert data.sizes["point"] == 18
+        assert set(data.variant.values) == set(data.point.values)
+        front = kvreplay.pareto(data)
+        scorers = {name.split(",")[0] for name in data.point.values}
+        assert scorers == {"newest", "centroid"} and 1 <= len(front) < 18
+    picture = (own / "own.png").read_bytes()
+    assert picture.startswith(b"\x89PNG") and int.from_bytes(picture[16:20]) == 1600
 
 
 def test_a_change_of_its_code_is_found_against_the_results_before(own: Path) -> None:

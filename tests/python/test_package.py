@@ -19,22 +19,22 @@ import xarray as xr
 from conftest import ROOT
 from kvreplay import fronts
 from kvreplay.program import COLUMNS, program
-from matplotlib import pyplot as plt
-from matplotlib.axes import Axes
-from matplotlib.colors import to_rgb
-from matplotlib.text import Annotation
-from swept_results import with_axes, without_axes
+from swept_results import (
+    ATTRS,
+    CAPACITIES,
+    SEEDS,
+    SHARES,
+    plain_sweep,
+    points,
+    product,
+    said_sweep,
+    with_axes,
+    without_axes,
+)
 
 mpl.use("agg")
 
-SHARES, CAPACITIES, SEEDS = [0.05, 0.2], [65536, 262144, 1048576], [1, 2]
-SIZES = "[64KiB, 256KiB, 1MiB]"  # the capacities
 SAMPLE = ROOT / "traces" / "samples" / "smollm2.h5"
-STYLES = ("default", "dark_background")
-ATTRS = {
-    "share": {"units": "1", "key": "system.stages.0.budget.share", "long_name": "retrieved share"},
-    "capacity": {"units": "B", "key": "system.cache.capacity", "long_name": "capacity of the cache"},
-}
 
 
 @pytest.fixture(autouse=True)
@@ -50,17 +50,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def plain(kvreplay: Callable[..., object], folder: Path) -> Path:
-    """Twelve points, shares by capacities by seeds, in a file that does not say so."""
-    parts = ("phones/oneplus_12", "devices/ufs40", "models/trace", "systems/kmeans_contiguous_lru")
-    includes = ", ".join(f"{ROOT}/configs/{part}.yaml" for part in parts)
-    (folder / "sweep.yaml").write_text(f"""\
-include: [{includes}]
-trace: {{path: {SAMPLE}}}
-run: {{steps: 12, seeds: {len(SEEDS)}}}
-sweep: {{system.stages.0.budget.share: {SHARES}, system.cache.capacity: {SIZES}}}
-""")
-    kvreplay("run", folder / "sweep.yaml", "-o", folder / "run.h5")
-    return without_axes(folder / "run.h5", folder / "plain.h5")
+    return plain_sweep(kvreplay, folder)
 
 
 @pytest.fixture(scope="module")
@@ -69,16 +59,9 @@ def systems(demo_results: Path, folder: Path) -> Path:
     return without_axes(demo_results, folder / "systems.h5")
 
 
-def product() -> list[tuple[float, int, int]]:
-    """Share, capacity and seed of each point, in the file's order."""
-    return list(itertools.product(SHARES, CAPACITIES, SEEDS))
-
-
 @pytest.fixture(scope="module")
 def swept(plain: Path, folder: Path) -> Path:
-    """The same, saying what was swept."""
-    axes = {"share": [one[0] for one in product()], "capacity": [one[1] for one in product()]}
-    return with_axes(plain, folder / "swept.h5", axes, ATTRS)
+    return said_sweep(plain, folder / "swept.h5")
 
 
 @pytest.fixture(scope="module")
@@ -435,6 +418,14 @@ def test_what_cannot_be_compared_is_said(plain: Path, worse: Path, demo_results:
         package.compare(plain, plain, max_drop={"recall": -1})
 
 
+def test_any_command_gives_what_it_prints(kvreplay: Callable[..., object]) -> None:
+    words = ("list", "scorer", "centroid")
+    assert package.command(*words) == kvreplay(*words).stdout
+    assert str(SAMPLE) in package.command("trace", "info", SAMPLE)
+    with pytest.raises(package.Error, match=r"no such scorer \(centroids\); did you mean 'centroid'"):
+        package.command("list", "scorer", "centroids")
+
+
 def test_the_program_is_found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     named = tmp_path / "named"
     named.write_text("")
@@ -470,12 +461,6 @@ def plain_front(costs: np.ndarray) -> set[int]:
 
     known = [i for i, row in enumerate(costs) if not any(np.isnan(value) for value in row)]
     return {i for i in known if not any(beats(costs[j], costs[i]) for j in known)}
-
-
-def points(**metrics: np.ndarray) -> xr.Dataset:
-    count = len(next(iter(metrics.values())))
-    names = [f"p{i}" for i in range(count)]
-    return xr.Dataset({name: ("point", values) for name, values in metrics.items()}, {"point": names})
 
 
 def test_a_front_is_what_the_definition_says() -> None:
@@ -537,202 +522,6 @@ def test_what_is_no_metric_of_points_is_refused(grid: xr.Dataset) -> None:
     ):
         with pytest.raises(package.Error, match=what):
             package.pareto(grid, *metrics)
-
-
-# --- Pictures ---
-
-
-Draw = Callable[[Axes], Axes]
-
-
-def pictures(grid: xr.Dataset) -> dict[str, Draw]:
-    plots = package.plots
-    return {
-        "pareto": lambda axes: plots.pareto(grid, axes),
-        "latency_stack": lambda axes: plots.latency_stack(grid, axes),
-        "energy_stack": lambda axes: plots.energy_stack(grid, axes),
-        "recall_over_position": lambda axes: plots.recall_over_position(grid, axes),
-        "layer_head_map": lambda axes: plots.layer_head_map(grid.isel(share=0, capacity=0), axes),
-        "hit_rate_over_capacity": lambda axes: plots.hit_rate_over_capacity(grid, axes),
-        "two_results": lambda axes: plots.two_results(grid, grid.isel(share=[1]), axes),
-    }
-
-
-@pytest.fixture
-def axes() -> Iterator[Axes]:
-    figure, axes = plt.subplots(figsize=(7, 5), layout="constrained")
-    yield axes
-    plt.close(figure)
-
-
-def brightness(colour: object) -> float:
-    return float(np.dot((0.2126, 0.7152, 0.0722), np.power(to_rgb(colour), 2.2)))
-
-
-def contrast(a: object, b: object) -> float:
-    """As WCAG has it, 1 to 21."""
-    low, high = sorted((brightness(a), brightness(b)))
-    return (high + 0.05) / (low + 0.05)
-
-
-@pytest.mark.parametrize("style", STYLES)
-def test_every_picture_is_drawn_and_readable(grid: xr.Dataset, style: str) -> None:
-    for name, draw in pictures(grid).items():
-        with plt.style.context(style):
-            figure, axes = plt.subplots(figsize=(7, 5), layout="constrained")
-            assert draw(axes) is axes, name
-            assert axes.get_xlabel(), name
-            figure.canvas.draw()
-            ground = figure.get_facecolor()
-            texts = [text for one in figure.axes for text in one.findobj(mpl.text.Text)]
-            shown = [text for text in texts if text.get_visible() and text.get_text()]
-            assert shown and all(contrast(text.get_color(), ground) > 4.5 for text in shown), name
-            for line in axes.get_lines():
-                assert contrast(line.get_color(), ground) > 2, (name, line)
-            plt.close(figure)
-
-
-def test_the_names_of_all_pictures_are_tried_above(grid: xr.Dataset) -> None:
-    public = {
-        name
-        for name, item in vars(package.plots).items()
-        if getattr(item, "__module__", "") == "kvreplay.plots" and not name.startswith("_")
-    }
-    assert public == set(pictures(grid))
-
-
-def labels_of(axes: Axes) -> list[Annotation]:
-    return [text for text in axes.texts if isinstance(text, Annotation) and text.get_text()]
-
-
-@pytest.mark.parametrize("seed", range(3))
-@pytest.mark.parametrize("size", [(5, 3.5), (7, 5), (12, 9)])
-def test_fifty_labels_do_not_cover_one_another(size: tuple[float, float], seed: int) -> None:
-    rng = np.random.default_rng(seed)
-    latency = rng.lognormal(-5, 0.7, 50)
-    error = 0.002 / latency**0.6 * rng.lognormal(0, 0.5, 50)
-    data = points(latency_p50=latency, output_error_mean=error)
-    data["point"] = [f"share=0.{i},capacity={i}MiB" for i in range(50)]
-    figure, axes = plt.subplots(figsize=size, layout="constrained")
-    package.plots.pareto(data, axes)
-    figure.canvas.draw()
-    labels = labels_of(axes)
-    boxes = [text.get_window_extent() for text in labels]
-    for one, other in itertools.combinations(boxes, 2):
-        covered = min(one.x1, other.x1) - max(one.x0, other.x0), min(one.y1, other.y1) - max(one.y0, other.y0)
-        assert min(covered) <= 0.01, (one, other)
-    inside = axes.get_window_extent()
-    assert all(inside.x0 <= box.x0 and box.x1 <= inside.x1 for box in boxes)
-    markers = axes.transData.transform(np.concatenate([one.get_offsets() for one in axes.collections]))
-    assert not any(box.contains(*marker) for box in boxes for marker in markers)
-    said = [text.get_text() for text in axes.texts if "room" in text.get_text()]
-    left_out = int(said[0].split()[0]) if said else 0
-    assert len(labels) + left_out == 50 and len(labels) >= {5: 8, 7: 15, 12: 35}[size[0]]
-    front, named = package.pareto(data), [text.get_text() for text in labels]
-    assert named[: front.isin(named).sum()] == [name for name in front if name in named]
-    plt.close(figure)
-
-
-def test_the_line_of_the_front_divides_what_was_reached(axes: Axes) -> None:
-    seed = int(np.random.default_rng().integers(2**32))
-    print(f"seed {seed}")
-    values = np.random.default_rng(seed).random((2, 30))
-    data = points(a=values[0], b=values[1])
-    for directions in itertools.product(("min", "max"), repeat=2):
-        axes.clear()
-        package.plots.pareto(data, axes, ("a", directions[0]), ("b", directions[1]), labels=False)
-        (line,) = axes.get_lines()
-        signs = [1 if one == "min" else -1 for one in directions]
-        corners = line.get_xydata() / 100  # per cent
-        for a, b in values.T:
-            for x, y in corners:  # no point beats a corner
-                assert not (signs[0] * (a - x) < -1e-12 and signs[1] * (b - y) < -1e-12)
-
-
-def bars(axes: Axes) -> np.ndarray:
-    """[part, point]"""
-    return np.array([[bar.get_width() for bar in container] for container in axes.containers])
-
-
-def test_parts_of_latency_and_energy_add_up(
-    grid: xr.Dataset, kvreplay: Callable[..., object], tmp_path: Path, axes: Axes
-) -> None:
-    package.plots.latency_stack(grid, axes)
-    expected = 1e3 * grid.latency_mean.mean("seed").to_numpy().ravel()
-    np.testing.assert_allclose(bars(axes).sum(axis=0), expected, rtol=1e-9)
-    assert [one.get_label() for one in axes.containers] == ["computing", "policy", "exposed I/O"]
-    axes.clear()
-    package.plots.energy_stack(grid, axes)
-    energy = 1e3 * grid.energy_j.mean(["seed", "step"]).to_numpy().ravel()
-    np.testing.assert_allclose(bars(axes).sum(axis=0), energy, rtol=1e-9)
-    tiers = ROOT / "configs" / "experiments" / "tiers.yaml"
-    with package.open(package.run(tiers, tmp_path / "tiers.h5", {"run.steps": 8})) as data:
-        axes.clear()
-        package.plots.latency_stack(data, axes)
-        links = bars(axes)[3]
-        expected = 1e3 * data.exposed_link_s.mean("step").fillna(0).to_numpy()
-        np.testing.assert_allclose(links, expected, rtol=1e-6, atol=1e-9)
-        assert links.max() > 0
-
-
-def test_pictures_show_the_numbers(grid: xr.Dataset, axes: Axes) -> None:
-    package.plots.recall_over_position(grid, axes, window=1)
-    lines = axes.get_lines()
-    assert len(lines) == len(SHARES) * len(CAPACITIES)
-    recall = grid.recall.isel(share=0, capacity=0).mean(["seed", "layer", "kv_head"])
-    np.testing.assert_allclose(lines[0].get_ydata(), 100 * recall)
-    np.testing.assert_array_equal(lines[0].get_xdata(), grid.position.isel(share=0, capacity=0, seed=0))
-    axes.clear()
-    package.plots.hit_rate_over_capacity(grid, axes)
-    assert [line.get_label() for line in axes.get_lines()] == [f"share={share}" for share in SHARES]
-    hits = 100 * grid.hit_rate.mean("seed").sel(share=0.2)
-    np.testing.assert_allclose(axes.get_lines()[1].get_ydata(), hits)
-    axes.clear()
-    one = grid.sel(share=0.2, capacity=65536)
-    package.plots.layer_head_map(one, axes)
-    shown = axes.get_images()[0].get_array()
-    np.testing.assert_allclose(shown, 100 * one.recall.mean(["seed", "step"]))
-
-
-def test_a_swept_capacity_is_the_scale_of_single_points(swept: Path, axes: Axes) -> None:
-    with package.open(swept, stack=True) as data:
-        package.plots.hit_rate_over_capacity(data, axes)
-        drawn = axes.collections[0].get_offsets()
-        np.testing.assert_allclose(drawn[:, 0], data.capacity / 1e6)
-        np.testing.assert_allclose(drawn[:, 1], 100 * data.hit_rate)
-    assert axes.get_xlabel() == "capacity of the cache [MB]"
-
-
-def test_a_line_is_broken_where_the_position_jumps(axes: Axes, tmp_path: Path) -> None:
-    turns = ROOT / "configs" / "experiments" / "turns.yaml"
-    with package.open(package.run(turns, tmp_path / "turns.h5"), stack=True) as data:
-        package.plots.recall_over_position(data, axes)
-        assert (np.diff(data.position, axis=1) != 1).any()
-    for line in axes.get_lines():
-        steps = np.diff(line.get_xdata())
-        assert (np.isnan(steps) | (steps == 1)).all()
-
-
-def test_two_results_have_a_row_for_each_point_of_either(grid: xr.Dataset, axes: Axes) -> None:
-    package.plots.two_results(grid.isel(share=[0]), grid, axes, names=("old", "now"))
-    rows = [text.get_text() for text in axes.get_yticklabels()]
-    assert rows == grid.variant.to_numpy().ravel().tolist()
-    assert [text.get_text() for text in axes.get_legend().get_texts()] == ["old", "now"]
-
-
-def test_pictures_say_what_they_lack(grid: xr.Dataset, axes: Axes) -> None:
-    with pytest.raises(package.Error, match="a map is of one point, these are 6; choose with sel or isel"):
-        package.plots.layer_head_map(grid, axes)
-    with pytest.raises(package.Error, match="there is no 'nothing' in the data"):
-        package.plots.two_results(grid, grid, axes, "nothing")
-    with pytest.raises(package.Error, match="neither 'point' nor 'variant'"):
-        package.plots.latency_stack(xr.Dataset(), axes)
-
-
-def test_points_without_axes_are_drawn_over_their_caches(systems: Path, axes: Axes) -> None:
-    with package.open(systems) as data:
-        package.plots.hit_rate_over_capacity(data, axes)
-        assert {text.get_text() for text in labels_of(axes)} == set(data.point.values)
 
 
 # --- What is said of it ---

@@ -155,7 +155,9 @@ def test_a_signal_leaves_no_half_written_trace(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
-@pytest.mark.parametrize(("section", "moment"), [("policy", "*.partial-*"), ("scale", "scale.h5")])
+@pytest.mark.parametrize(
+    ("section", "moment"), [("policy", "*.partial-*"), ("scale", "scale.h5"), ("sweep", "sweep.h5.points")]
+)
 def test_a_signal_leaves_nothing_of_a_bench(tmp_path: Path, number: int, section: str, moment: str) -> None:
     """While it makes its trace, and while a process of its own replays that."""
     process = start("bench", "--only", section, env=os.environ | {"TMPDIR": str(tmp_path)})

@@ -12,7 +12,7 @@ trace: {{path: {trace}}}
 run: {{steps: 48}}
 record: {{host_timing: false}}
 sweep:
-  system: [quest, tinyserve]
+  system: [{configs}/systems/quest.yaml, {configs}/systems/tinyserve.yaml]
   system.clustering.page_tokens: {{values: [8, 16, 32], name: page}}
 """
 

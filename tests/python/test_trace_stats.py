@@ -125,6 +125,18 @@ def test_the_mass_of_sinks_and_windows_is_what_numpy_sums(tiny, judged):
             assert window["mass"] == pytest.approx(expected, rel=1e-5)
 
 
+def test_queries_are_compared_with_those_of_earlier_steps_as_numpy_does(tiny):
+    for found, head in every_head(stats(tiny, "--steps", "1"), tiny):
+        unit = head.queries / np.linalg.norm(head.queries, axis=2, keepdims=True)
+        for lag, cosine in zip((1, 8, 64), found["query_cosine"], strict=True):
+            assert cosine["steps"] == lag
+            if lag >= STEPS:
+                assert cosine["cosine"] is None
+            else:
+                expected = (unit[:, lag:] * unit[:, :-lag]).sum(axis=2).mean()
+                assert cosine["cosine"] == pytest.approx(expected, abs=1e-6)
+
+
 def test_recall_and_mass_of_pages_and_entries_are_those_of_a_selection_in_numpy(tiny):
     report = stats(tiny, "--steps", "0")
     for found, head in every_head(report, tiny):
@@ -220,6 +232,7 @@ def test_the_json_keeps_its_keys(tiny):
             "entries_for_mass",
             "sink_mass",
             "window_mass",
+            "query_cosine",
             "units",
             "drift",
         ]
@@ -229,6 +242,7 @@ def test_the_json_keeps_its_keys(tiny):
         assert [one["mass"] for one in head["entries_for_mass"]] == [0.5, 0.9, 0.95, 0.99]
         assert [one["entries"] for one in head["window_mass"]] == [32, 128, 512]
         assert [list(one) for one in head["window_mass"]] == 3 * [["entries", "mass"]]
+        assert [one["steps"] for one in head["query_cosine"]] == [1, 8, 64]
         assert list(head["units"]) == ["entries", "pages", "clusters", "static"]
         assert [list(one) for one in head["units"].values()] == 4 * [["recall", "mass"]]
         assert list(head["drift"]) == ["prompt_variance", "quarters"]
@@ -253,10 +267,15 @@ def test_the_tables_hold_the_figures_of_the_json(tiny):
     for table, figures in zip(tables[1:], table_figures(report), strict=True):
         lines = [line.split() for line in table.splitlines()[2:]]
         assert [line[:2] for line in lines[:-1]] == [["0", "0"], ["0", "1"], ["1", "0"], ["1", "1"]]
-        printed = np.array([line[2:] for line in lines[:-1]], dtype=float)
+        printed = np.array([[number(word) for word in line[2:]] for line in lines[:-1]])
         np.testing.assert_allclose(printed, figures, atol=0.051)
         assert lines[-1][0] == "mean"
-        np.testing.assert_allclose(np.array(lines[-1][1:], dtype=float), np.mean(figures, axis=0), atol=0.051)
+        means = np.array([number(word) for word in lines[-1][1:]])
+        np.testing.assert_allclose(means, np.mean(figures, axis=0), atol=0.051)
+
+
+def number(word: str) -> float:
+    return np.nan if word == "-" else float(word)
 
 
 def table_figures(report: dict) -> list[list[list[float]]]:
@@ -264,6 +283,7 @@ def table_figures(report: dict) -> list[list[list[float]]]:
     return [
         [[s[key] for s in h["entries_for_mass"] for key in ("mean", "p95", "visible_share")] for h in heads],
         [[h["sink_mass"], *(w["mass"] for w in h["window_mass"])] for h in heads],
+        [[np.nan if c["cosine"] is None else c["cosine"] for c in h["query_cosine"]] for h in heads],
         [[u[key] for u in h["units"].values() for key in ("recall", "mass")] for h in heads],
         [[h["drift"]["prompt_variance"], *h["drift"]["quarters"]] for h in heads],
     ]

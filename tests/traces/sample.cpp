@@ -56,6 +56,10 @@ std::vector<std::int32_t> sample_tokens() {
   return {9, 8, 7, 6, 5, 4, 3, 2, 1, 0};
 }
 
+std::vector<std::uint8_t> sample_classes() {
+  return {1, 0, 2, 0, 0, 0, 2, 0, 2, 0};
+}
+
 std::vector<float> sample_sums() {
   std::vector<float> sums;
   for (const float of_key : {2.0F, 1.5F, 1.0F, 0.75F, 0.5F, 0.25F}) {
@@ -75,6 +79,7 @@ std::vector<float> sample_norms() {
 void write_sample(const std::filesystem::path& path) {
   Writer writer(path, sample_header(), sample_positions());
   writer.append_tokens(sample_tokens());
+  writer.append_token_classes(sample_classes());
   for (std::int64_t layer = 0; layer < 2; ++layer) {
     for (const Field field : {Field::keys, Field::values, Field::queries}) {
       writer.append(field, layer, sample_rows(field, layer));

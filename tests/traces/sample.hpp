@@ -19,6 +19,7 @@ std::vector<std::int64_t> sample_positions();
 /// Time-major rows of a field of the sample, the same at every call: [times, heads, head_dim].
 std::vector<Half> sample_rows(Field field, std::int64_t layer);
 std::vector<std::int32_t> sample_tokens();
+std::vector<std::uint8_t> sample_classes();
 /// Sums for layer 0, [prefill_len, query heads]; every head's add up to prefill_len.
 std::vector<float> sample_sums();
 /// Norms for layer 0, [seq_len, query heads].

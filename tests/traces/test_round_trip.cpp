@@ -59,6 +59,10 @@ TEST_CASE("tokens and the optional float datasets come back as they were written
   std::vector<std::int32_t> tokens(3);
   reader.read_tokens(4, 7, tokens);
   CHECK(tokens == std::vector<std::int32_t>{5, 4, 3});
+  CHECK(reader.has_token_classes());
+  std::vector<std::uint8_t> classes(4);
+  reader.read_token_classes(5, 9, classes);
+  CHECK(classes == std::vector<std::uint8_t>{0, 2, 0, 2});
   CHECK(reader.has_prompt_attention_sums(0));
   CHECK_FALSE(reader.has_prompt_attention_sums(1));
   std::vector<float> sums(6);
@@ -89,6 +93,9 @@ TEST_CASE("rows may be appended in pieces of any size with the same bytes in the
     for (const std::int32_t token : sample_tokens()) {
       writer.append_tokens({&token, 1});
     }
+    for (const std::uint8_t one : sample_classes()) {
+      writer.append_token_classes({&one, 1});
+    }
     for (const std::int64_t layer : {0, 1}) {
       for (const Field field : kFields) {
         if (field == Field::speculated_queries && layer == 0) {
@@ -107,6 +114,9 @@ TEST_CASE("rows may be appended in pieces of any size with the same bytes in the
   CHECK(validate(folder / "pieces.h5").empty());
   const Reader whole(folder / "whole.h5");
   const Reader pieces(folder / "pieces.h5");
+  std::vector<std::uint8_t> classes(10);
+  pieces.read_token_classes(0, 10, classes);
+  CHECK(classes == sample_classes());
   for (const std::int64_t layer : {0, 1}) {
     CHECK(read_all(whole, Field::keys, layer, 1) == read_all(pieces, Field::keys, layer, 1));
     CHECK(read_all(whole, Field::queries, layer, 2) == read_all(pieces, Field::queries, layer, 2));

@@ -142,6 +142,30 @@ TEST_CASE("the same seed gives the same bytes and another seed others") {
   }
 }
 
+TEST_CASE("tokens have classes where a share of punctuation is asked for, and nothing else differs") {
+  const TemporaryFolder folder;
+  SynthOptions options = small_options();
+  synthesise(options, folder / "a.h5");
+  CHECK_FALSE(Reader(folder / "a.h5").has_token_classes());
+  options.punctuation = 0.25;
+  synthesise(options, folder / "b.h5");
+  CHECK(validate(folder / "b.h5") == std::vector<std::string>{});
+  const Reader reader(folder / "b.h5");
+  std::vector<std::uint8_t> classes(static_cast<std::size_t>(reader.header().seq_len));
+  reader.read_token_classes(0, std::ssize(classes), classes);
+  CHECK(std::ranges::count(classes, 1) == options.sinks);
+  CHECK(std::all_of(classes.begin(), classes.begin() + options.sinks,
+                    [](std::uint8_t one) { return one == 1; }));
+  const auto marks = static_cast<double>(std::ranges::count(classes, 2));
+  const double others = static_cast<double>(std::ssize(classes) - options.sinks);
+  CHECK(std::abs(marks / others - 0.25) < 3.0 * std::sqrt(0.25 * 0.75 / others));
+  const hdf5::Handle plain = hdf5::open_file(folder / "a.h5");
+  const hdf5::Handle classed = hdf5::open_file(folder / "b.h5");
+  for (const char* path : {"/tokens", "/layers/0/keys", "/layers/1/queries"}) {
+    CHECK(checksum_of(plain.get(), path) == checksum_of(classed.get(), path));
+  }
+}
+
 TEST_CASE("another number of steps leaves the tokens before them as they were") {
   const TemporaryFolder folder;
   SynthOptions options = small_options();

@@ -5,9 +5,11 @@
 #include <numeric>
 
 #include "sim/base/convert.hpp"
+#include "sim/base/error.hpp"
 #include "sim/base/sha256.hpp"
 #include "tests/traces/sample.hpp"
 #include "traces/checks/validate.hpp"
+#include "traces/reader.hpp"
 
 namespace kvr::trace {
 namespace {
@@ -114,6 +116,21 @@ TEST_CASE("tokens outside the vocabulary are named") {
   const Edit edit = [&](hid_t file) { poke(file, "/tokens", H5T_NATIVE_INT32, {5}, &token); };
   CHECK(problems_after(edit).at(0) ==
         "/tokens: 1 token(s) outside the vocabulary, first 100 at position 5; expected 0..99");
+}
+
+TEST_CASE("tokens of a class that there is not are named, and read by no one") {
+  const std::uint8_t unknown = 3;
+  const Edit edit = [&](hid_t file) { poke(file, "/token_class", H5T_NATIVE_UINT8, {5}, &unknown); };
+  CHECK(problems_after(edit).at(0) ==
+        "/token_class: 1 token(s) of no class, first 3 at position 5; expected 0..2");
+  const TemporaryFolder folder;
+  write_edited(folder / "a.h5", edit);
+  const Reader reader(folder / "a.h5");
+  std::vector<std::uint8_t> classes(4);
+  CHECK_NOTHROW(reader.read_token_classes(0, 4, classes));
+  CHECK_THROWS_WITH_AS(
+      reader.read_token_classes(4, 8, classes),
+      ((folder / "a.h5").string() + ": /token_class: 3 at position 5; expected 0..2").c_str(), InputError);
 }
 
 TEST_CASE("prompt attention sums that do not add up are named") {

@@ -237,11 +237,22 @@ TEST_CASE("turns are a part of the format, and ones that break their rule are na
                 {"/turns: int32; expected int64", "/turns@units: '1'; expected 'position'"});
 }
 
+TEST_CASE("classes of tokens are optional, and ones of another type or length are named") {
+  const auto without = [](hid_t file) { H5Ldelete(file, "/token_class", H5P_DEFAULT); };
+  CHECK(problems_after(without).empty());
+  CHECK_FALSE(reader_refuses(without));
+  check_refused([](hid_t file) { replace_dataset(file, "/token_class", H5T_STD_U8LE, {9}); },
+                {"/token_class: shape [9] contradicts seq_len 10; expected [10]"});
+  check_refused([](hid_t file) { replace_dataset(file, "/token_class", H5T_STD_I32LE, {10}); },
+                {"/token_class: int32; expected uint8"});
+}
+
 TEST_CASE("what the format does not know is refused, except under /truth") {
   const hid_t half = hdf5::half_type();
-  check_refused([&](hid_t file) { replace_dataset(file, "/extra", half, {1}); },
-                {"/extra: not in this format; expected nothing but tokens, query_positions, turns, layers, "
-                 "truth"});
+  check_refused(
+      [&](hid_t file) { replace_dataset(file, "/extra", half, {1}); },
+      {"/extra: not in this format; expected nothing but tokens, token_class, query_positions, turns, "
+       "layers, truth"});
   check_refused(
       [&](hid_t file) {
         replace_dataset(file, "/layers/2/keys", half, {2, 10, 2});

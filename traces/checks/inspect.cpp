@@ -257,7 +257,7 @@ class Inspector {
   }
 
   void check_strangers(const std::vector<DatasetSpec>& layout) {
-    check_children("/", {"tokens", "query_positions", "turns", "layers", "truth"});
+    check_children("/", {"tokens", "token_class", "query_positions", "turns", "layers", "truth"});
     std::map<std::string, std::vector<std::string>> names;
     for (const DatasetSpec& spec : layout) {
       const std::size_t slash = spec.path.rfind('/');

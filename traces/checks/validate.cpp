@@ -3,7 +3,7 @@
 //   for each dataset that is there with the right type and shape:
 //     for each block of times, all heads:
 //       hash the block in time-major order
-//       note the first value that breaks the dataset's rule (finite; a token of the vocabulary)
+//       note the first value that breaks the dataset's rule (finite; a token of the vocabulary; a class)
 //     compare the hash with the checksum attribute
 //   for each dataset under /truth: attributes and, of numbers, the checksum, in C order
 //
@@ -21,6 +21,7 @@
 #include "sim/base/stored/stored_array.hpp"
 #include "traces/checks/inspect.hpp"
 #include "traces/checks/rehearsal.hpp"
+#include "traces/reader.hpp"
 
 namespace kvr::trace {
 namespace {
@@ -61,6 +62,8 @@ double value_at(Element element, const std::byte* bytes) {
       return static_cast<double>(to_float(load(Half{})));
     case Element::float32:
       return static_cast<double>(load(float{}));
+    case Element::uint8:
+      return static_cast<double>(load(std::uint8_t{}));
     case Element::int32:
       return static_cast<double>(load(std::int32_t{}));
     case Element::int64:
@@ -89,6 +92,7 @@ class Scan {
         array_(hdf5::open_dataset(trace.file.get(), spec.path)),
         row_bytes_(static_cast<std::size_t>(spec.width()) * bytes_of(spec.element)),
         is_tokens_(spec.path == "/tokens"),
+        is_classes_(spec.path == "/token_class"),
         has_sums_(spec.path.ends_with("/prompt_attention_sums")),
         sums_(static_cast<std::size_t>(spec.heads()), 0.0) {}
 
@@ -142,6 +146,8 @@ class Scan {
         return is_finite_row<std::uint16_t>(row, 0x7C00);
       case Element::float32:
         return is_finite_row<std::uint32_t>(row, 0x7F80'0000);
+      case Element::uint8:
+        return !is_classes_ || is_good(value_at(spec_.element, row));
       case Element::int32:
         return !is_tokens_ || is_good(value_at(spec_.element, row));
       case Element::int64:
@@ -177,6 +183,9 @@ class Scan {
     if (is_tokens_) {
       return value >= 0 && value < static_cast<double>(trace_.header.geometry.vocab_size);
     }
+    if (is_classes_) {
+      return value <= static_cast<double>(kLastTokenClass);
+    }
     return std::isfinite(value);
   }
 
@@ -186,6 +195,10 @@ class Scan {
       problems.push_back(fmt::format(
           "{}: {} token(s) outside the vocabulary, first {} at position {}; expected 0..{}", place,
           offences_.count, offences_.value, offences_.first.time, trace_.header.geometry.vocab_size - 1));
+    } else if (offences_.count > 0 && is_classes_) {
+      problems.push_back(fmt::format("{}: {} token(s) of no class, first {} at position {}; expected 0..{}",
+                                     place, offences_.count, offences_.value, offences_.first.time,
+                                     kLastTokenClass));
     } else if (offences_.count > 0) {
       const char* what = std::isnan(offences_.value) ? "NaN" : "infinity";
       problems.push_back(fmt::format("{}: {} value(s) not finite, first {} at {}; expected finite values",
@@ -221,6 +234,7 @@ class Scan {
   hdf5::StoredArray array_;
   std::size_t row_bytes_;
   bool is_tokens_;
+  bool is_classes_;
   bool has_sums_;
   Sha256 hash_;
   Offences offences_;

@@ -210,6 +210,19 @@ void write_tokens(const Header& header, Writer& writer) {
   }
 }
 
+/// Sinks are special; of the others so large a share is punctuation, at random.
+void write_token_classes(const SynthOptions& options, std::int64_t tokens, Writer& writer) {
+  constexpr std::uint8_t kOther = 0;
+  constexpr std::uint8_t kSpecial = 1;
+  constexpr std::uint8_t kPunctuation = 2;
+  Rng rng = Rng::stream(static_cast<std::uint64_t>(options.seed), "synth/token_class");
+  for (std::int64_t t = 0; t < tokens; ++t) {
+    const bool is_mark = rng.uniform() < options.punctuation;
+    const std::uint8_t one = t < options.sinks ? kSpecial : is_mark ? kPunctuation : kOther;
+    writer.append_token_classes(std::span(&one, 1));
+  }
+}
+
 }  // namespace
 
 void synthesise(const SynthOptions& options, const std::filesystem::path& out) {
@@ -217,6 +230,9 @@ void synthesise(const SynthOptions& options, const std::filesystem::path& out) {
   const Header header = header_of(options);
   Writer writer(out, header, count_from(options.prompt - options.prompt_window, header.seq_len));
   write_tokens(header, writer);
+  if (options.punctuation > 0.0) {
+    write_token_classes(options, header.seq_len, writer);
+  }
   for (const std::int64_t layer : header.captured_layers) {
     LayerGenerator generator(options, layer, writer);
     for (std::int64_t begin = 0; begin < header.seq_len; begin += kBlockTokens) {

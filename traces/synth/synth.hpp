@@ -30,6 +30,7 @@ struct SynthOptions {
   double run_tokens = 16.0;
   double locality = 0.8;
   double speculation_error = 0.1;
+  double punctuation = 0.0;
 };
 
 /// One option as a program offers it: its name, its bounds and, in `help`, its unit and meaning.

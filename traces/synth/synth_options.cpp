@@ -53,6 +53,9 @@ constexpr std::array kReals = {
     SynthOption<double>{
         "speculation-error", &Options::speculation_error, 0.0, 100.0,
         "distance of a speculated query from the true one (layers above 0), as a share of its norm"},
+    SynthOption<double>{
+        "punctuation", &Options::punctuation, 0.0, 1.0,
+        "share of tokens that are punctuation, sinks being special; 0: tokens have no classes"},
 };
 
 }  // namespace

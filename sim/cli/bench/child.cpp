@@ -1,6 +1,7 @@
 #include "sim/cli/bench/child.hpp"
 
 #include <fcntl.h>
+#include <poll.h>
 #include <signal.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
@@ -13,6 +14,7 @@
 #include <cstring>
 
 #include "sim/base/error.hpp"
+#include "sim/cli/signals.hpp"
 
 namespace kvr::bench {
 namespace {
@@ -61,10 +63,18 @@ std::array<int, 2> make_pipe() {
   _exit(kCannotStart);
 }
 
+/// Throws Interrupted soon after a signal that is waited for patiently.
 std::string read_all(int descriptor) {
   std::string text;
   std::array<char, 4096> buffer{};
   for (;;) {
+    constexpr int kWaitMilliseconds = 100;
+    pollfd polled{descriptor, POLLIN, 0};
+    poll(&polled, 1, kWaitMilliseconds);
+    cli::throw_if_interrupted();
+    if (polled.revents == 0) {
+      continue;
+    }
     const ssize_t count = read(descriptor, buffer.data(), buffer.size());
     if (count > 0) {
       text.append(buffer.data(), static_cast<std::size_t>(count));
@@ -74,15 +84,34 @@ std::string read_all(int descriptor) {
   }
 }
 
-int wait_for(pid_t child, rusage& use) {
-  int status = 0;
-  while (wait4(child, &status, 0, &use) < 0) {
-    if (errno != EINTR) {
-      throw SystemError(fmt::format("bench: wait4: {}", std::strerror(errno)));
+/// A process that is waited for, or is killed where nobody will.
+class Child {
+ public:
+  explicit Child(pid_t process) : process_(process) {}
+  ~Child() {
+    if (process_ > 0) {
+      kill(process_, SIGKILL);
+      while (waitpid(process_, nullptr, 0) < 0 && errno == EINTR) {
+      }
     }
   }
-  return status;
-}
+  Child(const Child&) = delete;
+  Child& operator=(const Child&) = delete;
+
+  int wait(rusage& use) {
+    int status = 0;
+    while (wait4(process_, &status, 0, &use) < 0) {
+      if (errno != EINTR) {
+        throw SystemError(fmt::format("bench: wait4: {}", std::strerror(errno)));
+      }
+    }
+    process_ = -1;
+    return status;
+  }
+
+ private:
+  pid_t process_;
+};
 
 void check_success(int status, const std::vector<std::string>& args, std::string message) {
   message.erase(message.find_last_not_of('\n') + 1);
@@ -120,17 +149,18 @@ ChildUse run_self(const std::vector<std::string>& args) {
   const Descriptor errors(ends[0]);
   Descriptor errors_in(ends[1]);
   const auto begin = std::chrono::steady_clock::now();
-  const pid_t child = fork();
-  if (child == 0) {
+  const pid_t process = fork();
+  if (process == 0) {
     become(argv.data(), nowhere.get(), errors_in.get());
   }
-  if (child < 0) {
+  if (process < 0) {
     throw SystemError(fmt::format("bench: no process: {}", std::strerror(errno)));
   }
+  Child child(process);
   errors_in.close_now();
   const std::string message = read_all(errors.get());
   rusage use{};
-  const int status = wait_for(child, use);
+  const int status = child.wait(use);
   const std::chrono::duration<double> wall = std::chrono::steady_clock::now() - begin;
   check_success(status, args, message);
   constexpr std::int64_t kKib = 1024;

@@ -14,7 +14,8 @@ struct ChildUse {
 };
 
 /// Runs this program with `args` and waits; its output is thrown away. InputError with its message if it
-/// exits with 2, SystemError if it fails otherwise or cannot be started. It ends with the caller.
+/// exits with 2, SystemError if it fails otherwise or cannot be started. It ends with the caller,
+/// and before a cli::Interrupted reaches that, where signals are waited for patiently.
 ///
 /// The kernel counts the memory of the caller at the start towards the child's peak: call it while little is
 /// held.

@@ -21,12 +21,14 @@ namespace {
 
 namespace po = boost::program_options;
 
-constexpr std::array<std::string_view, 5> kSections = {"replay", "scale", "policy", "devices", "kernels"};
+constexpr std::array<std::string_view, 6> kSections = {"replay", "scale",   "sweep",
+                                                       "policy", "devices", "kernels"};
 
 struct Options {
   std::vector<std::string> only;
   std::optional<std::string> json;
   std::string source = ".";
+  bool brief = false;
 
   bool wants(std::string_view section) const {
     return only.empty() || std::ranges::find(only, section) != only.end();
@@ -34,25 +36,31 @@ struct Options {
 };
 
 cli::Syntax syntax_into(Options& options) {
-  cli::Syntax syntax("kvreplay bench", "[--only SECTION]... [--json FILE]", {});
+  cli::Syntax syntax("kvreplay bench", "[--only SECTION]... [--json FILE] [--brief]", {});
   syntax.options.add_options()(
       "only", po::value(&options.only)->composing(),
-      "replay, scale, policy, devices or kernels; may be repeated; all where it is not given")(
+      "replay, scale, sweep, policy, devices or kernels; may be repeated; all where it is not given")(
       "json", po::value<std::string>(), "write the results to this JSON file as well")(
       "source", po::value(&options.source)->default_value(options.source),
-      "the folder of kvreplay's sources, which has configs/bench");
+      "the folder of kvreplay's sources, which has configs/bench")(
+      "brief", po::bool_switch(&options.brief),
+      "of the section sweep: few points, steps and runs, to see that it runs; its figures say little");
   return syntax;
 }
 
 /// Minutes of measuring must not end in a wrong word.
 void check(const Options& options) {
+  if (options.brief && !options.wants("sweep")) {
+    throw InputError("bench: --brief: is of the section sweep, which is not measured");
+  }
   for (const std::string& section : options.only) {
     if (std::ranges::find(kSections, section) == kSections.end()) {
       throw InputError(fmt::format("bench: --only {}: no such section; {}", section,
                                    config::suggestion(section, kSections)));
     }
   }
-  if (options.wants("replay") || options.wants("scale") || options.wants("policy")) {
+  if (options.wants("replay") || options.wants("scale") || options.wants("sweep") ||
+      options.wants("policy")) {
     bench::check_source(options.source);
   }
   if (options.json) {
@@ -73,6 +81,10 @@ bench::Report measure(const Options& options) {
   }
   if (options.wants("scale")) {
     report.replays.push_back(bench::measure_scale(options.source));
+  }
+  if (options.wants("sweep")) {
+    report.sweep =
+        bench::measure_sweep(options.source, options.brief ? bench::SweepSize::brief() : bench::SweepSize());
   }
   if (options.wants("policy")) {
     report.policy = bench::measure_policy_cost(options.source);

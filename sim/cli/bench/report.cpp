@@ -77,6 +77,37 @@ Json replay_json(const ReplayResult& result) {
   return json;
 }
 
+Json sweep_run_json(const SweepRun& run) {
+  return {{"what", run.what},
+          {"points", run.points},
+          {"steps", run.steps},
+          {"cpu", timing_json(run.cpu)},
+          {"wall", timing_json(run.wall)}};
+}
+
+Json sweep_json(const SweepCost& cost) {
+  Json json = {{"usual", sweep_run_json(cost.usual)},
+               {"two_jobs", sweep_run_json(cost.two_jobs)},
+               {"one_by_one", sweep_run_json(cost.one_by_one)},
+               {"unwritten", sweep_run_json(cost.unwritten)},
+               {"growing", Json::array()},
+               {"own_cpu", timing_json(cost.own)},
+               {"exact_pass_cpu", timing_json(cost.exact)},
+               {"overhead", cost.overhead()},
+               {"overhead_most", SweepCost::kOverheadMost},
+               {"overhead_met", cost.meets_overhead()},
+               {"speedup_of_two_jobs", cost.speedup()},
+               {"speedup_least", SweepCost::kSpeedupLeast},
+               {"speedup_met", cost.meets_speedup()},
+               {"one_by_one_over_usual", cost.sharing()},
+               {"record_cpu_s", cost.record_s()},
+               {"growth_per_point", cost.growth()},
+               {"growth_most", SweepCost::kGrowthMost},
+               {"growth_met", cost.meets_growth()}};
+  std::ranges::transform(cost.growing, std::back_inserter(json["growing"]), sweep_run_json);
+  return json;
+}
+
 Json kernel_json(const KernelResult& result) {
   return {{"name", result.name},
           {"shape", result.shape},
@@ -154,6 +185,9 @@ Json report_json(const Report& report) {
     json["context"][name] = value;
   }
   json["replays"] = list_json(report.replays, replay_json);
+  if (report.sweep) {
+    json["sweep"] = sweep_json(*report.sweep);
+  }
   if (report.policy) {
     json["policy"] = policy_json(*report.policy);
   }
@@ -181,6 +215,64 @@ std::string replay_text(std::span<const ReplayResult> results) {
   }
   return cli::plain_table(table) +
          "A process of its own each; wall and CPU are medians of the runs, memory the most of them.\n\n";
+}
+
+std::string seconds_range(const Timing& timing) {
+  return fmt::format("{:.3g}-{:.3g} s", timing.min_s, timing.max_s);
+}
+
+std::vector<std::string> sweep_row(const SweepRun& run) {
+  return {run.what,
+          fmt::format("{}", run.points),
+          fmt::format("{}", run.steps),
+          fmt::format("{}", run.cpu.runs),
+          fmt::format("{:.3g} s", run.cpu.median_s),
+          seconds_range(run.cpu),
+          milliseconds(run.cpu_per_point_s()),
+          fmt::format("{:.3g} s", run.wall.median_s),
+          seconds_range(run.wall)};
+}
+
+/// A peer: no process of its own, so CPU time alone.
+std::vector<std::string> sweep_row(const SweepRun& like, std::string what, std::int64_t points,
+                                   const Timing& cpu) {
+  return {std::move(what),
+          fmt::format("{}", points),
+          fmt::format("{}", like.steps),
+          fmt::format("{}", cpu.runs),
+          fmt::format("{:.3g} s", cpu.median_s),
+          seconds_range(cpu),
+          milliseconds(cpu.median_s / static_cast<double>(points)),
+          "-",
+          "-"};
+}
+
+std::string sweep_text(const SweepCost& cost) {
+  cli::Table table{
+      {"sweep", "points", "steps", "runs", "CPU", "min-max", "for each point", "wall", "min-max"}, {}};
+  for (const SweepRun* run : {&cost.usual, &cost.two_jobs, &cost.one_by_one, &cost.unwritten}) {
+    table.rows.push_back(sweep_row(*run));
+  }
+  table.rows.push_back(sweep_row(cost.usual, "peer: the points' own time", cost.usual.points, cost.own));
+  table.rows.push_back(sweep_row(cost.usual, "peer: one pass of exact attention", 1, cost.exact));
+  for (const SweepRun& run : cost.growing) {
+    table.rows.push_back(sweep_row(run));
+  }
+  return fmt::format(
+      "{}As usual it takes {:.3g} x its points' own time and one pass of the exact attention (at most {:.3g} "
+      "x: "
+      "{}).\n"
+      "Two processes end it {:.3g} x as soon (at least {:.3g} x: {}), by wall-clock time: needs two idle "
+      "cores.\n"
+      "One by one, without sharing the exact attention, it takes {:.3g} x as long.\n"
+      "A point's record and results take {}.\n"
+      "A point of {} takes {:.3g} x what one of {} takes (at most {:.3g} x: {}).\n"
+      "The points' own time is what one adds to a replay beside one like it, which finds the attention "
+      "known.\n\n",
+      cli::plain_table(table), cost.overhead(), SweepCost::kOverheadMost, verdict(cost.meets_overhead()),
+      cost.speedup(), SweepCost::kSpeedupLeast, cost.meets_speedup() ? "met" : "MISSED", cost.sharing(),
+      milliseconds(cost.record_s()), cost.growing.back().points, cost.growth(), cost.growing.front().points,
+      SweepCost::kGrowthMost, verdict(cost.meets_growth()));
 }
 
 std::vector<std::string> step_row(std::string name, const Timing& timing) {
@@ -280,7 +372,8 @@ std::string context_text() {
 }  // namespace
 
 std::string report_text(const Report& report) {
-  return replay_text(report.replays) + (report.policy ? policy_text(*report.policy) : "") +
+  return replay_text(report.replays) + (report.sweep ? sweep_text(*report.sweep) : "") +
+         (report.policy ? policy_text(*report.policy) : "") +
          (report.start_up ? start_up_text(*report.start_up) : "") + device_text(report.devices) +
          kernel_text(report.kernels) + context_text();
 }

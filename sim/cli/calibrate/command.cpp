@@ -14,10 +14,12 @@
 #include "sim/base/error.hpp"
 #include "sim/base/sha256.hpp"
 #include "sim/calibration/basis_file.hpp"
+#include "sim/cli/calibrate/stored_rows.hpp"
 #include "sim/cli/options/options.hpp"
 #include "sim/cli/outputs.hpp"
 #include "sim/cli/progress.hpp"
 #include "sim/config/problem_list.hpp"
+#include "sim/engine/heads/attention/rotary.hpp"
 #include "sim/kernels/principal_directions.hpp"
 #include "traces/checks/validate.hpp"
 #include "traces/reader.hpp"
@@ -33,6 +35,10 @@ constexpr std::int64_t kBlock = 1024;  // rows that are read at once
 struct Options {
   std::vector<std::string> traces;
   fs::path out;
+  BasisKind kind = BasisKind::keys;
+  ResidualPlan residuals = {};
+  kernels::DictionaryPlan dictionaries{.atoms = 256, .nonzeros = 8, .rounds = 10};
+  std::int64_t seed = 1;
   bool together = true;
   bool centred = false;
   std::optional<std::int64_t> rank;    ///< of a set of heads; all directions where not given
@@ -48,8 +54,79 @@ cli::Syntax syntax() {
       "directions that are kept (default: all; those of fewer are the first)")(
       "tokens", po::value<std::int64_t>(),
       "tokens of each trace, from its beginning (default: its prompt); 0: all")(
-      "centred", "of keys less their mean: principal components");
+      "centred", "of keys less their mean: principal components")(
+      "of", po::value<std::string>()->default_value("keys"),
+      "keys: directions of keys, for the scorer low_rank; residuals: of keys before rotation and values "
+      "beside "
+      "earlier ones, for the codec delta; dictionaries: atoms of keys and of values, for the codec "
+      "sparse_code")("stride", po::value<std::int64_t>(), "residuals: as the codec's (default 10)")(
+      "growth", po::value<double>(), "residuals: as the codec's (default 0)")(
+      "references", po::value<std::int64_t>(), "residuals: as the codec's (default 1)")(
+      "sinks", po::value<std::int64_t>(), "residuals: as the codec's (default 8)")(
+      "atoms", po::value<std::int64_t>(), "dictionaries: atoms of each (default 256)")(
+      "nonzeros", po::value<std::int64_t>(), "dictionaries: atoms of a row while training (default 8)")(
+      "rounds", po::value<std::int64_t>(), "dictionaries: of k-SVD (default 10)")(
+      "seed", po::value<std::int64_t>(), "dictionaries: of the rows that it begins with (default 1)");
   return syntax;
+}
+
+BasisKind kind_of(const std::string& name, ProblemList& problems) {
+  if (name == "residuals") {
+    return BasisKind::residuals;
+  }
+  if (name == "dictionaries") {
+    return BasisKind::dictionaries;
+  }
+  if (name != "keys") {
+    problems.add(fmt::format("--of: is not a choice ({}); allowed: keys, residuals, dictionaries", name));
+  }
+  return BasisKind::keys;
+}
+
+/// Takes the value of an option that is of one kind alone into `value`.
+template <class T>
+void take(const po::variables_map& given, const char* name, bool of_kind, T least, T most, T& value,
+          ProblemList& problems) {
+  const auto found = cli::given_value<T>(given, name);
+  if (!found) {
+    return;
+  }
+  if (!of_kind) {
+    problems.add(fmt::format("--{}: has no effect beside --of {}", name, cli::text_of(given, "of")));
+  } else if (!(*found >= least && *found <= most)) {
+    problems.add(fmt::format("--{}: {} is out of range; allowed: {} to {}", name, *found, least, most));
+  } else {
+    value = *found;
+  }
+}
+
+/// What `--of` alone gives a meaning.
+void parse_kind(const po::variables_map& given, Options& options, ProblemList& problems) {
+  options.kind = kind_of(cli::text_of(given, "of"), problems);
+  const bool residuals = options.kind == BasisKind::residuals;
+  const bool dictionaries = options.kind == BasisKind::dictionaries;
+  const auto take_count = [&](const char* name, bool of_kind, std::int64_t least, std::int64_t most,
+                              std::int64_t& value) {
+    take(given, name, of_kind, least, most, value, problems);
+  };
+  constexpr std::int64_t kMostEntries = 1'000'000'000;
+  take_count("stride", residuals, 1, kMostEntries, options.residuals.grid.stride);
+  take(given, "growth", residuals, 0.0, 1.0, options.residuals.grid.growth, problems);
+  take_count("references", residuals, 1, 64, options.residuals.references);
+  take_count("sinks", residuals, 0, kMostEntries, options.residuals.grid.sinks);
+  take_count("atoms", dictionaries, 2, 1 << 16, options.dictionaries.atoms);
+  take_count("nonzeros", dictionaries, 1, 1024, options.dictionaries.nonzeros);
+  take_count("rounds", dictionaries, 1, 1000, options.dictionaries.rounds);
+  take_count("seed", dictionaries, 0, kMostEntries, options.seed);
+  if (options.centred && options.kind != BasisKind::keys) {
+    problems.add(fmt::format("--centred: has no effect beside --of {}", cli::text_of(given, "of")));
+  }
+  if (dictionaries && options.rank) {
+    problems.add("--rank: has no effect beside --of dictionaries; allowed: --atoms");
+  }
+  if (dictionaries && !given["heads"].defaulted()) {
+    problems.add("--heads: has no effect beside --of dictionaries, which are of all heads of a layer");
+  }
 }
 
 /// Empty when only help was asked for; `problems`: what is wrong with single options.
@@ -71,6 +148,7 @@ std::optional<Options> parse(std::span<const std::string> args, std::FILE* out, 
                   .centred = given->count("centred") > 0,
                   .rank = cli::given_value<std::int64_t>(*given, "rank"),
                   .tokens = cli::given_value<std::int64_t>(*given, "tokens")};
+  parse_kind(*given, options, problems);
   if (options.rank && *options.rank < 1) {
     problems.add(fmt::format("--rank: {} is too few; allowed: 1 and more", *options.rank));
   }
@@ -79,14 +157,6 @@ std::optional<Options> parse(std::span<const std::string> args, std::FILE* out, 
   }
   return options;
 }
-
-/// A trace that keys are taken from.
-struct Source {
-  std::string path;
-  trace::Reader reader;
-  std::int64_t tokens;
-  std::string hash;
-};
 
 /// What must be the same for keys to be of one model.
 bool same_model(const trace::Header& a, const trace::Header& b) {
@@ -102,8 +172,8 @@ std::int64_t tokens_of(const trace::Header& header, const Options& options) {
 }
 
 /// Those that can be read; `problems`: what is wrong with all of them.
-std::vector<Source> open_sources(const Options& options, ProblemList& problems) {
-  std::vector<Source> sources;
+std::vector<CalibrationSource> open_sources(const Options& options, ProblemList& problems) {
+  std::vector<CalibrationSource> sources;
   for (const std::string& path : options.traces) {
     const std::vector<std::string> invalid = trace::validate(path);
     std::ranges::for_each(invalid, [&](const std::string& problem) { problems.add(problem); });
@@ -121,13 +191,21 @@ std::vector<Source> open_sources(const Options& options, ProblemList& problems) 
           "{}: is of another model, or has other layers or heads of it, than {}; allowed: traces of one",
           path, sources.front().path));
     }
+    if (options.kind != BasisKind::keys && !can_turn(header.geometry)) {
+      problems.add(fmt::format(
+          "{}: its keys of {} channels with rope_scaling {} cannot be turned back to what they were before "
+          "their rotary embedding; allowed: an even number of channels, and scaling none, linear or llama3",
+          path, header.geometry.head_dim, header.geometry.rope_scaling));
+    }
     sources.push_back({path, std::move(reader), tokens, sha256_of_file(path)});
   }
   return sources;
 }
 
 void check_rank(const Options& options, const trace::Header& header, ProblemList& problems) {
-  const std::int64_t most = header.geometry.head_dim * (options.together ? header.kv_heads_captured() : 1);
+  const std::int64_t planes = options.kind == BasisKind::residuals ? 2 : 1;
+  const std::int64_t most =
+      planes * header.geometry.head_dim * (options.together ? header.kv_heads_captured() : 1);
   if (options.rank && *options.rank > most) {
     problems.add(
         fmt::format("--rank: {} is too many; allowed: 1 to {}, the channels of a row", *options.rank, most));
@@ -140,7 +218,7 @@ class HeadSet {
   HeadSet(std::int64_t layer, std::int64_t first, std::int64_t heads, std::int64_t head_dim)
       : layer_(layer), first_(first), heads_(heads), head_dim_(head_dim), products_(heads * head_dim) {}
 
-  void take(const Source& source) {
+  void take(const CalibrationSource& source) {
     for (std::int64_t begin = 0; begin < source.tokens; begin += kBlock) {
       take(source.reader, begin, std::min(begin + kBlock, source.tokens));
     }
@@ -181,29 +259,46 @@ class HeadSet {
   kernels::RowProducts products_;
 };
 
-BasisFile calibrate(const std::vector<Source>& sources, const Options& options, bool quiet) {
+/// Of one captured layer.
+std::vector<KeyBasis> layer_bases(const std::vector<CalibrationSource>& sources, std::int64_t layer,
+                                  const Options& options) {
+  if (options.kind == BasisKind::dictionaries) {
+    return layer_dictionaries(sources, layer, options.dictionaries, static_cast<std::uint64_t>(options.seed));
+  }
   const trace::Header& header = sources.front().reader.header();
-  const std::int64_t of_set = options.together ? header.kv_heads_captured() : 1;
-  const std::int64_t rank = options.rank.value_or(of_set * header.geometry.head_dim);
+  const std::int64_t heads = header.kv_heads_captured();
+  const std::int64_t of_set = options.together ? heads : 1;
+  std::vector<KeyBasis> sets;
+  for (std::int64_t first = 0; first < heads; first += of_set) {
+    if (options.kind == BasisKind::residuals) {
+      const std::int64_t rank = options.rank.value_or(2 * of_set * header.geometry.head_dim);
+      sets.push_back(residual_basis(sources, layer, first, of_set, rank, options.residuals));
+      continue;
+    }
+    HeadSet set(layer, first, of_set, header.geometry.head_dim);
+    std::ranges::for_each(sources, [&](const CalibrationSource& source) { set.take(source); });
+    sets.push_back(set.basis(options.rank.value_or(of_set * header.geometry.head_dim), options.centred));
+  }
+  return sets;
+}
+
+BasisFile calibrate(const std::vector<CalibrationSource>& sources, const Options& options, bool quiet) {
+  const trace::Header& header = sources.front().reader.header();
   std::vector<std::string> hashes;
-  std::ranges::transform(sources, std::back_inserter(hashes), &Source::hash);
-  BasisFile file{.model = header.model_name,
+  std::ranges::transform(sources, std::back_inserter(hashes), &CalibrationSource::hash);
+  BasisFile file{.kind = options.kind,
+                 .model = header.model_name,
                  .source = fmt::format("{}", fmt::join(hashes, "\n")),
                  .rows = std::transform_reduce(sources.begin(), sources.end(), std::int64_t{0}, std::plus{},
-                                               [](const Source& source) { return source.tokens; }),
-                 .together = options.together,
+                                               [](const CalibrationSource& source) { return source.tokens; }),
+                 .together = options.together && options.kind != BasisKind::dictionaries,
                  .centred = options.centred,
                  .kv_heads = header.captured_kv_heads,
                  .layers = header.captured_layers,
                  .bases = {}};
   ProgressBar bar("calibrate", quiet);
   for (std::int64_t layer = 0; layer < std::ssize(header.captured_layers); ++layer) {
-    std::vector<KeyBasis>& sets = file.bases.emplace_back();
-    for (std::int64_t first = 0; first < header.kv_heads_captured(); first += of_set) {
-      HeadSet set(layer, first, of_set, header.geometry.head_dim);
-      std::ranges::for_each(sources, [&](const Source& source) { set.take(source); });
-      sets.push_back(set.basis(rank, options.centred));
-    }
+    file.bases.push_back(layer_bases(sources, layer, options));
     bar.update(layer + 1, std::ssize(header.captured_layers));
   }
   return file;
@@ -214,6 +309,11 @@ double energy_of(const KeyBasis& basis) {
 }
 
 void print(std::FILE* out, const BasisFile& file) {
+  if (file.kind == BasisKind::dictionaries) {
+    fmt::print(out, "{}: {} entries, {} atoms of keys and of values in each of {} layers\n", file.model,
+               file.rows, file.bases.front().front().rank, file.layers.size());
+    return;
+  }
   fmt::print(out, "{}: {} entries, {} directions\n", file.model, file.rows, file.bases.front().front().rank);
   fmt::print(out, "layer  energy kept\n");
   for (std::size_t layer = 0; layer < file.layers.size(); ++layer) {
@@ -241,7 +341,7 @@ int run_calibrate_command(std::span<const std::string> args, std::FILE* out, boo
     std::ranges::for_each(options->traces, [&](const std::string& path) { outputs.read(path); });
     outputs.check();
   });
-  const std::vector<Source> sources = open_sources(*options, problems);
+  const std::vector<CalibrationSource> sources = open_sources(*options, problems);
   if (!sources.empty()) {
     check_rank(*options, sources.front().reader.header(), problems);
   }

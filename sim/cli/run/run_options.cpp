@@ -15,9 +15,9 @@ namespace {
 
 namespace po = boost::program_options;
 
-/// Beyond four a sweep gains little (20 points of the shipped trace with static clusters: 3.3 s of processor
-/// time one by one, 1.8 s by four, 1.6 s all together), and a killed one loses more.
-constexpr std::int64_t kTogether = 4;
+/// Beyond eight a sweep gains little (100 points of the shipped trace, docs/sweeps.md: 10.5 s of processor
+/// time one by one, 8.0 s by four, 7.1 s by eight, 6.5 s all together), and a killed one loses more.
+constexpr std::int64_t kTogether = 8;
 constexpr std::int64_t kMostShards = 10'000;
 
 Syntax syntax() {

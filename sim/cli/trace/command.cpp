@@ -94,6 +94,13 @@ void print_info(std::FILE* out, const std::filesystem::path& file) {
   print_row(out, "queries",
             fmt::format("{} ({} in the prompt)", reader.query_positions().size(),
                         std::ssize(reader.query_positions()) - header.seq_len + header.prefill_len));
+  if (reader.has_token_classes()) {
+    std::vector<std::uint8_t> classes(static_cast<std::size_t>(header.seq_len));
+    reader.read_token_classes(0, header.seq_len, classes);
+    print_row(out, "token classes",
+              fmt::format("{} special, {} punctuation", std::ranges::count(classes, 1),
+                          std::ranges::count(classes, 2)));
+  }
   if (reader.turns() > 0) {
     print_row(out, "turns", std::to_string(reader.turns()));
   }

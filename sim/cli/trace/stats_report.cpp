@@ -76,6 +76,15 @@ std::vector<Column> place_columns() {
   return columns;
 }
 
+std::vector<Column> likeness_columns() {
+  std::vector<Column> columns;
+  for (std::size_t i = 0; i < QueryLikeness::kLags.size(); ++i) {
+    columns.push_back({fmt::format("{} back", QueryLikeness::kLags[i]), 3,
+                       [i](const HeadStatistics& head) { return head.query_cosine[i]; }});
+  }
+  return columns;
+}
+
 std::vector<Column> units_columns(const TraceStats& stats) {
   std::vector<Column> columns;
   for (std::size_t i = 0; i < stats.plan.units.size(); ++i) {
@@ -131,6 +140,14 @@ Json window_json(const HeadStatistics& head) {
   return windows;
 }
 
+Json likeness_json(const HeadStatistics& head) {
+  Json lags = Json::array();
+  for (std::size_t i = 0; i < head.query_cosine.size(); ++i) {
+    lags.push_back({{"steps", QueryLikeness::kLags[i]}, {"cosine", head.query_cosine[i]}});
+  }
+  return lags;
+}
+
 Json units_json(const StatisticsPlan& plan, const HeadStatistics& head) {
   Json units = Json::object();
   for (std::size_t i = 0; i < head.units.size(); ++i) {
@@ -145,6 +162,7 @@ Json head_json(const StatisticsPlan& plan, const TraceStats::Head& head) {
           {"entries_for_mass", entries_json(head.found)},
           {"sink_mass", head.found.sink_mass},
           {"window_mass", window_json(head.found)},
+          {"query_cosine", likeness_json(head.found)},
           {"units", units_json(plan, head.found)},
           {"drift", {{"prompt_variance", head.found.prompt_variance}, {"quarters", head.found.drift}}}};
 }
@@ -160,6 +178,7 @@ std::string stats_tables(const TraceStats& stats) {
          table_text(
              fmt::format("attention mass of the {} sinks, and of the last entries without them", plan.sinks),
              stats, place_columns()) +
+         table_text("cosine of queries to those of so many steps before", stats, likeness_columns()) +
          table_text(
              fmt::format("recall of the best {:g} % and attention mass, where units are chosen beside {} "
                          "sinks and {} recent entries",

@@ -1,7 +1,6 @@
 #include "sim/engine/heads/head_policies.hpp"
 
 #include <algorithm>
-#include <ranges>
 #include <utility>
 
 #include "sim/base/convert.hpp"
@@ -118,7 +117,9 @@ void HeadPolicies::check_units() const {
   }
   blame_clustering([&] {
     partition_.check(*clustering_);
-    clustering_->check(rows(entries()));
+    if (codec_.lossless()) {  // what it promises is of rows as they were handed over
+      clustering_->check(rows(entries()));
+    }
   });
 }
 
@@ -132,7 +133,7 @@ void HeadPolicies::ask(std::span<const HeadQueries> queries) {
   open_.begin(before_current_, stages_, *clustering_);
 }
 
-void HeadPolicies::begin_step(std::span<const HeadQueries> queries) {
+void HeadPolicies::begin_step(std::span<const HeadQueries> queries, TokenClass token) {
   ask(queries);
   catch_up();
   live_.add(static_cast<EntryIndex>(before_current_));
@@ -142,6 +143,11 @@ void HeadPolicies::begin_step(std::span<const HeadQueries> queries) {
   begin_account();
   store(update_work_);
   place_keys();
+  for (const auto& stage : stages_) {
+    if (stage) {
+      stage->token(static_cast<EntryIndex>(before_current_), token);
+    }
+  }
 }
 
 void HeadPolicies::begin_account() {
@@ -153,37 +159,6 @@ void HeadPolicies::begin_account() {
   times_ = {};
 }
 
-void HeadPolicies::score(std::size_t stage) {
-  const Stopwatch watch(times_.score_s);
-  HeadStage& one = *stages_[stage];
-  Work& work = one.config().effect == Effect::prefetch ? guess_work_ : score_work_;
-  one.score(queries_.of(one.config().queries), units_of(one), met(), work);
-  if (one.config().scope != Scope::head) {
-    const bool evicts = !one.config().chooses();
-    one.count_candidates(units_of(one), evicts ? Candidates{one.range(visible_)} : open_.of(one).front());
-  }
-}
-
-HeadCandidates HeadPolicies::candidates(std::size_t stage) const {
-  const HeadStage& one = *stages_[stage];
-  const auto before = static_cast<EntryIndex>(before_current_);
-  if (!one.config().chooses()) {
-    const CandidateRange range = one.range(visible_);
-    return {.layer = head_.layer,
-            .head = head_.head,
-            .visible = live_.size(),
-            .candidates = live_.count_in({range.begin, range.end}),
-            .scores = one.budget_scores(),
-            .sizes = one.sizes()};
-  }
-  return {.layer = head_.layer,
-          .head = head_.head,
-          .visible = live_.count_in({0, before}) + 1,
-          .candidates = open_.count(one, live_),
-          .scores = one.budget_scores(),
-          .sizes = one.sizes()};
-}
-
 void HeadPolicies::choose(std::size_t stage, std::int64_t budget) {
   KVR_CHECK(budget >= 0, "layer {}, head {} is allotted {} entries", head_.layer, head_.head, budget);
   HeadStage& one = *stages_[stage];
@@ -192,15 +167,6 @@ void HeadPolicies::choose(std::size_t stage, std::int64_t budget) {
     one.choose(without_pending(budget), units_of(one), open_.of(one));
   }
   note_choice(stage, budget);
-}
-
-HeadCandidates HeadPolicies::unread(std::size_t stage) const {
-  const auto taken = stages_[stage]->selections() | std::views::transform([](const Selection& selection) {
-                       return std::ssize(selection.entries);
-                     });
-  HeadCandidates left = candidates(stage);
-  left.candidates -= std::min(left.candidates, std::ranges::max(taken));
-  return left;
 }
 
 void HeadPolicies::sketch(std::size_t stage, std::int64_t budget) {

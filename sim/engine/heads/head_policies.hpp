@@ -89,8 +89,8 @@ class HeadPolicies {
   /// Queries over the entries that exist, outside any step: `score`, `candidates`, `choose`, `take` and
   /// `demand` answer them as they would in a step. `queries` [members].
   void ask(std::span<const HeadQueries> queries);
-  /// `queries` [members] of the entry that was captured last.
-  void begin_step(std::span<const HeadQueries> queries);
+  /// `queries` [members] of the entry that was captured last; `token`: what its token is.
+  void begin_step(std::span<const HeadQueries> queries, TokenClass token);
   /// The sequence takes no part in the step: nothing is demanded, nothing changes and nothing is judged.
   void rest();
   bool resting() const { return resting_; }

@@ -77,15 +77,15 @@ DramUse dram_use_of(std::span<const LayerMemory> layers, std::span<const HeadPol
     metadata += static_cast<double>(head.metadata_bytes());
     visible += static_cast<double>(head.always_visible().bytes);
   }
-  std::int64_t tail = 0;
+  RecordSum tail;
   for (const LayerMemory& layer : layers) {
     waiting += static_cast<double>(layer.waiting_bytes());
     metadata += static_cast<double>(layer.index_bytes());
     for (const HeadRecords& records : layer.records()) {
-      tail += records.tail_entries();
+      tail += records.tail();
     }
   }
-  const auto more_bytes = static_cast<double>(tail * (geometry.raw_entry_bytes - geometry.entry_bytes));
+  const auto more_bytes = static_cast<double>(tail.entries * geometry.raw_entry_bytes - tail.bytes);
   DramUse use;
   add_cache(layers, geometry, use);
   use.working_buffer_bytes = static_cast<double>(buffered_bytes) * model.head_share();

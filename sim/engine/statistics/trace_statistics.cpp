@@ -1,7 +1,7 @@
 // For each head of the layer:
 //   the prompt:     every clustering builds its units
 //   each quarter:   those that are rebuilt do so
-//   each step p:    entry p and its queries come in
+//   each step p:    entry p and its queries come in, which are compared with those of earlier steps
 //                   where p is judged: attention over 0..p; each kind of units is ranked, selected and judged
 //                   every clustering takes entry p; the distance of its key from its static unit is noted
 #include "sim/engine/statistics/trace_statistics.hpp"
@@ -50,7 +50,8 @@ class HeadWatch {
         plan_(plan),
         codec_(codec),
         budget_(budget),
-        mass_(plan.sinks) {
+        mass_(plan.sinks),
+        likeness_(header_.geometry.group(), header_.geometry.head_dim) {
     for (const RankedUnits& units : plan.units) {
       contenders_.push_back({new_replay(units), {}});
     }
@@ -77,9 +78,10 @@ class HeadWatch {
 
   /// `truth`: where the step is judged.
   void step(std::span<const Half> queries, HeadTruth* truth) {
+    likeness_.observe(queries);
     for (Contender& contender : contenders_) {
       const HeadQueries asked{queries};
-      contender.replay.begin_step({&asked, 1});
+      contender.replay.begin_step({&asked, 1}, TokenClass::other);
     }
     if (truth != nullptr) {
       judge(*truth);
@@ -98,6 +100,9 @@ class HeadWatch {
     head.sink_mass = mass_.sink_mass();
     for (std::size_t i = 0; i < head.window_mass.size(); ++i) {
       head.window_mass[i] = mass_.window_mass(i);
+    }
+    for (std::size_t i = 0; i < head.query_cosine.size(); ++i) {
+      head.query_cosine[i] = likeness_.cosine(i);
     }
     const auto judged = static_cast<double>(plan_.judged.size());
     std::ranges::transform(contenders_, std::back_inserter(head.units), [judged](const Contender& one) {
@@ -124,7 +129,8 @@ class HeadWatch {
     stages.push_back(std::make_unique<HeadStage>(
         std::move(select), plan_.steps.first_position, head_, group, nullptr,
         Registry<Scorer>::instance().create(units.scorer.type, units.scorer.values,
-                                            {d, group, scale, head_, seed})));
+                                            {d, group, scale, head_, seed}),
+        budget_.needs(), scale));
     std::vector<MemberHead> own;
     own.emplace_back(group, scale, HeadStore(captured_, codec_, codec_));
     return {head_, std::move(own),
@@ -168,6 +174,7 @@ class HeadWatch {
   const Codec& codec_;
   Budget& budget_;
   AttentionMass mass_;
+  QueryLikeness likeness_;
   std::vector<Contender> contenders_;
   std::unique_ptr<StaticDrift> drift_;  ///< once there is a prompt
 };

@@ -9,6 +9,7 @@
 
 #include "sim/config/resolve.hpp"
 #include "sim/engine/statistics/attention_mass.hpp"
+#include "sim/engine/statistics/query_likeness.hpp"
 #include "sim/engine/statistics/static_drift.hpp"
 #include "sim/engine/walk/trace_demands.hpp"
 #include "sim/engine/walk/workers.hpp"
@@ -52,7 +53,8 @@ struct HeadStatistics {
   std::array<AttentionMass::Entries, AttentionMass::kShares.size()> entries_for;
   double sink_mass = 0.0;
   std::array<double, AttentionMass::kWindows.size()> window_mass;
-  std::vector<Units> units;  ///< as in the plan
+  std::array<double, QueryLikeness::kLags.size()> query_cosine;  ///< NaN where the steps are too few
+  std::vector<Units> units;                                      ///< as in the plan
   double prompt_variance = 0.0;
   /// Variance of each quarter over that of the prompt; NaN where there is no such number.
   std::array<double, kQuarters> drift;

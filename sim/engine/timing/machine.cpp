@@ -9,6 +9,7 @@
 #include "sim/base/error.hpp"
 #include "sim/base/registry.hpp"
 #include "sim/config/problem_list.hpp"
+#include "sim/engine/heads/attention/head_codecs.hpp"
 #include "sim/engine/memory/address_regions.hpp"
 
 namespace kvr {
@@ -75,24 +76,25 @@ void check_parts(const RunConfig& config, const trace::Header& header) {
   const Codec::Context row{header.geometry.head_dim};
   const CodecConfig& codec = config.system.codec;
   std::int64_t entry_bytes = 0;
-  const auto make_codec = [&](std::string_view key, const ComponentChoice& choice) {
+  const auto make_codec = [&](std::string_view key, const ComponentChoice& choice, RowsOf rows) {
     return problems.collect([&] {
       const auto one = make<Codec>(config, key, choice, row);
-      if (one->prompt_window() > 0 && key != "system.codec.k") {
+      if (one->prompt_window() > 0 && rows != RowsOf::keys) {
         throw InputError(
             fmt::format("{}: '{}' fits itself to the prompt's queries, which ask keys alone; "
                         "allowed: it as system.codec.k",
                         config.place(key), choice.type));
       }
+      check_head_codec(config, key, *one, rows, header);
       entry_bytes += one->row_bytes(row.head_dim);
     });
   };
   bool made = true;
   if (codec.joint) {
-    made = make_codec("system.codec.joint", *codec.joint);
+    made = make_codec("system.codec.joint", *codec.joint, RowsOf::both);
   } else {
-    made = make_codec("system.codec.k", codec.keys);
-    made = make_codec("system.codec.v", codec.values) && made;
+    made = make_codec("system.codec.k", codec.keys, RowsOf::keys);
+    made = make_codec("system.codec.v", codec.values, RowsOf::values) && made;
   }
   if (made && entry_bytes == 0 && config.system.on_flash) {
     problems.add(fmt::format(

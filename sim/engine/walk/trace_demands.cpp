@@ -46,7 +46,7 @@ std::int64_t queries_before(std::int64_t prompt, const trace::Reader& trace) {
 
 /// A system need not have a name.
 std::string who_needs(const RunConfig& config) {
-  return config.system.name.empty() ? fmt::format("a scorer ({})", config.place("system.stages"))
+  return config.system.name.empty() ? fmt::format("a scorer or codec ({})", config.place("system.stages"))
                                     : fmt::format("a policy of '{}'", config.system.name);
 }
 
@@ -68,6 +68,11 @@ void check_needs(const TraceNeeds& needs, const RunConfig& config, const Sequenc
         "{}: {}: prompt_attention_sums, which {} needs, are those of the trace's own "
         "prompt; allowed: 0",
         config.place(sequence.first_step_key), prompt - trace.header().prefill_len, who_needs(config)));
+  }
+  if (needs.token_classes && !trace.has_token_classes()) {
+    problems.push_back(fmt::format(
+        "{}: has no token_class, which {} needs; kvreplay-token-classes adds it from the model's tokenizer",
+        sequence.trace_path.string(), who_needs(config)));
   }
   const std::int64_t window = queries_before(prompt, trace);
   if (needs.prompt_window > window) {

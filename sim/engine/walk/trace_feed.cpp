@@ -3,9 +3,27 @@
 #include <algorithm>
 
 namespace kvr {
+namespace {
+
+/// A byte a token, which is little beside any head's rows.
+std::vector<TokenClass> read_classes(const trace::Reader& trace) {
+  const std::int64_t count = trace.has_token_classes() ? trace.header().seq_len : 0;
+  std::vector<std::uint8_t> numbers(static_cast<std::size_t>(count));
+  if (count > 0) {
+    trace.read_token_classes(0, count, numbers);
+  }
+  std::vector<TokenClass> classes(numbers.size());
+  std::ranges::transform(numbers, classes.begin(), [](std::uint8_t one) { return TokenClass{one}; });
+  return classes;
+}
+
+}  // namespace
 
 TraceFeed::TraceFeed(const trace::Reader& trace)
-    : trace_(&trace), heads_(trace.header().kv_heads_captured()), group_(trace.header().geometry.group()) {
+    : trace_(&trace),
+      heads_(trace.header().kv_heads_captured()),
+      group_(trace.header().geometry.group()),
+      classes_(read_classes(trace)) {
   const auto layers = static_cast<std::int64_t>(trace.header().captured_layers.size());
   for (std::int64_t layer = 0; layer < layers; ++layer) {
     for (std::int64_t head = 0; head < heads_; ++head) {

@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "sim/engine/walk/captured_head.hpp"
+#include "sim/interfaces/scorer.hpp"
 #include "sim/interfaces/types.hpp"
 #include "traces/reader.hpp"
 
@@ -28,6 +29,10 @@ class TraceFeed {
   std::span<const Half> queries(HeadId head, std::int64_t position);
   /// The same of the queries that the layer below speculates on; the trace has them for this layer.
   std::span<const Half> speculated(HeadId head, std::int64_t position);
+  /// What the token at `position` is; `other` where the trace does not say.
+  TokenClass token_class(std::int64_t position) const {
+    return classes_.empty() ? TokenClass::other : classes_[static_cast<std::size_t>(position)];
+  }
   /// The last positions before `position` that have queries, ascending, `most` of them at most.
   std::vector<std::int64_t> query_positions_before(std::int64_t position, std::int64_t most) const;
 
@@ -48,6 +53,7 @@ class TraceFeed {
   std::int64_t heads_;
   std::int64_t group_;
   std::vector<HeadWindows> windows_;
+  std::vector<TokenClass> classes_;  ///< [tokens], or none
   std::vector<Half> queries_;
 };
 

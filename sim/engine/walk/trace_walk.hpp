@@ -55,6 +55,8 @@ class TraceWalk {
   std::span<const Half> speculated(std::int64_t head) const {
     return speculated_[static_cast<std::size_t>(head)];
   }
+  /// What the token of the position entered last is.
+  TokenClass token_class() const { return feed_.token_class(entries() - 1); }
   /// Of the position entered last; not computed yet where no one has asked it to be.
   HeadTruth& truth(std::int64_t head) { return truths_[static_cast<std::size_t>(head)]; }
   TraceFeed& feed() { return feed_; }

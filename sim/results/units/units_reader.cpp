@@ -12,7 +12,7 @@
 #include "sim/base/error.hpp"
 #include "sim/base/stored/stored_array.hpp"
 #include "sim/results/lists.hpp"
-#include "sim/results/units/read_uses.hpp"
+#include "sim/results/units/units_check.hpp"
 
 namespace kvr {
 namespace {
@@ -113,32 +113,10 @@ RecordedUnits UnitsReader::read(std::size_t point) const {
       std::visit([&](auto member) { read_column(place, first, member, rows); }, column.member);
     }
   });
-  check_rows(point, units);
-  return units;
-}
-
-/// What who reads rows relies on.
-void UnitsReader::check_rows(std::size_t point, const RecordedUnits& units) const {
-  const auto below = [](std::int32_t value, std::size_t size, std::int32_t least = 0) {
-    return value >= least && value < static_cast<std::int64_t>(size);
-  };
-  std::int64_t entries = 0;
-  std::int64_t extents = 0;
-  bool sound = true;
-  for (const UnitRow& row : units.choices) {
-    sound &= below(row.role, kUnitRoles.size()) && below(row.stage, units.stages.size(), -1) &&
-             row.entry_count >= 0 && row.extent_count >= 0;
-    entries += row.entry_count;
-    extents += row.extent_count;
-  }
-  sound &= entries == std::ssize(units.entries) && extents == std::ssize(units.extents);
-  sound &= std::ranges::all_of(
-      units.entries, [&](const UnitEntry& entry) { return below(entry.tier, units.tiers.size(), -1); });
-  sound &= std::ranges::all_of(
-      units.requests, [&](const ReadRequest& request) { return below(request.use, kReadUses.size()); });
-  if (!sound) {
+  if (!are_sound(units)) {
     refuse(file_, "unit_record", fmt::format("the tables of point {} contradict one another", point));
   }
+  return units;
 }
 
 void UnitsReader::check() const {

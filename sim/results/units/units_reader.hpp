@@ -27,7 +27,6 @@ class UnitsReader {
   template <class Value, class Row>
   void read_column(const std::string& place, std::int64_t first, Value Row::*member,
                    std::vector<Row>& rows) const;
-  void check_rows(std::size_t point, const RecordedUnits& units) const;
 
   hid_t file_;
   std::vector<std::optional<UnitsOutline>> outlines_;  ///< [points]

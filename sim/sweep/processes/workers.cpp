@@ -32,10 +32,11 @@ struct Worker {
   Group group = {};        ///< that it is at; empty: it is idle
   std::size_t told = 0;    ///< of those, how many are finished
   std::int64_t steps = 0;  ///< that the group has behind it
-  std::int64_t of = 1;     ///< so many
+  std::int64_t of = 0;     ///< so many; 0: it has not said yet
 
   double points() const {
-    return static_cast<double>(group.size()) * static_cast<double>(steps) / static_cast<double>(of);
+    return of > 0 ? static_cast<double>(group.size()) * static_cast<double>(steps) / static_cast<double>(of)
+                  : 0.0;
   }
 };
 
@@ -113,7 +114,6 @@ class Workers {
       if (worker.group.empty() && !left_.empty()) {
         worker.group = left_.take();
         worker.told = 0;
-        worker.steps = 0;
         ByteWriter frame;
         frame.put(std::span<const std::size_t>(worker.group));
         send_frame(worker.descriptor, frame.take());  // where it is gone, `receive` finds out
@@ -142,17 +142,11 @@ class Workers {
 
   Advance advance() const {
     Advance advance{done_, 0};
-    const Worker* only = nullptr;
     for (const Worker& worker : workers_) {
       advance.points += worker.points();
-      if (!worker.group.empty()) {
-        only = advance.at_hand == 0 ? &worker : nullptr;
-        advance.at_hand += worker.group.size() - worker.told;
-      }
-    }
-    if (only != nullptr) {
-      advance.steps = only->steps;
-      advance.of = only->of;
+      advance.at_hand += worker.group.size() - worker.told;
+      advance.steps += worker.steps;
+      advance.of += worker.of;
     }
     return advance;
   }
@@ -197,7 +191,9 @@ class Workers {
   void end_group(Worker& worker) {
     done_ += static_cast<double>(worker.group.size());
     worker.group.clear();
+    worker.told = 0;
     worker.steps = 0;
+    worker.of = 0;
   }
 
   /// Points of the group that are finished stay so; of the others each is tried alone.

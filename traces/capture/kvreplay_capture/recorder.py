@@ -8,6 +8,8 @@ from .check import Sample, make_sample
 from .plan import Plan
 from .probe import LayerFacts
 from .registry import ModuleCall
+from .token_classes import DATASET as CLASSES
+from .token_classes import LONG_NAME as CLASSES_NAME
 from .writer import TraceWriter
 
 # Scores held at once while summing prompt attention, in float32 values (64 MiB).
@@ -158,6 +160,7 @@ def announce_datasets(writer: TraceWriter, plan: Plan) -> None:
     """Creates every dataset of traces/FORMAT.md that this capture fills."""
     queries, entries = len(plan.query_rows()), len(plan.kv_heads)
     writer.add("tokens", "<i4", plan.total, (), "token id", "tokens of the sequence")
+    writer.add(CLASSES, "|u1", plan.total, (), "1", CLASSES_NAME)
     writer.add("query_positions", "<i8", plan.query_count, (), "position", "positions that have queries")
     for layer in plan.layers:
         _announce_layer(writer, plan, f"layers/{layer}", entries, queries)

@@ -8,7 +8,7 @@ finish the file; self-check against the model's own outputs; rename
 """
 
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -29,6 +29,8 @@ from .recorder import Recorder, announce_datasets
 from .registry import hook_inputs, observe_attention
 from .rope import for_whole_pass
 from .text import require_vocabulary, text_script
+from .token_classes import DATASET as CLASSES
+from .token_classes import classifier
 from .tokens import TokenSource
 from .writer import TraceWriter
 
@@ -66,7 +68,9 @@ def capture(options: CaptureOptions, progress: Progress | None = None) -> Report
     with TraceWriter(output, root_attributes(source, options, config, plan)) as writer:
         announce_datasets(writer, plan)
         recorder = Recorder(plan, facts, writer, sampled)
-        _run(model, facts, recorder, writer, tokens, options, progress or Progress(plan.total, quiet=True))
+        classes_of = classifier(tokenizer)
+        progress = progress or Progress(plan.total, quiet=True)
+        _run(model, facts, recorder, writer, tokens, classes_of, options, progress)
         if conversation is not None:
             writer.write_whole(
                 "turns", "<i8", np.asarray(tokens.turns), "position", "first position of each turn"
@@ -100,6 +104,7 @@ def _run(
     recorder: Recorder,
     writer: TraceWriter,
     tokens: TokenSource,
+    classes_of: Callable[[Sequence[int]], np.ndarray],
     options: CaptureOptions,
     progress: Progress,
 ) -> None:
@@ -110,6 +115,7 @@ def _run(
     try:
         for start, ids in _blocks(model, recorder, tokens, options):
             writer.append("tokens", np.asarray(ids))
+            writer.append(CLASSES, classes_of(ids))
             progress.advance(len(ids))
             if start + len(ids) == options.prompt_tokens:
                 recorder.write_prompt_sums()

@@ -75,6 +75,12 @@ class Scaling {
   Json parameters_ = Json::object();
 };
 
+/// A channel of an extreme pair may come to more than fp16 can say.
+float in_half_range(double channel) {
+  constexpr double kLargestHalf = 65504.0;
+  return static_cast<float>(std::clamp(channel, -kLargestHalf, kLargestHalf));
+}
+
 }  // namespace
 
 Rotary::Rotary(const trace::Geometry& geometry) : interleaved_(geometry.rope_layout == "interleaved") {
@@ -104,10 +110,14 @@ void Rotary::move(std::span<const Half> key, const Turn& turn, std::span<Half> i
     float& b = channels[interleaved_ ? 2 * pair + 1 : pair + pairs];
     const double x = static_cast<double>(a);
     const double y = static_cast<double>(b);
-    a = static_cast<float>(x * turn.cosines[pair] - y * turn.sines[pair]);
-    b = static_cast<float>(x * turn.sines[pair] + y * turn.cosines[pair]);
+    a = in_half_range(x * turn.cosines[pair] - y * turn.sines[pair]);
+    b = in_half_range(x * turn.sines[pair] + y * turn.cosines[pair]);
   }
   to_half(channels, into);
+}
+
+bool can_turn(const trace::Geometry& geometry) {
+  return geometry.head_dim % 2 == 0 && Scaling(geometry.rope_scaling).is_fixed();
 }
 
 std::optional<Rotary> rotary_of_slots(const RunConfig& config, const trace::Header& header) {
@@ -117,7 +127,7 @@ std::optional<Rotary> rotary_of_slots(const RunConfig& config, const trace::Head
   const std::string key = config.place("system.positions");
   const trace::Geometry& g = header.geometry;
   std::vector<std::string> problems;
-  if (g.head_dim % 2 != 0 || !Scaling(g.rope_scaling).is_fixed()) {
+  if (!can_turn(g)) {
     problems.push_back(fmt::format(
         "{}: keys of {} channels with rope_scaling {} cannot be moved to slots ({}); allowed: an even number "
         "of channels, all of them rotated, and scaling none, linear or llama3",

@@ -36,4 +36,7 @@ class Rotary {
 /// the trace's keys cannot be moved.
 std::optional<Rotary> rotary_of_slots(const RunConfig& config, const trace::Header& header);
 
+/// Whether the frequencies of a model's keys are fixed, so that they can be turned.
+bool can_turn(const trace::Geometry& geometry);
+
 }  // namespace kvr

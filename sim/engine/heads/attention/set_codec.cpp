@@ -26,8 +26,11 @@ RecordSizes sizes_of(const StoreCodecs& codecs, std::int64_t members, std::int64
 }  // namespace
 
 SetCodec::SetCodec(const StoreCodecs& codecs, HeadId set, std::int64_t members, std::int64_t head_dim,
-                   std::uint64_t root_seed, std::int64_t entry_bytes)
-    : set_(set), head_dim_(head_dim), sizes_(sizes_of(codecs, members, head_dim, entry_bytes)) {
+                   std::uint64_t root_seed, std::int64_t entry_bytes, const RowsOrigin& origin)
+    : set_(set),
+      head_dim_(head_dim),
+      rotary_(origin.rotary),
+      sizes_(sizes_of(codecs, members, head_dim, entry_bytes)) {
   if (codecs.is_joint()) {
     std::vector<Part> parts;
     for (const bool is_key : {true, false}) {
@@ -35,31 +38,37 @@ SetCodec::SetCodec(const StoreCodecs& codecs, HeadId set, std::int64_t members, 
         parts.push_back({member, is_key});
       }
     }
-    add_plane(codecs.joint, std::move(parts), set, root_seed);
+    add_plane(codecs.joint, std::move(parts), root_seed, origin);
     return;
   }
   for (std::size_t member = 0; member < static_cast<std::size_t>(members); ++member) {
     for (const bool is_key : {true, false}) {
       const NamedCodec& codec = is_key ? codecs.keys : codecs.values;
       if (codec.codec->each_row() == nullptr) {
-        add_plane(codec, {{member, is_key}}, set, root_seed);
+        add_plane(codec, {{member, is_key}}, root_seed, origin);
       }
     }
   }
 }
 
-void SetCodec::add_plane(const NamedCodec& codec, std::vector<Part> parts, HeadId set,
-                         std::uint64_t root_seed) {
+void SetCodec::add_plane(const NamedCodec& codec, std::vector<Part> parts, std::uint64_t root_seed,
+                         const RowsOrigin& origin) {
+  KVR_CHECK(!codec.codec->before_rotation() || rotary_, "keys cannot be turned back");
+  const RowsOf alone = parts.front().is_key ? RowsOf::keys : RowsOf::values;
   const std::int64_t elements = std::ssize(parts) * head_dim_;
   refers_ = refers_ || codec.codec->reference_depth() > 0;
   tail_ = std::max(tail_, codec.codec->tail());
   decode_work_ += codec.codec->decode_work(elements);
   planes_.push_back({codec,
-                     codec.codec->of_head({elements, set, std::ssize(planes_), root_seed}),
-                     std::move(parts),
-                     {},
-                     {},
-                     0});
+                     codec.codec->of_head({.width = elements,
+                                           .head = set_,
+                                           .plane = std::ssize(planes_),
+                                           .root_seed = root_seed,
+                                           .rows = parts.size() > 1 ? RowsOf::both : alone,
+                                           .layer_number = origin.layer_number,
+                                           .model_name = origin.model_name,
+                                           .kv_heads = origin.kv_heads}),
+                     std::move(parts)});
 }
 
 std::int64_t SetCodec::dram_bytes(std::int64_t live) const {
@@ -72,20 +81,33 @@ std::int64_t SetCodec::dram_bytes(std::int64_t live) const {
 }
 
 void SetCodec::gather(const Plane& plane, std::span<const MemberHead> members, std::int64_t entry,
-                      std::vector<Half>& row) {
+                      std::vector<Half>& row) const {
+  const bool turned = plane.codec.codec->before_rotation();
+  const Rotary::Turn back = turned ? rotary_.value().turn(-entry) : Rotary::Turn{};
   for (const Part& part : plane.parts) {
     const HeadView view = members[part.member].store().view(entry + 1);
     const auto own = (part.is_key ? view.keys : view.values).row(entry);
     row.insert(row.end(), own.begin(), own.end());
+    if (turned && part.is_key) {
+      rotary_.value().move(own, back, std::span(row).last(own.size()));
+    }
   }
 }
 
 void SetCodec::scatter(const Plane& plane, std::span<MemberHead> members, EntryIndex entry) const {
   auto row = std::span(plane.rows).last(static_cast<std::size_t>(width(plane)));
+  const bool turned = plane.codec.codec->before_rotation();
+  const Rotary::Turn forth = turned ? rotary_.value().turn(entry) : Rotary::Turn{};
+  std::vector<Half> key(static_cast<std::size_t>(head_dim_));
   for (const Part& part : plane.parts) {
     HeadStore& store = members[part.member].store();
-    const auto own = row.first(static_cast<std::size_t>(head_dim_));
-    part.is_key ? store.replace_key(entry, own) : store.replace_value(entry, own);
+    const auto own = row.first(key.size());
+    if (turned && part.is_key) {
+      rotary_.value().move(own, forth, key);
+      store.replace_key(entry, key);
+    } else {
+      part.is_key ? store.replace_key(entry, own) : store.replace_value(entry, own);
+    }
     row = row.subspan(own.size());
   }
 }
@@ -130,11 +152,22 @@ EntrySet::Interval SetCodec::store(std::span<MemberHead> members, std::int64_t e
   EntrySet::Interval changed{end, end};
   for (Plane& plane : planes_) {
     changed.begin = std::min(changed.begin, static_cast<EntryIndex>(plane.stored));
+    announce_sizes(plane, entries);
     while (plane.stored < entries - plane.codec.codec->tail()) {
       store_next(plane, members, live, work);
     }
   }
   return changed;
+}
+
+void SetCodec::announce_sizes(Plane& plane, std::int64_t entries) {
+  if (!plane.codec.codec->sizes_vary() || !plane.codec.codec->sized_by_place()) {
+    return;
+  }
+  for (; plane.announced < entries; ++plane.announced) {
+    const auto entry = static_cast<EntryIndex>(plane.announced);
+    sizes_.add(entry, plane.head->bytes_at(entry));
+  }
 }
 
 void SetCodec::store_next(Plane& plane, std::span<MemberHead> members, const EntrySet& live, Work& work) {
@@ -165,7 +198,7 @@ std::vector<Half> SetCodec::round_trip(Plane& plane, std::span<const Half> row, 
         plane.head->encode(floats, {known, live}, stored, work);
         check(plane, stored, live);
         note_references(plane, stored.references);
-        if (plane.codec.codec->sizes_vary()) {
+        if (plane.codec.codec->sizes_vary() && !plane.codec.codec->sized_by_place()) {
           sizes_.add(static_cast<EntryIndex>(plane.stored),
                      std::ssize(stored.blob) - plane.codec.codec->kept_bytes(elements));
         }
@@ -189,6 +222,11 @@ void SetCodec::check(const Plane& plane, const StoredRow& stored, const EntrySet
   KVR_CHECK(std::ssize(stored.blob) >= least && std::ssize(stored.blob) <= bytes,
             "it is stored in {} bytes, a row has {}", stored.blob.size(),
             least < bytes ? fmt::format("{} to {}", least, bytes) : fmt::format("{}", bytes));
+  if (codec.sizes_vary() && codec.sized_by_place()) {
+    const std::int64_t said = plane.head->bytes_at(static_cast<EntryIndex>(plane.stored)) + kept;
+    KVR_CHECK(std::ssize(stored.blob) == said, "it is stored in {} bytes, its place says {}",
+              stored.blob.size(), said);
+  }
   for (std::size_t i = 0; i < stored.references.size(); ++i) {
     const EntryIndex to = stored.references[i];
     KVR_CHECK(to >= 0 && to < plane.stored, "it refers to entry {}, which is not stored before it", to);

@@ -3,11 +3,14 @@
 #include <algorithm>
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <span>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "sim/engine/heads/attention/member_head.hpp"
+#include "sim/engine/heads/attention/rotary.hpp"
 #include "sim/interfaces/codec.hpp"
 #include "sim/interfaces/entry_set.hpp"
 #include "sim/interfaces/record_sizes.hpp"
@@ -32,6 +35,10 @@ struct StoreCodecs {
   /// Whether what a row comes back as depends on others.
   bool has_state() const;
   bool sizes_vary() const;
+  /// Of each codec whose sizes vary, whether they are known of an entry before it is stored.
+  bool sized_by_place() const;
+  /// Whether a codec wants keys as they were before their rotary embedding.
+  bool before_rotation() const;
   /// Of an entry of `members` heads, the largest where sizes vary.
   std::int64_t entry_bytes(std::int64_t members, std::int64_t head_dim) const;
   /// The longest of any of them.
@@ -59,6 +66,18 @@ inline bool StoreCodecs::sizes_vary() const {
   return is_joint() ? joint.codec->sizes_vary() : keys.codec->sizes_vary() || values.codec->sizes_vary();
 }
 
+inline bool StoreCodecs::sized_by_place() const {
+  const auto of = [](const NamedCodec& one) {
+    return one.codec == nullptr || !one.codec->sizes_vary() || one.codec->sized_by_place();
+  };
+  return of(keys) && of(values) && of(joint);
+}
+
+inline bool StoreCodecs::before_rotation() const {
+  const auto of = [](const NamedCodec& one) { return one.codec != nullptr && one.codec->before_rotation(); };
+  return of(keys) || of(values) || of(joint);
+}
+
 inline std::int64_t StoreCodecs::entry_bytes(std::int64_t members, std::int64_t head_dim) const {
   return is_joint() ? joint.codec->row_bytes(2 * members * head_dim)
                     : members * (keys.codec->row_bytes(head_dim) + values.codec->row_bytes(head_dim));
@@ -67,6 +86,14 @@ inline std::int64_t StoreCodecs::entry_bytes(std::int64_t members, std::int64_t 
 inline std::int64_t StoreCodecs::tail() const {
   return is_joint() ? joint.codec->tail() : std::max(keys.codec->tail(), values.codec->tail());
 }
+
+/// Whose rows a set's codecs store.
+struct RowsOrigin {
+  std::int64_t layer_number = 0;  ///< of the model
+  std::string_view model_name = {};
+  std::span<const std::int64_t> kv_heads = {};  ///< of the model, those captured
+  std::optional<Rotary> rotary = {};            ///< of their keys, where a codec wants them without it
+};
 
 /// What codecs with state keep of the heads that decide together: they fit, store the rows and put what comes
 /// back into the heads' stores. What such a codec does wrong is told as a PolicyFault.
@@ -81,8 +108,9 @@ class SetCodec {
   /// Of heads whose stores do all there is to do.
   SetCodec() = default;
   /// `entry_bytes`: of the largest records in the model that is timed.
+  /// `origin`: for the call alone, but its rotary.
   SetCodec(const StoreCodecs& codecs, HeadId set, std::int64_t members, std::int64_t head_dim,
-           std::uint64_t root_seed, std::int64_t entry_bytes);
+           std::uint64_t root_seed, std::int64_t entry_bytes, const RowsOrigin& origin = {});
 
   /// To the prompt, before anything is stored. `window` [positions * heads * group, heads * head_dim]: the
   /// queries of its last positions, as in PromptView.
@@ -94,6 +122,10 @@ class SetCodec {
                            Work& work);
 
   bool refers() const { return refers_; }
+  /// Whether every row comes back as it was.
+  bool lossless() const {
+    return std::ranges::all_of(planes_, [](const Plane& plane) { return plane.codec.codec->lossless(); });
+  }
   const RecordSizes& sizes() const { return sizes_; }
   /// The newest entries that have no record yet, at least one of their planes being as captured.
   std::int64_t tail() const { return tail_; }
@@ -116,19 +148,23 @@ class SetCodec {
   struct Plane {
     NamedCodec codec;
     std::unique_ptr<HeadCodec> head;
-    std::vector<Part> parts;          ///< side by side
-    std::vector<Half> rows;           ///< [stored, width], as they come back
-    std::vector<std::int64_t> depth;  ///< [stored]: rows that decoding goes through
+    std::vector<Part> parts;               ///< side by side
+    std::vector<Half> rows = {};           ///< [stored, width], as they come back
+    std::vector<std::int64_t> depth = {};  ///< [stored]: rows that decoding goes through
     std::int64_t stored = 0;
+    std::int64_t announced = 0;  ///< entries whose sizes are known
   };
 
-  void add_plane(const NamedCodec& codec, std::vector<Part> parts, HeadId set, std::uint64_t root_seed);
+  void add_plane(const NamedCodec& codec, std::vector<Part> parts, std::uint64_t root_seed,
+                 const RowsOrigin& origin);
   std::vector<float> queries_of(const Plane& plane, std::span<const MemberHead> members,
                                 const MatrixView<float>& window) const;
   std::int64_t width(const Plane& plane) const { return std::ssize(plane.parts) * head_dim_; }
-  static void gather(const Plane& plane, std::span<const MemberHead> members, std::int64_t entry,
-                     std::vector<Half>& row);
+  /// Appends the entry's row to `row`.
+  void gather(const Plane& plane, std::span<const MemberHead> members, std::int64_t entry,
+              std::vector<Half>& row) const;
   void scatter(const Plane& plane, std::span<MemberHead> members, EntryIndex entry) const;
+  void announce_sizes(Plane& plane, std::int64_t entries);
   void store_next(Plane& plane, std::span<MemberHead> members, const EntrySet& live, Work& work);
   std::vector<Half> round_trip(Plane& plane, std::span<const Half> row, const EntrySet& live, Work& work);
   void check(const Plane& plane, const StoredRow& stored, const EntrySet& live) const;
@@ -136,6 +172,7 @@ class SetCodec {
 
   HeadId set_;
   std::int64_t head_dim_ = 0;
+  std::optional<Rotary> rotary_;
   RecordSizes sizes_;
   bool refers_ = false;
   std::int64_t tail_ = 0;

@@ -15,6 +15,9 @@ PromptRecord::PromptRecord(TraceWalk& walk, std::int64_t first_head, std::int64_
   if (needs.prompt_attention_sums) {
     sums_.resize(static_cast<std::size_t>(heads * group_ * entries_));
   }
+  for (EntryIndex entry = 0; needs.token_classes && entry < entries_; ++entry) {
+    classes_.push_back(walk.feed().token_class(entry));
+  }
   for (std::int64_t head = 0; head < heads; ++head) {
     read_queries(walk, walk.head_id(first_head + head), head);
     read_sums(walk, walk.head_id(first_head + head), head);
@@ -48,6 +51,7 @@ PromptView PromptRecord::view() const {
   if (!sums_.empty()) {
     view.attention_sums = matrix_view<float>(sums_.data(), heads_ * group_, entries_);
   }
+  view.token_classes = classes_;
   return view;
 }
 

@@ -27,8 +27,9 @@ class PromptRecord {
   std::int64_t head_dim_;  ///< of a head
   std::int64_t entries_;
   std::vector<std::int64_t> positions_;
-  std::vector<float> queries_;  ///< [positions, heads * group, heads * head_dim], see place_queries
-  std::vector<float> sums_;     ///< [heads * group, entries], or empty
+  std::vector<float> queries_;       ///< [positions, heads * group, heads * head_dim], see place_queries
+  std::vector<float> sums_;          ///< [heads * group, entries], or empty
+  std::vector<TokenClass> classes_;  ///< [entries], or empty
 };
 
 }  // namespace kvr

@@ -7,6 +7,7 @@
 #include <limits>
 
 #include "sim/base/error.hpp"
+#include "sim/engine/heads/choosing/unit_weights.hpp"
 
 namespace kvr {
 namespace {
@@ -19,7 +20,8 @@ struct AllResident final : ResidentUnits {
 }  // namespace
 
 HeadStage::HeadStage(StageConfig config, std::int64_t prompt, HeadId head, std::int64_t group,
-                     std::unique_ptr<Clustering> own_units, std::unique_ptr<Scorer> scorer)
+                     std::unique_ptr<Clustering> own_units, std::unique_ptr<Scorer> scorer, BudgetNeeds needs,
+                     double attention_scale)
     : config_(std::move(config)),
       head_(head),
       group_(group),
@@ -27,6 +29,9 @@ HeadStage::HeadStage(StageConfig config, std::int64_t prompt, HeadId head, std::
       recent_(config_.recent.of(prompt)),
       own_units_(std::move(own_units)),
       scorer_(std::move(scorer)),
+      needs_(needs),
+      attention_scale_(attention_scale),
+      knows_tokens_(scorer_ && scorer_->needs().token_classes),
       chose_units_(!own_units_) {}
 
 std::int64_t HeadStage::summary_bytes() const {
@@ -107,6 +112,13 @@ void HeadStage::count_candidates(const Clustering& units, const Candidates& cand
     sizes_[static_cast<std::size_t>(unit)] = static_cast<std::int32_t>(
         std::ranges::count_if(members, [&](EntryIndex entry) { return candidates.contains(entry); }));
   }
+}
+
+void HeadStage::weigh(const MatrixView<float>& queries, const HeadView& view, const EntrySet& live,
+                      const Clustering& units, const Candidates& candidates, Work& work) {
+  weights_.resize(static_cast<std::size_t>(group_ * units.unit_count()));
+  work += find_unit_weights(queries, attention_scale_, view, live, units, candidates,
+                            matrix_ref(weights_.data(), group_, units.unit_count()));
 }
 
 void HeadStage::check_scores(const MatrixRef<float>& scores) const {

@@ -26,9 +26,10 @@ namespace kvr {
 class HeadStage {
  public:
   /// `own_units`: null where the stage ranks the head's clustering. `scorer`: null where it takes. `prompt`:
-  /// entries when the replay begins.
+  /// entries when the replay begins. `needs`: of its budget.
   HeadStage(StageConfig config, std::int64_t prompt, HeadId head, std::int64_t group,
-            std::unique_ptr<Clustering> own_units, std::unique_ptr<Scorer> scorer);
+            std::unique_ptr<Clustering> own_units, std::unique_ptr<Scorer> scorer, BudgetNeeds needs,
+            double attention_scale);
 
   const StageConfig& config() const { return config_; }
   /// Null where the stage takes.
@@ -46,6 +47,12 @@ class HeadStage {
   void begin(const PromptView& prompt, Work& work);
   /// Units of its own, of the entries `live`.
   void build(const HeadView& prompt, const EntrySet& live, Work& work);
+  /// Of the next entry, to a scorer that wants to know.
+  void token(EntryIndex entry, TokenClass its_class) {
+    if (knows_tokens_) {
+      blame_scorer([&] { scorer_->token(entry, its_class); });
+    }
+  }
   void append(EntryIndex entry, const HeadView& view, Work& work);
   void remove(std::span<const EntryIndex> entries, const HeadView& view, Work& work);
   void attended(std::int64_t query, std::span<const EntryIndex> entries, std::span<const float> weights,
@@ -61,11 +68,22 @@ class HeadStage {
 
   /// Ranks `units` for `queries` [group, head_dim]; `view` has the entries that count.
   void score(const MatrixView<float>& queries, const Clustering& units, const HeadView& view, Work& work);
-  /// After `score`, for a Budget that compares heads: sizes are of what may be chosen.
+  /// Whether its budget asks for sizes of what may be chosen, or for what that gets of the attention.
+  bool counts_candidates() const { return config_.scope != Scope::head || needs_.candidate_sizes; }
+  bool weighs() const { return needs_.attention; }
+  /// After `score`: sizes are of what may be chosen.
   void count_candidates(const Clustering& units, const Candidates& candidates);
+  /// Likewise: what that gets of the attention that `queries` pay to those of `view` that are `live`.
+  void weigh(const MatrixView<float>& queries, const HeadView& view, const EntrySet& live,
+             const Clustering& units, const Candidates& candidates, Work& work);
   /// Scores and sizes for the Budget; sizes, where it estimates and has chosen, of what it left.
   std::span<const float> budget_scores() const;
   std::span<const std::int32_t> sizes() const { return sizes_; }
+  /// [query heads, units], or nothing where its budget does not ask for it.
+  MatrixView<float> weights() const {
+    return weights_.empty() ? MatrixView<float>()
+                            : matrix_view<float>(weights_.data(), group_, std::ssize(sizes_));
+  }
   /// Takes units by rank until `budget` of `candidates` are chosen. `candidates` [1 or query heads].
   void choose(std::int64_t budget, const Clustering& units, std::span<const Candidates> candidates);
   /// Once it has chosen: lets sketches stand for `budget` entries that it left.
@@ -120,11 +138,15 @@ class HeadStage {
   std::int64_t recent_;
   std::unique_ptr<Clustering> own_units_;
   std::unique_ptr<Scorer> scorer_;
+  BudgetNeeds needs_;
+  double attention_scale_;
+  bool knows_tokens_;
 
   std::vector<float> scores_;         ///< [group, units]
   std::vector<float> folded_;         ///< [1 or group, units]
   std::vector<float> budget_scores_;  ///< [units], where the stage folds by `none`
   std::vector<std::int32_t> sizes_;
+  std::vector<float> weights_;  ///< [group, units], or empty
   bool chose_units_;
   std::vector<Selection> selections_;
   std::vector<std::vector<SketchedUnit>> sketched_;  ///< [selections]

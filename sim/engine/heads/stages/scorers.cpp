@@ -80,6 +80,7 @@ TraceNeeds check_scorers(const RunConfig& config, const trace::Header& header) {
       const TraceNeeds needs = needs_of(index, config, header);
       all.prompt_attention_sums |= needs.prompt_attention_sums;
       all.prompt_window = std::max(all.prompt_window, needs.prompt_window);
+      all.token_classes |= needs.token_classes;
     } catch (const InputError& error) {
       problems.collect([&] { throw config.placed(fmt::format("system.stages.{}.scorer", index), error); });
     }

@@ -38,6 +38,10 @@ Stages::Stages(const RunConfig& config, const BatchWalk& walk)
   for (const StageConfig& stage : config.system.stages) {
     budgets_.push_back(make_budgets(stage, stage.budget));
     estimates_.push_back(stage.estimates() ? make_budgets(stage, stage.estimate) : SequenceBudgets());
+    const bool at_prompt = stage.at_prompt_end || stage.at_layer_end;
+    if (at_prompt && !stage.takes() && budgets_.back().front()->needs().attention) {
+      needs_.prompt_window = std::max(needs_.prompt_window, std::int64_t{1});
+    }
   }
   for (std::int64_t sequence = 0; sequence < walk.sequences(); ++sequence) {
     check_needs(needs_, config, config.sequences[static_cast<std::size_t>(sequence)],
@@ -110,7 +114,8 @@ std::vector<std::unique_ptr<HeadStage>> Stages::of_head(HeadId head) const {
     }
     stages.push_back(std::make_unique<HeadStage>(
         stage, walk_->sequence(head.sequence).steps().first_position, head, members * header.geometry.group(),
-        std::move(tokens), stage.takes() ? nullptr : make_scorer(stage, *config_, header, head)));
+        std::move(tokens), stage.takes() ? nullptr : make_scorer(stage, *config_, header, head),
+        budgets_[stages.size()].front()->needs(), header.geometry.attention_scale));
   }
   return stages;
 }

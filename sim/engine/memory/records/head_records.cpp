@@ -270,10 +270,10 @@ RecordSum HeadRecords::waiting() const {
   return waiting;
 }
 
-std::int64_t HeadRecords::tail_entries() const {
-  std::int64_t entries = 0;
-  for_each_of_tail([&](EntryIndex) { ++entries; });
-  return entries;
+RecordSum HeadRecords::tail() const {
+  RecordSum tail;
+  for_each_of_tail([&](EntryIndex entry) { tail += sizes().sum(entry); });
+  return tail;
 }
 
 std::span<const EntryIndex> HeadRecords::unwritten(std::span<const EntryIndex> by_layout) {

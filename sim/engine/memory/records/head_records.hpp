@@ -50,8 +50,8 @@ class HeadRecords {
   RecordSum held() const;
   /// Of those, what is in DRAM and counted nowhere else.
   RecordSum waiting() const;
-  /// Live entries that are kept as captured.
-  std::int64_t tail_entries() const;
+  /// Live entries that are kept as captured; bytes: of the records that they will have.
+  RecordSum tail() const;
   /// Throws InternalError unless every record that one refers to is kept, and no other of a removed entry.
   void check() const;
 

@@ -177,7 +177,7 @@ TEST_CASE("an entry takes what its blobs do, beside what planes of one size take
     const EntrySet live = EntrySet::first(kEntries);
     Work work;
     for (SetCodec* const codec : {&set, &wider}) {
-      codec->fit(heads.members, live, work);
+      codec->fit(heads.members, live, {}, work);
       codec->store(heads.members, kEntries, live, work);
     }
     REQUIRE(set.sizes().vary());
