@@ -1,9 +1,9 @@
 """Placements of hbm_placement.yaml against plans that know the future: time that attention reads, by layer.
 
-    kvreplay run configs/paper/seeds/hbm_placement.yaml --set record.units=160..255 -o results/hbm_placement.h5
+    kvreplay run configs/paper/seeds/hbm_placement.yaml -o results/hbm_placement.h5
     python configs/paper/seeds/hbm_placement.py results/hbm_placement.h5
 
-prints the tables of hbm_placement.md. Each captured layer is a sample: its three KV heads share both memories.
+prints the tables of hbm_placement.md. Each captured layer is a sample, whose KV heads share both memories.
 """
 
 import argparse
@@ -89,7 +89,7 @@ def _range(values: np.ndarray) -> str:
 def main() -> None:
     """Prints the tables."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
-    parser.add_argument("results", help="of hbm_placement.yaml, with record.units")
+    parser.add_argument("results", help="of hbm_placement.yaml")
     parser.add_argument("--seeds", type=int, default=3, help="of the annealer")
     parser.add_argument("--moves", type=int, default=30_000, help="from each of the three starts")
     parser.add_argument("--copies", choices=["inclusive", "exclusive"], default="inclusive")
