@@ -125,14 +125,14 @@ class _Search:
         among = self.read_at[at] if draws.random() < 0.5 else self.there[at]
         if not len(among):
             return []
-        page = int(draws.choice(among))
+        page = int(among[draws.integers(len(among))])
         behind, ahead = draws.geometric(1.0 / mean_span, 2) - 1
         begin, end = self._uniform(page, at, max(0, at - int(behind)), min(steps, at + int(ahead) + 1))
         if draws.random() < 0.5:
             others = np.flatnonzero(self.exists[at] & (self.plan[at] != self.plan[at, page]))
             if not len(others):
                 return []
-            other = int(draws.choice(others))
+            other = int(others[draws.integers(len(others))])
             begin, end = self._uniform(other, at, begin, end)
             changes = [Change(page, begin, end), Change(other, begin, end)]
         else:

@@ -69,13 +69,8 @@ def step_time(traffic: Traffic, memories: Memories) -> Floats:
     ext_written = np.asarray(traffic.ext_written)
     moved = moved_in + moved_back
     hbm = (np.asarray(traffic.hbm_read) + np.asarray(traffic.hbm_written) + moved) / memories.hbm
-    behind = np.maximum.reduce(
-        np.broadcast_arrays(
-            (ext_written + moved_back) / memories.link_write,
-            moved_in / memories.link_read,
-            (ext_written + moved) / memories.internal,
-        )
-    )
+    links = np.maximum((ext_written + moved_back) / memories.link_write, moved_in / memories.link_read)
+    behind = np.maximum(links, (ext_written + moved) / memories.internal)
     return np.maximum(hbm, np.asarray(traffic.ext_read) / memories.ext + behind)
 
 
