@@ -6,10 +6,10 @@
 //     pairs:   (value, length) for each run, of 1 to 255; two bytes an element where none is like the next
 //     packed:  (257 - length, value) for a run of 3 to 128; (count - 1, values) for 1 to 128 others
 //
-// Its code gives a block of rows one scale and takes differences across the borders of rows; here each row is
-// stored for itself, since attention asks for rows. `pairs` are its code's; `packed`, the PackBits of TIFF
-// 6.0 (sec. 9), are the kindest reading of a format that the text does not fix. Its code also multiplies
-// by 127 twice, which no 8-bit integer holds: here they are as the text has them.
+// CXL-SpecKV gives a block of rows one scale and takes differences across the borders of rows; here each row
+// is stored for itself, since attention asks for rows. `pairs` are those of its code; `packed`, the PackBits
+// of TIFF 6.0 (sec. 9), are the kindest reading of a format that the text does not fix. Its code also
+// multiplies by 127 twice, which no 8-bit integer holds: here they are as the text has them.
 #include <algorithm>
 #include <cstring>
 #include <string>
@@ -173,13 +173,12 @@ class Int8DeltaRle final : public Codec {
     std::string runs = "pairs";
   };
   static ParamTable<Params> params() {
-    return {
-        {"runs",
-         &Params::runs,
-         {.doc = "value and length of every run, or of those that are longer than what they take, and all "
-                 "else as it is",
-          .choices = "pairs|packed",
-          .source = "its code: pairs"}}};
+    return {{"runs",
+             &Params::runs,
+             {.doc = "pairs: value and length of every run; packed: of those that take less so, and all else "
+                     "as it is",
+              .choices = "pairs|packed",
+              .source = "its code: pairs"}}};
   }
 
   Int8DeltaRle(const Params& params, const Context&) : pairs_(params.runs == "pairs") {}
