@@ -241,16 +241,19 @@ def families_table(answers: Sequence[Answer]) -> str:
 
 def whole_table(answers: Sequence[Answer]) -> str:
     """What else the answers' steps say, of all attention."""
-    lines = []
-    for system in SYSTEMS:
-        each = []
-        for value, scale in (("all_mass", 100), ("needed", 100), ("entries", 1)):
-            for number in (1, 3):
-                of_cell = chosen(answers, system=system, way="turn", number=number)
-                each.append(shown(estimate(scale * table_of(of_cell, value))))
-        lines.append([system, *each])
-    names = ("attention mass [%]", "needed entries attended to [%]", "entries attended to in a head")
-    return markdown(["", *(f"{name}, turn {number}" for name in names for number in (1, 3))], lines)
+    cells = [
+        (value, scale, name, at)
+        for value, scale, name in (("all_mass", 100, "attention mass [%]"),
+                                   ("needed", 100, "entries with 95 % of it, attended to [%]"),
+                                   ("entries", 1, "entries of a head attended to"))
+        for at in ("turn 1", "turn 3", "request 3")
+    ]  # fmt: skip
+    lines = [
+        [system, *(shown(estimate(scale * table_of(chosen(answers, system=system, **COLUMNS[at]), value)))
+                   for value, scale, _, at in cells)]
+        for system in SYSTEMS
+    ]  # fmt: skip
+    return markdown(["", *(f"{name}, {at}" for _, _, name, at in cells)], lines)
 
 
 def page(answers: Sequence[Answer]) -> str:
@@ -259,7 +262,7 @@ def page(answers: Sequence[Answer]) -> str:
         f"{len(tasks)} tasks, {len(seeds)} seed{'s' * (len(seeds) > 1)}:",
         survival_table(answers), "Differences, of the same contexts:", differences_table(answers),
         lead_table(answers), "By family, as turns:", families_table(answers),
-        "Over whole answers, as turns:", whole_table(answers),
+        "Over whole answers:", whole_table(answers),
     ])  # fmt: skip
 
 
