@@ -6,8 +6,14 @@ FOLDER has the contexts that traces/workloads/record_shared.py recorded. Those o
 are replayed through the systems of configs/paper/seeds/scbench.yaml; results are kept in
 results/paper/scbench. Pieces of the context that an answer needs get some of the true attention while it says
 what it needs them for. The tables have the share of that which goes to entries that are there and attended
-to: the sum over layers, heads and steps, over the same sum of all of it. They have the mean over contexts
-with its 95 % interval over tasks and seeds; differences are of the same contexts.
+to: the sum over heads and steps, over the same sum of all of it. They have the mean over contexts with its
+95 % interval over tasks and seeds; differences are of the same contexts.
+
+Heads that look at a piece whatever is asked say nothing of retrieval, and have most of its attention. Those
+that look there for the answer are told by the truth alone: in the turns a step of the answer gives the piece
+at least LOOKS times what a step of the other answers gives it; the head of the largest ratio where none does,
+and all heads where every question needs the same pieces. They are of a context and question, the same for all
+systems and both ways.
 """
 
 import argparse
@@ -31,7 +37,10 @@ SYSTEMS = (*REMOVING, *READING)
 FAMILIES = ("string", "semantic", "global", "mixed")
 TOGETHER = 32  # points that share the truth
 
+LOOKS = 2.0  # times the attention that other answers give
+
 Settings = dict[str, Any]
+Mask = np.ndarray  # of layers and heads
 
 
 class Answer(NamedTuple):
@@ -43,15 +52,22 @@ class Answer(NamedTuple):
     way: str  # turn or request
     number: int  # of the question, from 1
     system: str
-    true_mass: float  # of what it needs, sums over layers, heads and steps
+    true_mass: float  # of what it needs, sums over all heads and the steps
     mass: float
+    looking_true: float  # the same, of heads that look there for the answer
+    looking: float
     all_mass: float  # attended to of all attention, the mean over the whole answer
     needed: float  # needed_loaded, likewise
     entries: float  # attended to in a head, likewise
 
     @property
     def survives(self) -> float:
-        """Of the attention of what it needs, attended to [%]."""
+        """Of the attention that heads which look for it give to what it needs, attended to [%]."""
+        return 100 * self.looking / self.looking_true
+
+    @property
+    def survives_anywhere(self) -> float:
+        """The same of all heads [%]."""
         return 100 * self.mass / self.true_mass
 
 
@@ -131,32 +147,64 @@ def run_context(folder: Path, out: Path) -> None:
         run(CONFIG, out / f"{way}.h5", settings, traces, TOGETHER)
 
 
+class Replayed:
+    """The results of a context in one way; steps are those of the answers, one after another."""
+
+    def __init__(self, file: h5py.File, record: Settings, way: str) -> None:
+        self._file = file
+        self._spans = spans_of(record, way)
+        self._needed = [[tuple(span) for span in question["spans"]] for question in record["questions"]]
+        self.decoded = WAYS[way](record)[1]
+        begins = np.cumsum([0, *(one.count for one in self.decoded)])
+        self._begins = dict(zip((one.question for one in self.decoded), begins[:-1], strict=True))
+        names = [name.split(",")[0] for name in file["point"].asstr()[:]]
+        self.points = {system: [at for at, name in enumerate(names) if name == system]
+                       for system in dict.fromkeys(names)}  # fmt: skip
+
+    def of_pieces(self, name: str, system: str, question: int, answer: Decoded) -> np.ndarray:
+        """[steps, layers, heads]: what the pieces of a question get while an answer says what counts."""
+        begin = self._begins[answer.question] + answer.step
+        points = dict(zip(self._spans, self.points[system], strict=True))
+        return sum(self._heads(name, points[span], slice(begin, begin + answer.steps))
+                   for span in self._needed[question])  # fmt: skip
+
+    def mean(self, name: str, system: str, answer: Decoded) -> float:
+        begin = self._begins[answer.question]
+        return float(np.nanmean(self._file[name][self.points[system][0], begin : begin + answer.count]))
+
+    def looking(self, answer: Decoded) -> Mask:
+        """Heads that look at its pieces for the answer."""
+        system = next(iter(self.points))
+        needed = self._needed[answer.question]
+        others = [self.of_pieces("span_true_mass", system, answer.question, other)
+                  for other in self.decoded if self._needed[other.question] != needed]  # fmt: skip
+        own = self.of_pieces("span_true_mass", system, answer.question, answer).mean(axis=0)
+        if not others:
+            return np.ones(own.shape, dtype=bool)
+        ratio = own / np.concatenate(others).mean(axis=0)
+        return ratio >= min(LOOKS, ratio.max())
+
+    def _heads(self, name: str, point: int, steps: slice) -> np.ndarray:
+        """Of the sequence that takes the step; the others have no value."""
+        values = self._file[name][point, steps]
+        return np.nansum(values, axis=2) if values.ndim > 3 else values
+
+
 def answers_of(folder: Path, out: Path) -> Iterable[Answer]:
     record = json.loads((folder / "spans.json").read_text())
-    for way, laid in WAYS.items():
-        decoded = laid(record)[1]
-        spans = spans_of(record, way)
-        begins = np.cumsum([0, *(one.count for one in decoded)])
-        with h5py.File(out / f"{way}.h5") as file:
-            names = [name.split(",")[0] for name in file["point"].asstr()[:]]
-            for system in dict.fromkeys(names):
-                points = [at for at, name in enumerate(names) if name == system]
-                of_span = dict(zip(spans, points, strict=True))
-                for begin, one in zip(begins[:-1], decoded, strict=True):
-                    needed = record["questions"][one.question]["spans"]
-                    of_question = [of_span[tuple(span)] for span in needed]
-                    said = slice(begin + one.step, begin + one.step + one.steps)
-                    true_mass, mass = (
-                        sum(float(np.nansum(file[name][point, said])) for point in of_question)
-                        for name in ("span_true_mass", "span_mass")
-                    )
-                    whole = slice(begin, begin + one.count)
-                    means = (
-                        float(np.nanmean(file[name][points[0], whole]))
-                        for name in ("mass", "needed_loaded", "attended_entries")
-                    )
+    with h5py.File(out / "turn.h5") as turn, h5py.File(out / "request.h5") as request:
+        ways = {"turn": Replayed(turn, record, "turn"), "request": Replayed(request, record, "request")}
+        looking = {one.question: ways["turn"].looking(one) for one in ways["turn"].decoded}
+        for way, replayed in ways.items():
+            for system in replayed.points:
+                for one in replayed.decoded:
+                    sums = [replayed.of_pieces(name, system, one.question, one).sum(axis=0)
+                            for name in ("span_true_mass", "span_mass")]  # fmt: skip
+                    there = [float(each[looking[one.question]].sum()) for each in sums]
+                    means = [replayed.mean(name, system, one)
+                             for name in ("mass", "needed_loaded", "attended_entries")]  # fmt: skip
                     yield Answer(record["task"], record["family"], record["seed"], way, one.question + 1,
-                                 system, true_mass, mass, *means)  # fmt: skip
+                                 system, *(float(each.sum()) for each in sums), *there, *means)  # fmt: skip
 
 
 def table_of(answers: Iterable[Answer], value: str) -> xr.DataArray:
@@ -185,9 +233,9 @@ COLUMNS = {
 }
 
 
-def survival_table(answers: Sequence[Answer]) -> str:
+def survival_table(answers: Sequence[Answer], value: str) -> str:
     lines = [
-        [system, *(shown(estimate(table_of(chosen(answers, system=system, **at), "survives")))
+        [system, *(shown(estimate(table_of(chosen(answers, system=system, **at), value)))
                    for at in COLUMNS.values())]
         for system in SYSTEMS
     ]  # fmt: skip
@@ -206,10 +254,20 @@ def differences_table(answers: Sequence[Answer]) -> str:
     lines = []
     for system in SYSTEMS:
         turns = later(answers, system, "turn")
-        first = table_of(chosen(answers, system=system, way="turn", number=1), "survives")
-        each = (turns - first, turns - later(answers, system, "request"))
+        first = table_of(chosen(answers, system=system, **COLUMNS["turn 1"]), "survives")
+        each = [turns - first, turns - later(answers, system, "request")]
+        for value in ("all_mass", "needed"):
+            last, request = (table_of(chosen(answers, system=system, **COLUMNS[name]), value)
+                             for name in ("turn 3", "request 3"))  # fmt: skip
+            each.append(100 * (last - request))
         lines.append([system, *(shown(estimate(one), "+") for one in each)])
-    return markdown(["[points]", "turns 2 and 3 less turn 1", "turns 2 and 3 less requests 2 and 3"], lines)
+    heads = (
+        "needed pieces, turns 2 and 3 less turn 1",
+        "needed pieces, turns 2 and 3 less requests 2 and 3",
+        "all attention, turn 3 less request 3",
+        "entries with 95 % of it, turn 3 less request 3",
+    )
+    return markdown(["[points]", *heads], lines)
 
 
 def lead_table(answers: Sequence[Answer]) -> str:
@@ -259,9 +317,12 @@ def whole_table(answers: Sequence[Answer]) -> str:
 def page(answers: Sequence[Answer]) -> str:
     tasks, seeds = ({getattr(one, key) for one in answers} for key in ("task", "seed"))
     return "\n\n".join([
-        f"{len(tasks)} tasks, {len(seeds)} seed{'s' * (len(seeds) > 1)}:",
-        survival_table(answers), "Differences, of the same contexts:", differences_table(answers),
-        lead_table(answers), "By family, as turns:", families_table(answers),
+        f"{len(tasks)} tasks, {len(seeds)} seed{'s' * (len(seeds) > 1)}.",
+        "In heads that look there for the answer:", survival_table(answers, "survives"),
+        "In all heads:", survival_table(answers, "survives_anywhere"),
+        "Differences, of the same contexts; needed pieces in heads that look there:",
+        differences_table(answers), lead_table(answers),
+        "By family, as turns, in heads that look there:", families_table(answers),
         "Over whole answers:", whole_table(answers),
     ])  # fmt: skip
 
