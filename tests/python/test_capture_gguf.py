@@ -18,6 +18,7 @@ from kvreplay_capture import session  # noqa: E402
 from kvreplay_capture.errors import CaptureError  # noqa: E402
 from kvreplay_capture.gguf_file import GgufFile  # noqa: E402
 from kvreplay_capture.gguf_tokenizer import gguf_tokenizer  # noqa: E402
+from kvreplay_capture.model import GgufSource, KeptSource, open_source  # noqa: E402
 
 KINDS = ("F32", "F16", "BF16", "Q8_0", "Q4_0", "Q4_1")
 LLAMA3 = {
@@ -201,3 +202,22 @@ def test_the_text_is_the_one_that_was_given(tmp_path: Path) -> None:
     with h5py.File(tmp_path / "t.h5") as trace:
         tokenizer = gguf_tokenizer(GgufFile(tmp_path / "m.gguf"))
         assert TEXT.startswith(tokenizer.backend.decode(trace["tokens"][:].tolist()))
+
+
+def test_a_source_that_is_kept_gives_the_same_and_is_read_once(tmp_path: Path, monkeypatch: Any) -> None:
+    folder = model_folder(tmp_path / "model")
+    file = write_gguf(folder, tmp_path / "model.gguf", "F32")
+    fresh = options(folder, tmp_path / "fresh.h5", model=file)
+    session.capture(fresh)
+    kept = KeptSource(open_source(file))
+    loads: list[torch.dtype] = []
+    load = GgufSource.load
+    monkeypatch.setattr(
+        GgufSource, "load", lambda of, config, dtype: (loads.append(dtype), load(of, config, dtype))[1]
+    )
+    for name in ("first.h5", "second.h5"):
+        session.capture(options(folder, tmp_path / name, model=file), source=kept)
+        assert_same_rows(fresh.output, tmp_path / name)
+    assert loads == [torch.float32]
+    session.capture(options(folder, tmp_path / "half.h5", model=file, dtype="float16"), source=kept)
+    assert loads == [torch.float32, torch.float16]

@@ -111,6 +111,32 @@ class GgufSource:
         )
 
 
+class KeptSource:
+    """A source whose tokenizer and last model are kept, for one capture after another."""
+
+    def __init__(self, source: ModelSource) -> None:
+        self._source = source
+        self.path = source.path
+        self._tokenizer = source.tokenizer()
+        self._loaded: tuple[Any, tuple[Any, dict[str, Any]]] | None = None
+
+    def config(self) -> Any:
+        return self._source.config()
+
+    def tokenizer(self) -> ModelTokenizer:
+        return self._tokenizer
+
+    def weight_files(self) -> list[Path]:
+        return self._source.weight_files()
+
+    def load(self, config: Any, dtype: torch.dtype) -> tuple[Any, dict[str, Any]]:
+        """The one before, where that was loaded in the same way."""
+        wanted = (config.to_dict(), dtype)
+        if self._loaded is None or self._loaded[0] != wanted:
+            self._loaded = (wanted, self._source.load(config, dtype))
+        return self._loaded[1]
+
+
 def load_config(source: ModelSource) -> Any:
     """The configuration, refused unless it describes a decoder for causal language modelling."""
     from transformers.models.auto.modeling_auto import MODEL_FOR_CAUSAL_LM_MAPPING

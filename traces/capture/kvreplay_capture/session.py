@@ -19,7 +19,7 @@ import torch
 from .chat import Conversation
 from .check import CheckReport, require_reproduction, sample_positions
 from .errors import CheckFailed
-from .model import load_config, load_model, open_source, text_config
+from .model import ModelSource, load_config, load_model, open_source, text_config
 from .options import CaptureOptions, check_options, input_files
 from .outputs import remove_abandoned, resolve_output, unaccepted_name
 from .plan import Plan, make_plan, root_attributes
@@ -47,13 +47,16 @@ class Report:
     warnings: tuple[str, ...]
 
 
-def capture(options: CaptureOptions, progress: Progress | None = None) -> Report:
-    """Writes the trace; raises CaptureError, and leaves nothing accepted behind, when it cannot."""
+def capture(
+    options: CaptureOptions, progress: Progress | None = None, source: ModelSource | None = None
+) -> Report:
+    """Writes the trace; raises CaptureError, and leaves nothing accepted behind, when it cannot. `source` is
+    what is at `options.model` where that is open already, as for one trace after another."""
     check_options(options)
     output = resolve_output(options.output, input_files(options))
     remove_abandoned(output)
     begun = time.monotonic()
-    source = open_source(options.model)
+    source = source or open_source(options.model)
     config = load_config(source)
     tokenizer = source.tokenizer()
     conversation = Conversation(options, tokenizer) if options.chat is not None else None
