@@ -14,11 +14,16 @@ import numpy as np
 import xarray as xr
 from codec_table import memory
 from guess_table import by_name
+from kvreplay.annealing import Cooling, anneal
 from kvreplay.labels import place_labels
+from kvreplay.placed import placed
+from kvreplay.placement import PAPER, Plan, Stream, look_ahead, plan_times
 from matplotlib.axes import Axes
 from paired import estimate
 from zoo import cells, points_of
 
+PLACEMENTS = ("PreferHBM", "PreferHBM, paged", "LookAheadOne", "Split")
+PAGE_ENTRIES, ENTRY_BYTES = 16, 256.0  # K and V of 64 channels in fp16
 FOLDER = Path(__file__).resolve().parent.parent / "configs" / "paper" / "seeds"
 
 
@@ -104,4 +109,32 @@ def mass_by_turn(data: xr.Dataset, axes: Axes, lines: Mapping[str, int]) -> Axes
         )
     axes.set(xlabel="answer", ylabel="attention mass (%)", xticks=range(1, len(turns) + 1))
     axes.legend(frameon=False)
+    return axes
+
+
+def placement_times(path: Path, axes: Axes) -> Axes:
+    """Mean time of attention's reads in a step, by placement: of the four that were replayed, of one that
+    knows the next step, and of a plan annealed from that; by the closed form, over the captured layers."""
+    recorded = {
+        name: placed(path, name, page_entries=PAGE_ENTRIES, entry_bytes=ENTRY_BYTES) for name in PLACEMENTS
+    }
+    layers = list(recorded[PLACEMENTS[0]])
+    capacity = 3 * 96 * ENTRY_BYTES  # hbm_placement.yaml: 96 entries of each of three KV heads
+    plans: dict[str, list[tuple[Stream, Plan]]] = {
+        name: [(one[layer].stream, one[layer].plan) for layer in layers] for name, one in recorded.items()
+    }
+    streams = [recorded[PLACEMENTS[0]][layer].stream for layer in layers]
+    known = [(stream, look_ahead(stream, capacity)) for stream in streams]
+    plans["next step known"] = known
+    plans["annealed from it"] = [
+        (stream, anneal(stream, plan, capacity, PAPER, 0, "inclusive", Cooling(moves=2000)))
+        for stream, plan in known
+    ]
+    times = [
+        np.mean([1e6 * plan_times(stream, plan, PAPER, "inclusive").mean() for stream, plan in each])
+        for each in plans.values()
+    ]
+    axes.barh(list(plans), times)
+    axes.invert_yaxis()
+    axes.set(xlabel="attention's reads (µs a step)")
     return axes
