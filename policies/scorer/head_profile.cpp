@@ -231,7 +231,7 @@ class HeadProfile final : public Scorer {
 
 std::vector<FigureInfo> HeadProfile::figures() {
   constexpr FigureDims kDims = FigureDims::step_layer_head;
-  return {{"rung", "1", "class that the head keeps",
+  return {{"rung", "class", "class that the head keeps",
            "0 special, 1 and punctuation, 2 and frequent, 3 and local, 4 full", kDims},
           {"recovered", "1", "attention that the class had of the prompt's last queries",
            "mean over the window's queries and the group of the sum of their weights in the class", kDims}};

@@ -121,7 +121,9 @@ void PointReplay::refuse_empty_heads() const {
           "{}: layer {}, head {}: stages leave nothing of the prompt of {} entries; allowed: budgets or pins "
           "that "
           "keep an entry of every head",
-          config_.place("system.stages"), head.id().layer, head.id().head,
+          config_.place("system.stages"),
+          walk_.header().captured_layers[static_cast<std::size_t>(head.id().layer)],
+          walk_.header().captured_kv_heads[static_cast<std::size_t>(head.id().head)],
           walk_.sequence(head.id().sequence).steps().first_position));
     }
   }
@@ -366,6 +368,7 @@ void PointReplay::run_step(std::int64_t step, Timeline* timeline) {
   if (timeline != nullptr && timeline->steps().contains(step)) {
     show(step, times, *timeline);
   }
+  units_of_step_ = nullptr;  // what turns read in, and steps after DRAM was exceeded, are none of it
 }
 
 void PointReplay::show(std::int64_t step, const StepTimes& times, Timeline& timeline) const {

@@ -402,6 +402,17 @@ def test_sequences_of_a_batch_are_told_apart(kvreplay: Run, folder: Path) -> Non
     assert text.splitlines()[0].endswith("sequence 1, layer 5, KV head 1")
 
 
+def test_what_a_turn_reads_in_is_no_part_of_the_step_before_it(kvreplay: Run, folder: Path) -> None:
+    own = folder / "turns"
+    own.mkdir()
+    path = config(own, {"turns": point(**POINTS["pages"])}, {"steps": 1, "layers": 5}, steps=0)
+    turns = "workload.turns=[{decode: 2}, {prefill: 8}, {decode: 1}]"
+    kvreplay("run", path, "-o", own / "out.h5", "--set", turns)
+    steps = "workload.turns=[{decode: 2}]"
+    kvreplay("run", path, "-o", own / "steps.h5", "--set", steps)
+    pd.testing.assert_frame_equal(package.units(own / "out.h5"), package.units(own / "steps.h5"))
+
+
 def inspect(kvreplay: Run, *options: object) -> str:
     return kvreplay("inspect", *map(str, options)).stdout
 
@@ -488,6 +499,17 @@ def test_a_window_that_is_not_there_is_refused(refused: Callable[..., list[str]]
     assert all(line.startswith(f"{own}/units.yaml:1:") for line in lines)
     lines = refused("run", config(own, {"pages": point(**POINTS["pages"])}, {"layers": "all"}))
     assert any("record.units.steps: is missing; required: " in line for line in lines)
+
+
+def test_too_little_dram_is_told_as_without_a_record(refused: Callable[..., list[str]], folder: Path) -> None:
+    own = folder / "little"
+    own.mkdir()
+    path = config(own, {"little": point(**POINTS["pages"])}, {"steps": "all"})
+    little = ["run", path, "--quiet", "--set", "system.dram=250kB", "--set", "system.cache={}"]
+    told = refused(*little)
+    assert "are less than what must be in DRAM" in told[0]
+    config(own, {"little": point(**POINTS["pages"])}, None)
+    assert told == refused(*little)
 
 
 def test_a_record_that_contradicts_itself_is_refused(
