@@ -117,7 +117,7 @@ struct Packed {
 
 /// In place; back by `sum_up`.
 void take_differences(std::span<std::int8_t> codes) {
-  int before = 0;
+  std::int8_t before = 0;
   for (std::int8_t& code : codes) {
     const int difference = code - before;
     before = code;

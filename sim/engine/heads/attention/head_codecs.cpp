@@ -21,7 +21,7 @@ void check_head_codec(const RunConfig& config, std::string_view key, const Codec
         "{}: stores keys as they were before their rotary embedding, and keys of {} channels with "
         "rope_scaling {} cannot be turned back ({}); allowed: an even number of channels, all of them "
         "rotated, and scaling none, linear or llama3",
-        config.place(std::string(key)), header.geometry.head_dim, header.geometry.rope_scaling,
+        config.place(key), header.geometry.head_dim, header.geometry.rope_scaling,
         config.sequences.front().trace_path.string()));
   }
   const std::int64_t heads = config.system.set_size(header.kv_heads_captured());

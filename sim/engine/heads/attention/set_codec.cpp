@@ -80,30 +80,39 @@ std::int64_t SetCodec::dram_bytes(std::int64_t live) const {
   return bytes;
 }
 
+/// Null where the plane's keys are stored as they are met.
+const Rotary* SetCodec::rotary_of(const Plane& plane) const {
+  if (!plane.codec.codec->before_rotation()) {
+    return nullptr;
+  }
+  KVR_CHECK(rotary_.has_value(), "'{}' stores keys without a rotation that nobody gave", plane.codec.name);
+  return rotary_ ? &*rotary_ : nullptr;
+}
+
 void SetCodec::gather(const Plane& plane, std::span<const MemberHead> members, std::int64_t entry,
                       std::vector<Half>& row) const {
-  const bool turned = plane.codec.codec->before_rotation();
-  const Rotary::Turn back = turned ? rotary_.value().turn(-entry) : Rotary::Turn{};
+  const Rotary* const rotary = rotary_of(plane);
+  const Rotary::Turn back = rotary != nullptr ? rotary->turn(-entry) : Rotary::Turn{};
   for (const Part& part : plane.parts) {
     const HeadView view = members[part.member].store().view(entry + 1);
     const auto own = (part.is_key ? view.keys : view.values).row(entry);
     row.insert(row.end(), own.begin(), own.end());
-    if (turned && part.is_key) {
-      rotary_.value().move(own, back, std::span(row).last(own.size()));
+    if (rotary != nullptr && part.is_key) {
+      rotary->move(own, back, std::span(row).last(own.size()));
     }
   }
 }
 
 void SetCodec::scatter(const Plane& plane, std::span<MemberHead> members, EntryIndex entry) const {
   auto row = std::span(plane.rows).last(static_cast<std::size_t>(width(plane)));
-  const bool turned = plane.codec.codec->before_rotation();
-  const Rotary::Turn forth = turned ? rotary_.value().turn(entry) : Rotary::Turn{};
+  const Rotary* const rotary = rotary_of(plane);
+  const Rotary::Turn forth = rotary != nullptr ? rotary->turn(entry) : Rotary::Turn{};
   std::vector<Half> key(static_cast<std::size_t>(head_dim_));
   for (const Part& part : plane.parts) {
     HeadStore& store = members[part.member].store();
     const auto own = row.first(key.size());
-    if (turned && part.is_key) {
-      rotary_.value().move(own, forth, key);
+    if (rotary != nullptr && part.is_key) {
+      rotary->move(own, forth, key);
       store.replace_key(entry, key);
     } else {
       part.is_key ? store.replace_key(entry, own) : store.replace_value(entry, own);

@@ -161,6 +161,7 @@ class SetCodec {
                                 const MatrixView<float>& window) const;
   std::int64_t width(const Plane& plane) const { return std::ssize(plane.parts) * head_dim_; }
   /// Appends the entry's row to `row`.
+  const Rotary* rotary_of(const Plane& plane) const;
   void gather(const Plane& plane, std::span<const MemberHead> members, std::int64_t entry,
               std::vector<Half>& row) const;
   void scatter(const Plane& plane, std::span<MemberHead> members, EntryIndex entry) const;
