@@ -58,7 +58,7 @@ def plain_time(
 
 
 def test_a_step_by_hand():
-    # HBM: (60 + 6 + 12 + 4) / 8 = 10.25. Beyond it: 40 / 2 = 20, and the longest of (2 + 4) / 4, 12 / 2, 18 / 3.
+    # HBM: (60 + 6 + 12 + 4) / 8 = 10.25. Beyond it: 40 / 2, and the longest of (2 + 4) / 4, 12 / 2, 18 / 3.
     traffic = Traffic(hbm_read=60, ext_read=40, hbm_written=6, ext_written=2, moved_in=12, moved_back=4)
     assert float(step_time(traffic, SMALL)) == pytest.approx(26.0, rel=1e-9)
     # All reads in HBM: 100 / 8 against nothing.

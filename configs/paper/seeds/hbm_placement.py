@@ -91,7 +91,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     parser.add_argument("results", help="of hbm_placement.yaml")
     parser.add_argument("--seeds", type=int, default=3, help="of the annealer")
-    parser.add_argument("--moves", type=int, default=10_000, help="from each of the three starts")
+    parser.add_argument("--moves", type=int, default=30_000, help="from each of the three starts")
     parser.add_argument("--copies", choices=["inclusive", "exclusive"], default="inclusive")
     arguments = parser.parse_args()
     recorded = {
