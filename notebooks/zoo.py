@@ -1,6 +1,6 @@
 """All systems in one table: what they miss, what they cost, and which none other beats.
 
-    python notebooks/zoo.py RESULTS.h5... [--png FILE] [--kernels]
+    python notebooks/zoo.py RESULTS.h5... [--png FILE] [--front | --kernels]
 
 Of the results of configs/experiments/zoo.yaml, or of any file whose points are systems. Recall, mass and
 error are means over layers, heads and seeds with 95 % intervals; latency and DRAM are means over seeds. A
@@ -9,6 +9,7 @@ means alone, whatever their intervals.
 Several files are of as many texts, each called as its file is: the table then has the error of each, means
 over texts with 95 % intervals (over texts, and of the error over layers, heads and seeds too), and on which
 texts a system is on the front.
+--front: of systems on the front alone what the front is of, as README has it.
 --kernels: what the policies' own kernels took on the host that ran them instead, for all heads of the model.
 """
 
@@ -85,6 +86,17 @@ def percent(value: Estimate) -> str:
     if not value.has_interval:
         return f"{100 * value.mean:.1f} %"
     return f"{100 * value.mean:.1f} % [{100 * value.low:.1f}, {100 * value.high:.1f}]"
+
+
+def short(found: list[System]) -> str:
+    """The front alone, the smallest error first, and what it is of."""
+    lines = ["| system | error of the output | latency | DRAM |", "|---" * 4 + "|"]
+    on_front = front(found)
+    for one in sorted(found, key=lambda one: one.output_error.mean):
+        if one.name in on_front:
+            costs = f"{1e3 * one.latency_s:.2f} ms | {1e-6 * one.dram_bytes:.2f} MB"
+            lines.append(f"| {one.name} | {percent(one.output_error)} | {costs} |")
+    return "\n".join(lines)
 
 
 def markdown(found: list[System]) -> str:
@@ -181,18 +193,20 @@ def main() -> None:
         "results", type=Path, nargs="+", help="results of kvreplay run; several: of as many texts"
     )
     parser.add_argument("--png", type=Path, help="a picture to draw")
-    parser.add_argument("--kernels", action="store_true", help="the table of the policies' kernels instead")
+    instead = parser.add_mutually_exclusive_group()
+    instead.add_argument("--front", action="store_true", help="the short table of the front instead")
+    instead.add_argument("--kernels", action="store_true", help="the table of the policies' kernels instead")
     options = parser.parse_args()
     if len(options.results) > 1:
-        if options.kernels or options.png:
-            parser.error("--kernels and --png are of one file")
+        if options.kernels or options.front or options.png:
+            parser.error("--front, --kernels and --png are of one file")
         print(over_texts(options.results))
         return
     if options.kernels:
         print(kernels(*options.results))
         return
     found = systems(*options.results)
-    print(markdown(found))
+    print(short(found) if options.front else markdown(found))
     if options.png:
         mpl.use("agg")
         draw(found).savefig(options.png, dpi=100)

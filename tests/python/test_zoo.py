@@ -69,3 +69,24 @@ def test_several_texts_have_their_errors_side_by_side_and_a_front_that_is_on_all
 
 def test_the_notebook_runs_from_top_to_bottom(results, monkeypatch: pytest.MonkeyPatch) -> None:
     run_notebook("zoo.ipynb", monkeypatch, KVREPLAY_ZOO=results)
+
+
+def test_the_front_of_readme_is_that_of_the_page(project_root) -> None:
+    def rows(text: str) -> list[list[str]]:
+        return [[cell.strip() for cell in line.strip("|").split("|")] for line in text.splitlines()[2:]]
+
+    readme = (project_root / "README.md").read_text()
+    page = (project_root / "configs" / "experiments" / "zoo.md").read_text()
+    begin = "<!-- python notebooks/zoo.py results/zoo.h5 --front -->\n"
+    front = rows(readme.split(begin)[1].split("<!-- end -->")[0])
+    table = rows("| system | recall" + page.split("| system | recall")[1].split("\n\n")[0])
+    on_front = [[row[0], row[3], row[4], row[5]] for row in table if row[7] == "yes"]
+    assert sorted(front) == sorted(on_front)
+    config = yaml.safe_load((project_root / "configs" / "experiments" / "zoo.yaml").read_text())
+    assert [row[0] for row in table] == list(config["points"])
+
+
+def test_the_short_table_is_the_front(results, project_root) -> None:
+    whole = [row for row in printed(project_root, results) if row[7] == "yes"]
+    short = printed(project_root, results, "--front")
+    assert sorted(short) == sorted([row[0], row[3], row[4], row[5]] for row in whole)
