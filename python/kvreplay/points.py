@@ -21,7 +21,8 @@ def along_points(data: xr.Dataset, *names: str) -> xr.Dataset:
     labels = _labels(data, dims)
     lacking = [name for name in names if name not in data]
     if lacking:
-        raise Error(f"there is no '{lacking[0]}' in the data")
+        without_steps = "" if "step" in data.dims else "; record.per_step: false keeps summaries alone"
+        raise Error(f"there is no '{lacking[0]}' in the data{without_steps}")
     for name in names:
         alike = [str(one) for one in dims if one not in data[name].dims]
         if alike:

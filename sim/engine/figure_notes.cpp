@@ -67,7 +67,7 @@ bool attends_to_all(const PointData& data) {
     const double entries = data.at(Metric::position, step) + 1.0;
     for (std::int64_t layer = 0; layer < data.layers(); ++layer) {
       for (std::int64_t head = 0; head < data.heads(); ++head) {
-        if (data.at(Metric::attended_entries, step, layer, head) < entries) {
+        if (data.at(Metric::attended_entries, step, layer, head) < entries - 0.5) {  // counts are means
           return false;
         }
       }
@@ -76,11 +76,22 @@ bool attends_to_all(const PointData& data) {
   return true;
 }
 
+bool retains_all(const PointData& data) {
+  return data.recorded(Metric::retained) &&
+         std::ranges::none_of(data.values(Metric::retained), [](double share) { return share < 1.0; });
+}
+
 Notes choice_notes(const RunConfig& config, const PointData& data) {
-  if (!has_stage(config, data, Effect::select) || !attends_to_all(data)) {
-    return {};
+  Notes notes;
+  if (has_stage(config, data, Effect::select) && attends_to_all(data)) {
+    notes.emplace_back(
+        "recall and mass: the budget takes every entry in every step, so that scorers do not differ");
   }
-  return {"recall and mass: the budget takes every entry in every step, so that scorers do not differ"};
+  if (has_stage(config, data, Effect::evict) && retains_all(data)) {
+    notes.emplace_back(
+        "retained: stages that evict remove nothing, so that what they would cost is not seen");
+  }
+  return notes;
 }
 
 Notes guess_notes(const RunConfig& config, const PointData& data) {

@@ -147,6 +147,20 @@ TEST_CASE("a budget that takes everything leaves nothing to tell scorers by") {
   CHECK(notes_of(data).empty());
 }
 
+TEST_CASE("an eviction that removes nothing is told, and none that removes an entry") {
+  Setup setup;
+  setup.stages_before =
+      "{when: prefill_end, effect: evict, units: token, scorer: position, budget: {type: fixed, entries: "
+      "1000}}";
+  const std::string note =
+      "retained: stages that evict remove nothing, so that what they would cost is not seen";
+  CHECK(note_of(setup, "retained") == note);
+  setup.stages_before =
+      "{when: prefill_end, effect: evict, units: token, scorer: position, budget: {type: fixed, entries: 8}}";
+  CHECK(note_of(setup, "retained").empty());
+  CHECK(note_of({}, "retained").empty());  // nobody evicts
+}
+
 TEST_CASE("guesses of what is in the first tier read nothing ahead") {
   Setup setup;
   setup.stages_before =

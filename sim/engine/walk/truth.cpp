@@ -53,7 +53,9 @@ std::span<const EntryIndex> HeadTruth::best(std::int64_t query, const CandidateR
   if (std::ssize(entries) < count) {
     const auto candidates = probabilities(query).subspan(static_cast<std::size_t>(range.begin),
                                                          static_cast<std::size_t>(range.size()));
-    kernels::top_k(candidates, count, entries);
+    // Points of a sweep ask for ever larger budgets side by side: twice as many serve some of them at once.
+    const std::int64_t most = std::min(range.size(), 2 * std::ssize(entries));
+    kernels::top_k(candidates, std::max(count, most), entries);
     for (EntryIndex& entry : entries) {
       entry += range.begin;
     }

@@ -74,9 +74,9 @@ class Reader {
       for (const Json& event : file.at("traceEvents")) {
         take(event);
       }
-    } catch (const Json::exception& bad) {
-      throw InputError(
-          fmt::format("{}: is no timeline of 'kvreplay run': {}", path_.string(), hdf5::shown(bad.what())));
+    } catch (const Json::exception&) {
+      throw InputError(fmt::format("{}: is no timeline of 'kvreplay run': its events lack what those have",
+                                   path_.string()));
     }
     return result();
   }
