@@ -232,6 +232,28 @@ std::vector<const PointSummary::Figure*> figures_of(std::span<const Variant> var
   return figures;
 }
 
+bool is_zero(std::string_view figure, std::span<const Variant> variants) {
+  return std::ranges::all_of(variants, [figure](const Variant& variant) {
+    return std::ranges::all_of(variant.points, [figure](const PointOutline* point) {
+      const auto& figures = point->summary.figures;
+      const auto own = std::ranges::find(figures, figure, &PointSummary::Figure::name);
+      return own == figures.end() || own->mean == 0.0;
+    });
+  });
+}
+
+/// Names those that are 0 wherever there are any, which have no rows: a device that nothing is read from has
+/// many. Empty where there are none.
+std::string zeros_text(std::span<const Variant> variants) {
+  std::vector<std::string_view> names;
+  for (const PointSummary::Figure* figure : figures_of(variants)) {
+    if (is_zero(figure->name, variants)) {
+      names.push_back(figure->name);
+    }
+  }
+  return names.empty() ? "" : fmt::format("\n0 in every point: {}\n", fmt::join(names, ", "));
+}
+
 /// A row per figure of policies' own; only the heading where there is none.
 std::vector<Row> row_per_figure(std::span<const Variant> variants) {
   std::vector<Row> rows{{"policies' own, mean of a step", "unit"}};
@@ -239,6 +261,9 @@ std::vector<Row> row_per_figure(std::span<const Variant> variants) {
     rows.front().push_back(variant.name);
   }
   for (const PointSummary::Figure* figure : figures_of(variants)) {
+    if (is_zero(figure->name, variants)) {
+      continue;
+    }
     Row& row = rows.emplace_back(Row{figure->name, figure->unit});
     for (const Variant& variant : variants) {
       row.push_back(figure_cell(*figure, variant));
@@ -252,6 +277,9 @@ std::vector<Row> row_per_variant_and_figure(std::span<const Variant> variants) {
   std::vector<Row> rows{{"policies' own, mean of a step", "figure", "unit", "mean"}};
   for (const Variant& variant : variants) {
     for (const PointSummary::Figure& figure : variant.points.front()->summary.figures) {
+      if (is_zero(figure.name, variants)) {
+        continue;
+      }
       rows.push_back({variant.name, figure.name, figure.unit, figure_cell(figure, variant)});
     }
   }
@@ -299,6 +327,7 @@ std::string summary_text(std::span<const PointOutline> points) {
     const bool fits = variants.size() == 1 || total_width(figures) <= kWidth;
     text += '\n' + aligned(fits ? figures : row_per_variant_and_figure(variants));
   }
+  text += zeros_text(variants);
   if (const std::vector<Row> errors = row_per_model_error(points); errors.size() > 1) {
     text += '\n' + aligned(errors);
   }

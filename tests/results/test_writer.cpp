@@ -179,11 +179,27 @@ TEST_CASE("figures of policies' own stand beside the metrics, NaN for points tha
   CHECK(text.find("\npolicies' own, mean of a step unit first second\n") != std::string::npos);
   CHECK(text.find("\nshy.splits splits 7.00 -\n") != std::string::npos);
   CHECK(text.find("\nbold.held B - 2.05 kB\n") != std::string::npos);
+  CHECK(text.find("0 in every point") == std::string::npos);
   CHECK_THROWS_AS(first.add_figure({.name = "shy.splits"}), InternalError);
 
   points[0].keep_steps = false;
   write_results(folder / "short.h5", points, {});
   CHECK_FALSE(hdf5::has_dataset(hdf5::open_file(folder / "short.h5").get(), "shy.splits"));
+}
+
+TEST_CASE("figures that are 0 in every point are named and have no rows") {
+  std::vector<PointResult> points = two_points();
+  for (PointResult& point : points) {
+    const std::size_t held = point.data.add_figure({.name = "bold.held", .unit = "B", .formula = "sum"});
+    const std::size_t lost = point.data.add_figure({.name = "bold.lost", .unit = "B", .formula = "sum"});
+    point.data.set_figure(held, 0, std::vector{0.0});
+    point.data.set_figure(held, 1, std::vector{0.0});
+    point.data.set_figure(lost, 0, std::vector{0.0});
+    point.data.set_figure(lost, 1, std::vector{&point == &points[1] ? 8.0 : 0.0});
+  }
+  const std::string text = summary_text(outlines_of(points));
+  CHECK(text.ends_with("\n0 in every point: bold.held\n"));
+  CHECK(text.find("\nbold.lost") != std::string::npos);
 }
 
 TEST_CASE("the errors of models beside a real device stand by point and model, NaN where a point has none") {
