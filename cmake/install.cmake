@@ -14,7 +14,9 @@ install(TARGETS kvr_options kvr_base kvr_kernels kvr_traces kvr_sim kvr_policies
 install(TARGETS kvreplay RUNTIME DESTINATION ${CMAKE_INSTALL_BINDIR})
 install(DIRECTORY sim/base sim/interfaces sim/kernels sim/calibration DESTINATION ${CMAKE_INSTALL_INCLUDEDIR}/kvreplay/sim
   FILES_MATCHING PATTERN "*.hpp")
-install(DIRECTORY configs DESTINATION ${CMAKE_INSTALL_DATADIR}/kvreplay)
+# The workflow of configs/cluster is run from a tree, as programs beside configurations are.
+install(DIRECTORY configs DESTINATION ${CMAKE_INSTALL_DATADIR}/kvreplay
+  PATTERN "cluster" EXCLUDE PATTERN "*.py" EXCLUDE PATTERN "__pycache__" EXCLUDE)
 install(DIRECTORY traces/samples DESTINATION ${CMAKE_INSTALL_DATADIR}/kvreplay/traces)
 
 install(EXPORT kvreplayTargets NAMESPACE kvreplay:: DESTINATION ${package_folder})

@@ -71,7 +71,9 @@ def test_a_wheel_has_all_of_its_package_and_nothing_else(installed: Path, projec
 
 @pytest.mark.parametrize("project", PROJECTS)
 def test_what_is_imported_is_declared(project: str) -> None:
-    declared = tomllib.loads((ROOT / project / "pyproject.toml").read_text())["project"]["dependencies"]
+    described = tomllib.loads((ROOT / project / "pyproject.toml").read_text())["project"]
+    extras = described.get("optional-dependencies", {}).values()
+    declared = [*described["dependencies"], *(line for extra in extras for line in extra)]
     names = {re.split(r"[<>=!~ ]", line)[0].lower() for line in declared}
     assert all(re.search(r"[<>=]=", line) for line in declared)
     imported = set()

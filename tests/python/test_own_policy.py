@@ -104,6 +104,7 @@ def test_its_flags_are_its_own(own: Path) -> None:
 
 def test_results_say_that_they_come_from_code_of_ones_own(own: Path) -> None:
     """An installed kvreplay knows its commit, and the program that it is not all of that."""
+    done("cmake", "--build", "build", cwd=own)  # of the source as it is, whatever was tried before
     trace = own.parent / "prefix" / "share" / "kvreplay" / "traces" / "samples" / "smollm2.h5"
     run = ("--quiet", "run", "own.yaml", "--set", f"trace.path={trace}", "--set", "run.steps=1", "--out")
     done("build/kvreplay", *run, "told.h5", cwd=own)
