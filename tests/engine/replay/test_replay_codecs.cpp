@@ -10,10 +10,15 @@
 #include "tests/engine/delta_codec.hpp"
 #include "tests/engine/replay_fixture.hpp"
 #include "tests/engine/splitting_clustering.hpp"
+#include "tests/engine/stages.hpp"
 
 namespace kvr {
 namespace {
 
+using test::kGuess;
+using test::kThreeTiers;
+using test::kUnits;
+using test::kWindow;
 using test::largest;
 using test::Setup;
 using test::smallest;
@@ -27,19 +32,6 @@ const test::ReplayFixture& fixture() {
 
 constexpr std::int64_t kPrompt = 65;
 constexpr double kDeltaBytes = 2.0 * (4 + 16);  ///< K and V of an entry
-
-constexpr const char* kWindow =
-    "{when: [prefill_end, step], effect: evict, units: token, scorer: position, budget: {type: fixed, "
-    "entries: 0}, pins: {sinks: 2, recent: 30}}";
-constexpr const char* kUnits =
-    "{when: [prefill_end, step], every: 3, effect: evict, scorer: exact, budget: {type: fraction, share: "
-    "0.5}, pins: {sinks: 1, recent: 4}}";
-constexpr const char* kGuess =
-    "{name: guess, effect: prefetch, queries: last_step, scorer: exact, budget: {type: fixed, entries: 8}, "
-    "pins: {sinks: 2, recent: 5}}";
-constexpr const char* kThreeTiers =
-    "[{name: dram}, {name: middle, capacity: 8KiB, bandwidth: 10GB/s, latency: 1us, copies: exclusive}, "
-    "{name: flash}]";
 
 std::string delta(std::int64_t stride, std::int64_t depth, std::int64_t tail) {
   return fmt::format("{{type: {}, stride: {}, depth: {}, tail: {}}}", test::kDelta, stride, depth, tail);

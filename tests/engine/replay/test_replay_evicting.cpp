@@ -8,10 +8,13 @@
 
 #include "sim/base/error.hpp"
 #include "tests/engine/replay_fixture.hpp"
+#include "tests/engine/stages.hpp"
 
 namespace kvr {
 namespace {
 
+using test::kUnits;
+using test::kWindow;
 using test::largest;
 using test::Setup;
 using test::smallest;
@@ -22,17 +25,6 @@ const test::ReplayFixture& fixture() {
   static const test::ReplayFixture made;
   return made;
 }
-
-/// A window of the last entries and two sinks, in every step.
-constexpr const char* kWindow =
-    "{when: [prefill_end, step], effect: evict, units: token, scorer: position, budget: {type: fixed, "
-    "entries: 0}, "
-    "pins: {sinks: 2, recent: 30}}";
-/// The half of the units that the current query likes best, every third step.
-constexpr const char* kUnits =
-    "{when: [prefill_end, step], every: 3, effect: evict, scorer: exact, budget: {type: fraction, share: "
-    "0.5}, "
-    "pins: {sinks: 1, recent: 4}}";
 
 std::vector<Setup> evicting_setups() {
   std::vector<Setup> setups;

@@ -11,11 +11,16 @@
 #include "sim/base/error.hpp"
 #include "tests/engine/replay_fixture.hpp"
 #include "tests/engine/runs_sizes.hpp"
+#include "tests/engine/stages.hpp"
 
 namespace kvr {
 namespace {
 
 using test::from_to;
+using test::kGuess;
+using test::kTwoMemories;
+using test::kUnits;
+using test::kWindow;
 using test::runs;
 using test::RunsSizes;
 using test::Setup;
@@ -27,17 +32,6 @@ const test::ReplayFixture& fixture() {
 }
 
 constexpr std::int64_t kPrompt = 65;
-
-constexpr const char* kWindow =
-    "{when: [prefill_end, step], effect: evict, units: token, scorer: position, budget: {type: fixed, "
-    "entries: 0}, pins: {sinks: 2, recent: 30}}";
-constexpr const char* kUnits =
-    "{when: [prefill_end, step], every: 3, effect: evict, scorer: exact, budget: {type: fraction, share: "
-    "0.5}, pins: {sinks: 1, recent: 4}}";
-constexpr const char* kGuess =
-    "{name: guess, effect: prefetch, queries: last_step, scorer: exact, budget: {type: fixed, entries: 8}, "
-    "pins: {sinks: 2, recent: 5}}";
-constexpr const char* kTwoMemories = "[{name: hbm}, {name: dram, bandwidth: 10GB/s, latency: 1us}]";
 
 std::vector<Setup> varied_setups() {
   std::vector<Setup> setups;

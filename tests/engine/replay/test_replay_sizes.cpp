@@ -11,11 +11,14 @@
 #include "tests/engine/memory/tiers/tier_reference.hpp"
 #include "tests/engine/replay_fixture.hpp"
 #include "tests/engine/runs_sizes.hpp"
+#include "tests/engine/stages.hpp"
 
 namespace kvr {
 namespace {
 
 using test::from_to;
+using test::kTwoMemories;
+using test::kWindow;
 using test::runs;
 using test::RunsSizes;
 using test::Setup;
@@ -28,11 +31,6 @@ const test::ReplayFixture& fixture() {
 
 constexpr std::int64_t kPrompt = 65;
 constexpr std::int64_t kRows = 105;
-
-constexpr const char* kWindow =
-    "{when: [prefill_end, step], effect: evict, units: token, scorer: position, budget: {type: fixed, "
-    "entries: 0}, pins: {sinks: 2, recent: 30}}";
-constexpr const char* kTwoMemories = "[{name: hbm}, {name: dram, bandwidth: 10GB/s, latency: 1us}]";
 
 /// What is pinned at position p: two sinks, the recent five, the current entry.
 std::vector<std::int64_t> pinned_at(std::int64_t p) {

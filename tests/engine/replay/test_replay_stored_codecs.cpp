@@ -7,10 +7,16 @@
 #include <vector>
 
 #include "tests/engine/replay_fixture.hpp"
+#include "tests/engine/stages.hpp"
 
 namespace kvr {
 namespace {
 
+using test::kGuess;
+using test::kThreeTiers;
+using test::kTwoMemories;
+using test::kUnits;
+using test::kWindow;
 using test::Setup;
 using test::total;
 
@@ -18,20 +24,6 @@ const test::ReplayFixture& fixture() {
   static const test::ReplayFixture made;
   return made;
 }
-
-constexpr const char* kWindow =
-    "{when: [prefill_end, step], effect: evict, units: token, scorer: position, budget: {type: fixed, "
-    "entries: 0}, pins: {sinks: 2, recent: 30}}";
-constexpr const char* kUnits =
-    "{when: [prefill_end, step], every: 3, effect: evict, scorer: exact, budget: {type: fraction, share: "
-    "0.5}, pins: {sinks: 1, recent: 4}}";
-constexpr const char* kGuess =
-    "{name: guess, effect: prefetch, queries: last_step, scorer: exact, budget: {type: fixed, entries: 8}, "
-    "pins: {sinks: 2, recent: 5}}";
-constexpr const char* kTwoMemories = "[{name: hbm}, {name: dram, bandwidth: 10GB/s, latency: 1us}]";
-constexpr const char* kThreeTiers =
-    "[{name: dram}, {name: middle, capacity: 8KiB, bandwidth: 10GB/s, latency: 1us, copies: exclusive}, "
-    "{name: flash}]";
 
 std::vector<Setup> varied_setups(const std::string& codec) {
   std::vector<Setup> setups;
