@@ -7,11 +7,11 @@
 #include <iterator>
 #include <map>
 #include <set>
-#include <sstream>
 #include <string_view>
 
 #include "sim/cli/result/flat_configuration.hpp"
 #include "sim/results/compare/directions.hpp"
+#include "sim/results/lists.hpp"
 
 namespace kvr::cli {
 namespace {
@@ -23,15 +23,6 @@ constexpr std::array<std::string_view, 10> kLeftOut = {
 bool is_left_out(std::string_view key) {
   return std::ranges::any_of(kLeftOut,
                              [key](std::string_view pattern) { return compare::matches(pattern, key); });
-}
-
-std::vector<std::string> lines_of(const std::string& text) {
-  std::vector<std::string> lines;
-  std::istringstream stream(text);
-  for (std::string line; std::getline(stream, line);) {
-    lines.push_back(line);
-  }
-  return lines;
 }
 
 /// What the provenance says of files that were read: hashes by path.
