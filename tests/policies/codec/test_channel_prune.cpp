@@ -9,50 +9,34 @@
 #include "sim/base/convert.hpp"
 #include "sim/base/error.hpp"
 #include "sim/interfaces/codec.hpp"
+#include "tests/policies/codec/fitted_codec.hpp"
 #include "tests/policies/support.hpp"
 
 namespace kvr {
 namespace {
 
+using test::FittedCodec;
 using test::Sequence;
 
-/// The codec of one head, fitted to the live ones of `keys` and asked by all of `queries`.
-struct Pruned {
-  Pruned(double share, const Sequence& keys, EntrySet entries, const Sequence& queries, std::int64_t asked)
-      : codec(test::make<Codec>("channel_prune", {{"share", share}}, {keys.head_dim()})),
-        head(codec->of_head({keys.head_dim(), {}, 0, 1})),
-        live(std::move(entries)),
-        rows(keys.view(live.size()).keys) {
-    Work work;
-    head->fit({rows, live, matrix_view(queries.key(0).data(), asked, queries.head_dim())}, work);
-  }
+MatrixView<float> first_of(const Sequence& queries, std::int64_t count) {
+  return matrix_view(queries.key(0).data(), count, queries.head_dim());
+}
 
-  std::vector<float> round_trip(std::span<const float> key) {
-    std::vector<float> row(key.begin(), key.end());
-    StoredRow stored;
-    Work work;
-    head->encode(row, {rows, live}, stored, work);
-    CHECK(std::ssize(stored.blob) == codec->row_bytes(std::ssize(key)));
-    CHECK(stored.references.empty());
-    head->decode(stored.blob, {}, row);
-    return row;
-  }
-
-  std::unique_ptr<Codec> codec;
-  std::unique_ptr<HeadCodec> head;
-  EntrySet live;
-  MatrixView<Half> rows;
-};
+/// Fitted to all of the first `entries` keys and asked by the first `asked` queries.
+FittedCodec prune(double share, const Sequence& keys, EntryIndex entries, const Sequence& queries,
+                  std::int64_t asked) {
+  return {"channel_prune", {{"share", share}}, keys, entries, first_of(queries, asked)};
+}
 
 TEST_CASE("channel_prune: the channel that queries and keys have least of together is dropped") {
   // Energies of queries 1, 4, 100, 4; of keys 25, 9, 0.25, 9: their products are 25, 36, 25, 36.
   const Sequence keys({3, 0, 0.5F, 3, 4, 3, 0, 0}, 4);
   const Sequence queries({1, 0, 6, 2, 0, 2, 8, 0}, 4);
-  Pruned one(0.25, keys, EntrySet::first(2), queries, 2);
-  CHECK(one.codec->row_bytes(4) == 2 * 3);
-  CHECK(one.head->dram_bytes() == 1);
+  FittedCodec one = prune(0.25, keys, 2, queries, 2);
+  CHECK(one.codec().row_bytes(4) == 2 * 3);
+  CHECK(one.head().dram_bytes() == 1);
   CHECK(one.round_trip(keys.key(0)) == std::vector<float>{3, 0, 0, 3});  // of equals the later goes
-  Pruned two(0.5, keys, EntrySet::first(2), queries, 2);
+  FittedCodec two = prune(0.5, keys, 2, queries, 2);
   CHECK(two.round_trip(keys.key(1)) == std::vector<float>{0, 3, 0, 0});
   CHECK(two.round_trip(keys.key(0)) == std::vector<float>{0, 0, 0, 3});
 }
@@ -62,17 +46,10 @@ TEST_CASE("channel_prune: what stages have removed has no say") {
   const Sequence queries({1, 1}, 2);
   EntrySet live = EntrySet::first(3);
   live.remove(2);
-  Pruned pruned(0.5, keys, EntrySet::first(3), queries, 1);
+  FittedCodec pruned = prune(0.5, keys, 3, queries, 1);
   CHECK(pruned.round_trip(keys.key(0)) == std::vector<float>{1, 0});
-  const auto codec = test::make<Codec>("channel_prune", {{"share", 0.5}}, {2});
-  const auto head = codec->of_head({2, {}, 0, 1});
-  Work work;
-  head->fit({keys.view(3).keys, live, matrix_view(queries.key(0).data(), 1, 2)}, work);
-  StoredRow stored;
-  head->encode(keys.key(0), {keys.view(0).keys, live}, stored, work);
-  std::vector<float> row(2);
-  head->decode(stored.blob, {}, row);
-  CHECK(row == std::vector<float>{0, 2});
+  FittedCodec of_live("channel_prune", {{"share", 0.5}}, keys, 3, live, first_of(queries, 1));
+  CHECK(of_live.round_trip(keys.key(0)) == std::vector<float>{0, 2});
 }
 
 double energy_at(const Sequence& rows, std::int64_t count, std::size_t channel) {
@@ -93,7 +70,7 @@ TEST_CASE("channel_prune: no other mask of its size keeps more of the product of
   const Sequence queries = Sequence::random(kQueries, kDim, rng);
   for (const double share : {0.1, 0.29, 0.5, 0.9}) {
     CAPTURE(share);
-    Pruned pruned(share, keys, EntrySet::first(kEntries), queries, kQueries);
+    FittedCodec pruned = prune(share, keys, kEntries, queries, kQueries);
     const std::vector<float> ones(kDim, 1.0F);
     const std::vector<float> kept = pruned.round_trip(ones);
     std::vector<double> worth(kDim);
@@ -104,7 +81,7 @@ TEST_CASE("channel_prune: no other mask of its size keeps more of the product of
       best += kept[channel] > 0.0F ? worth[channel] : 0.0;
       mask |= kept[channel] > 0.0F ? 1U << channel : 0U;
     }
-    CHECK(2 * std::popcount(mask) == pruned.codec->row_bytes(kDim));
+    CHECK(2 * std::popcount(mask) == pruned.codec().row_bytes(kDim));
     for (std::uint32_t other = 0; other < 1U << kDim; ++other) {
       double sum = 0.0;
       for (std::size_t channel = 0; channel < worth.size(); ++channel) {
@@ -125,8 +102,9 @@ TEST_CASE("channel_prune: a score is off by the products of the dropped channels
   for (std::size_t i = 0; i < flipped.size(); ++i) {
     flipped[i] *= i % kDim % 3 == 0 ? -1.0F : 1.0F;
   }
-  Pruned pruned(0.4, keys, EntrySet::first(kEntries), queries, 4);
-  Pruned mirrored(0.4, Sequence(flipped, kDim), EntrySet::first(kEntries), queries, 4);
+  FittedCodec pruned = prune(0.4, keys, kEntries, queries, 4);
+  const Sequence mirror(flipped, kDim);
+  FittedCodec mirrored = prune(0.4, mirror, kEntries, queries, 4);
   const std::vector<float> ones(kDim, 1.0F);
   const std::vector<float> mask = pruned.round_trip(ones);
   CHECK(mask == mirrored.round_trip(ones));
@@ -150,9 +128,9 @@ TEST_CASE("channel_prune: a score is off by the products of the dropped channels
 TEST_CASE("channel_prune: a share of 0 keeps every row as it is; one that leaves no channel is refused") {
   Rng rng(13);
   const Sequence keys = Sequence::random(20, 8, rng);
-  Pruned pruned(0.0, keys, EntrySet::first(20), keys, 4);
-  CHECK(pruned.codec->lossless());
-  CHECK(pruned.codec->row_bytes(8) == 16);
+  FittedCodec pruned = prune(0.0, keys, 20, keys, 4);
+  CHECK(pruned.codec().lossless());
+  CHECK(pruned.codec().row_bytes(8) == 16);
   for (EntryIndex entry = 0; entry < 20; ++entry) {
     CHECK(std::ranges::equal(pruned.round_trip(keys.key(entry)), keys.key(entry)));
   }

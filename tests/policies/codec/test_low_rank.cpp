@@ -5,60 +5,37 @@
 #include "sim/base/convert.hpp"
 #include "sim/base/error.hpp"
 #include "sim/interfaces/codec.hpp"
+#include "tests/policies/codec/fitted_codec.hpp"
 #include "tests/policies/support.hpp"
 
 namespace kvr {
 namespace {
 
+using test::FittedCodec;
 using test::Sequence;
 
-/// The codec of one head, fitted to all of `rows`.
-struct Fitted {
-  Fitted(std::int64_t rank, const Sequence& sequence, EntryIndex entries)
-      : codec(test::make<Codec>("low_rank", {{"rank", rank}}, {sequence.head_dim()})),
-        head(codec->of_head({sequence.head_dim(), {}, 0, 1})),
-        live(EntrySet::first(entries)),
-        rows(sequence.view(entries).keys) {
-    Work work;
-    head->fit({rows, live}, work);
-  }
-
-  std::vector<float> round_trip(EntryIndex entry) {
-    std::vector<float> row(static_cast<std::size_t>(rows.cols));
-    to_float(rows.row(entry), row);
-    StoredRow stored;
-    Work work;
-    head->encode(row, {rows, live}, stored, work);
-    CHECK(std::ssize(stored.blob) == codec->kept_bytes(rows.cols));
-    CHECK(stored.references.empty());
-    head->decode(stored.blob, {}, row);
-    return row;
-  }
-
-  std::unique_ptr<Codec> codec;
-  std::unique_ptr<HeadCodec> head;
-  EntrySet live;
-  MatrixView<Half> rows;
-};
+FittedCodec fit(std::int64_t rank, const Sequence& sequence, EntryIndex entries) {
+  return {"low_rank", {{"rank", rank}}, sequence, entries};
+}
 
 TEST_CASE("low_rank codec: rows on one line come back from one number each, none of it on flash") {
   const Sequence sequence({3, 4, -6, -8, 1.5F, 2}, 2);
-  Fitted fitted(1, sequence, 3);
-  CHECK(fitted.codec->row_bytes(2) == 0);
-  CHECK(fitted.codec->kept_bytes(2) == 2);
-  CHECK(fitted.head->dram_bytes() == 2 * 2);
+  FittedCodec fitted = fit(1, sequence, 3);
+  CHECK(fitted.codec().row_bytes(2) == 0);
+  CHECK(fitted.codec().kept_bytes(2) == 2);
+  CHECK(fitted.head().dram_bytes() == 2 * 2);
   for (EntryIndex entry = 0; entry < 3; ++entry) {
-    const auto row = fitted.round_trip(entry);
+    const auto row = fitted.round_trip(sequence.key(entry));
     CHECK(row[0] == doctest::Approx(sequence.key(entry)[0]).epsilon(1e-3));
     CHECK(row[1] == doctest::Approx(sequence.key(entry)[1]).epsilon(1e-3));
   }
 }
 
 double error_of(std::int64_t rank, const Sequence& sequence, EntryIndex entries) {
-  Fitted fitted(rank, sequence, entries);
+  FittedCodec fitted = fit(rank, sequence, entries);
   double sum = 0.0;
   for (EntryIndex entry = 0; entry < entries; ++entry) {
-    const auto row = fitted.round_trip(entry);
+    const auto row = fitted.round_trip(sequence.key(entry));
     for (std::size_t i = 0; i < row.size(); ++i) {
       const double difference = static_cast<double>(row[i]) - static_cast<double>(sequence.key(entry)[i]);
       sum += difference * difference;
